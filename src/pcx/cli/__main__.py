@@ -1,0 +1,7 @@
+"""`python -m pcx.cli` is `pcx`."""
+
+import sys
+
+from ._main import main
+
+sys.exit(main())

@@ -1,0 +1,97 @@
+"""The figure of `pcx run zil`."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ._zil import Data
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A network over a grid: coordinates and the difference of the two logits, all `[rows, columns]`."""
+
+    x: np.ndarray
+    y: np.ndarray
+    margin: np.ndarray
+
+
+# Colours that stay apart for colour-blind eyes. Z-IL and backpropagation all but coincide: a broad line beneath, a dashed
+# one on top, so that both are seen.
+_STYLES = {
+    "zil": {"label": "Z-IL", "color": "#0072B2", "linewidth": 4.0, "linestyle": "-", "alpha": 0.6},
+    "hil": {"label": "HIL", "color": "#D55E00", "linewidth": 1.8, "linestyle": "-", "alpha": 1.0},
+    "backprop": {"label": "backprop", "color": "#222222", "linewidth": 1.6, "linestyle": "--", "alpha": 1.0},
+}
+_POINTS = ({"color": "#9AD1E3", "marker": "o"}, {"color": "#F2B48C", "marker": "^"})
+
+
+def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boundary], data: Data) -> None:
+    """Draws, left, the test accuracy per epoch and, right, what one network per rule has learned.
+
+    **Arguments:** `accuracy`, `[seeds, epochs]` per rule; `boundaries`, one network per rule; `data`, for the test points.
+    """
+    with _own_config():
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+        figure = Figure(figsize=(11, 4.4), layout="constrained", dpi=150)
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+
+        seeds, epochs = next(iter(accuracy.values())).shape
+        steps = np.arange(1, epochs + 1)
+        for rule, values in accuracy.items():
+            style = _STYLES[rule]
+            mean, std = values.mean(axis=0), values.std(axis=0)
+            left.fill_between(steps, mean - std, np.minimum(mean + std, 1.0), color=style["color"], alpha=0.13, linewidth=0)
+            left.plot(steps, mean, marker="o", markersize=3, **style)
+        spread = "mean ± deviation" if seeds > 1 else "accuracy"
+        left.set(xlabel="epoch", ylabel="test accuracy", title=f"{spread} over {seeds} seed{'s' if seeds > 1 else ''}")
+        left.xaxis.set_major_locator(MaxNLocator(integer=True))
+        left.yaxis.set_major_formatter(PercentFormatter(1.0))
+        left.grid(alpha=0.3)
+        left.spines[["top", "right"]].set_visible(False)
+        left.legend(loc="lower right", frameon=False)
+
+        for label, style in enumerate(_POINTS):
+            points = data.x_test[data.y_test == label]
+            right.scatter(*points.T, s=9, alpha=0.8, linewidths=0, **style)
+        for rule, grid in boundaries.items():
+            style = _STYLES[rule]
+            right.contour(
+                grid.x,
+                grid.y,
+                grid.margin,
+                levels=[0.0],
+                colors=[style["color"]],
+                linewidths=style["linewidth"],
+                linestyles=style["linestyle"],
+                alpha=style["alpha"],
+            )
+        handles = [Line2D([], [], **_STYLES[rule]) for rule in boundaries]
+        handles += [
+            Line2D([], [], linestyle="", label=f"class {label}", **style) for label, style in enumerate(_POINTS)
+        ]
+        right.legend(handles=handles, loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+        right.set(title="decision boundaries of the first seed, test points", xticks=[], yticks=[], aspect="equal")
+        right.spines[:].set_visible(False)
+        figure.savefig(path)
+
+
+@contextmanager
+def _own_config():
+    """Matplotlib keeps a font cache in the user's home; a study leaves nothing outside its folder."""
+    if "MPLCONFIGDIR" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]

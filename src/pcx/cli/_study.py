@@ -1,0 +1,123 @@
+"""`pcx run zil`: trains every network, shows how it goes, and leaves a folder with all that came out."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ._figure import Boundary, draw
+from ._options import ZilOptions
+from ._run_folder import RunFolder, versions
+from ._zil import Data, logits, train, two_moons
+
+
+def run(options: ZilOptions) -> None:
+    """Runs the study and prints its table.
+
+    **Raises:** `Refused` for options or a folder that cannot be used.
+    """
+    options.check()
+    folder = RunFolder(options.out, "zil")
+    console = Console()
+    facts = versions()
+    folder.write_json("config.json", asdict(options) | {"rules": options.rules, "out": str(folder.path)})
+    folder.write_json("versions.json", facts)
+    folder.log(f"pcx {facts['pcx']}, jax {facts['packages']['jax']}, {facts['device']} ({facts['backend']})")
+
+    start = time.perf_counter()
+    data = two_moons(options.batch_size)
+    accuracy, seconds, boundaries = _train_all(options, data, folder, console)
+    summary = summarise(accuracy) | {"seconds": {rule: round(value, 3) for rule, value in seconds.items()}}
+    folder.write_json("summary.json", summary)
+    folder.write("figure.png", lambda path: draw(path, accuracy, boundaries, data))
+
+    table = _table(summary, options)
+    console.print(table)
+    total = f"{time.perf_counter() - start:.1f} s in all; results in {folder.path}"
+    console.print(escape(total), soft_wrap=True)
+    plain = Console(width=100, no_color=True, force_terminal=False)
+    with plain.capture() as captured:
+        plain.print(table)
+    folder.log(f"done\n{captured.get()}{total}")
+
+
+def summarise(accuracy: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds, per rule, of the test accuracies `[seeds, epochs]`.
+
+    `best` takes each seed's best epoch, chosen on the test points themselves; `half` the epoch right after half of them
+    have passed, `last` the last one, both the same for all seeds.
+    """
+    rules = {}
+    for rule, values in accuracy.items():
+        half = values.shape[1] // 2
+        rules[rule] = {
+            "best": _moments(values.max(axis=1)),
+            "half": {"epoch": half + 1} | _moments(values[:, half]),
+            "last": {"epoch": values.shape[1]} | _moments(values[:, -1]),
+        }
+    return {"test_accuracy": rules}
+
+
+def _moments(values: np.ndarray) -> dict[str, float]:
+    return {"mean": float(values.mean()), "std": float(values.std())}
+
+
+def _train_all(
+    options: ZilOptions, data: Data, folder: RunFolder, console: Console
+) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, Boundary]]:
+    accuracy = {rule: np.zeros((options.seeds, options.epochs)) for rule in options.rules}
+    seconds = dict.fromkeys(options.rules, 0.0)
+    boundaries = {}
+    with _progress(console, len(options.rules) * options.seeds * options.epochs) as (advance, say):
+        for rule in options.rules:
+            for seed in range(options.seeds):
+                for result, model in train(rule, seed, options, data):
+                    accuracy[rule][seed, result.epoch - 1] = result.test_accuracy
+                    seconds[rule] += result.seconds
+                    folder.metric(rule=rule, seed=seed, **asdict(result))
+                    advance(f"{rule} seed {seed + 1}/{options.seeds}")
+                if seed == 0:
+                    boundaries[rule] = _boundary(data, model)
+                line = f"{rule}: seed {seed + 1}/{options.seeds}, test accuracy {accuracy[rule][seed, -1]:.2%}"
+                folder.log(line)
+                say(line)
+    return accuracy, seconds, boundaries
+
+
+def _boundary(data: Data, model: Any, resolution: int = 250) -> Boundary:
+    low, high = data.x_test.min(axis=0) - 0.3, data.x_test.max(axis=0) + 0.3
+    x, y = np.meshgrid(np.linspace(low[0], high[0], resolution), np.linspace(low[1], high[1], resolution))
+    out = logits(np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32), model=model)
+    return Boundary(x, y, np.asarray(out[:, 1] - out[:, 0]).reshape(x.shape))
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[tuple[Any, Any]]:
+    """A bar on a terminal, plain lines elsewhere: two functions, one for the next step, one for a finished network."""
+    if not console.is_terminal:
+        yield lambda text: None, lambda line: print(line, flush=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("compiling", total=total)
+        yield lambda text: progress.update(task, advance=1, description=text), lambda line: None
+
+
+def _table(summary: dict[str, Any], options: ZilOptions) -> Table:
+    rules = summary["test_accuracy"]
+    half, last = options.epochs // 2 + 1, options.epochs
+    table = Table(title=f"Test accuracy, mean ± deviation over {options.seeds} seed{'s' if options.seeds > 1 else ''}")
+    table.add_column("rule")
+    for title in ("best epoch", f"epoch {half} of {last}", f"epoch {last} of {last}", "training"):
+        table.add_column(title, justify="right")
+    for rule, values in rules.items():
+        cells = (f"{values[key]['mean']:.2%} ± {values[key]['std']:.2%}" for key in ("best", "half", "last"))
+        table.add_row(rule, *cells, f"{summary['seconds'][rule]:.1f} s")
+    return table

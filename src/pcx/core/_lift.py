@@ -1,0 +1,163 @@
+"""The lift: from a function that changes objects to a pure function on arrays. Every transform stands on `run`.
+
+The function that a transform wraps runs on copies of the tracked objects, whose params hold the values (tracers, as a
+rule) of that run. So nothing that happens inside, an exception included, reaches the caller's objects; what
+changed comes back as values, and the transform sets those in the caller's params when all went well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax.tree_util as jtu
+
+from ._param import BaseParam, like
+from ._plan import Template
+from ._random import RKG
+
+
+class _Absent:
+    """Stands for the value of a param that was not passed in."""
+
+    def __repr__(self) -> str:
+        return "<not passed in>"
+
+
+ABSENT: Any = _Absent()
+
+
+class NeedsInput(BaseException):
+    """A param was read whose value was not passed in, as no earlier trace had needed it. Never leaves a transform."""
+
+
+class Mark:
+    """What a run learns of one param: was its value at entry needed, and was it written?"""
+
+    __slots__ = ("live", "parent", "written")
+
+    def __init__(self, parent: Mark | None) -> None:
+        self.parent = parent
+        self.live = False  # read before it was written: the value at entry is part of what is computed
+        self.written = False
+
+    def read(self, param: BaseParam) -> None:
+        if self.written or self.live:
+            return
+        if self.parent is not None:
+            # The value came from a param of the function outside, which so reads it as well.
+            self.parent.read_through()
+        if param._value is ABSENT:
+            self.absent(param)
+        self.live = True
+
+    def read_through(self) -> None:
+        if not (self.written or self.live):
+            if self.parent is not None:
+                self.parent.read_through()
+            self.live = True
+
+    def absent(self, param: BaseParam) -> None:
+        raise NeedsInput
+
+
+class Mismatched(Mark):
+    """The mark of a param whose value could not be mapped; reading it before it is set is the user's error."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, parent: Mark | None, message: str) -> None:
+        super().__init__(parent)
+        self.message = message
+
+    def absent(self, param: BaseParam) -> None:
+        raise ValueError(self.message)
+
+
+class Run:
+    """What came of one run: the function's result, the params that changed, and the marks."""
+
+    __slots__ = ("changed", "marks", "result")
+
+    def __init__(self, result: Any, changed: dict[int, Any], marks: list[Mark]) -> None:
+        self.result, self.changed, self.marks = result, changed, marks
+
+    @property
+    def live(self) -> list[int]:
+        """Indices of the params whose value at entry was needed."""
+        return [i for i, mark in enumerate(self.marks) if mark.live]
+
+
+def run(
+    template: Template,
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    values: Sequence[Any],
+    raws: Sequence[Any],
+    marks: list[Mark],
+) -> Run:
+    """Run `fn(*args, **tracked)` on copies of the tracked objects that hold `values`.
+
+    The global key is no copy but the one object itself (functions reach it by name); its value is put back whatever
+    happens.
+    """
+    key = RKG.key
+    saved = key._value, key._mark
+    params: list[Any] = [key]
+    key._value, key._mark = values[0], marks[0]
+    for empty, value, mark in zip(template.params[1:], values[1:], marks[1:], strict=True):
+        param = like(empty, value)
+        param._mark = mark
+        params.append(param)
+    # A dict can be changed in place by a user who holds it: remember what it held.
+    held = {i: jtu.tree_leaves(v) for i, v in enumerate(values) if isinstance(v, (dict, list))}
+    try:
+        result = fn(*args, **template.build(params, raws))
+        changed = {}
+        for i, (param, value) in enumerate(zip(params, values, strict=True)):
+            new = param._value
+            if new is not value or (i in held and not _same(held[i], new)):
+                changed[i] = new
+        return Run(result, changed, marks)
+    finally:
+        key._value, key._mark = saved
+        for param in params[1:]:
+            param._mark = None
+
+
+def _same(before: list[Any], value: Any) -> bool:
+    after = jtu.tree_leaves(value)
+    return len(before) == len(after) and all(a is b for a, b in zip(before, after, strict=True))
+
+
+def marks_for(params: Sequence[BaseParam]) -> list[Mark]:
+    """Fresh marks for the copies of `params`, each pointing to the mark of the run outside, if there is one."""
+    return [Mark(p._mark) for p in params]
+
+
+def commit(params: Sequence[BaseParam], changed: dict[int, Any]) -> None:
+    """Set what changed in the caller's params."""
+    for i, value in changed.items():
+        BaseParam.set(params[i], value)
+
+
+# How many tracked vmaps the code that runs now is inside of. A value node sums its energy over the axes of a sample, and
+# needs to know whether it sees a sample or a batch.
+_vmap_depth = contextvars.ContextVar("pcx_vmap_depth", default=0)
+
+
+def in_vmap() -> bool:
+    """Whether the code that runs now is inside a tracked vmap."""
+    return _vmap_depth.get() > 0
+
+
+@contextlib.contextmanager
+def one_more_vmap() -> Iterator[None]:
+    """Inside a tracked vmap."""
+    token = _vmap_depth.set(_vmap_depth.get() + 1)
+    try:
+        yield
+    finally:
+        _vmap_depth.reset(token)

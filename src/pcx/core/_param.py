@@ -1,0 +1,292 @@
+"""Params: boxes that hold the values a program may change."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+
+_SLOTS = ("_value", "_facts", "_mark", "__weakref__")
+_NO_FACTS: dict[str, Any] = {}
+
+
+class BaseParam:
+    """A box that holds one dynamic value: an array, a pytree of arrays, or None.
+
+    The transforms of `pcx.functional` know a param by its type: its value is an input of the compiled
+    program, and a new value set inside a tracked transform is set in the caller's param too. Operators and
+    attributes reach through to the value; plain operators return arrays, augmented ones change the box.
+
+    Attributes that the user adds (`p.frozen = True`) are static facts about the param: they are part of the
+    program's structure, can be selected with `pcx.utils.M_has`, and never reach the value.
+
+    **Arguments:**
+
+    - `value`: the value to hold, of any shape; None means that nothing is held yet.
+
+    **Raises:** `TypeError` for `bool(param)`; compare with None through `param.get() is None`.
+    """
+
+    # `_mark` says what the transform being traced needs to know: read before written? written? See `_lift`.
+    __slots__ = _SLOTS
+    # NumPy arrays on the left of an operator hand over to our reflected operators.
+    __array_priority__: ClassVar[int] = 1000
+
+    _value: Any
+    _facts: dict[str, Any]
+    _mark: Any
+
+    def __init__(self, value: Any = None) -> None:
+        self._facts = _NO_FACTS
+        self._mark = None
+        self._value = get(value)
+
+    # -- the value ------------------------------------------------------------------------------------
+    def get(self) -> Any:
+        """The value held."""
+        mark = self._mark
+        if mark is not None:
+            mark.read(self)
+        return self._value
+
+    def set(self, value: Any) -> Any:
+        """Hold `value` (the value of it, if it is a param) from now on; returns the param."""
+        value = get(value)
+        mark = self._mark
+        if mark is not None:
+            mark.written = True
+        self._value = value
+        return self
+
+    # -- static facts ---------------------------------------------------------------------------------
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SLOTS:
+            object.__setattr__(self, name, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)  # the property's own setter, or its error
+        else:
+            object.__setattr__(self, "_facts", {**self._facts, name: value})
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self._facts:
+            raise AttributeError(f"{type(self).__name__} has no static attribute {name!r} to delete")
+        object.__setattr__(self, "_facts", {k: v for k, v in self._facts.items() if k != name})
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called when the class has no such attribute.
+        if name in _SLOTS or (name.startswith("__") and name.endswith("__")):
+            raise AttributeError(name)
+        facts = self._facts
+        if name in facts:
+            return facts[name]
+        value = BaseParam.get(self)
+        try:
+            return getattr(value, name)
+        except AttributeError:
+            raise AttributeError(
+                f"{type(self).__name__} has no static attribute {name!r}, and neither has its value ({_short(value)})"
+            ) from None
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._facts, *dir(self._value)})
+
+    # -- conversions ----------------------------------------------------------------------------------
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return np.shape(BaseParam.get(self))
+
+    @property
+    def dtype(self) -> Any:
+        """Data type of the value."""
+        value = BaseParam.get(self)
+        return value.dtype if hasattr(value, "dtype") else jax.dtypes.result_type(value)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of the value."""
+        return np.ndim(BaseParam.get(self))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.get(), dtype=dtype) if not copy else np.array(self.get(), dtype=dtype)
+
+    def __jax_array__(self) -> Any:
+        return jax.numpy.asarray(self.get())
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"a {type(self).__name__} has no truth value: it is a box. Write `param.get() is None` to ask whether it "
+            "holds anything, or `bool(param.get())` for the value's own truth"
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_short(self._value)})"
+
+    __hash__ = object.__hash__
+
+    def __len__(self) -> int:
+        return len(self.get())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.get()[get(index)]
+
+    def __float__(self) -> float:
+        return float(self.get())
+
+    def __int__(self) -> int:
+        return int(self.get())
+
+    def __complex__(self) -> complex:
+        return complex(self.get())
+
+    def __index__(self) -> int:
+        return operator.index(self.get())
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return round(self.get(), ndigits) if ndigits is not None else round(self.get())
+
+    def __divmod__(self, other: Any) -> Any:
+        return divmod(self.get(), get(other))
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return divmod(get(other), self.get())
+
+    def __pow__(self, other: Any, mod: Any = None) -> Any:
+        return pow(self.get(), get(other), mod) if mod is not None else self.get() ** get(other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return get(other) ** self.get()
+
+    def __ipow__(self, other: Any) -> Any:
+        return self.set(self.get() ** get(other))
+
+    def __trunc__(self) -> Any:
+        return math.trunc(self.get())
+
+    def __floor__(self) -> Any:
+        return math.floor(self.get())
+
+    def __ceil__(self) -> Any:
+        return math.ceil(self.get())
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{list(value.shape)}, {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# Operators, each defined once for the plain, the reflected and the augmented form.
+_BINARY = "add sub mul truediv floordiv mod matmul and or xor lshift rshift".split()
+
+
+def _install_operators() -> None:
+    def plain(op: Callable[[Any, Any], Any]):
+        return lambda self, other: op(self.get(), get(other))
+
+    def reflected(op: Callable[[Any, Any], Any]):
+        return lambda self, other: op(get(other), self.get())
+
+    def augmented(op: Callable[[Any, Any], Any]):
+        return lambda self, other: self.set(op(self.get(), get(other)))
+
+    def unary(op: Callable[[Any], Any]):
+        return lambda self: op(self.get())
+
+    table: dict[str, Any] = {}
+    for name in _BINARY:
+        op = getattr(operator, f"__{name}__")
+        table[f"__{name}__"] = plain(op)
+        table[f"__r{name}__"] = reflected(op)
+        table[f"__i{name}__"] = augmented(op)
+    for name in "lt le eq ne gt ge".split():
+        table[f"__{name}__"] = plain(getattr(operator, f"__{name}__"))
+    for name in "neg pos abs invert".split():
+        table[f"__{name}__"] = unary(getattr(operator, f"__{name}__"))
+    for name, fn in table.items():
+        fn.__name__ = name
+        fn.__qualname__ = f"BaseParam.{name}"
+        setattr(BaseParam, name, fn)
+
+
+class Param(BaseParam):
+    """A param that holds an array (or any pytree of arrays). See `BaseParam`."""
+
+    __slots__ = ()
+
+
+class ParamDict(BaseParam):
+    """A param whose value is a dict from names to arrays.
+
+    One that was cleared (`set(None)`) reads as empty and is created again by a write. A write makes a new
+    dict, so that a dict handed out earlier never changes.
+
+    **Arguments:**
+
+    - `value`: the first contents; None is the same as empty.
+    """
+
+    __slots__ = ()
+
+    def get(self, key: Any = None, default: Any = None) -> Any:
+        """The whole dict (None when cleared); or the value under `key`, `default` if there is none."""
+        value = BaseParam.get(self)
+        if key is None:
+            return value
+        return default if value is None else value.get(key, default)
+
+    def __getitem__(self, index: Any) -> Any:
+        return (BaseParam.get(self) or {})[index]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.set({**(BaseParam.get(self) or {}), key: get(value)})
+
+    def __delitem__(self, key: Any) -> None:
+        value = dict(BaseParam.get(self) or {})
+        del value[key]
+        self.set(value)
+
+    def __contains__(self, key: object) -> bool:
+        return key in (BaseParam.get(self) or {})
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(BaseParam.get(self) or {})
+
+    def __len__(self) -> int:
+        return len(BaseParam.get(self) or {})
+
+
+class ParamCache(ParamDict):
+    """A `ParamDict` of values that can be computed again, and so may be cleared at any time."""
+
+    __slots__ = ()
+
+
+def get(x: Any) -> Any:
+    """The value of `x` if it is a param, else `x` itself."""
+    return x.get() if isinstance(x, BaseParam) else x
+
+
+def set(obj: Any, x: Any) -> Any:
+    """Store `get(x)` in `obj` and return `obj` if it is a param; else return `x`."""
+    return obj.set(x) if isinstance(obj, BaseParam) else x
+
+
+_install_operators()
+
+
+def like(param: BaseParam, value: Any) -> Any:
+    """A new param of the same type and with the same facts that holds `value`."""
+    new = object.__new__(type(param))
+    object.__setattr__(new, "_facts", param._facts)
+    object.__setattr__(new, "_mark", None)
+    object.__setattr__(new, "_value", value)
+    return new

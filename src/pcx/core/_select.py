@@ -1,0 +1,37 @@
+"""Choosing params by type, union of types or predicate."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ._param import BaseParam
+from ._plan import walk
+
+
+def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
+    """The predicate that a type, a union of types, a predicate or None (all) stands for."""
+    if choice is None:
+        return lambda leaf: True
+    if isinstance(choice, (type, types.UnionType)):
+        return lambda leaf: isinstance(leaf, choice)
+    if isinstance(choice, tuple) and choice and all(isinstance(c, type) for c in choice):
+        return lambda leaf: isinstance(leaf, choice)
+    if callable(choice):
+        return choice
+    raise TypeError(f"{call}: expected a type, a union of types, a predicate or None, got {choice!r}")
+
+
+def clear_params(call: str, tree: Any, choice: Any) -> None:
+    """Set every param in `tree` that `choice` picks to None."""
+    chosen = predicate(call, choice)
+    for param in walk({"": tree}).params[1:]:
+        if chosen(param):
+            param.set(None)
+
+
+def params_by_path(tree: Any) -> dict[str, BaseParam]:
+    """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
+    plan = walk({"": tree})
+    return dict(zip(plan.template.param_paths[1:], plan.params[1:], strict=True))

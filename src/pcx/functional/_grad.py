@@ -1,0 +1,123 @@
+"""Derivatives, with tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..core._lift import commit, marks_for, run
+from ..core._param import BaseParam, like
+from ..core._plan import plan_for
+from ..core._random import RKG
+from ._args import Transform, spread
+
+
+class ValueAndGrad(Transform):
+    """A differentiated function with tracking; made by `value_and_grad`."""
+
+    def __init__(self, fn: Any, mask: Any, argnums: Any, has_aux: bool, reduce_axes: Any) -> None:
+        super().__init__("value_and_grad", fn, mask, argnums, has_aux, reduce_axes)
+        self.mask = mask
+        self.argnums = argnums
+        self.has_aux = has_aux
+        self.reduce_axes = (reduce_axes,) if isinstance(reduce_axes, str) else tuple(reduce_axes)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        plan = plan_for(kwargs)
+        params, paths = plan.params, plan.template.param_paths
+        chosen, _ = spread("value_and_grad", self.mask, kwargs, plan, False)
+        if RKG.key._value is None:
+            RKG.key.get()
+        selected: dict[int, Any] = {}
+        for i in range(1, plan.n):
+            if chosen[i]:
+                value = BaseParam.get(params[i])
+                if value is not None:
+                    self._check_inexact(value, paths[i])
+                    selected[i] = value
+        argnums = (self.argnums,) if isinstance(self.argnums, int) else tuple(self.argnums)
+        for n in argnums:
+            if not -len(args) <= n < len(args):
+                raise ValueError(f"{self.named}: argnums names argument {n}, but the call gave {len(args)}")
+            self._check_inexact(args[n], f"positional argument {n}")
+        argnums = tuple([n % len(args) for n in argnums])
+        values = [p._value for p in params]
+
+        def body(selected: dict[int, Any], chosen_args: tuple[Any, ...]) -> Any:
+            inner = list(values)
+            for i, value in selected.items():
+                inner[i] = value
+            call_args = list(args)
+            for n, arg in zip(argnums, chosen_args, strict=True):
+                call_args[n] = arg
+            out = run(plan.template, self.fn, call_args, inner, plan.raws, marks_for(params))
+            value, aux = self._split(out.result)
+            # A selected param that the function sets holds the new value afterwards, outside of the derivative.
+            return value, (value, aux, out.changed)
+
+        grad = jax.grad(body, argnums=(0, 1), has_aux=True)
+        (grads, arg_grads), (value, aux, changed) = grad(selected, tuple(args[n] for n in argnums))
+        if self.reduce_axes:
+            grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
+        commit(params, changed)
+        boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.template.params)]
+        by_keyword = plan.template.build(boxes, [None] * len(plan.raws))
+        if argnums:
+            positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
+            gradients: Any = positional, by_keyword
+        else:
+            gradients = by_keyword
+        return ((value, aux), gradients) if self.has_aux else (value, gradients)
+
+    def _split(self, result: Any) -> tuple[Any, tuple[Any, ...]]:
+        aux: tuple[Any, ...] = ()
+        if self.has_aux and isinstance(result, tuple):
+            if not result:
+                raise ValueError(f"{self.named}: the function returned an empty tuple, expected a scalar first")
+            result, aux = result[0], result[1:]
+        if np.shape(result) != () or not jtu.all_leaves([result]) or result is None:
+            got = f"shape {np.shape(result)}" if hasattr(result, "shape") else type(result).__name__
+            hint = "" if self.has_aux or not isinstance(result, tuple) else "; pass has_aux=True to return more with it"
+            raise ValueError(
+                f"{self.named}: the function must return a scalar, got {got}{hint}. Sum or average over the batch first"
+            )
+        if not jnp.issubdtype(jnp.result_type(result), jnp.floating):
+            raise ValueError(f"{self.named}: the scalar must be real floating point, got {jnp.result_type(result)}")
+        return result, aux
+
+    def _check_inexact(self, value: Any, path: str) -> None:
+        for leaf in jtu.tree_leaves(value):
+            dtype = jnp.result_type(leaf)
+            if not jnp.issubdtype(dtype, jnp.inexact):
+                raise ValueError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
+
+
+def value_and_grad(
+    kwargs_mask: Any = {},  # noqa: B006 (never changed; the default shows in help)
+    argnums: int | Sequence[int] = (),
+    has_aux: bool = False,
+    reduce_axes: Hashable | Sequence[Hashable] = (),
+) -> Callable[[Callable[..., Any]], ValueAndGrad]:
+    """Differentiate a function that returns a scalar, with tracking.
+
+    The transformed function returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`, where `aux` is
+    the tuple of everything returned after the scalar. `gradients` is a dict by keyword: a copy of the tracked object
+    whose selected params hold their gradients, the others None. With `argnums` it is `(positional, by_keyword)`.
+
+    **Arguments:**
+
+    - `kwargs_mask`: which params: a mask such as `pxu.M(pxnn.LayerParam).to((False, True))`, or a dict from keyword to
+      True, False, a mask, or a tree of True and False like the object (edit it by hand: `mask.vodes[i].h = True`).
+    - `argnums`: positional arguments to differentiate for too.
+    - `has_aux`: whether the function returns more than the scalar.
+    - `reduce_axes`: names of mapped axes over which the gradients are summed.
+
+    **Raises:** `ValueError` if the function returns no real scalar, a mask doesn't fit its object, or a selected value
+    isn't floating point.
+    """
+    return lambda fn: ValueAndGrad(fn, kwargs_mask, argnums, has_aux, reduce_axes)

@@ -1,0 +1,295 @@
+"""Compilation, with tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+import jax
+import jax.extend
+import jax.tree_util as jtu
+import numpy as np
+
+from ..core._key import ById, function_key, static_key
+from ..core._lift import ABSENT, NeedsInput, commit, marks_for, run
+from ..core._param import BaseParam
+from ..core._plan import Plan, plan_for
+from ..core._random import RKG
+from ._args import Transform, name_of
+
+# JAX wants to know a value that is being traced. If that value comes from a number that is an attribute of a tracked
+# module, the number can be made part of the program instead.
+_WANTS_CONCRETE = (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError)
+
+_MAX_RECORDS = 512
+
+
+class _Records(dict[Hashable, "_Record"]):
+    """The compiled programs of all equal functions under equal options, by the structure of the tracked objects."""
+
+    __slots__ = ("__weakref__",)
+    __hash__ = object.__hash__  # plans remember their record by the table that it is in
+
+
+# By the key of the function and the options. The oldest is dropped when there are too many.
+_ALL_RECORDS: dict[Hashable, _Records] = {}
+_MAX_FUNCTIONS = 128
+
+
+class _Record:
+    """One compiled program: a function, over tracked objects of one structure, with given static arguments."""
+
+    def __init__(self, jit: Jit, plan: Plan, static_args: dict[int, Any], frozen: Sequence[Any] | None) -> None:
+        self.fn = jit.fn
+        self.template = plan.template
+        self.static_args = static_args
+        self.frozen = frozen  # the raw leaves, where these are part of the program
+        self.n = plan.n
+        # The params whose values are passed in; None before the first trace. Grows if a later trace needs more.
+        self.kept: tuple[int, ...] | None = None
+        self.donated: tuple[int, ...] = ()
+        self.may_donate = jit.donatable(plan)
+        self.seen_live: set[int] = set()
+        self.seen_changed: set[int] = set()
+        self.first: Any = None  # the first trace, to be compiled with fewer inputs
+        self.traces = 0
+        dynamic = [i for i in jit.donate_argnums if i not in static_args]
+        shift = [i - sum(s < i for s in static_args) for i in dynamic]
+        donate = (0, *[i + 3 for i in shift])
+
+        def body(donated: tuple[Any, ...], kept: tuple[Any, ...], raws: tuple[Any, ...], *args: Any) -> Any:
+            return self._body(donated, kept, raws, *args)
+
+        body.__name__ = name_of(jit.fn)  # what profilers and compilation logs show
+        self.jitted = jax.jit(body, donate_argnums=donate, **jit.options)
+
+    def _body(self, donated: Any, kept: Any, raws: Any, *args: Any) -> Any:
+        if self.first is not None:
+            return self._replay(donated, kept, raws, args)
+        values = [ABSENT] * self.n
+        kept_indices = range(self.n) if self.kept is None else self.kept
+        for i, value in zip((*self.donated, *kept_indices), (*donated, *kept), strict=True):
+            values[i] = value
+        if self.frozen is not None:
+            raws = self.frozen
+        self.traces += 1
+        out = run(self.template, self.fn, self._with_static(args), values, raws, marks_for(self.template.params))
+        self.seen_live.update(out.live)
+        self.seen_changed.update(out.changed)
+        return out.result, out.changed
+
+    def _with_static(self, args: Sequence[Any]) -> list[Any]:
+        if not self.static_args:
+            return list(args)
+        dynamic = iter(args)
+        total = len(args) + len(self.static_args)
+        return [self.static_args[i] if i in self.static_args else next(dynamic) for i in range(total)]
+
+    def _replay(self, donated: Any, kept: Any, raws: Any, args: Any) -> Any:
+        """The first trace again, from its jaxpr: the user's function is not called a second time."""
+        closed, full, out_tree = self.first
+        assert self.kept is not None
+        values = dict(zip((*self.donated, *self.kept), (*donated, *kept), strict=True))
+        # The inputs that are not passed in have no part in the jaxpr's outputs: any value will do.
+        filled = [values[i] if i in values else jtu.tree_map(_filler, full[i]) for i in range(self.n)]
+        flat = jtu.tree_leaves(((), tuple(filled), raws, *args))
+        return jtu.tree_unflatten(out_tree, jax.extend.core.jaxpr_as_fun(closed)(*flat))
+
+    def call(self, plan: Plan, args: Sequence[Any]) -> tuple[Any, dict[int, Any]]:
+        params = plan.params
+        raws = () if self.frozen is not None else tuple(plan.raws)
+        nested = RKG.key._mark is not None
+        while True:
+            if self.kept is None:
+                self._trace_first(params, raws, args)
+            kept = self.kept
+            assert kept is not None
+            if nested:  # the function outside reads what this one needs
+                donated_values = tuple([_read(params[i]) for i in self.donated])
+                kept_values = tuple([_read(params[i]) for i in kept])
+            else:
+                donated_values = tuple([params[i]._value for i in self.donated])
+                kept_values = tuple([params[i]._value for i in kept])
+            try:
+                return self.jitted(donated_values, kept_values, raws, *args)
+            except NeedsInput:
+                if self._everything_passed():
+                    raise  # it is the transform outside that lacks an input
+                # This trace reads what no earlier one read: from now on pass everything in.
+                self.kept = tuple([i for i in range(self.n) if i not in self.donated])
+            finally:
+                self.first = None
+
+    def _everything_passed(self) -> bool:
+        return self.kept is not None and len(self.kept) + len(self.donated) == self.n
+
+    def _trace_first(self, params: Sequence[BaseParam], raws: Any, args: Sequence[Any]) -> None:
+        """Trace once with everything passed in, to learn what is needed and what changes."""
+        for i, value in enumerate([p._value for p in params]):
+            if value is ABSENT:
+                _read(params[i])
+        full = tuple([p._value for p in params])
+        traced = self.jitted.trace((), full, raws, *args)
+        self.donated = tuple([i for i in sorted(self.seen_changed & self.seen_live) if self.may_donate[i]])
+        self.kept = tuple([i for i in range(self.n) if i in self.seen_live and i not in self.donated])
+        shapes = tuple([jtu.tree_map(_shape, v) for v in full])
+        self.first = traced.jaxpr, shapes, jtu.tree_structure(traced.out_info)
+
+
+def _shape(x: Any) -> Any:
+    return jax.ShapeDtypeStruct(np.shape(x), jax.dtypes.result_type(x)) if not hasattr(x, "aval") else x.aval
+
+
+def _filler(x: Any) -> Any:
+    return jax.lax.full(x.shape, 0, x.dtype)
+
+
+def _read(param: BaseParam) -> Any:
+    return BaseParam.get(param)
+
+
+class Jit(Transform):
+    """A compiled function with tracking; made by `jit`."""
+
+    def __init__(
+        self, fn: Callable[..., Any], static: tuple[int, ...], donate: tuple[int, ...], names: Any, options: Any
+    ) -> None:
+        super().__init__("jit", fn, static, donate, names, options)
+        self.static_argnums = static
+        self.donate_argnums = donate
+        self.donate_names = names
+        self.options = options
+        self._own: _Records | None = None
+        self._numbers_are_static: set[Hashable] = set()
+
+    def donatable(self, plan: Plan) -> list[bool]:
+        """Which params lie under a keyword that the user allowed to be donated."""
+        paths = plan.template.param_paths
+        return [any(p == n or p.startswith((f"{n}.", f"{n}[")) for n in self.donate_names) for p in paths]
+
+    def _records(self) -> _Records:
+        # Found once: as with jax.jit, what the function's globals are later is not looked at again.
+        if self._own is None:
+            own_key = function_key(self.fn)
+            key = self.__static_key__()
+            found = _ALL_RECORDS.get(key)
+            if found is None:
+                found = _Records()
+                if not isinstance(own_key, ById):  # nothing else can equal a function that is compared by identity
+                    if len(_ALL_RECORDS) >= _MAX_FUNCTIONS:
+                        _ALL_RECORDS.pop(next(iter(_ALL_RECORDS)))
+                    _ALL_RECORDS[key] = found
+            self._own = found
+        return self._own
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        records = self._own
+        if records is None:
+            records = self._records()
+        if RKG.key._value is None:
+            RKG.key.get()
+        plan = plan_for(kwargs)
+        if self.static_argnums:
+            args, statics, statics_key = self._take_static(args)
+        else:
+            statics, statics_key = {}, ()
+            record = plan.records.get(records)
+            if record is not None and record.frozen is None:
+                return self._finish(record, plan, args, records)
+        key = (plan.template.key, statics_key)
+        if key in self._numbers_are_static:
+            return self._call_frozen(key, records, plan, args, statics)
+        record = records.get(key)
+        if record is None:
+            record = self._new_record(records, key, _Record(self, plan, statics, None))
+        if not statics:
+            plan.records[records] = record
+        return self._finish(record, plan, args, records, key, statics)
+
+    def _finish(
+        self, record: _Record, plan: Plan, args: Any, records: _Records, key: Any = None, statics: Any = None
+    ) -> Any:
+        try:
+            result, changed = record.call(plan, args)
+        except _WANTS_CONCRETE:
+            if not any(isinstance(x, (int, float, complex)) for x in plan.raws):
+                raise
+            key = (plan.template.key, ()) if key is None else key
+            self._numbers_are_static.add(key)
+            plan.records.pop(records, None)
+            return self._call_frozen(key, records, plan, args, statics or {})
+        if changed:
+            commit(plan.params, changed)
+        return result
+
+    def _call_frozen(self, key: Hashable, records: _Records, plan: Plan, args: Any, statics: dict[int, Any]) -> Any:
+        full = (key, static_key(list(plan.raws)))
+        record = records.get(full)
+        if record is None:
+            record = self._new_record(records, full, _Record(self, plan, statics, list(plan.raws)))
+        result, changed = record.call(plan, args)
+        commit(plan.params, changed)
+        return result
+
+    def _new_record(self, records: _Records, key: Hashable, record: _Record) -> _Record:
+        if len(records) >= _MAX_RECORDS:
+            records.pop(next(iter(records)))
+        records[key] = record
+        return record
+
+    def _take_static(self, args: Sequence[Any]) -> tuple[list[Any], dict[int, Any], Hashable]:
+        indices = {i % len(args) if args and i < 0 else i for i in self.static_argnums}
+        if any(i >= len(args) for i in indices):
+            raise ValueError(
+                f"pxf.jit: static_argnums={self.static_argnums} names an argument that the call of "
+                f"{name_of(self.fn)} didn't give: it got {len(args)} positional arguments"
+            )
+        statics = {i: args[i] for i in sorted(indices)}
+        return [a for i, a in enumerate(args) if i not in indices], statics, static_key(tuple(statics.items()))
+
+    def clear_cache(self) -> None:
+        """Forget every compiled program of this function."""
+        self._records().clear()
+
+    @property
+    def n_traces(self) -> int:
+        """How often the function was traced, by this wrapper or an equal one."""
+        return sum(record.traces for record in self._records().values())
+
+
+def _tuple(x: int | Sequence[int] | str | Sequence[str] | None) -> tuple[Any, ...]:
+    if x is None:
+        return ()
+    return (x,) if isinstance(x, (int, str)) else tuple(x)
+
+
+def jit(
+    static_argnums: int | Sequence[int] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
+    **kwargs: Any,
+) -> Callable[[Callable[..., Any]], Jit]:
+    """Compile a function, with tracking: `pxf.jit()(fn)(*args, **objects)`.
+
+    Positional arguments are as in `jax.jit`. Keyword arguments are tracked: params that the function changes are
+    changed in the caller's objects. What is compiled depends on the structure of the tracked objects and on their
+    static values, compared by what they would compute; equal functions over equal objects share one program. Only
+    params that the function reads before it writes them are inputs, only those that it changes are outputs.
+
+    Numbers that are attributes of tracked modules are inputs; if the function needs one at compile time (as in
+    `range(model.n)`), the numbers become part of the program, and a new value compiles anew.
+
+    **Arguments:**
+
+    - `static_argnums`: positional arguments that are part of the program; they need not be hashable.
+    - `donate_argnums`: positional arguments whose buffers the program may use.
+    - `donate_argnames`: keywords of tracked objects the old values of whose changed params the program may use.
+    - `kwargs`: passed on to `jax.jit`.
+    """
+    refused = {"static_argnames", "in_shardings", "out_shardings"} & kwargs.keys()
+    if refused:
+        raise TypeError(f"pxf.jit: {', '.join(sorted(refused))} not supported: keyword arguments are tracked objects")
+
+    def decorator(fn: Callable[..., Any]) -> Jit:
+        return Jit(fn, _tuple(static_argnums), _tuple(donate_argnums), _tuple(donate_argnames), kwargs)
+
+    return decorator

@@ -1,0 +1,222 @@
+"""Loops, with tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..core._lift import Run, commit, marks_for, run
+from ..core._param import BaseParam
+from ..core._plan import Plan, plan_for
+from ..core._random import RKG
+from ._args import Transform
+
+_Values = dict[int, Any]
+
+
+class Probe:
+    """What a trace of a body, thrown away, tells: which params change, to what shapes, and which are needed."""
+
+    def __init__(self, plan: Plan, fn: Callable[..., Any], args: Sequence[Any], values: Sequence[Any]) -> None:
+        self.live: set[int] = set()
+
+        def traced(args: Any) -> Any:
+            # The marks have no parents: what this trace reads, the real one will read again.
+            marks = marks_for(plan.template.params)
+            out: Run = run(plan.template, fn, args, values, plan.raws, marks)
+            self.live.update(out.live)
+            return out.result, out.changed
+
+        self.result, self.changed = jax.eval_shape(traced, tuple(args))
+
+
+def entry_values(plan: Plan) -> list[Any]:
+    if RKG.key._value is None:
+        RKG.key.get()
+    return [p._value for p in plan.params]
+
+
+def structure(x: Any) -> Any:
+    return jtu.tree_structure(x), [jnp.shape(leaf) for leaf in jtu.tree_leaves(x)]
+
+
+class Scan(Transform):
+    """A loop of fixed length with tracking; made by `scan`."""
+
+    def __init__(self, fn: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool) -> None:
+        super().__init__("scan", fn)
+        self.xs, self.length, self.reverse, self.unroll = xs, length, reverse, unroll
+        lengths = {np.shape(x)[:1] for x in jtu.tree_leaves(xs)}
+        if () in lengths or len(lengths) > 1:
+            raise ValueError(
+                f"{self.named}: the arrays in xs must share their first axis, got shapes "
+                f"{[np.shape(x) for x in jtu.tree_leaves(xs)]}"
+            )
+        if not lengths and length is None:
+            raise ValueError(f"{self.named}: give xs or length")
+        self._steps = next(iter(lengths))[0] if lengths else length
+        if length is not None and self._steps != length:
+            raise ValueError(f"{self.named}: length={length}, but xs has {self._steps} steps")
+
+    def __static_key__(self) -> Any:
+        raise TypeError  # holds data: compared by identity
+
+    def __call__(self, *carry: Any, **kwargs: Any) -> Any:
+        plan = plan_for(kwargs)
+        params = plan.params
+        values = entry_values(plan)
+        x0 = jtu.tree_map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], jnp.result_type(x)), self.xs)
+        moving, changed_shapes = self._what_moves(plan, x0, carry, values)
+        start: _Values = {}
+        for i, (live, shape) in changed_shapes.items():
+            if live or not self._steps:
+                start[i] = BaseParam.get(params[i])
+            else:  # set before it is read, in every step: what it held before has no part in the loop
+                start[i] = jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
+        self._check_start(plan, start, changed_shapes)
+
+        def body(state: tuple[tuple[Any, ...], _Values], x: Any) -> Any:
+            carry, tracked = state
+            inner = list(values)
+            for i, value in tracked.items():
+                inner[i] = value
+            # A changing param's value at entry is the loop's, not the caller's: it has no mark outside.
+            marks = marks_for([plan.template.params[i] if i in moving else p for i, p in enumerate(params)])
+            out = run(plan.template, self._one_step, (x, *carry), inner, plan.raws, marks)
+            new_carry, y = out.result
+            return (new_carry, {i: out.changed.get(i, tracked[i]) for i in tracked}), y
+
+        try:
+            (carry, tracked), ys = jax.lax.scan(
+                body, (carry, start), self.xs, length=self.length, reverse=self.reverse, unroll=self.unroll
+            )
+        except TypeError as e:
+            raise self._explained(e, plan) from e
+        if self._steps:
+            commit(params, tracked)
+        return carry, ys
+
+    def _one_step(self, x: Any, *carry: Any, **objects: Any) -> Any:
+        out = self.fn(x, *carry, **objects)
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise TypeError(f"{self.named}: the function must return (carry, y), got {type(out).__name__}")
+        new, y = out
+        if new is None and not carry:
+            new = ()
+        return (new if isinstance(new, tuple) else (new,)), y
+
+    def _what_moves(
+        self, plan: Plan, x0: Any, carry: tuple[Any, ...], values: list[Any]
+    ) -> tuple[set[int], dict[int, tuple[bool, Any]]]:
+        """The params that change in the loop; for each whether its value at entry is needed, and its shapes after."""
+        probe = Probe(plan, self._one_step, (x0, *carry), values)
+        shapes = {i: (i in probe.live, shape) for i, shape in probe.changed.items()}
+        return set(shapes), shapes
+
+    def _check_start(self, plan: Plan, start: _Values, shapes: dict[int, tuple[bool, Any]]) -> None:
+        for i, value in start.items():
+            before, after = structure(value), structure(shapes[i][1])
+            if self._steps and before != after:
+                raise _changes_shape(self.named, plan.template.param_paths[i], value, shapes[i][1])
+
+    def _explained(self, e: TypeError, plan: Plan) -> TypeError:
+        if "carry" in str(e):
+            return TypeError(
+                f"{self.named}: the carry, or a param that the function changes, doesn't keep its structure or type "
+                f"from step to step.\n{e}"
+            )
+        return e
+
+
+def _changes_shape(call: str, path: str, before: Any, after: Any) -> ValueError:
+    def show(x: Any) -> str:
+        if x is None:
+            return "None"
+        return str([f"{getattr(v, 'dtype', type(v).__name__)}{list(np.shape(v))}" for v in jtu.tree_leaves(x)])
+
+    return ValueError(
+        f"{call}: {path} holds {show(before)} before the loop and {show(after)} after a step; a value that the loop "
+        "carries must keep its structure and shape. Set or clear it before the loop"
+    )
+
+
+def scan(
+    f: Callable[..., Any], xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
+) -> Scan:
+    """A loop of fixed length, with tracking: `pxf.scan(f, xs)(*carry, **objects) -> (carry tuple, ys)`.
+
+    `f(x, *carry, **objects)` returns `(new carry, y)`. Params that it changes are carried from step to step and changed
+    in the caller's objects at the end; all others are constants of the loop. Compile time doesn't grow with the length.
+
+    **Arguments:**
+
+    - `f`: the body; it may return a single carry without a tuple around it.
+    - `xs`: pytree of arrays, sliced along their first axis, of size `length`; or None, and then `length` is needed.
+    - `length`, `reverse`, `unroll`: as in `jax.lax.scan`.
+
+    **Raises:** `ValueError` if a param that is read at entry changes its structure or shape in a step, naming it.
+    """
+    return Scan(f, xs, length, reverse, unroll)
+
+
+class WhileLoop(Transform):
+    """A loop until a condition fails, with tracking; made by `while_loop`."""
+
+    def __init__(self, fn: Any, cond_fun: Any) -> None:
+        super().__init__("while_loop", fn, cond_fun)
+        if not callable(cond_fun):
+            raise TypeError(f"{self.named}: cond_fun must be a function, got {type(cond_fun).__name__}")
+        self.cond_fun = cond_fun
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        plan = plan_for(kwargs)
+        params = plan.params
+        values = entry_values(plan)
+        probe = Probe(plan, self._one_step, args, values)
+        start = {i: BaseParam.get(params[i]) for i in probe.changed}  # needed: there may be no step at all
+        for i, value in start.items():
+            if structure(value) != structure(probe.changed[i]):
+                raise _changes_shape(self.named, plan.template.param_paths[i], value, probe.changed[i])
+
+        def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Run:
+            inner = list(values)
+            for i, value in state[1].items():
+                inner[i] = value
+            marks = marks_for([plan.template.params[i] if i in start else p for i, p in enumerate(params)])
+            return run(plan.template, fn, state[0], inner, plan.raws, marks)
+
+        def cond(state: Any) -> Any:
+            going = lifted(self.cond_fun, state).result
+            if np.shape(going) != ():
+                raise ValueError(f"{self.named}: cond_fun must return a scalar, got shape {np.shape(going)}")
+            return going
+
+        def body(state: Any) -> Any:
+            out = lifted(self._one_step, state)
+            return out.result, {i: out.changed.get(i, v) for i, v in state[1].items()}
+
+        args, tracked = jax.lax.while_loop(cond, body, (args, start))
+        commit(params, tracked)
+        return args
+
+    def _one_step(self, *args: Any, **objects: Any) -> tuple[Any, ...]:
+        out = self.fn(*args, **objects)
+        if out is None and not args:
+            return ()
+        return out if isinstance(out, tuple) else (out,)
+
+
+def while_loop(f: Callable[..., Any], cond_fun: Callable[..., Any]) -> WhileLoop:
+    """A loop until a condition fails, with tracking: `pxf.while_loop(f, cond_fun)(*args, **objects) -> args tuple`.
+
+    `f(*args, **objects)` returns the next args; `cond_fun(*args, **objects)` a boolean scalar. Params that `f` changes are
+    carried from step to step and changed in the caller's objects at the end.
+
+    **Raises:** `ValueError` if a param changes its structure or shape in a step (None to an array included), naming it.
+    """
+    return WhileLoop(f, cond_fun)

@@ -1,0 +1,48 @@
+"""Layers: Equinox layers with their arrays as params."""
+
+from ._batch_norm import BatchNorm
+from ._conv import (
+    Conv,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
+from ._dropout import Dropout
+from ._layer import Layer
+from ._linear import Linear
+from ._norm import LayerNorm
+from ._param import LayerParam, LayerState
+from ._pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AdaptivePool, AvgPool2d, MaxPool2d, Pool
+from ._shared import shared
+from ._stateful import StatefulLayer, StateParam
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AdaptivePool",
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Dropout",
+    "Layer",
+    "LayerNorm",
+    "LayerParam",
+    "LayerState",
+    "Linear",
+    "MaxPool2d",
+    "Pool",
+    "StateParam",
+    "StatefulLayer",
+    "shared",
+]

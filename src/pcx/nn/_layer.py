@@ -1,0 +1,126 @@
+"""From an Equinox layer to a module: arrays become params, all other leaves constants."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.tree_util as jtu
+
+from ..core._module import BaseModule, Module
+from ..core._param import BaseParam, get
+from ..core._random import RKG
+from ..core._static import Static, static, unwrap
+from ._param import LayerParam
+
+
+class Layer(Module):
+    """Any Equinox layer as a module.
+
+    The layer is kept in `nn`, under the names that its author gave: `layer.nn.weight` is a `LayerParam`. Every leaf
+    that is no array (an activation function, a rate, the `inference` flag) is a constant of the program.
+    `train()` and `eval()` set every `inference` flag inside to False and True.
+
+    **Arguments:**
+
+    - `cls`: the layer's class, or any function that makes an `equinox.Module`.
+    - `args`, `kwargs`: what `cls` is called with.
+    - `filter`: says which leaves of the new layer become params.
+    """
+
+    nn: Any
+
+    def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
+        super().__init__()
+        self.nn = boxed(cls(*args, **kwargs), filter)
+
+    def __call__(self, *args: Any, key: Any = None, **kwargs: Any) -> Any:
+        """Call the layer on ONE sample; the batch axis is added by `pcx.functional.vmap`.
+
+        **Arguments:**
+
+        - `args`, `kwargs`: what the Equinox layer takes; a param stands for its value.
+        - `key`: a random key, passed on only if given. Where an active `equinox.nn.Dropout` is inside and no key is
+            given, one is drawn from `pcx.RKG`.
+        """
+        layer = unboxed(self.nn)
+        args = tuple([get(x) for x in args])
+        return layer(*args, **with_key(layer, args, kwargs, key))
+
+    def _set_mode(self, value: Module.MODE) -> None:
+        super()._set_mode(value)
+        if value is not Module.MODE.NONE:
+            self._set_inference(value is Module.MODE.EVAL)
+
+    def _set_inference(self, flag: bool) -> None:
+        changed = False
+
+        def visit(path: Any, leaf: Any) -> Any:
+            nonlocal changed
+            named = bool(path) and getattr(path[-1], "name", None) == "inference"
+            if not named or not isinstance(leaf, Static) or not isinstance(unwrap(leaf), bool) or leaf == flag:
+                return leaf
+            changed = True
+            return static(flag)
+
+        nn = jtu.tree_map_with_path(visit, self.nn, is_leaf=_is_whole)
+        # A layer that stays as it was stays the same object: what is remembered of a module is checked by identity.
+        if changed:
+            self.nn = nn
+
+
+def _is_whole(x: Any) -> bool:
+    # A module of ours that a user's Equinox layer holds is no part of that layer and keeps its params.
+    return isinstance(x, (BaseParam, Static, BaseModule))
+
+
+def boxed(layer: Any, filter: Callable[[Any], Any]) -> Any:
+    """`layer` with a `LayerParam` for each leaf that `filter` picks and a static for each other leaf."""
+
+    def box(x: Any) -> Any:
+        if _is_whole(x):
+            return x
+        return LayerParam(x) if filter(x) else static(x)
+
+    return jtu.tree_map(box, layer, is_leaf=_is_whole)
+
+
+def unboxed(layer: Any) -> Any:
+    """The inverse of `boxed`: a plain Equinox layer that holds the values of now."""
+    return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else unwrap(get(x)), layer, is_leaf=_is_whole)
+
+
+def with_key(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> dict[str, Any]:
+    """The keyword arguments of a call of a plain `layer`: with `key`, or a key drawn where dropout needs one."""
+    if key is not None:
+        return {**kwargs, "key": get(key)}
+    if _drops(layer, kwargs) and _wants_key(layer, args, kwargs):
+        return {**kwargs, "key": RKG()}
+    return kwargs
+
+
+def _is_dropout(x: Any) -> bool:
+    return isinstance(x, eqx.nn.Dropout)
+
+
+def _drops(layer: Any, kwargs: dict[str, Any]) -> bool:
+    override = kwargs.get("inference", kwargs.get("deterministic"))
+
+    def drops(x: eqx.nn.Dropout) -> bool:
+        inference = x.inference if override is None else override
+        return not inference and not (isinstance(x.p, (int, float)) and x.p == 0)
+
+    return any(_is_dropout(x) and drops(x) for x in jtu.tree_leaves(layer, is_leaf=_is_dropout))
+
+
+def _wants_key(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    signature = inspect.signature(layer.__call__)
+    parameters = signature.parameters
+    if "key" not in parameters:
+        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    try:
+        return "key" not in signature.bind_partial(*args, **kwargs).arguments
+    except TypeError:
+        return False  # the call itself says what is wrong with the arguments

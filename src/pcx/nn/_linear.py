@@ -1,0 +1,36 @@
+"""Linear layers."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import equinox as eqx
+
+from ..core._random import RKG, RandomKeyGenerator
+from ._layer import Layer
+
+
+class Linear(Layer):
+    """`weight @ x + bias`, from `[in_features]` to `[out_features]`.
+
+    `nn.weight` is `[out_features, in_features]`, `nn.bias` is `[out_features]`, both drawn uniformly from
+    `(-1/sqrt(in_features), 1/sqrt(in_features))`.
+
+    **Arguments:**
+
+    - `in_features`, `out_features`: the sizes, or `"scalar"` for a value of shape `[]`.
+    - `bias`: whether there is a bias.
+    - `rkg`: where the key of the initialisation comes from.
+    - `kwargs`: passed on to `equinox.nn.Linear` (`dtype`).
+    """
+
+    def __init__(
+        self,
+        in_features: int | Literal["scalar"],
+        out_features: int | Literal["scalar"],
+        bias: bool = True,
+        *,
+        rkg: RandomKeyGenerator = RKG,
+        **kwargs: Any,
+    ):
+        super().__init__(eqx.nn.Linear, in_features, out_features, bias, key=rkg(), **kwargs)

@@ -1,0 +1,62 @@
+"""Normalisation of one sample."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..core._param import get
+from ..core._static import static
+from ._layer import Layer
+
+
+class LayerNorm(Layer):
+    """`(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` over all axes of one sample.
+
+    **Arguments:**
+
+    - `shape`: the shape of the sample, and of weight and bias. None takes samples of any shape, which is possible only
+        without weight and bias.
+    - `eps`: added to the (biased) variance.
+    - `use_weight`, `use_bias`: whether there is a weight (at first 1), a bias (at first 0).
+    - `dtype`: of weight and bias; JAX's default float if left out.
+    - `elementwise_affine`: deprecated; sets both `use_weight` and `use_bias`.
+
+    **Raises:** `ValueError` if there is a weight or bias and no shape; in the call, for a sample of another shape.
+    """
+
+    def __init__(
+        self,
+        shape: int | Sequence[int] | None = None,
+        eps: float = 1e-5,
+        use_weight: bool = True,
+        use_bias: bool = True,
+        dtype: Any = None,
+        *,
+        elementwise_affine: bool | None = None,
+    ):
+        if elementwise_affine is not None:
+            warnings.warn(
+                "LayerNorm(elementwise_affine=...) is deprecated: use `use_weight` and `use_bias`",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            use_weight = use_bias = elementwise_affine
+        if shape is None and (use_weight or use_bias):
+            raise ValueError(
+                "LayerNorm: a weight or a bias needs the shape of the sample: give `shape`, or use_weight=False and "
+                "use_bias=False"
+            )
+        super().__init__(eqx.nn.LayerNorm, () if shape is None else shape, eps, use_weight, use_bias, dtype)
+        self.any_shape = static(shape is None)
+
+    def __call__(self, x: Any, *, key: Any = None) -> Any:
+        """Normalise ONE sample; `key` is ignored."""
+        if not self.any_shape:
+            return super().__call__(x)
+        shape = jnp.shape(get(x))
+        return eqx.nn.LayerNorm(shape, self.nn.eps, use_weight=False, use_bias=False)(get(x))

@@ -1,0 +1,17 @@
+"""The params of layers."""
+
+from __future__ import annotations
+
+from ..core._param import Param
+
+
+class LayerParam(Param):
+    """A value of a layer that is learned: a weight, a bias, a scale."""
+
+    __slots__ = ()
+
+
+class LayerState(Param):
+    """A value that a layer keeps from call to call and that is not learned."""
+
+    __slots__ = ()

@@ -1,0 +1,121 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+
+from ._layer import Layer
+
+_Size = int | Sequence[int]
+_Padding = int | Sequence[int] | Sequence[tuple[int, int]]
+
+
+def _nothing(x: Any) -> bool:
+    # Pooling has nothing to learn, even where its initial value is given as an array.
+    return False
+
+
+class Pool(Layer):
+    """Reduces every window of `[channels, d_1, ..., d_N]` to one value, giving `[channels, e_1, ..., e_N]`.
+
+    **Arguments:**
+
+    - `init`: the value each reduction starts from.
+    - `operation`: the reduction of two values to one, such as `jax.lax.add`.
+    - `num_spatial_dims`: the number `N` of spatial axes.
+    - `kernel_size`, `stride`: one integer for all spatial axes, or one for each.
+    - `padding`: one integer for all spatial axes, or one or a pair (before, after) for each.
+    - `use_ceil`: whether a window that is cut off at the end counts.
+    - `kwargs`: passed on to `equinox.nn.Pool`.
+    """
+
+    def __init__(
+        self,
+        init: Any,
+        operation: Callable[[Any, Any], Any],
+        num_spatial_dims: int,
+        kernel_size: _Size,
+        stride: _Size = 1,
+        padding: _Padding = 0,
+        use_ceil: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            eqx.nn.Pool,
+            init,
+            operation,
+            num_spatial_dims,
+            kernel_size,
+            stride,
+            padding,
+            use_ceil,
+            filter=_nothing,
+            **kwargs,
+        )
+
+
+class MaxPool2d(Layer):
+    """The largest value of every window, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`.
+
+    **Arguments:** as in `Pool`.
+    """
+
+    def __init__(self, kernel_size: _Size, stride: _Size = 1, padding: _Padding = 0, use_ceil: bool = False):
+        super().__init__(eqx.nn.MaxPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
+
+
+class AvgPool2d(Layer):
+    """The mean of every window, padding counted as zeros, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`.
+
+    **Arguments:** as in `Pool`.
+    """
+
+    def __init__(self, kernel_size: _Size, stride: _Size = 1, padding: _Padding = 0, use_ceil: bool = False):
+        super().__init__(eqx.nn.AvgPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
+
+
+class AdaptivePool(Layer):
+    """Divides each spatial axis of `[channels, d_1, ..., d_N]` into as many parts as asked for and reduces each part.
+
+    **Arguments:**
+
+    - `target_shape`: the number of parts, one integer for all spatial axes or one for each.
+    - `num_spatial_dims`: the number `N` of spatial axes.
+    - `operation`: the reduction of a vector to a scalar, applied along one axis after the other.
+
+    **Raises:** `ValueError` if `target_shape` doesn't have `N` entries.
+    """
+
+    def __init__(self, target_shape: _Size, num_spatial_dims: int, operation: Callable[[Any], Any]):
+        # Equinox keeps the shape as a constant of the layer, which must be hashable.
+        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        super().__init__(eqx.nn.AdaptivePool, shape, num_spatial_dims, operation, filter=_nothing)
+
+
+class AdaptiveAvgPool2d(Layer):
+    """Means over an even division of the image, from `[channels, d_1, d_2]` to `[channels, *target_shape]`.
+
+    **Arguments:**
+
+    - `target_shape`: one integer for both axes, or a pair.
+    """
+
+    def __init__(self, target_shape: _Size):
+        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        super().__init__(eqx.nn.AdaptiveAvgPool2d, shape, filter=_nothing)
+
+
+class AdaptiveMaxPool2d(Layer):
+    """Maxima over an even division of the image, from `[channels, d_1, d_2]` to `[channels, *target_shape]`.
+
+    **Arguments:**
+
+    - `target_shape`: one integer for both axes, or a pair.
+    """
+
+    def __init__(self, target_shape: _Size):
+        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        super().__init__(eqx.nn.AdaptiveMaxPool2d, shape, filter=_nothing)

@@ -1,0 +1,68 @@
+"""Equinox layers that keep a state from call to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax.tree_util as jtu
+
+from ..core._module import Module
+from ..core._param import get
+from ._layer import Layer, boxed, unboxed, with_key
+from ._param import LayerState
+
+
+class StateParam(LayerState):
+    """The state of a `StatefulLayer`: a dict from the place in the layer to arrays (or pytrees of arrays)."""
+
+    __slots__ = ()
+
+
+class StatefulLayer(Layer):
+    """Any stateful Equinox layer as a module: its `equinox.nn.State` is kept in the param `state` and updated by calls.
+
+    **Arguments:**
+
+    - `cls`: the layer's class, or any function that makes an `equinox.Module`; called through
+        `equinox.nn.make_with_state`.
+    - `args`, `kwargs`: what `cls` is called with.
+    - `filter`: says which leaves of the new layer become params (`LayerParam`).
+    """
+
+    state: StateParam
+
+    def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
+        Module.__init__(self)  # not Layer's, which makes a layer without state
+        nn, state = eqx.nn.make_with_state(cls)(*args, **kwargs)
+        self.nn = boxed(nn, filter)
+        # Equinox marks a State as used up when it is updated; a dict can be read any number of times.
+        values, names = state.tree_flatten()
+        self.state = StateParam(dict(zip(names, values, strict=True)))
+
+    def __call__(self, *args: Any, key: Any = None, **kwargs: Any) -> Any:
+        """Call the layer on ONE sample, and keep the new state.
+
+        Inside a vmap that adds the batch axis, a state that depends on the sample is one per lane; one computed with
+        collectives over the axis (as in `BatchNorm`) is common to all lanes.
+
+        **Arguments:** as in `Layer`; the state is passed on by itself.
+
+        **Raises:** `TypeError` if the layer doesn't return a pair of an output and a state.
+        """
+        layer = unboxed(self.nn)
+        args = tuple([get(x) for x in args])
+        old = self.state.get()
+        state = eqx.nn.State.tree_unflatten(tuple(old), tuple(old.values()))
+        result = layer(*args, state=state, **with_key(layer, args, kwargs, key))
+        if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State)):
+            raise TypeError(f"{type(layer).__name__}: a stateful layer must return a pair (output, state)")
+        out, new = result
+        values, names = new.tree_flatten()
+        by_name = dict(zip(names, values, strict=True))
+        # A layer that changed nothing (in evaluation) leaves the param untouched, so that nothing is carried out.
+        before, after = jtu.tree_leaves(old), jtu.tree_leaves(by_name)
+        if len(before) != len(after) or any(a is not b for a, b in zip(before, after, strict=True)):
+            self.state.set(by_name)
+        return out

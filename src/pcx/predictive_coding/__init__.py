@@ -1,0 +1,9 @@
+"""pxc: value nodes, energies and the modules that hold them."""
+
+from ._energy import ce_energy, se_energy, zero_energy
+from ._energy_module import STATUS, EnergyModule
+from ._param import VodeParam
+from ._rules import Ruleset
+from ._vode import Vode
+
+__all__ = ["STATUS", "EnergyModule", "Ruleset", "Vode", "VodeParam", "ce_energy", "se_energy", "zero_energy"]

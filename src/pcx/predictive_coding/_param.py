@@ -1,0 +1,72 @@
+"""The params of a value node."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax.tree_util as jtu
+
+from ..core._param import Param, ParamCache, get
+
+
+class CacheContents(dict[str, Any]):
+    """What a vode's cache holds. `sample_ndim` is the number of axes of one sample of `u`, where that is known; it
+    travels with the contents through the transforms, as structure."""
+
+    sample_ndim: int | None = None
+
+
+def _contents(items: dict[str, Any], sample_ndim: int | None) -> CacheContents:
+    contents = CacheContents(items)
+    contents.sample_ndim = sample_ndim
+    return contents
+
+
+def _flatten(c: CacheContents) -> tuple[list[Any], Any]:
+    names = sorted(c)
+    return [c[name] for name in names], (tuple(names), c.sample_ndim)
+
+
+def _flatten_with_keys(c: CacheContents) -> tuple[list[Any], Any]:
+    names = sorted(c)
+    return [(jtu.DictKey(name), c[name]) for name in names], (tuple(names), c.sample_ndim)
+
+
+jtu.register_pytree_with_keys(
+    CacheContents,
+    _flatten_with_keys,
+    lambda aux, values: _contents(dict(zip(aux[0], values, strict=True)), aux[1]),
+    _flatten,
+)
+
+
+class _Cache(ParamCache):
+    """What a vode remembers: the prediction `u`, the energy `E`, whatever else was set. Cleared between steps."""
+
+    __slots__ = ()
+
+    @property
+    def sample_ndim(self) -> int | None:
+        """Number of axes of one sample of `u`, if known."""
+        return getattr(ParamCache.get(self), "sample_ndim", None)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.update({key: get(value)})
+
+    def update(self, new: dict[str, Any], drop: tuple[str, ...] = (), sample_ndim: int | None = None) -> None:
+        """Write several values at once, and forget those named in `drop`."""
+        old = ParamCache.get(self) or {}
+        items = {k: v for k, v in old.items() if k not in drop}
+        known = getattr(old, "sample_ndim", None)
+        self.set(_contents({**items, **new}, known if sample_ndim is None else sample_ndim))
+
+
+class VodeParam(Param):
+    """A param of a value node, such as its state `h`: `[*sample]` inside a vmap, `[batch, *sample]` outside."""
+
+    __slots__ = ()
+    Cache: ClassVar[type[_Cache]] = _Cache
+
+
+_Cache.__name__ = "Cache"
+_Cache.__qualname__ = "VodeParam.Cache"

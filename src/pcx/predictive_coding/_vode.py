@@ -1,0 +1,145 @@
+"""Value nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..core import _lift
+from ..core._random import RKG, RandomKeyGenerator
+from ..core._static import static, unwrap
+from ._energy import se_energy
+from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
+from ._param import VodeParam
+from ._rules import Ruleset, Transformation
+
+EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
+
+
+class Vode(EnergyModule):
+    """A value node: a state `h`, a prediction `u` of it, and the energy between them.
+
+    Called with a prediction, it stores it and returns its state. Under `STATUS.INIT` the state is set to the
+    prediction (forward initialisation). To clamp a node, set its `h` and mark it: `vode.h.frozen = True`.
+
+    **Arguments:**
+
+    - `energy_fn`: `f(vode, rkg)`, the unreduced energy, of h's shape; None for no energy.
+    - `ruleset`: the user's rules, see `Ruleset`; beneath them is `{"init": ("h, u <- u",)}`.
+    - `tforms`: the transformations that the rules name.
+    - `param_type`: the type of `h`, called with `args` and `kwargs`; its `Cache` is the type of `cache`.
+
+    **Raises:** `ValueError` for a rule that can't be read, naming it.
+    """
+
+    def __init__(
+        self,
+        energy_fn: EnergyFn | None = se_energy,
+        ruleset: Mapping[str, Sequence[str]] | None = {},  # noqa: B006 (never changed)
+        tforms: Mapping[str, Transformation] = {},
+        param_type: type[VodeParam] = VodeParam,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if energy_fn is not None and not callable(energy_fn):
+            raise TypeError(f"Vode: energy_fn must be a function or None, got {type(energy_fn).__name__}")
+        self.h = param_type(*args, **kwargs)
+        self.cache = param_type.Cache()
+        self.energy_fn = static(energy_fn)
+        self.ruleset = static(Ruleset({STATUS.INIT: ("h, u <- u",), **(ruleset or {})}, tforms))
+
+    def __call__(
+        self, u: jax.Array | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
+    ) -> Any:
+        """Set the prediction `u` (if it isn't None) and `others`, and return the value named `output`, or the vode itself
+        if that is None."""
+        if u is not None:
+            self._set("u", u, rkg, jnp.ndim(u))
+        for key, value in others.items():
+            self.set(key, value, rkg)
+        return self if output is None else self.get(output, rkg=rkg)
+
+    def set(self, key: str, value: Any, rkg: RandomKeyGenerator = RKG) -> Vode:
+        """Set a value through the rules of the status; returns the vode."""
+        inside = key == "u" and value is not None and _lift.in_vmap()
+        self._set(key, value, rkg, jnp.ndim(value) if inside else None)
+        return self
+
+    def _set(self, key: str, value: Any, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
+        rules = self.ruleset._wrapped
+        held = rules.when_set(self.status, key)
+        cached: dict[str, Any] = {}
+        for targets, new in [
+            (rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in held
+        ] or [((key,), value)]:
+            for target in targets:
+                if target == "h":
+                    self.h.set(new)
+                else:
+                    cached[target] = new
+        # What was derived from the old values is no longer true.
+        contents = self.cache.get() or {}
+        stale = tuple([k for k in contents if (k == "E" or ":" in k) and k not in cached])
+        if cached or stale:
+            self.cache.update(cached, stale, sample_ndim)
+
+    def get(self, key: str, default: Any = None, rkg: RandomKeyGenerator = RKG) -> Any:
+        """A value by name, through the rules of the status; `default` if it isn't set."""
+        rules = self.ruleset._wrapped
+        rule = rules.when_read(self.status, key)
+        if rule is None:
+            value = self._stored(key)
+        elif not rule.tforms:
+            value = self._source(rule, rkg)
+        else:
+            value = self.cache.get(rule.cached_as)
+            if value is None:
+                value = self._source(rule, rkg)
+                if value is not None:
+                    value = rules.transform(rule.tforms, self, key, value, rkg)
+                    self.cache[rule.cached_as] = value
+        return default if value is None else value
+
+    def _source(self, rule: Any, rkg: RandomKeyGenerator) -> Any:
+        # A rule that reads its own key means the stored value.
+        return self._stored(rule.target) if rule.target == rule.key else self.get(rule.target, rkg=rkg)
+
+    def _stored(self, key: str) -> Any:
+        return self.h.get() if key == "h" else self.cache.get(key)
+
+    def energy(self, rkg: RandomKeyGenerator = RKG) -> jax.Array | float:
+        """The energy of the node, evaluated once and cached under "E": a scalar inside a vmap; outside, `[batch]` if h
+        and u have a batch axis. Without knowledge of a sample's shape (u was set from outside) an array with two or more
+        axes counts as a batch.
+
+        **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
+        """
+        energy_fn = unwrap(self.energy_fn)
+        if energy_fn is None:
+            return 0.0
+        known = self.cache.get("E")
+        if known is not None:
+            return known
+        try:
+            elements = jnp.asarray(energy_fn(self, rkg))
+        except ValueError as e:
+            if self.get("h") is None or self.get("u") is None or "shape" in str(e):
+                raise UnsetEnergyError("", str(e)) from e
+            raise
+        total = jnp.sum(elements, axis=self._sample_axes(elements))
+        self.cache["E"] = total
+        return total
+
+    def _sample_axes(self, elements: jax.Array) -> tuple[int, ...]:
+        ndim = elements.ndim
+        if _lift.in_vmap():
+            batch = 0
+        elif self.cache.sample_ndim is not None:
+            batch = max(ndim - self.cache.sample_ndim, 0)
+        else:
+            batch = 1 if ndim >= 2 else 0
+        return tuple(range(batch, ndim))

@@ -1,0 +1,8 @@
+"""pxu: masks, optimisers, steps, files."""
+
+from ._files import load_params, save_params
+from ._mask import M, M_has, M_hasnot, M_is
+from ._optim import Optim, OptimTree
+from ._step import step
+
+__all__ = ["M", "M_has", "M_hasnot", "M_is", "Optim", "OptimTree", "load_params", "save_params", "step"]

@@ -1,0 +1,255 @@
+"""Optax optimisers over params."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+import optax
+
+from ..core._module import BaseModule
+from ..core._param import BaseParam, Param, like
+from ..core._plan import Plan, walk
+from ..core._static import static, unwrap
+
+
+class _Groups:
+    """The states of a few groups of params, and which params those are. The names are structure, the states leaves."""
+
+    __slots__ = ("paths", "states", "unset")
+
+    def __init__(self, paths: tuple[tuple[str, ...], ...], unset: frozenset[str], states: Sequence[Any]) -> None:
+        self.paths = paths
+        self.unset = unset  # params that held None at init
+        self.states = list(states)
+
+
+jtu.register_pytree_node(
+    _Groups, lambda g: (g.states, (g.paths, g.unset)), lambda aux, states: _Groups(aux[0], aux[1], states)
+)
+
+
+class OptimState(Param):
+    """The state of an optimiser: None before `init` and after `clear`."""
+
+    __slots__ = ()
+
+
+class _BaseOptim(BaseModule):
+    """Optimises groups of params, each by itself, with one Optax transformation."""
+
+    def __init__(self, optax_opt: Callable[[], Any], parameters: Any = None) -> None:
+        call = type(self).__name__
+        if isinstance(optax_opt, optax.GradientTransformation):
+            transformation: Any = optax_opt
+        elif callable(optax_opt):
+            transformation = optax_opt()
+        else:
+            transformation = None
+        if not isinstance(transformation, optax.GradientTransformation):
+            raise TypeError(
+                f"pxu.{call}: expected a function without arguments that returns an Optax transformation, as in "
+                f"`lambda: optax.sgd(0.1)`, got {optax_opt!r}"
+            )
+        self.optax_opt = static(transformation)
+        self.state = OptimState(None)
+        if parameters is not None:
+            self.init(parameters)
+
+    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
+        """The params of each group, by index in the plan."""
+        raise NotImplementedError
+
+    def _named(self) -> str:
+        return f"pxu.{type(self).__name__}.step"
+
+    def init(self, parameters: Any) -> None:
+        """Start afresh for the params of a tree, such as `pxu.M(pxnn.LayerParam)(model)`. Params that hold None are
+        left out until the next `init`."""
+        plan = walk({"": parameters})
+        paths, unset, states = [], set(), []
+        for group in self._grouped(parameters, plan):
+            values = {}
+            for i in group:
+                value = plan.params[i].get()
+                if value is None:
+                    unset.add(plan.template.param_paths[i])
+                else:
+                    values[plan.template.param_paths[i]] = value
+            if values:
+                paths.append(tuple(values))
+                states.append(unwrap(self.optax_opt).init(values))
+        self.state.set(_Groups(tuple(paths), frozenset(unset), states))
+
+    def clear(self) -> None:
+        """Forget the state; `init` must be called before the next step."""
+        self.state.set(None)
+
+    def step(
+        self,
+        module: Any,
+        grads: Any,
+        scale_by: Any = None,
+        apply_updates: bool = True,
+        allow_none: bool = False,
+    ) -> Any:
+        """One optimisation step.
+
+        **Arguments:**
+
+        - `module`: the tree of params to change.
+        - `grads`: a tree like `module` whose params hold gradients, as given by `pxf.value_and_grad`; it isn't changed.
+          Gradients of params that were not given to `init` are ignored.
+        - `scale_by`: a factor for all gradients, such as `1 / batch size`.
+        - `apply_updates`: whether to change the params.
+        - `allow_none`: whether params may lack a gradient; they and their state are then left as they are.
+
+        Returns the updates, a tree like `module`.
+
+        **Raises:** `ValueError` if a param lacks its gradient, if the gradients are another model's, or before `init`;
+        nothing is changed then.
+        """
+        state = self.state.get()
+        if state is None:
+            raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
+        plan = walk({"": module})
+        index = {path: i for i, path in enumerate(plan.template.param_paths)}
+        found = _by_path(grads)
+        late = [p for p in found if p in state.unset]
+        if late:
+            raise ValueError(f"{self._named()}: {late[0]} has a gradient, but held None when init was called; init again")
+        updates: dict[str, Any] = {}
+        states = []
+        for paths, old in zip(state.paths, state.states, strict=True):
+            chosen = {p: found[p] for p in paths if p in found}
+            if not chosen and self._skips_empty(allow_none):
+                states.append(old)
+                continue
+            values = self._checked(plan, index, paths, chosen, allow_none)
+            new_updates, new_state = self._update(paths, chosen, values, old, scale_by)
+            updates.update(new_updates)
+            states.append(new_state)
+        self.state.set(_Groups(state.paths, state.unset, states))
+        boxes = [like(p, updates.get(path)) for p, path in zip(plan.template.params, index, strict=True)]
+        tree = plan.template.build(boxes, [None] * len(plan.raws))[""]
+        if apply_updates:
+            self.apply_updates(module, tree)
+        return tree
+
+    def _skips_empty(self, allow_none: bool) -> bool:
+        return allow_none
+
+    def _checked(
+        self, plan: Plan, index: dict[str, int], paths: Sequence[str], grads: dict[str, Any], allow_none: bool
+    ) -> dict[str, Any]:
+        values = {}
+        for path in paths:
+            if path not in index:
+                raise ValueError(f"{self._named()}: the optimiser was made for {path}, which the module doesn't have")
+            value = plan.params[index[path]].get()
+            if value is None:
+                raise ValueError(f"{self._named()}: {path} holds None, so it can't be stepped")
+            values[path] = value
+            if path not in grads:
+                if not allow_none:
+                    raise ValueError(
+                        f"{self._named()}: {path} has no gradient (None). Select it in value_and_grad's mask, leave it out "
+                        "of init, or pass allow_none=True"
+                    )
+            elif jtu.tree_structure(value) != jtu.tree_structure(grads[path]) or any(
+                np.shape(v) != np.shape(g)
+                for v, g in zip(jtu.tree_leaves(value), jtu.tree_leaves(grads[path]), strict=True)
+            ):
+                shapes = np.shape(value), np.shape(grads[path])
+                raise ValueError(
+                    f"{self._named()}: {path} has shape {shapes[0]} and its gradient {shapes[1]}: gradients of another model?"
+                )
+        return values
+
+    def _update(
+        self, paths: Sequence[str], grads: dict[str, Any], values: dict[str, Any], state: Any, scale_by: Any
+    ) -> tuple[dict[str, Any], Any]:
+        if scale_by is not None:
+            grads = jtu.tree_map(lambda g: g * scale_by, grads)
+        missing = [p for p in paths if p not in grads]
+        full = {p: grads[p] if p in grads else jtu.tree_map(jnp.zeros_like, values[p]) for p in paths}
+        updates, new = unwrap(self.optax_opt).update(full, state, values)
+        if missing:
+            keep = {jtu.DictKey(p) for p in missing}
+            new = jtu.tree_map_with_path(lambda path, n, o: o if keep & {*path} else n, new, state)
+        return {p: u for p, u in updates.items() if p not in missing}, new
+
+    def apply_updates(self, module: Any, updates: Any) -> None:
+        """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
+        found = _by_path(updates)
+        plan = walk({"": module})
+        for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True):
+            if path in found:
+                param.set(optax.apply_updates(param.get(), found[path]))
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    """What a tree of params (or of plain arrays in their places) holds, by path; None left out."""
+    plan = walk({"": tree})
+    found = {
+        path: value
+        for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True)
+        if (value := param.get()) is not None
+    }
+    found.update(zip(plan.template.raw_paths, plan.raws, strict=True))
+    return found
+
+
+class Optim(_BaseOptim):
+    """An Optax optimiser for the params of a tree, with tracked state.
+
+    **Arguments:**
+
+    - `optax_opt`: a function without arguments that makes an Optax transformation, as in `lambda: optax.adam(1e-3)`.
+    - `parameters`: the tree of params to optimise, such as `pxu.M(pxnn.LayerParam)(model)`; or call `init` later.
+    """
+
+    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
+        return [list(range(1, plan.n))]
+
+
+class OptimTree(_BaseOptim):
+    """An Optax optimiser for each of some nodes of a tree. A node none of whose params has a gradient is skipped and keeps
+    its state.
+
+    **Arguments:**
+
+    - `optax_opt`: a function without arguments that makes an Optax transformation.
+    - `leaf_fn`: says which nodes, as in `lambda x: isinstance(x, pxnn.Layer)`; inside such a node it isn't asked again.
+    - `parameters`: the tree of params to optimise; or call `init` later.
+    """
+
+    def __init__(self, optax_opt: Callable[[], Any], leaf_fn: Callable[[Any], bool], parameters: Any = None) -> None:
+        if not callable(leaf_fn):
+            raise TypeError(f"pxu.OptimTree: leaf_fn must be a function, got {type(leaf_fn).__name__}")
+        self.leaf_fn = static(leaf_fn)
+        super().__init__(optax_opt, parameters)
+
+    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
+        picked: list[Any] = []
+
+        def pick(x: Any) -> bool:
+            if x is not None and not isinstance(x, str) and unwrap(self.leaf_fn)(x):
+                picked.append(x)
+                return True
+            return isinstance(x, BaseParam)
+
+        jtu.tree_leaves(tree, is_leaf=pick)
+        index = {id(p): i for i, p in enumerate(plan.params)}
+        groups, taken = [], set()
+        for node in picked:
+            group = [index[id(p)] for p in walk({"": node}).params[1:] if index[id(p)] not in taken]
+            taken.update(group)
+            groups.append(group)
+        return groups
+
+    def _skips_empty(self, allow_none: bool) -> bool:
+        return True

@@ -1,0 +1,47 @@
+"""Steps: a status for a while, and what to clear around it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ..core._module import modules
+from ..core._select import clear_params as _clear
+from ..core._select import predicate
+
+
+@contextlib.contextmanager
+def step(module: Any, status: Any = None, *, clear_params: Any = None) -> Iterator[None]:
+    """A context in which every energy module inside `module` has a status.
+
+    On exit, also by an exception, the status that was there before comes back, and what `clear_params` picks is set
+    to None. Steps nest.
+
+    **Arguments:**
+
+    - `module`: a module or any tree of modules.
+    - `status`: a string or None; or a pair, whose second is set on exit in place of the earlier status.
+    - `clear_params`: what to clear on exit: a type, a union of types, or a predicate; or a pair, the first of which is
+      cleared on entry and the second on exit.
+    """
+    inner, *leaving = status if isinstance(status, tuple) else (status,)
+    before, after = clear_params if isinstance(clear_params, tuple) else (None, clear_params)
+    if len(leaving) > 1 or not all(s is None or isinstance(s, str) for s in (inner, *leaving)):
+        raise TypeError(f"pxu.step: status must be a string, None, or a pair of these, got {status!r}")
+    for choice in (before, after):
+        if choice is not None:
+            predicate("pxu.step", choice)  # refuse it now, not on exit
+    nodes = [m for m in modules(module) if hasattr(type(m), "status")]
+    if before is not None:
+        _clear("pxu.step", module, before)
+    earlier = [m.status for m in nodes]  # type: ignore[attr-defined]
+    try:
+        for node in nodes:
+            node.status = inner  # type: ignore[attr-defined]
+        yield
+    finally:
+        for node, old in zip(nodes, earlier, strict=True):
+            node.status = leaving[0] if leaving else old  # type: ignore[attr-defined]
+        if after is not None:
+            _clear("pxu.step", module, after)

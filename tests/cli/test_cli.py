@@ -1,0 +1,139 @@
+"""The `pcx` command, as a user runs it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pcx.core._version import __version__
+
+RULES = ["zil", "hil", "backprop"]
+
+
+def pcx(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pcx.cli", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_version(tmp_path):
+    done = pcx("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"pcx {__version__}\n")
+
+
+def test_version_and_help_are_fast(tmp_path):
+    # What costs time is named, rather than timed: a clock is no good judge on a busy machine.
+    code = (
+        "import sys; from pcx.cli import main\n"
+        "try: main([{word!r}])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('jax', 'matplotlib', 'sklearn', 'numpy') if name in sys.modules], file=sys.stderr)"
+    )
+    for word in ("--version", "--help"):
+        command = [sys.executable, "-c", code.format(word=word)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], ["run"]),
+        (["--help"], ["run", "--version"]),
+        (["run", "--help"], ["zil"]),
+        (["run", "zil", "--help"], ["--seeds", "--epochs", "--rule", "--out", "--batch-size", "--hidden", "(default: 8)"]),
+    ],
+)
+def test_help(args, words, tmp_path):
+    done = pcx(*args, cwd=tmp_path)
+    assert done.returncode == 0
+    for word in words:
+        assert word in done.stdout
+
+
+def test_run(tmp_path):
+    out = tmp_path / "results" / "first"
+    done = pcx("run", "zil", "--seeds", 1, "--epochs", 1, "--out", out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Test accuracy" in done.stdout
+    names = {path.name for path in out.iterdir()}
+    assert names == {"config.json", "versions.json", "metrics.jsonl", "log.txt", "summary.json", "figure.png"}
+
+    config = json.loads((out / "config.json").read_text())
+    assert (config["seeds"], config["epochs"], config["rules"]) == (1, 1, RULES)
+    versions = json.loads((out / "versions.json").read_text())
+    assert versions["pcx"] == __version__
+    assert versions["packages"]["jax"]
+    assert versions["device"]
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["rule"], line["seed"], line["epoch"]) for line in metrics] == [(rule, 0, 1) for rule in RULES]
+    summary = json.loads((out / "summary.json").read_text())["test_accuracy"]
+    assert list(summary) == RULES
+    for line in metrics:
+        assert 0.6 < line["test_accuracy"] <= 1.0
+        assert summary[line["rule"]]["best"] == {"mean": line["test_accuracy"], "std": 0.0}
+    # Z-IL is backpropagation, up to rounding.
+    assert metrics[0]["test_loss"] == pytest.approx(metrics[2]["test_loss"], abs=1e-4)
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_default_folder(tmp_path):
+    args = ("run", "zil", "--seeds", 1, "--epochs", 1, "--rule", "backprop", "--batch-size", 1000, "--hidden", 4)
+    done = pcx(*args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("zil-")
+    assert str(Path("runs") / folder.name) in done.stdout
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").write_text("mine")
+    done = pcx("run", "zil", "--out", "used", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "used is not empty" in done.stderr
+    assert "--out" in done.stderr
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["notes.txt"]
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    done = pcx("run", "zil", "--out", "file", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pcx: error: cannot use the folder file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["--epochs", "-3"], "--epochs must be at least 1, got -3"),
+        (["--hidden", "0"], "--hidden must be at least 1, got 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["--batch-size", "2000"], "--batch-size must be at most 1024"),
+        (["--rule", "hebb"], "hebb"),
+        (["--seeds", "many"], "many"),
+        (["--sedes", "2"], "--sedes"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(args, message, tmp_path):
+    done = pcx("run", "zil", *args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_is_named(tmp_path):
+    code = (
+        "import sys, importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'matplotlib' else find(name, *a)\n"
+        "from pcx.cli import main; sys.exit(main(['run', 'zil']))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "pcx: error: matplotlib not installed; run: pip install 'pcx[cli]'\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,79 @@
+"""What the project says about itself holds."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import pcx
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def block(name: str) -> str:
+    """The code that the README marks with a name."""
+    found = re.findall(rf"^<!-- {name} -->\n```\w+\n(.*?)^```\n<!-- end -->$", README, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"README.md should have one block named {name}"
+    return found[0]
+
+
+@pytest.mark.parametrize(("name", "extra"), [("run-command", "cli"), ("test-command", "test")])
+def test_readme_commands_are_one_line_and_stay_inside_the_folder(name, extra):
+    (line,) = block(name).splitlines()
+    create, install, use = (shlex.split(part) for part in line.split(" && "))
+    assert create == ["python3", "-m", "venv", ".venv"]
+    assert install[:2] == [".venv/bin/pip", "install"]
+    assert "--no-cache-dir" in install
+    assert install[install.index("-c") + 1] == "constraints.txt"
+    assert install[-1] == f".[{extra}]"
+    assert extra in PROJECT["optional-dependencies"]
+    assert use[0].startswith(".venv/bin/")
+
+
+def test_the_run_command_exists():
+    command = shlex.split(block("run-command").split(" && ")[-1])
+    assert Path(command[0]).name in PROJECT["scripts"]
+    assert command[1:] == ["run", "zil"]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_ci_runs_the_test_command_of_the_readme():
+    done = subprocess.run(["bash", ".ci/run", "test-command"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == block("test-command")
+
+
+def test_constraints_are_plain_and_cover_the_dependencies():
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            match = re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line)
+            assert match, line
+            assert match[1] not in pins, f"{match[1]} is pinned twice"
+            pins[match[1]] = match[2]
+    extras = PROJECT["optional-dependencies"]
+    for requirement in [*PROJECT["dependencies"], *extras["cli"], *extras["test"]]:
+        match = re.match(r"[A-Za-z0-9-]+", requirement)
+        assert match
+        assert match[0] == "pcx" or match[0] in pins, f"{requirement} is not pinned"
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pcx.__version__)
+    assert f"## [{pcx.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_readme_learns(tmp_path):
+    script = tmp_path / "example.py"
+    script.write_text(block("example"), encoding="utf-8")
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    match = re.fullmatch(r"energy per sample (\d+\.\d+)\n", done.stdout)
+    assert match, done.stdout
+    assert float(match[1]) < 0.1  # 0.5 before learning
