@@ -64,6 +64,14 @@ def test_constraints_are_plain_and_cover_the_dependencies():
         assert match[0] == "pcx" or match[0] in pins, f"{requirement} is not pinned"
 
 
+def test_public_names_load_and_are_all_there_is():
+    assert {*pcx._HOME, "__version__"} == {*pcx.__all__} <= {*dir(pcx)}
+    for name in pcx.__all__:
+        assert getattr(pcx, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = pcx.nothing  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", pcx.__version__)
     assert f"## [{pcx.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -72,7 +80,9 @@ def test_version():
 def test_the_example_of_the_readme_learns(tmp_path):
     script = tmp_path / "example.py"
     script.write_text(block("example"), encoding="utf-8")
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     match = re.fullmatch(r"energy per sample (\d+\.\d+)\n", done.stdout)
     assert match, done.stdout

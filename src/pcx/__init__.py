@@ -1,11 +1,19 @@
-"""pcx: predictive coding networks on JAX. State: params, modules, random keys."""
+"""pcx: predictive coding networks on JAX. State: params, modules, random keys.
 
-from .core._module import BaseModule, Module
-from .core._param import BaseParam, Param, ParamCache, ParamDict, get, set
-from .core._random import RKG, RandomKeyGenerator
-from .core._static import static
-from .core._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
+The names are loaded when they are first used, so that `pcx --version` and `pcx --help` need not wait for JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .core._version import __version__
+
+if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
+    from .core._module import BaseModule, Module
+    from .core._param import BaseParam, Param, ParamCache, ParamDict, get, set
+    from .core._random import RKG, RandomKeyGenerator
+    from .core._static import static
+    from .core._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
 
 __all__ = [
     "RKG",
@@ -26,3 +34,26 @@ __all__ = [
     "tree_ref",
     "tree_unref",
 ]
+
+_NAMES = {
+    "_module": ("BaseModule", "Module"),
+    "_param": ("BaseParam", "Param", "ParamCache", "ParamDict", "get", "set"),
+    "_random": ("RKG", "RandomKeyGenerator"),
+    "_static": ("static",),
+    "_tree": ("tree_apply", "tree_extract", "tree_inject", "tree_ref", "tree_unref"),
+}
+_HOME = {name: f"{__name__}.core.{module}" for module, names in _NAMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value  # the next access does not come here
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

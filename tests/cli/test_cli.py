@@ -42,7 +42,10 @@ def test_version_and_help_are_fast(tmp_path):
         ([], ["run"]),
         (["--help"], ["run", "--version"]),
         (["run", "--help"], ["zil"]),
-        (["run", "zil", "--help"], ["--seeds", "--epochs", "--rule", "--out", "--batch-size", "--hidden", "(default: 8)"]),
+        (
+            ["run", "zil", "--help"],
+            ["--seeds", "--epochs", "--rule", "--out", "--batch-size", "--hidden", "(default: 8)"],
+        ),
     ],
 )
 def test_help(args, words, tmp_path):

@@ -5,6 +5,7 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,20 +21,20 @@ class Boundary:
     margin: np.ndarray
 
 
-# Colours that stay apart for colour-blind eyes. Z-IL and backpropagation all but coincide: a broad line beneath, a dashed
-# one on top, so that both are seen.
-_STYLES = {
+# Colours that stay apart for colour-blind eyes. Z-IL and backpropagation all but coincide: a broad line beneath, a
+# dashed one on top, so that both are seen.
+_STYLES: dict[str, dict[str, Any]] = {
     "zil": {"label": "Z-IL", "color": "#0072B2", "linewidth": 4.0, "linestyle": "-", "alpha": 0.6},
     "hil": {"label": "HIL", "color": "#D55E00", "linewidth": 1.8, "linestyle": "-", "alpha": 1.0},
     "backprop": {"label": "backprop", "color": "#222222", "linewidth": 1.6, "linestyle": "--", "alpha": 1.0},
 }
-_POINTS = ({"color": "#9AD1E3", "marker": "o"}, {"color": "#F2B48C", "marker": "^"})
+_POINTS: tuple[dict[str, Any], ...] = ({"color": "#9AD1E3", "marker": "o"}, {"color": "#F2B48C", "marker": "^"})
 
 
 def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boundary], data: Data) -> None:
     """Draws, left, the test accuracy per epoch and, right, what one network per rule has learned.
 
-    **Arguments:** `accuracy`, `[seeds, epochs]` per rule; `boundaries`, one network per rule; `data`, for the test points.
+    **Arguments:** `accuracy`, `[seeds, epochs]` per rule; `boundaries`, one network per rule; `data`, the test points.
     """
     with _own_config():
         from matplotlib.figure import Figure
@@ -48,12 +49,15 @@ def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boun
         for rule, values in accuracy.items():
             style = _STYLES[rule]
             mean, std = values.mean(axis=0), values.std(axis=0)
-            left.fill_between(steps, mean - std, np.minimum(mean + std, 1.0), color=style["color"], alpha=0.13, linewidth=0)
+            top = np.minimum(mean + std, 1.0)
+            left.fill_between(steps, mean - std, top, color=style["color"], alpha=0.13, linewidth=0)
             left.plot(steps, mean, marker="o", markersize=3, **style)
-        spread = "mean ± deviation" if seeds > 1 else "accuracy"
-        left.set(xlabel="epoch", ylabel="test accuracy", title=f"{spread} over {seeds} seed{'s' if seeds > 1 else ''}")
-        left.xaxis.set_major_locator(MaxNLocator(integer=True))
-        left.yaxis.set_major_formatter(PercentFormatter(1.0))
+        title = f"Test accuracy, mean ± deviation over {seeds} seeds" if seeds > 1 else "Test accuracy, one seed"
+        left.set(xlabel="epoch", ylabel="test accuracy", title=title)
+        left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        left.yaxis.set_major_formatter(
+            PercentFormatter(1.0, decimals=None if np.ptp(list(accuracy.values())) < 0.05 else 0)
+        )
         left.grid(alpha=0.3)
         left.spines[["top", "right"]].set_visible(False)
         left.legend(loc="lower right", frameon=False)
@@ -77,8 +81,9 @@ def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boun
         handles += [
             Line2D([], [], linestyle="", label=f"class {label}", **style) for label, style in enumerate(_POINTS)
         ]
-        right.legend(handles=handles, loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
-        right.set(title="decision boundaries of the first seed, test points", xticks=[], yticks=[], aspect="equal")
+        # Beneath, since a boundary may run through any corner.
+        right.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=5, frameon=False, fontsize=9)
+        right.set(title="Decision boundaries of the first seed, test points", xticks=[], yticks=[], aspect="equal")
         right.spines[:].set_visible(False)
         figure.savefig(path)
 

@@ -50,7 +50,7 @@ def _parse_and_run(args: list[str]) -> int:
         return 0
 
     studies = tyro.extras.SubcommandApp()
-    studies.command(zil, name="zil", help=ZilOptions.__doc__)
+    studies.command(name="zil", help=ZilOptions.__doc__)(zil)
     app = tyro.extras.SubcommandApp()
     app.command(studies, name="run", help="Run a study and keep what it found in a folder of its own.")
     return app.cli(prog="pcx", description=_DESCRIPTION, args=args)

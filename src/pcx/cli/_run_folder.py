@@ -18,8 +18,8 @@ class RunFolder:
     """A folder that holds one run and nothing else.
 
     `config.json` the options; `versions.json` software and device; `metrics.jsonl` one line per measurement, written as
-    it is made; `log.txt`; `summary.json` and `figure.png` at the end. A file written whole is either there in full or not
-    at all.
+    it is made; `log.txt`; `summary.json` and `figure.png` at the end. A file that is written in one go is there in full
+    or not at all.
 
     **Arguments:** `path`, a folder that does not exist or is empty; `name`, for `path=None`: the folder is then
     `runs/<name>-<date>-<time>`.
@@ -31,7 +31,8 @@ class RunFolder:
         try:
             self.path = _dated(name) if path is None else _given(path)
         except OSError as error:
-            raise Refused(f"cannot use the folder {error.filename}: {error.strerror}; choose another with --out") from error
+            message = f"cannot use the folder {error.filename}: {error.strerror}; choose another with --out"
+            raise Refused(message) from error
 
     def write(self, name: str, save: Callable[[Path], object]) -> Path:
         """Calls `save` with a temporary path and gives the file its name once it is complete."""

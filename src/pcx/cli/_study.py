@@ -78,7 +78,8 @@ def _train_all(
     with _progress(console, len(options.rules) * options.seeds * options.epochs) as (advance, say):
         for rule in options.rules:
             for seed in range(options.seeds):
-                for result, model in train(rule, seed, options, data):
+                model = None
+                for result, model in train(rule, seed, options, data):  # noqa: B007 - its last value is used below
                     accuracy[rule][seed, result.epoch - 1] = result.test_accuracy
                     seconds[rule] += result.seconds
                     folder.metric(rule=rule, seed=seed, **asdict(result))

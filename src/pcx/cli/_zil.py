@@ -1,9 +1,9 @@
 """Two moons by three learning rules: the network, one training step per rule, and the training of one network.
 
 Z-IL (Song et al., "Can the brain do backpropagation? Exact implementation of backpropagation in predictive coding
-networks", NeurIPS 2020): from forward initialisation, the error of the clamped output moves one layer per inference step.
-With a state learning rate of one, and each layer's weights updated at the very step at which the error arrives, the
-updates are those of backpropagation, so the two rules train the same network up to rounding.
+networks", NeurIPS 2020): from forward initialisation, the error of the clamped output moves one layer per inference
+step. With a state learning rate of one, and each layer's weights updated at the very step at which the error arrives,
+the updates are those of backpropagation, so the two rules train the same network up to rounding.
 """
 
 import time
@@ -160,13 +160,16 @@ class Data:
 
 
 def two_moons(batch_size: int) -> Data:
-    """Two moons with noise 0.2, `POINTS` of each set and the same at every call; training points in full batches alone."""
+    """Two moons with noise 0.2, `POINTS` in each set, the same at every call; of those to train on, full batches."""
     from sklearn.datasets import make_moons
 
-    x, y = make_moons(n_samples=POINTS, noise=0.2, random_state=42)
-    x_test, y_test = make_moons(n_samples=POINTS, noise=0.2, random_state=0)
+    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        x, y = make_moons(n_samples=POINTS, noise=0.2, random_state=seed)
+        return np.asarray(x, np.float32), np.asarray(y)
+
     count = POINTS - POINTS % batch_size
-    return Data(x[:count].astype(np.float32), y[:count], x_test.astype(np.float32), y_test)
+    x, y = draw(42)
+    return Data(x[:count], y[:count], *draw(0))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ def run(
     args: Sequence[Any],
     values: Sequence[Any],
     raws: Sequence[Any],
+    facts: Sequence[Any],
     marks: list[Mark],
 ) -> Run:
     """Run `fn(*args, **tracked)` on copies of the tracked objects that hold `values`.
@@ -114,7 +115,7 @@ def run(
     # A dict can be changed in place by a user who holds it: remember what it held.
     held = {i: jtu.tree_leaves(v) for i, v in enumerate(values) if isinstance(v, (dict, list))}
     try:
-        result = fn(*args, **template.build(params, raws))
+        result = fn(*args, **template.build(params, raws, facts))
         changed = {}
         for i, (param, value) in enumerate(zip(params, values, strict=True)):
             new = param._value
@@ -148,9 +149,14 @@ def commit(params: Sequence[BaseParam], changed: dict[int, Any]) -> None:
 _vmap_depth = contextvars.ContextVar("pcx_vmap_depth", default=0)
 
 
+def vmap_depth() -> int:
+    """How many tracked vmaps the code that runs now is inside of."""
+    return _vmap_depth.get()
+
+
 def in_vmap() -> bool:
     """Whether the code that runs now is inside a tracked vmap."""
-    return _vmap_depth.get() > 0
+    return vmap_depth() > 0
 
 
 @contextlib.contextmanager

@@ -9,14 +9,35 @@ from typing import Any, TypeVar
 import jax
 import jax.tree_util as jtu
 
-from ._key import Keyed
+from ._key import Keyed, static_key
 from ._param import BaseParam
 from ._static import Static
 
 T = TypeVar("T")
 
 # Attributes that are facts about the module and never data, whatever they hold.
-_FACTS = frozenset({"_mode", "_status"})
+FACTS = frozenset({"_mode", "_status"})
+
+
+class Fact:
+    """Stands for such an attribute while a compiled function is traced, to learn whether it was read before it was set:
+    if not, it has no part in what is compiled."""
+
+    __slots__ = ("index", "read", "value")
+
+    def __init__(self, value: Any, index: int, read: set[int]) -> None:
+        self.value, self.index, self.read = value, index, read
+
+    def __static_key__(self) -> Any:
+        return static_key(known(self))
+
+
+def known(x: Any) -> Any:
+    """What a fact is, from now on needed by what is being traced; other values as they are."""
+    while isinstance(x, Fact):
+        x.read.add(x.index)
+        x = x.value
+    return x
 
 
 class BaseModule:
@@ -74,8 +95,8 @@ class BaseModule:
 
 def _split(module: BaseModule) -> tuple[list[str], tuple[tuple[str, Keyed], ...]]:
     attributes = vars(module)
-    names = sorted(name for name in attributes if name not in _FACTS)
-    facts = tuple([(name, Keyed(attributes[name])) for name in sorted(_FACTS & attributes.keys())])
+    names = sorted(name for name in attributes if name not in FACTS)
+    facts = tuple([(name, Keyed(attributes[name])) for name in sorted(FACTS & attributes.keys())])
     return names, facts
 
 
@@ -168,7 +189,7 @@ class Module(BaseModule):
             for module in modules(self):
                 if isinstance(module, Module):
                     module._set_mode(Module.MODE(value))
-        return getattr(self, "_mode", Module.MODE.NONE)
+        return known(getattr(self, "_mode", Module.MODE.NONE))
 
     def _set_mode(self, value: Module.MODE) -> None:
         # Layers extend this to tell the library layer that they hold.

@@ -18,7 +18,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ._key import ById, static_key
-from ._module import BaseModule
+from ._module import FACTS, BaseModule
 from ._param import BaseParam, like
 from ._random import RKG
 from ._static import Static
@@ -41,9 +41,9 @@ class Template:
         self.param_paths: list[str] = []
         self.raw_paths: list[str] = []
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any]) -> dict[str, Any]:
-        """Copies of the tracked objects that hold `params` (any objects) and `raws` in place of their own."""
-        memo: dict[int, Any] = {}
+    def build(self, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any]) -> dict[str, Any]:
+        """Copies of the tracked objects that hold `params` (any objects), `raws` and `facts` in place of their own."""
+        memo: dict[Any, Any] = {"facts": facts}
         return {name: node.build(params, raws, memo) for name, node in self.roots.items()}
 
 
@@ -51,12 +51,13 @@ class Plan:
     """A template, and where the values are in one set of objects."""
 
     __slots__ = ("_dicts", "_expected", "_facts", "_keep", "_lengths", "_lists", "_volatile")
-    __slots__ += ("params", "raws", "records", "template")
+    __slots__ += ("facts", "params", "raws", "records", "template")
 
     def __init__(self) -> None:
         self.template = Template()
         self.params: list[BaseParam] = [RKG.key]
         self.raws: list[Any] = []
+        self.facts: list[Any] = []  # modes and statuses
         self.records: dict[Any, Any] = {}  # what a compiled transform remembers for this plan
         self._keep: tuple[Any, ...] = ()
         self._dicts: list[dict[Any, Any]] = []
@@ -106,7 +107,7 @@ class _ParamNode:
     def __init__(self, index: int) -> None:
         self.index = index
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         return params[self.index]
 
 
@@ -116,8 +117,18 @@ class _RawNode:
     def __init__(self, index: int) -> None:
         self.index = index
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         return raws[self.index]
+
+
+class _FactNode:
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
+        return memo["facts"][self.index]
 
 
 class _ConstNode:
@@ -126,7 +137,7 @@ class _ConstNode:
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         return self.value
 
 
@@ -136,7 +147,7 @@ class _StaticNode:
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         # A list or dict inside is copied: what the traced function does to it must not reach the caller's.
         return Static(_copied(self.value))
 
@@ -147,7 +158,7 @@ class _AgainNode:
     def __init__(self, memo: int) -> None:
         self.memo = memo
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         return memo[self.memo]
 
 
@@ -157,7 +168,7 @@ class _ModuleNode:
     def __init__(self, cls: type, memo: int, children: list[tuple[str, Any]]) -> None:
         self.cls, self.memo, self.children = cls, memo, children
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         new = memo[self.memo] = object.__new__(self.cls)
         attributes = vars(new)
         for name, child in self.children:
@@ -171,7 +182,7 @@ class _ListNode:
     def __init__(self, memo: int, children: list[Any]) -> None:
         self.memo, self.children = memo, children
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         new: list[Any] = []
         memo[self.memo] = new
         new.extend([child.build(params, raws, memo) for child in self.children])
@@ -184,7 +195,7 @@ class _DictNode:
     def __init__(self, make: Callable[[], dict[Any, Any]], memo: int, children: list[tuple[Any, Any]]) -> None:
         self.make, self.memo, self.children = make, memo, children
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         new = self.make()
         memo[self.memo] = new
         for name, child in self.children:
@@ -198,7 +209,7 @@ class _PytreeNode:
     def __init__(self, treedef: Any, children: list[Any]) -> None:
         self.treedef, self.children = treedef, children
 
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[int, Any]) -> Any:
+    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
         return self.treedef.unflatten([child.build(params, raws, memo) for child in self.children])
 
 
@@ -268,9 +279,17 @@ class _Walk:
             return number
         attributes = vars(x)
         self.plan._dicts.append(attributes)
-        visited = {name: self.visit(attributes[name], f"{path}.{name}") for name in sorted(attributes)}
+        visited = {
+            name: self._fact(attributes[name]) if name in FACTS else self.visit(attributes[name], f"{path}.{name}")
+            for name in sorted(attributes)
+        }
         node = _ModuleNode(cls, number, [(name, visited[name][0]) for name in attributes])
         return node, (cls, number, tuple([(name, key) for name, (_, key) in visited.items()]))
+
+    def _fact(self, x: Any) -> tuple[Any, Hashable]:
+        # Mode and status are no part of the key: a compiled function depends on those that it reads.
+        self.plan.facts.append(x)
+        return _FactNode(len(self.plan.facts) - 1), "fact"
 
     def _list(self, x: list[Any], path: str) -> tuple[Any, Hashable]:
         number = self._seen(x)

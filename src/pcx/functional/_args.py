@@ -114,7 +114,7 @@ def _follow(
     if kind == "_RawNode":
         raws[node.index] = _plain(call, mask, path)
         return
-    if kind in ("_ConstNode", "_StaticNode", "_AgainNode"):
+    if kind in ("_ConstNode", "_FactNode", "_StaticNode", "_AgainNode"):
         return
     if mask is None or isinstance(mask, (bool, int)):  # one value for all that is below
         for leaf_kind, index in leaves_of(node, set()):

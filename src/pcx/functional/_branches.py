@@ -40,7 +40,7 @@ class _Branches(Transform):
 
         def branch(fn: Callable[..., Any]) -> Callable[..., Any]:
             def lifted(args: tuple[Any, ...]) -> Any:
-                out = run(plan.template, fn, args, values, plan.raws, marks_for(params))
+                out = run(plan.template, fn, args, values, plan.raws, plan.facts, marks_for(params))
                 return out.result, {i: out.changed[i] if i in out.changed else values[i] for i in moving}
 
             return lifted

@@ -55,7 +55,7 @@ class ValueAndGrad(Transform):
             call_args = list(args)
             for n, arg in zip(argnums, chosen_args, strict=True):
                 call_args[n] = arg
-            out = run(plan.template, self.fn, call_args, inner, plan.raws, marks_for(params))
+            out = run(plan.template, self.fn, call_args, inner, plan.raws, plan.facts, marks_for(params))
             value, aux = self._split(out.result)
             # A selected param that the function sets holds the new value afterwards, outside of the derivative.
             return value, (value, aux, out.changed)
@@ -66,7 +66,7 @@ class ValueAndGrad(Transform):
             grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
         commit(params, changed)
         boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.template.params)]
-        by_keyword = plan.template.build(boxes, [None] * len(plan.raws))
+        by_keyword = plan.template.build(boxes, [None] * len(plan.raws), plan.facts)
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             gradients: Any = positional, by_keyword

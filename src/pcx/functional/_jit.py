@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core._key import ById, function_key, static_key
 from ..core._lift import ABSENT, NeedsInput, commit, marks_for, run
+from ..core._module import Fact
 from ..core._param import BaseParam
 from ..core._plan import Plan, plan_for
 from ..core._random import RKG
@@ -23,7 +24,7 @@ _WANTS_CONCRETE = (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerC
 _MAX_RECORDS = 512
 
 
-class _Records(dict[Hashable, "_Record"]):
+class _Records(dict[Hashable, "list[_Record]"]):
     """The compiled programs of all equal functions under equal options, by the structure of the tracked objects."""
 
     __slots__ = ("__weakref__",)
@@ -50,6 +51,10 @@ class _Record:
         self.may_donate = jit.donatable(plan)
         self.seen_live: set[int] = set()
         self.seen_changed: set[int] = set()
+        # Modes and statuses: those of this call; and those that any trace has read, without which it is another program.
+        self.facts: list[Any] = []
+        self.facts_read: set[int] = set()
+        self.needs: dict[int, Hashable] = {}
         self.first: Any = None  # the first trace, to be compiled with fewer inputs
         self.traces = 0
         dynamic = [i for i in jit.donate_argnums if i not in static_args]
@@ -72,7 +77,9 @@ class _Record:
         if self.frozen is not None:
             raws = self.frozen
         self.traces += 1
-        out = run(self.template, self.fn, self._with_static(args), values, raws, marks_for(self.template.params))
+        facts = [Fact(fact, i, self.facts_read) for i, fact in enumerate(self.facts)]
+        marks = marks_for(self.template.params)
+        out = run(self.template, self.fn, self._with_static(args), values, raws, facts, marks)
         self.seen_live.update(out.live)
         self.seen_changed.update(out.changed)
         return out.result, out.changed
@@ -96,6 +103,7 @@ class _Record:
 
     def call(self, plan: Plan, args: Sequence[Any]) -> tuple[Any, dict[int, Any]]:
         params = plan.params
+        self.facts = plan.facts
         raws = () if self.frozen is not None else tuple(plan.raws)
         nested = RKG.key._mark is not None
         while True:
@@ -110,7 +118,10 @@ class _Record:
                 donated_values = tuple([params[i]._value for i in self.donated])
                 kept_values = tuple([params[i]._value for i in kept])
             try:
-                return self.jitted(donated_values, kept_values, raws, *args)
+                out = self.jitted(donated_values, kept_values, raws, *args)
+                if len(self.facts_read) > len(self.needs):
+                    self.needs = {i: static_key(plan.facts[i]) for i in self.facts_read}
+                return out
             except NeedsInput:
                 if self._everything_passed():
                     raise  # it is the transform outside that lacks an input
@@ -118,6 +129,10 @@ class _Record:
                 self.kept = tuple([i for i in range(self.n) if i not in self.donated])
             finally:
                 self.first = None
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether the modes and statuses that the program depends on are those of `plan`."""
+        return all(static_key(plan.facts[i]) == key for i, key in self.needs.items())
 
     def _everything_passed(self) -> bool:
         return self.kept is not None and len(self.kept) + len(self.donated) == self.n
@@ -198,9 +213,7 @@ class Jit(Transform):
         key = (plan.template.key, statics_key)
         if key in self._numbers_are_static:
             return self._call_frozen(key, records, plan, args, statics)
-        record = records.get(key)
-        if record is None:
-            record = self._new_record(records, key, _Record(self, plan, statics, None))
+        record = self._record(records, key, plan, statics, None)
         if not statics:
             plan.records[records] = record
         return self._finish(record, plan, args, records, key, statics)
@@ -223,18 +236,22 @@ class Jit(Transform):
 
     def _call_frozen(self, key: Hashable, records: _Records, plan: Plan, args: Any, statics: dict[int, Any]) -> Any:
         full = (key, static_key(list(plan.raws)))
-        record = records.get(full)
-        if record is None:
-            record = self._new_record(records, full, _Record(self, plan, statics, list(plan.raws)))
+        record = self._record(records, full, plan, statics, list(plan.raws))
         result, changed = record.call(plan, args)
         commit(plan.params, changed)
         return result
 
-    def _new_record(self, records: _Records, key: Hashable, record: _Record) -> _Record:
-        if len(records) >= _MAX_RECORDS:
-            records.pop(next(iter(records)))
-        records[key] = record
-        return record
+    def _record(self, records: _Records, key: Hashable, plan: Plan, statics: dict[int, Any], frozen: Any) -> _Record:
+        candidates = records.get(key)
+        if candidates is None:
+            if len(records) >= _MAX_RECORDS:
+                records.pop(next(iter(records)))
+            candidates = records[key] = []
+        found = next((r for r in candidates if r.fits(plan)), None)
+        if found is None:
+            found = _Record(self, plan, statics, frozen)
+            candidates.append(found)
+        return found
 
     def _take_static(self, args: Sequence[Any]) -> tuple[list[Any], dict[int, Any], Hashable]:
         indices = {i % len(args) if args and i < 0 else i for i in self.static_argnums}
@@ -253,7 +270,7 @@ class Jit(Transform):
     @property
     def n_traces(self) -> int:
         """How often the function was traced, by this wrapper or an equal one."""
-        return sum(record.traces for record in self._records().values())
+        return sum(record.traces for found in self._records().values() for record in found)
 
 
 def _tuple(x: int | Sequence[int] | str | Sequence[str] | None) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ class Probe:
         def traced(args: Any) -> Any:
             # The marks have no parents: what this trace reads, the real one will read again.
             marks = marks_for(plan.template.params)
-            out: Run = run(plan.template, fn, args, values, plan.raws, marks)
+            out: Run = run(plan.template, fn, args, values, plan.raws, plan.facts, marks)
             self.live.update(out.live)
             return out.result, out.changed
 
@@ -87,7 +87,7 @@ class Scan(Transform):
                 inner[i] = value
             # A changing param's value at entry is the loop's, not the caller's: it has no mark outside.
             marks = marks_for([plan.template.params[i] if i in moving else p for i, p in enumerate(params)])
-            out = run(plan.template, self._one_step, (x, *carry), inner, plan.raws, marks)
+            out = run(plan.template, self._one_step, (x, *carry), inner, plan.raws, plan.facts, marks)
             new_carry, y = out.result
             return (new_carry, {i: out.changed.get(i, tracked[i]) for i in tracked}), y
 
@@ -188,7 +188,7 @@ class WhileLoop(Transform):
             for i, value in state[1].items():
                 inner[i] = value
             marks = marks_for([plan.template.params[i] if i in start else p for i, p in enumerate(params)])
-            return run(plan.template, fn, state[0], inner, plan.raws, marks)
+            return run(plan.template, fn, state[0], inner, plan.raws, plan.facts, marks)
 
         def cond(state: Any) -> Any:
             going = lifted(self.cond_fun, state).result

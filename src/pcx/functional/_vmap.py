@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +9,11 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._lift import ABSENT, Mark, Mismatched, commit, marks_for, one_more_vmap, run
+from ..core._lift import ABSENT, Mark, Mismatched, commit, marks_for, one_more_vmap, run, vmap_depth
 from ..core._param import BaseParam
 from ..core._plan import Plan, plan_for
 from ..core._random import RKG
 from ._args import Transform, spread
-
-_names = itertools.count()
-
 
 class _LaneKey(Mark):
     """The mark of the global key inside a vmap: the first to read it gets a key of its lane's own."""
@@ -55,7 +51,8 @@ class Vmap(Transform):
         self._check_axes(plan, axes, raw_axes)
         in_axes = self._positional_axes(args)
         size = self._size(args, in_axes)
-        axis_name = self.axis_name if self.axis_name is not None else f"pcx.vmap.{next(_names)}"
+        # A name that tells nested maps apart, and is the same at every call: it is part of what JAX caches by.
+        axis_name = self.axis_name if self.axis_name is not None else f"pcx.vmap.{vmap_depth()}"
         key = RKG.key
         if key._value is None:
             key.get()
@@ -85,7 +82,7 @@ class Vmap(Transform):
                 inner[i] = value
             raws = [mapped_raws.get(i, raw) for i, raw in enumerate(plan.raws)]
             with one_more_vmap():
-                out = run(plan.template, self.fn, args, inner, raws, marks)
+                out = run(plan.template, self.fn, args, inner, raws, plan.facts, marks)
             out.changed.pop(0, None)  # the lanes' keys end with the lanes
             by_axis = [{i: v for i, v in out.changed.items() if axes[i] == a} for a in (*groups, None)]
             return out.result, by_axis

@@ -18,8 +18,9 @@ class _FromZero(eqx.nn.BatchNorm):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        if self.batch_state_index is not None:
-            mean, var = self.batch_state_index.init
+        index: Any = self.batch_state_index
+        if index is not None:
+            mean, var = index.init
             self.batch_state_index = eqx.nn.StateIndex((mean, jnp.zeros_like(var)))
 
     def __call__(self, x: Any, state: eqx.nn.State, *, key: Any = None, inference: bool | None = None) -> Any:

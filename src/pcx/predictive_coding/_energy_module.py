@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core._module import BaseModule, Module
+from ..core._module import BaseModule, Module, known
 from ..core._select import clear_params
 
 
@@ -36,7 +36,7 @@ class EnergyModule(Module):
     @property
     def status(self) -> str | None:
         """Which rules of the vodes inside are in force; set it with `pcx.utils.step`."""
-        return vars(self).get("_status")
+        return known(vars(self).get("_status"))
 
     @status.setter
     def status(self, value: str | None) -> None:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax.core import Tracer
 
 from ..core._param import BaseParam
 from ..core._select import params_by_path, predicate
@@ -49,7 +50,7 @@ def save_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerPar
             if key in arrays:
                 raise ValueError(f"save_params: two params have the path {key}")
             arrays[key] = array
-            if array.dtype.kind == "V":
+            if array.dtype.kind == "V" and array.dtype.names is None:
                 dtypes[key] = array.dtype.name
     if dtypes:
         arrays[_DTYPES] = np.array(json.dumps(dtypes))
@@ -68,8 +69,9 @@ def load_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerPar
     - `path`: the file; the ending `.npz` may be left out.
     - `filter`: which params: a type, a union of types, a predicate, a mask (`pxu.M`), or None for all.
 
-    **Raises:** `KeyError` naming the path of a param that the file doesn't have; `ValueError` naming the path of one that
-    has another shape or dtype in the file, or if the file is no `.npz` file or damaged; `OSError` if it can't be opened.
+    **Raises:** `KeyError` naming the path of a param that the file doesn't have; `ValueError` naming the path of one
+    that has another shape or dtype in the file, or if the file is no `.npz` file or damaged; `OSError` if it can't be
+    opened.
     """
     new: list[tuple[BaseParam, Any]] = []
     with _Reader(_with_ending(path)) as file:
@@ -121,7 +123,7 @@ def _checked(file: _Reader, key: str, held: Any) -> Any:
     if isinstance(held, (bool, int, float, complex)):
         return array.item()
     # One that was put on a device, or spread over several, comes back to where it was.
-    if isinstance(held, jax.Array) and not isinstance(held, jax.core.Tracer) and held.committed:
+    if isinstance(held, jax.Array) and not isinstance(held, Tracer) and held.committed:
         return jax.device_put(array, held.sharding)
     return jnp.asarray(array)
 
@@ -165,7 +167,8 @@ class _Reader:
             self._file.seek(0)
             self._arrays = self._guard(lambda: np.load(self._file, allow_pickle=False))
             self._keys = set(self._arrays.files)
-            self._dtypes = json.loads(str(self._read(_DTYPES))) if _DTYPES in self._keys else {}
+            names = json.loads(str(self._read(_DTYPES))) if _DTYPES in self._keys else {}
+            self._dtypes = {key: np.dtype(name) for key, name in names.items()}
         except BaseException:
             self._file.close()
             raise
@@ -179,7 +182,7 @@ class _Reader:
 
     def __getitem__(self, key: str) -> np.ndarray:
         array = self._read(key)
-        return array.view(jnp.dtype(self._dtypes[key])) if key in self._dtypes else array
+        return array.view(self._dtypes[key]) if key in self._dtypes else array
 
     def _read(self, key: str) -> np.ndarray:
         array = self._guard(lambda: self._arrays[key])

@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._key import static_key
-from ..core._module import BaseModule
+from ..core._module import FACTS, BaseModule
 from ..core._param import BaseParam
 from ..core._select import predicate
 from ..core._static import Static
@@ -203,8 +203,7 @@ class _Masking:
             new: Any = object.__new__(type(x))
             self.copies[id(x)] = new
             attributes = vars(x)
-            facts = {"_mode", "_status"}
-            copied = {n: attributes[n] if n in facts else self.visit(attributes[n]) for n in sorted(attributes)}
+            copied = {n: attributes[n] if n in FACTS else self.visit(attributes[n]) for n in sorted(attributes)}
             vars(new).update({n: copied[n] for n in attributes})
         elif isinstance(x, list):
             new = self.copies[id(x)] = []

@@ -134,7 +134,7 @@ class _BaseOptim(BaseModule):
             states.append(new_state)
         self.state.set(_Groups(state.paths, state.unset, states))
         boxes = [like(p, updates.get(path)) for p, path in zip(plan.template.params, index, strict=True)]
-        tree = plan.template.build(boxes, [None] * len(plan.raws))[""]
+        tree = plan.template.build(boxes, [None] * len(plan.raws), plan.facts)[""]
         if apply_updates:
             self.apply_updates(module, tree)
         return tree

@@ -35,13 +35,14 @@ def step(module: Any, status: Any = None, *, clear_params: Any = None) -> Iterat
     nodes = [m for m in modules(module) if hasattr(type(m), "status")]
     if before is not None:
         _clear("pxu.step", module, before)
-    earlier = [m.status for m in nodes]  # type: ignore[attr-defined]
+    # Taken as it lies there, without reading: a status that only comes back is no part of what is compiled.
+    earlier = [vars(m).get("_status") for m in nodes]
     try:
         for node in nodes:
             node.status = inner  # type: ignore[attr-defined]
         yield
     finally:
         for node, old in zip(nodes, earlier, strict=True):
-            node.status = leaving[0] if leaving else old  # type: ignore[attr-defined]
+            vars(node)["_status"] = leaving[0] if leaving else old
         if after is not None:
             _clear("pxu.step", module, after)

@@ -1,0 +1,177 @@
+"""Stateful layers: the state as a plain tree of arrays; batch normalisation against the formula."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pcx as px
+import pcx.functional as pxf
+import pcx.nn as pxnn
+
+
+class Counter(eqx.Module):
+    """Adds up what it has seen."""
+
+    index: eqx.nn.StateIndex
+    scale: jax.Array
+
+    def __init__(self):
+        self.index = eqx.nn.StateIndex((jnp.array(0), jnp.zeros(2)))
+        self.scale = jnp.array(2.0)
+
+    def __call__(self, x, state):
+        n, total = state.get(self.index)
+        total = total + self.scale * x
+        return total, state.set(self.index, (n + 1, total))
+
+
+def counts(layer):
+    ((n, total),) = layer.state.get().values()
+    return int(n), np.asarray(total)
+
+
+def test_state_is_a_param_of_arrays_and_moves_with_the_calls():
+    layer = pxnn.StatefulLayer(Counter)
+    assert type(layer.state) is pxnn.StateParam
+    assert isinstance(layer.state, pxnn.LayerState)
+    assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(layer.state.get()))
+    first = layer.state.get()
+    layer(jnp.ones(2))
+    np.testing.assert_array_equal(layer(jnp.ones(2)), [4.0, 4.0])
+    assert counts(layer)[0] == 2
+    layer.state.set(first)  # an old state can be used again
+    assert counts(layer)[0] == 0
+    np.testing.assert_array_equal(layer(jnp.ones(2)), [2.0, 2.0])
+    layer.nn.scale.set(jnp.array(3.0))
+    np.testing.assert_array_equal(layer(jnp.ones(2)), [5.0, 5.0])
+
+
+def test_state_through_jax_itself():
+    layer = pxnn.StatefulLayer(Counter)
+
+    @jax.jit
+    def step(layer, x):
+        layer(x)
+        return layer
+
+    layer = step(step(layer, jnp.ones(2)), jnp.ones(2))
+    n, total = counts(layer)
+    assert n == 2
+    np.testing.assert_array_equal(total, [4.0, 4.0])
+    lanes = jax.vmap(lambda x, layer: (layer(x), layer)[1], in_axes=(0, None))(jnp.ones((3, 2)), layer)
+    assert all(x.shape[0] == 3 for x in jax.tree.leaves(lanes.state))
+
+
+def test_state_through_our_transforms():
+    layer = pxnn.StatefulLayer(Counter)
+    run = pxf.jit()(lambda x, *, layer: layer(x))
+    for _ in range(3):
+        run(jnp.ones(2), layer=layer)
+    n, total = counts(layer)
+    assert n == 3
+    np.testing.assert_array_equal(total, [6.0, 6.0])
+
+
+def test_a_layer_without_state_is_refused():
+    layer = pxnn.StatefulLayer(lambda: eqx.nn.Lambda(lambda x: x))
+    with pytest.raises(TypeError):
+        layer(jnp.ones(2))
+
+
+# -- batch normalisation --------------------------------------------------------------------------------
+EPS = 1e-5
+
+
+@pxf.vmap({"bn": None}, in_axes=(0,), out_axes=0, axis_name="batch")
+def over_batch(x, *, bn):
+    return bn(x)
+
+
+def normalised(x, mean, var, axes):
+    expand = [1 if a in axes else -1 for a in range(x.ndim)]
+    return (x - mean.reshape(expand)) / np.sqrt(var.reshape(expand) + EPS)
+
+
+def batches(n, shape=(16, 3, 4)):
+    return [np.asarray(1 + 3 * jax.random.normal(jax.random.PRNGKey(i), shape)) for i in range(n)]
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_batch_norm_by_hand(steps):
+    bn = pxnn.BatchNorm(3, "batch", momentum=0.1)
+    axes = (0, 2)
+    mean, var, total = np.zeros(3), np.zeros(3), 0.0
+    for x in batches(steps):
+        out = over_batch(x, bn=bn)
+        m, v = x.mean(axes), x.var(axes)
+        np.testing.assert_allclose(out, normalised(x, m, v, axes), atol=1e-5)
+        mean, var, total = 0.9 * mean + 0.1 * m, 0.9 * var + 0.1 * v, 0.9 * total + 0.1
+    bn.eval()
+    before = bn.state.get()
+    x = batches(9)[-1]
+    expected = normalised(x, mean / total, var / total, axes)
+    np.testing.assert_allclose(over_batch(x, bn=bn), expected, atol=1e-5)
+    np.testing.assert_allclose(bn(x[0]), expected[0], atol=1e-5)  # needs no batch axis
+    assert bn.state.get() is before
+    bn.train()
+    with pytest.raises(NameError):
+        bn(x[0])
+
+
+def test_batch_norm_before_the_first_training_call():
+    bn = pxnn.BatchNorm(3, "batch", inference=True)
+    x = jnp.arange(3.0)
+    np.testing.assert_allclose(bn(x), x, rtol=1e-4)
+
+
+def test_batch_norm_scales_and_shifts():
+    bn = pxnn.BatchNorm(3, "batch")
+    x = batches(1, (8, 3))[0]
+    plain = over_batch(x, bn=pxnn.BatchNorm(3, "batch", channelwise_affine=False))
+    bn.nn.weight.set(jnp.array([1.0, 2.0, 3.0]))
+    bn.nn.bias.set(jnp.array([0.0, -1.0, 1.0]))
+    np.testing.assert_allclose(over_batch(x, bn=bn), plain * np.array([1, 2, 3]) + np.array([0, -1, 1]), atol=1e-5)
+    assert px.tree_extract(bn, filter_fn=lambda p: isinstance(p, pxnn.LayerParam)) == (bn.nn.bias, bn.nn.weight) or (
+        {id(p) for p in px.tree_extract(bn, filter_fn=lambda p: isinstance(p, pxnn.LayerParam))}
+        == {id(bn.nn.bias), id(bn.nn.weight)}
+    )
+
+
+def test_batch_norm_under_jit_and_grad():
+    bn = pxnn.BatchNorm(3, "batch")
+    x = batches(1, (8, 3))[0]
+
+    def loss(*, bn):
+        return jnp.sum(over_batch(x, bn=bn) ** 3)
+
+    step = pxf.jit()(lambda *, bn: pxf.value_and_grad({"bn": lambda p: isinstance(p, pxnn.LayerParam)})(loss)(bn=bn))
+    value, grads = step(bn=bn)
+    eager = pxnn.BatchNorm(3, "batch")
+    np.testing.assert_allclose(value, loss(bn=eager), rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(bn.state), jax.tree.leaves(eager.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    z = normalised(x, x.mean(0), x.var(0), (0,))
+    np.testing.assert_allclose(grads["bn"].nn.weight.get(), (3 * z**3).sum(0), rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_ema_is_equinox_with_momentum_the_other_way_round():
+    bn = pxnn.BatchNorm(3, "batch", momentum=0.25, mode="ema")
+    reference, state = eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", momentum=0.75, mode="ema")
+    run = jax.vmap(reference, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    for x in batches(3, (8, 3)):
+        expected, state = run(x, state)
+        np.testing.assert_allclose(over_batch(x, bn=bn), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_batch_norm_says_what_is_wrong():
+    with pytest.raises(ValueError, match="momentum"):
+        pxnn.BatchNorm(3, "batch", momentum=1.0)
+    with pytest.raises(ValueError, match="mode"):
+        pxnn.BatchNorm(3, "batch", mode="other")  # pyright: ignore[reportArgumentType]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pxnn.BatchNorm(3, "batch")
