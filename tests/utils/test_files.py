@@ -1,6 +1,7 @@
 """Params in files: round trips, errors, and that nothing is left half done."""
 
 import os
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,6 +15,8 @@ import pcx.utils as pxu
 
 
 class Model(px.Module):
+    b: pxnn.Linear
+
     def __init__(self, seed=0, width=3):
         super().__init__()
         rkg = px.RandomKeyGenerator(seed)
@@ -147,14 +150,14 @@ def refuses(model, path, error, match):
     with pytest.raises(error, match=match) as caught:
         pxu.load_params(model, path)
     assert_same(before, values(model))
-    return str(caught.value)
+    return str(caught.value.args[0])
 
 
 def test_missing_key(tmp_path):
     smaller = Model(0)
     del smaller.layers[1]
     pxu.save_params(smaller, tmp_path / "m")
-    assert ".layers[1]['out'].nn.bias" in refuses(Model(1), tmp_path / "m", KeyError, "nothing at")
+    assert ".layers[1]['out'].nn." in refuses(Model(1), tmp_path / "m", KeyError, "nothing at")
 
 
 def test_wrong_shape(tmp_path):
@@ -202,14 +205,20 @@ def test_damaged_file(tmp_path):
     refuses(Model(1), path, ValueError, "npz")
 
 
+class Holder(px.Module):
+    def __init__(self):
+        super().__init__()
+        self.value = px.Param(jnp.ones(1))
+
+
 def test_pickles_are_never_read_or_written(tmp_path):
     path = tmp_path / "m.npz"
-    np.savez(path, **{".value": np.array([object()], dtype=object)})
-    holder = px.Module()
-    holder.value = px.Param(jnp.ones(1))
+    arrays: dict[str, Any] = {".value": np.array([object()], dtype=object)}
+    np.savez(path, **arrays)
+    holder = Holder()
     with pytest.raises(ValueError, match="npz"):
         pxu.load_params(holder, path, filter=None)
-    holder.value.set("text of no use"), holder.value.set(object())
+    holder.value.set(object())
     before = path.read_bytes()
     with pytest.raises(TypeError, match=r"\.value"):
         pxu.save_params(holder, path, filter=None)

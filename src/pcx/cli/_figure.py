@@ -55,9 +55,7 @@ def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boun
         title = f"Test accuracy, mean ± deviation over {seeds} seeds" if seeds > 1 else "Test accuracy, one seed"
         left.set(xlabel="epoch", ylabel="test accuracy", title=title)
         left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        left.yaxis.set_major_formatter(
-            PercentFormatter(1.0, decimals=None if np.ptp(list(accuracy.values())) < 0.05 else 0)
-        )
+        left.yaxis.set_major_formatter(PercentFormatter(1.0))
         left.grid(alpha=0.3)
         left.spines[["top", "right"]].set_visible(False)
         left.legend(loc="lower right", frameon=False)

@@ -45,7 +45,8 @@ class _Record:
         self.static_args = static_args
         self.frozen = frozen  # the raw leaves, where these are part of the program
         self.n = plan.n
-        # The params whose values are passed in; None before the first trace. Grows if a later trace needs more.
+        # The params whose values are passed in; None before the first trace. Grows if a later trace needs more. A param
+        # that isn't needed but held None at the first trace keeps its place, as -1: then what was traced first fits.
         self.kept: tuple[int, ...] | None = None
         self.donated: tuple[int, ...] = ()
         self.may_donate = jit.donatable(plan)
@@ -73,7 +74,8 @@ class _Record:
         values = [ABSENT] * self.n
         kept_indices = range(self.n) if self.kept is None else self.kept
         for i, value in zip((*self.donated, *kept_indices), (*donated, *kept), strict=True):
-            values[i] = value
+            if i >= 0:
+                values[i] = value
         if self.frozen is not None:
             raws = self.frozen
         self.traces += 1
@@ -113,10 +115,10 @@ class _Record:
             assert kept is not None
             if nested:  # the function outside reads what this one needs
                 donated_values = tuple([_read(params[i]) for i in self.donated])
-                kept_values = tuple([_read(params[i]) for i in kept])
+                kept_values = tuple([_read(params[i]) if i >= 0 else None for i in kept])
             else:
                 donated_values = tuple([params[i]._value for i in self.donated])
-                kept_values = tuple([params[i]._value for i in kept])
+                kept_values = tuple([params[i]._value if i >= 0 else None for i in kept])
             try:
                 out = self.jitted(donated_values, kept_values, raws, *args)
                 if len(self.facts_read) > len(self.needs):
@@ -135,7 +137,8 @@ class _Record:
         return all(static_key(plan.facts[i]) == key for i, key in self.needs.items())
 
     def _everything_passed(self) -> bool:
-        return self.kept is not None and len(self.kept) + len(self.donated) == self.n
+        passed = {*self.donated, *(self.kept or ())} - {-1}
+        return len(passed) == self.n
 
     def _trace_first(self, params: Sequence[BaseParam], raws: Any, args: Sequence[Any]) -> None:
         """Trace once with everything passed in, to learn what is needed and what changes."""
@@ -145,7 +148,12 @@ class _Record:
         full = tuple([p._value for p in params])
         traced = self.jitted.trace((), full, raws, *args)
         self.donated = tuple([i for i in sorted(self.seen_changed & self.seen_live) if self.may_donate[i]])
-        self.kept = tuple([i for i in range(self.n) if i in self.seen_live and i not in self.donated])
+        # The global key is one small array: keeping it costs less than a second signature.
+        needed = [i == 0 or i in self.seen_live for i in range(self.n)]
+        if not self.donated and all(n or v is None for n, v in zip(needed, full, strict=True)):
+            self.kept = tuple([i if n else -1 for i, n in enumerate(needed)])
+            return  # the same signature: JAX has this trace already
+        self.kept = tuple([i for i, n in enumerate(needed) if n and i not in self.donated])
         shapes = tuple([jtu.tree_map(_shape, v) for v in full])
         self.first = traced.jaxpr, shapes, jtu.tree_structure(traced.out_info)
 

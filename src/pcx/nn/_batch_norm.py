@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ._stateful import StatefulLayer
 
 
-class _FromZero(eqx.nn.BatchNorm):
+class _BatchNorm(eqx.nn.BatchNorm):
     # Equinox (0.13.0 to 0.13.8) starts the running variance of mode "batch" at one but corrects it as if from zero:
     # it reports (1 - m^n) * var + m^n, divided by 1 - m^n. So it starts at zero here, and the one that is used before
     # the first training call is put in when it is read.
@@ -81,7 +81,7 @@ class BatchNorm(StatefulLayer):
         if not 0 < momentum < 1:
             raise ValueError(f"BatchNorm: momentum is the weight of the new batch, in (0, 1); got {momentum}")
         super().__init__(
-            _FromZero,
+            _BatchNorm,
             input_size,
             axis_name,
             eps,

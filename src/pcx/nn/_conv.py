@@ -11,7 +11,7 @@ from ..core._random import RKG, RandomKeyGenerator
 from ._layer import Layer
 
 _Size = int | Sequence[int]
-_Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
+_Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
 
 
 def _tuple(x: Any) -> Any:
@@ -63,14 +63,14 @@ class Conv(Layer):
             num_spatial_dims,
             in_channels,
             out_channels,
-            _tuple(kernel_size),
-            _tuple(stride),
-            _tuple(padding),
-            _tuple(dilation),
-            groups,
-            use_bias,
-            padding_mode,
-            dtype,
+            kernel_size=_tuple(kernel_size),
+            stride=_tuple(stride),
+            padding=_tuple(padding),
+            dilation=_tuple(dilation),
+            groups=groups,
+            use_bias=use_bias,
+            padding_mode=padding_mode,
+            dtype=dtype,
             key=rkg(),
             **kwargs,
         )
@@ -225,15 +225,15 @@ class ConvTranspose(Layer):
             num_spatial_dims,
             in_channels,
             out_channels,
-            _tuple(kernel_size),
-            _tuple(stride),
-            _tuple(padding),
-            _tuple(output_padding),
-            _tuple(dilation),
-            groups,
-            use_bias,
-            padding_mode,
-            dtype,
+            kernel_size=_tuple(kernel_size),
+            stride=_tuple(stride),
+            padding=_tuple(padding),
+            output_padding=_tuple(output_padding),
+            dilation=_tuple(dilation),
+            groups=groups,
+            use_bias=use_bias,
+            padding_mode=padding_mode,
+            dtype=dtype,
             key=rkg(),
             **kwargs,
         )

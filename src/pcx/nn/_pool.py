@@ -10,7 +10,7 @@ import equinox as eqx
 from ._layer import Layer
 
 _Size = int | Sequence[int]
-_Padding = int | Sequence[int] | Sequence[tuple[int, int]]
+_Padding = int | Sequence[int] | Sequence[Sequence[int]]
 
 
 def _nothing(x: Any) -> bool:

@@ -34,7 +34,8 @@ def shared(module: T, filter: Any = BaseParam) -> T:
     # The walk knows of everything in a module that is shared inside it, which a pytree doesn't.
     plan = walk({"module": module})
     key, *params = plan.params
-    return plan.template.build([key, *(p if picks(p) else _copy(p) for p in params)], plan.raws)["module"]
+    params = [p if picks(p) else _copy(p) for p in params]
+    return plan.template.build([key, *params], plan.raws, plan.facts)["module"]
 
 
 def _copy(param: BaseParam) -> BaseParam:
