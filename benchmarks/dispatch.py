@@ -1,8 +1,8 @@
-"""What a jitted call costs beyond the arithmetic: a step that changes one param of a model with N pairs of a layer and a
-vode, its optimiser (SGD with momentum, initialised) passed along, against a raw `jax.jit` call that takes and returns as
-many array leaves. Microseconds; calls interleaved; medians and minima.
+"""What a jitted call costs beyond the arithmetic.
 
-Run with `--json FILE` in the environment to be measured; `--raw-only` leaves pcx out.
+A step that changes one param of a model with N pairs of a layer and a vode, its optimiser (SGD with momentum, initialised)
+passed along, against a raw `jax.jit` call that takes and returns as many array leaves. Microseconds; calls interleaved;
+medians and minima. Runs under any package with the pcx interface.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def _pcx_step(n):
     import jax
     import jax.numpy as jnp
     import optax
+
     import pcx as px
     import pcx.functional as pxf
     import pcx.nn as pxnn

@@ -1,9 +1,11 @@
-"""Training steps whose T inference steps run as a loop: under `pxf.scan` for T = 8 and T = 64 (compile and run time), and as a
-Python `for` inside `pxf.jit` against the same unrolled loop in plain JAX (T = 8). An MLP 64-128-128-128-10, batch 128, states by SGD
-(`--momentum` adds momentum), weights by SGD once at the end.
+"""Training steps whose T inference steps run as a loop: under `pxf.scan` for T = 8 and T = 64 (compile and run time),
+and as a Python `for` inside `pxf.jit` against the same unrolled loop in plain JAX (T = 8). An MLP 64-128-128-128-10,
+batch 128, states by SGD (`--momentum` adds momentum), weights by SGD once at the end.
 """
 
 import argparse
+import itertools
+import itertools
 import json
 import statistics
 import time
@@ -12,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+
 import pcx as px
 import pcx.functional as pxf
 import pcx.nn as pxnn
@@ -28,7 +31,7 @@ WEIGHTS = pxu.M(pxnn.LayerParam).to((False, True))
 class MLP(pxc.EnergyModule):
     def __init__(self):
         super().__init__()
-        self.layers = [pxnn.Linear(a, b) for a, b in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)]
+        self.layers = [pxnn.Linear(a, b) for a, b in itertools.pairwise(WIDTHS)]
         self.vodes = [pxc.Vode() for _ in WIDTHS[1:]]
         self.vodes[-1].h.frozen = True
 
@@ -87,17 +90,21 @@ def make_plain(steps, optim_h, optim_w):
     def predictions(weights, x, hs):
         us = []
         for i, (w, b) in enumerate(weights):
-            us.append((x if i == 0 else jnp.tanh(x)) @ w.T + b)
+            us.append(w @ (x if i == 0 else jnp.tanh(x)) + b)
             x = us[-1] if hs is None else hs[i]
         return us
 
+    def sample_energy(weights, x, hs):
+        us = predictions(weights, x, hs)
+        return jax.lax.psum(sum(jnp.sum(0.5 * jnp.square(h - u)) for h, u in zip(hs, us, strict=True)), "batch")
+
     def total(weights, x, hs, y):
-        us = predictions(weights, x, [*hs, y])
-        return sum(0.5 * jnp.square(h - u).sum() for h, u in zip([*hs, y], us, strict=True))
+        over_batch = jax.vmap(sample_energy, in_axes=(None, 0, 0), out_axes=None, axis_name="batch")
+        return over_batch(weights, x, [*hs, y])
 
     @jax.jit
     def train(weights, state_w, x, y):
-        hs = predictions(weights, x, None)[:-1]
+        hs = jax.vmap(lambda x: predictions(weights, x, None)[:-1])(x)
         state_h = optim_h.init(hs)
         for _ in range(steps):
             grads = jax.grad(total, argnums=2)(weights, x, hs, y)
@@ -154,7 +161,7 @@ def measure(cases, state_opt, rounds):
     """First call (trace and compile) and run time of each case; several fresh compilations, interleaved."""
     first = {case: [] for case in cases}
     times = {case: [] for case in cases}
-    for repeat in range(3):
+    for repeat in range(5):
         calls = {}
         for case in cases:
             jax.clear_caches()
@@ -165,7 +172,7 @@ def measure(cases, state_opt, rounds):
             start = time.perf_counter()
             jax.block_until_ready(calls[case]())
             first[case].append(time.perf_counter() - start)
-        if repeat == 2:
+        if repeat == 4:
             for _ in range(rounds):
                 for case, call in calls.items():
                     times[case].append(timed(call, 5))

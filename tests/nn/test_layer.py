@@ -263,6 +263,31 @@ def test_mode_of_a_model_reaches_its_layers():
     assert model.layers[1]["drop"].nn.inference == True  # noqa: E712  (a static, not the bool itself)
 
 
+def test_mode_reaches_a_bare_equinox_layer():
+    class Model(px.Module):
+        def __init__(self):
+            super().__init__()
+            self.inference = False  # an attribute of this name is the model's own affair
+            self.drop = eqx.nn.Dropout(0.5)
+            self.more = [{"a": eqx.nn.Dropout(0.5), 1: (nested().nn, pxnn.Linear(2, 2))}]
+
+    model = Model()
+    drop, linear = model.drop, model.more[0][1][1]
+    run = pxf.jit()(lambda x, *, model: model.drop(x, key=KEY))
+    x = jnp.ones(100)
+    assert (run(x, model=model) == 0).any()
+    model.train()
+    assert model.drop is drop
+    model.eval()
+    np.testing.assert_array_equal(run(x, model=model), x)
+    assert model.more[0]["a"].inference is True
+    assert model.more[0][1][0].layers[1].inference == True  # noqa: E712  (a static, not the bool itself)
+    assert model.more[0][1][1] is linear
+    assert model.inference is False
+    model.train()
+    assert (run(x, model=model) == 0).any()
+
+
 def test_an_attribute_is_replaced_only_when_the_flag_changes():
     for layer in (pxnn.Linear(2, 2), nested()):
         nn = layer.nn

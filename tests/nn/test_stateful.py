@@ -98,22 +98,28 @@ def normalised(x, mean, var, axes):
 
 
 def batches(n, shape=(16, 3, 4)):
-    return [np.asarray(1 + 3 * jax.random.normal(jax.random.PRNGKey(i), shape)) for i in range(n)]
+    rng = np.random.default_rng(0)
+    return [(1 + i + (3 + i) * rng.standard_normal(shape)).astype(np.float32) for i in range(n)]
 
 
-@pytest.mark.parametrize("steps", [1, 4])
-def test_batch_norm_by_hand(steps):
-    bn = pxnn.BatchNorm(3, "batch", momentum=0.1)
+@pytest.mark.parametrize("momentum", [0.1, 0.8, 0.0])
+@pytest.mark.parametrize("mode", ["ema", "batch", None])
+def test_batch_norm_by_hand(mode, momentum):
+    # The momentum is the weight of the old value in both modes, and "ema" with 0.1 is what one gets by saying nothing.
+    chosen = {} if mode is None else {"mode": mode}
+    bn = pxnn.BatchNorm(3, "batch", **chosen, **({} if momentum == 0.1 else {"momentum": momentum}))
     axes = (0, 2)
+    *training, x = batches(4)
     mean, var, total = np.zeros(3), np.zeros(3), 0.0
-    for x in batches(steps):
-        out = over_batch(x, bn=bn)
-        m, v = x.mean(axes), x.var(axes)
-        np.testing.assert_allclose(out, normalised(x, m, v, axes), atol=1e-5)
-        mean, var, total = 0.9 * mean + 0.1 * m, 0.9 * var + 0.1 * v, 0.9 * total + 0.1
+    for n, batch in enumerate(training):
+        m, v = batch.mean(axes), batch.var(axes)
+        old = 0.0 if n == 0 and mode != "batch" else momentum
+        mean, var, total = [old * a + (1 - old) * b for a, b in ((mean, m), (var, v), (total, 1.0))]
+        used = (m, v) if mode == "batch" else (mean, var)
+        np.testing.assert_allclose(over_batch(batch, bn=bn), normalised(batch, *used, axes), atol=1e-5)
     bn.eval()
     before = bn.state.get()
-    x = batches(9)[-1]
+    assert mode == "batch" or total == pytest.approx(1.0)
     expected = normalised(x, mean / total, var / total, axes)
     np.testing.assert_allclose(over_batch(x, bn=bn), expected, atol=1e-5)
     np.testing.assert_allclose(bn(x[0]), expected[0], atol=1e-5)  # needs no batch axis
@@ -124,9 +130,9 @@ def test_batch_norm_by_hand(steps):
 
 
 def test_batch_norm_before_the_first_training_call():
-    bn = pxnn.BatchNorm(3, "batch", inference=True)
     x = jnp.arange(3.0)
-    np.testing.assert_allclose(bn(x), x, rtol=1e-4)
+    np.testing.assert_allclose(pxnn.BatchNorm(3, "batch", inference=True, mode="batch")(x), x, rtol=1e-4)
+    np.testing.assert_allclose(pxnn.BatchNorm(3, "batch", inference=True)(x), x / np.sqrt(EPS), rtol=1e-4)
 
 
 def test_batch_norm_scales_and_shifts():
@@ -158,9 +164,9 @@ def test_batch_norm_under_jit_and_grad():
     np.testing.assert_allclose(grads["bn"].nn.weight.get(), (3 * z**3).sum(0), rtol=1e-4, atol=1e-4)
 
 
-def test_batch_norm_ema_is_equinox_with_momentum_the_other_way_round():
-    bn = pxnn.BatchNorm(3, "batch", momentum=0.25, mode="ema")
-    reference, state = eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", momentum=0.75, mode="ema")
+def test_batch_norm_is_equinox_in_mode_ema():
+    bn = pxnn.BatchNorm(3, "batch", momentum=0.25)
+    reference, state = eqx.nn.make_with_state(eqx.nn.BatchNorm)(3, "batch", momentum=0.25, mode="ema")
     run = jax.vmap(reference, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
     for x in batches(3, (8, 3)):
         expected, state = run(jnp.asarray(x), state)

@@ -6,7 +6,6 @@ transformations through their closures; arrays by content. What can't be compare
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import enum
 import functools
@@ -18,16 +17,16 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
+import jax.core
 import numpy as np
 
 from ._static import Static
+from ._template import RECORDS
 
 # Arrays on a device up to this size are compared by content (a copy to the host); larger ones by identity.
 _MAX_DEVICE_BYTES = 1 << 16
 # A value with more parts than this is compared by identity: a key must stay cheap.
 _MAX_PARTS = 10_000
-
-_PLAIN_RECORDS = (types.SimpleNamespace, argparse.Namespace)
 
 
 class ById:
@@ -148,13 +147,13 @@ class _Keys:
             return (cls, x.name)
         if isinstance(x, (tuple, list)):
             return (cls, tuple([self.key(v) for v in x]))
-        if isinstance(x, Mapping) and cls in (dict, types.MappingProxyType) or isinstance(x, dict):
+        if (isinstance(x, Mapping) and cls in (dict, types.MappingProxyType)) or isinstance(x, dict):
             return (cls, tuple([(self.key(k), self.key(v)) for k, v in x.items()]))
         if isinstance(x, (set, frozenset)):
             return (cls, frozenset([self.key(v) for v in x]))
         if isinstance(x, slice):
             return (slice, self.key(x.start), self.key(x.stop), self.key(x.step))
-        if cls is functools.partial or cls is jax.tree_util.Partial:
+        if isinstance(x, functools.partial):
             return (cls, self.key(x.func), self.key(x.args), self.key(x.keywords))
         if isinstance(x, types.MethodType):
             return ("method", self.key(x.__func__), self.key(x.__self__))
@@ -162,7 +161,7 @@ class _Keys:
             return ById(x) if _is_module_level(x) else self._function(x)
         if dataclasses.is_dataclass(x):
             return (cls, tuple([(f.name, self.key(getattr(x, f.name, None))) for f in dataclasses.fields(x)]))
-        if isinstance(x, _PLAIN_RECORDS):
+        if isinstance(x, RECORDS):
             return (cls, self.key(vars(x)))
         if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None and cls.__hash__ is not object.__hash__:
             try:

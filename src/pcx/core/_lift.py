@@ -14,6 +14,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from ._module import FACTS, known, modules
 from ._param import BaseParam, like
 from ._plan import Template
 from ._random import RKG
@@ -104,20 +105,22 @@ def run(
     The global key is no copy but the one object itself (functions reach it by name); its value is put back whatever
     happens.
     """
+    # A dict can be changed in place by a user who holds it: each run has its own, and remembers what it held.
+    own = [jtu.tree_map(_itself, v) if isinstance(v, _CONTAINERS) else v for v in values]
+    held = {i: jtu.tree_leaves(v) for i, v in enumerate(own) if isinstance(v, _CONTAINERS)}
     key = RKG.key
     saved = key._value, key._mark
     params: list[Any] = [key]
-    key._value, key._mark = values[0], marks[0]
-    for empty, value, mark in zip(template.params[1:], values[1:], marks[1:], strict=True):
+    key._value, key._mark = own[0], marks[0]
+    for empty, value, mark in zip(template.params[1:], own[1:], marks[1:], strict=True):
         param = like(empty, value)
         param._mark = mark
         params.append(param)
-    # A dict can be changed in place by a user who holds it: remember what it held.
-    held = {i: jtu.tree_leaves(v) for i, v in enumerate(values) if isinstance(v, (dict, list))}
     try:
         result = fn(*args, **template.build(params, raws, facts))
+        _settle(result)
         changed = {}
-        for i, (param, value) in enumerate(zip(params, values, strict=True)):
+        for i, (param, value) in enumerate(zip(params, own, strict=True)):
             new = param._value
             if new is not value or (i in held and not _same(held[i], new)):
                 changed[i] = new
@@ -126,6 +129,28 @@ def run(
         key._value, key._mark = saved
         for param in params[1:]:
             param._mark = None
+
+
+_CONTAINERS = (dict, list, tuple)
+
+
+def _itself(x: Any) -> Any:
+    return x
+
+
+def _settle(result: Any) -> None:
+    """A tracked object that is returned is read: its values, modes and statuses are part of the result."""
+    for module in modules(result):
+        attributes = vars(module)
+        for name in FACTS & attributes.keys():
+            attributes[name] = known(attributes[name])
+    for leaf in jtu.tree_leaves(result, is_leaf=_is_param):
+        if _is_param(leaf):
+            BaseParam.get(leaf)
+
+
+def _is_param(x: Any) -> bool:
+    return isinstance(x, BaseParam)
 
 
 def _same(before: list[Any], value: Any) -> bool:
@@ -144,8 +169,8 @@ def commit(params: Sequence[BaseParam], changed: dict[int, Any]) -> None:
         BaseParam.set(params[i], value)
 
 
-# How many tracked vmaps the code that runs now is inside of. A value node sums its energy over the axes of a sample, and
-# needs to know whether it sees a sample or a batch.
+# How many tracked vmaps the code that runs now is inside of. A value node sums its energy over the axes of a sample,
+# and needs to know whether it sees a sample or a batch.
 _vmap_depth = contextvars.ContextVar("pcx_vmap_depth", default=0)
 
 

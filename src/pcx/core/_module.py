@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 
 from ._key import Keyed, static_key
 from ._param import BaseParam
-from ._static import Static
+from ._static import Static, static, unwrap
 
 T = TypeVar("T")
 
@@ -154,12 +154,12 @@ def _register_params(cls: type[BaseParam]) -> None:
 
 
 def _init_subclass(cls: type, **kwargs: Any) -> None:
-    super(BaseParam, cls).__init_subclass__(**kwargs)
+    super(BaseParam, cls).__init_subclass__(**kwargs)  # pyright: ignore
     _register_param(cls)
 
 
 _register_params(BaseParam)
-BaseParam.__init_subclass__ = classmethod(_init_subclass)  # params defined from now on register themselves
+BaseParam.__init_subclass__ = classmethod(_init_subclass)  # pyright: ignore  # params defined from now on register themselves
 
 jtu.register_pytree_node(Static, lambda s: ((), Keyed(s._wrapped)), lambda aux, _: Static(aux.value))
 
@@ -167,8 +167,8 @@ jtu.register_pytree_node(Static, lambda s: ((), Keyed(s._wrapped)), lambda aux, 
 class Module(BaseModule):
     """A `BaseModule` that is in training mode, in evaluation mode, or in neither.
 
-    `train()` and `eval()` set the mode of every module inside, and the `inference` flag of the Equinox layers
-    inside.
+    `train()` and `eval()` set the mode of every module inside, and every `inference` flag of the Equinox layers inside
+    to False and True, whether they are held by a `pcx.nn.Layer` or are attributes themselves.
     """
 
     class MODE(enum.Enum):
@@ -192,8 +192,9 @@ class Module(BaseModule):
         return known(getattr(self, "_mode", Module.MODE.NONE))
 
     def _set_mode(self, value: Module.MODE) -> None:
-        # Layers extend this to tell the library layer that they hold.
         self._mode = value
+        if value is not Module.MODE.NONE:
+            _set_inference(vars(self), value is Module.MODE.EVAL)
 
     def train(self) -> None:
         """Put this module and all inside in training mode."""
@@ -212,6 +213,34 @@ class Module(BaseModule):
     def is_eval(self) -> bool:
         """Whether the module is in evaluation mode."""
         return self.mode() is Module.MODE.EVAL
+
+
+def _set_inference(held: Any, flag: bool) -> None:
+    """Set the `inference` flags of the pytrees in the dict or list `held`; the modules in there set their own."""
+    for key, x in list(held.items() if isinstance(held, dict) else enumerate(held)):
+        if isinstance(x, (dict, list)):
+            _set_inference(x, flag)
+            continue
+        new = _with_inference(x, flag)
+        # What stays as it was stays the same object: what is remembered of a module is checked by identity.
+        if new is not x:
+            held[key] = new
+
+
+def _with_inference(x: Any, flag: bool) -> Any:
+    changed = False
+
+    def visit(path: Any, leaf: Any) -> Any:
+        nonlocal changed
+        named = bool(path) and getattr(path[-1], "name", None) == "inference"
+        value = unwrap(leaf)
+        if not named or not isinstance(value, bool) or value is flag:
+            return leaf
+        changed = True
+        return static(flag) if isinstance(leaf, Static) else flag
+
+    new = jtu.tree_map_with_path(visit, x, is_leaf=lambda y: isinstance(y, (BaseModule, BaseParam, Static)))
+    return new if changed else x
 
 
 def modules(tree: Any) -> Iterator[BaseModule]:

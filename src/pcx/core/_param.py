@@ -185,7 +185,7 @@ def _short(value: Any) -> str:
 
 
 # Operators, each defined once for the plain, the reflected and the augmented form.
-_BINARY = "add sub mul truediv floordiv mod matmul and or xor lshift rshift".split()
+_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "or", "xor", "lshift", "rshift"]
 
 
 def _install_operators() -> None:
@@ -207,9 +207,9 @@ def _install_operators() -> None:
         table[f"__{name}__"] = plain(op)
         table[f"__r{name}__"] = reflected(op)
         table[f"__i{name}__"] = augmented(op)
-    for name in "lt le eq ne gt ge".split():
+    for name in ["lt", "le", "eq", "ne", "gt", "ge"]:
         table[f"__{name}__"] = plain(getattr(operator, f"__{name}__"))
-    for name in "neg pos abs invert".split():
+    for name in ["neg", "pos", "abs", "invert"]:
         table[f"__{name}__"] = unary(getattr(operator, f"__{name}__"))
     for name, fn in table.items():
         fn.__name__ = name

@@ -8,8 +8,10 @@ container held when it was walked.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import operator
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Iterable
 from itertools import chain
 from typing import Any
 
@@ -22,6 +24,20 @@ from ._module import FACTS, BaseModule
 from ._param import BaseParam, like
 from ._random import RKG
 from ._static import Static
+from ._template import (
+    RECORDS,
+    Template,
+    _AgainNode,
+    _ConstNode,
+    _DictNode,
+    _FactNode,
+    _ListNode,
+    _ModuleNode,
+    _ParamNode,
+    _PytreeNode,
+    _RawNode,
+    _StaticNode,
+)
 
 _NUMBERS = (int, float, complex)
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
@@ -29,35 +45,32 @@ _LEAVES = _ARRAYS + _NUMBERS
 _KEPT_PLANS = 8
 
 
-class Template:
-    """What a plan knows that doesn't depend on the values: structure, types, facts, constants."""
-
-    __slots__ = ("key", "nodes", "param_paths", "params", "raw_paths", "roots")
-
-    def __init__(self) -> None:
-        self.key: Hashable = None
-        self.roots: dict[str, Any] = {}  # keyword -> node
-        self.params: list[BaseParam] = []  # empty params of the right type, with their facts
-        self.param_paths: list[str] = []
-        self.raw_paths: list[str] = []
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any]) -> dict[str, Any]:
-        """Copies of the tracked objects that hold `params` (any objects), `raws` and `facts` in place of their own."""
-        memo: dict[Any, Any] = {"facts": facts}
-        return {name: node.build(params, raws, memo) for name, node in self.roots.items()}
-
-
 class Plan:
     """A template, and where the values are in one set of objects."""
 
-    __slots__ = ("_dicts", "_expected", "_facts", "_keep", "_lengths", "_lists", "_volatile")
-    __slots__ += ("facts", "params", "raws", "records", "template")
+    __slots__ = (
+        "_dicts",
+        "_expected",
+        "_fact_homes",
+        "_facts",
+        "_facts_at",
+        "_keep",
+        "_lengths",
+        "_lists",
+        "_volatile",
+        "facts",
+        "params",
+        "raws",
+        "records",
+        "template",
+    )
 
     def __init__(self) -> None:
         self.template = Template()
         self.params: list[BaseParam] = [RKG.key]
         self.raws: list[Any] = []
         self.facts: list[Any] = []  # modes and statuses
+        self._fact_homes: list[tuple[dict[str, Any], str]] = []
         self.records: dict[Any, Any] = {}  # what a compiled transform remembers for this plan
         self._keep: tuple[Any, ...] = ()
         self._dicts: list[dict[Any, Any]] = []
@@ -75,6 +88,14 @@ class Plan:
         self._facts = [p._facts for p in self.params]
         self._expected = self._contents()
         self._lengths = self._sizes()
+        starts: dict[int, int] = {}
+        start = 0
+        for d in self._dicts:
+            starts[id(d)] = start
+            start += 2 * len(d)
+        self._facts_at = [starts[id(d)] + len(d) + list(d).index(name) for d, name in self._fact_homes]
+        for at in self._facts_at:
+            self._expected[at] = None
 
     def _contents(self) -> list[Any]:
         held: list[Any] = []
@@ -90,127 +111,19 @@ class Plan:
         return list(map(len, chain(self._dicts, self._lists)))
 
     def still_true(self) -> bool:
-        """Whether the objects are structured as they were when they were walked."""
-        if self._volatile:
+        """Whether the objects are structured as when they were walked; brings modes and statuses up to date."""
+        if self._volatile or self._sizes() != self._lengths:
             return False
-        facts = [p._facts for p in self.params]
-        return (
-            self._sizes() == self._lengths
-            and all(map(operator.is_, self._contents(), self._expected))
-            and all(map(operator.is_, facts, self._facts))
-        )
-
-
-class _ParamNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return params[self.index]
-
-
-class _RawNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return raws[self.index]
-
-
-class _FactNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return memo["facts"][self.index]
-
-
-class _ConstNode:
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return self.value
-
-
-class _StaticNode:
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        # A list or dict inside is copied: what the traced function does to it must not reach the caller's.
-        return Static(_copied(self.value))
-
-
-class _AgainNode:
-    __slots__ = ("memo",)
-
-    def __init__(self, memo: int) -> None:
-        self.memo = memo
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return memo[self.memo]
-
-
-class _ModuleNode:
-    __slots__ = ("children", "cls", "memo")
-
-    def __init__(self, cls: type, memo: int, children: list[tuple[str, Any]]) -> None:
-        self.cls, self.memo, self.children = cls, memo, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new = memo[self.memo] = object.__new__(self.cls)
-        attributes = vars(new)
-        for name, child in self.children:
-            attributes[name] = child.build(params, raws, memo)
-        return new
-
-
-class _ListNode:
-    __slots__ = ("children", "memo")
-
-    def __init__(self, memo: int, children: list[Any]) -> None:
-        self.memo, self.children = memo, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new: list[Any] = []
-        memo[self.memo] = new
-        new.extend([child.build(params, raws, memo) for child in self.children])
-        return new
-
-
-class _DictNode:
-    __slots__ = ("children", "make", "memo")
-
-    def __init__(self, make: Callable[[], dict[Any, Any]], memo: int, children: list[tuple[Any, Any]]) -> None:
-        self.make, self.memo, self.children = make, memo, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new = self.make()
-        memo[self.memo] = new
-        for name, child in self.children:
-            new[name] = child.build(params, raws, memo)
-        return new
-
-
-class _PytreeNode:
-    __slots__ = ("children", "treedef")
-
-    def __init__(self, treedef: Any, children: list[Any]) -> None:
-        self.treedef, self.children = treedef, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return self.treedef.unflatten([child.build(params, raws, memo) for child in self.children])
+        contents = self._contents()
+        facts = []
+        for at in self._facts_at:
+            facts.append(contents[at])
+            contents[at] = None
+        static = [p._facts for p in self.params]
+        if all(map(operator.is_, contents, self._expected)) and all(map(operator.is_, static, self._facts)):
+            self.facts = facts
+            return True
+        return False
 
 
 class _Walk:
@@ -221,7 +134,8 @@ class _Walk:
         self.template = plan.template
         self.param_ids: dict[int, int] = {id(RKG.key): 0}
         self.memo: dict[int, int] = {}
-        self.keep: list[Any] = []  # objects whose identity the memo uses
+        self.guarded: set[int] = set()
+        self.keep: list[Any] = []  # objects whose identity the memo and the guards use
 
     def visit(self, x: Any, path: str) -> tuple[Any, Hashable]:
         cls = type(x)
@@ -248,6 +162,7 @@ class _Walk:
             return _ConstNode(x), (cls, x)
         children, treedef = jtu.tree_flatten(x, is_leaf=lambda y: y is not x)
         if len(children) == 1 and children[0] is x:  # no pytree: a function or any other object
+            self._guard_static(x)
             return _ConstNode(x), static_key(x)
         return self._pytree(x, children, treedef, path)
 
@@ -280,15 +195,16 @@ class _Walk:
         attributes = vars(x)
         self.plan._dicts.append(attributes)
         visited = {
-            name: self._fact(attributes[name]) if name in FACTS else self.visit(attributes[name], f"{path}.{name}")
+            name: self._fact(attributes, name) if name in FACTS else self.visit(attributes[name], f"{path}.{name}")
             for name in sorted(attributes)
         }
         node = _ModuleNode(cls, number, [(name, visited[name][0]) for name in attributes])
         return node, (cls, number, tuple([(name, key) for name, (_, key) in visited.items()]))
 
-    def _fact(self, x: Any) -> tuple[Any, Hashable]:
+    def _fact(self, attributes: dict[str, Any], name: str) -> tuple[Any, Hashable]:
         # Mode and status are no part of the key: a compiled function depends on those that it reads.
-        self.plan.facts.append(x)
+        self.plan.facts.append(attributes[name])
+        self.plan._fact_homes.append((attributes, name))
         return _FactNode(len(self.plan.facts) - 1), "fact"
 
     def _list(self, x: list[Any], path: str) -> tuple[Any, Hashable]:
@@ -318,7 +234,7 @@ class _Walk:
 
     def _pytree(self, x: Any, children: list[Any], treedef: Any, path: str) -> tuple[Any, Hashable]:
         # A registered node of another library: an Equinox layer, a named tuple, an optimiser's state, a dataclass.
-        if not isinstance(x, tuple) and not getattr(type(x), "__dataclass_params__", None):
+        if not isinstance(x, tuple) and not _is_frozen_dataclass(x):
             self.plan._volatile = True  # perhaps mutable in ways that a check can't see
         paths, _ = jtu.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
         visited = [self.visit(c, path + jtu.keystr(p)) for (p, _), c in zip(paths, children, strict=True)]
@@ -330,33 +246,47 @@ class _Walk:
         return _PytreeNode(treedef, [n for n, _ in visited]), (key, tuple([k for _, k in visited]))
 
     def _guard_static(self, x: Any) -> None:
-        if type(x) is list:
+        """Notice it when a mutable value that is part of the program changes."""
+        if isinstance(x, (list, dict, tuple, *RECORDS)) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
+            if id(x) in self.guarded:
+                return
+            self.guarded.add(id(x))
+            self.keep.append(x)
+        if isinstance(x, list):
             self.plan._lists.append(x)
-            for item in x:
-                self._guard_static(item)
-        elif type(x) is dict:
+            self._guard_all(x)
+        elif isinstance(x, dict):
             self.plan._dicts.append(x)
-            for item in x.values():
-                self._guard_static(item)
-        elif type(x) is tuple:
-            for item in x:
-                self._guard_static(item)
+            self._guard_all(x.values())
+        elif isinstance(x, tuple):
+            self._guard_all(x)
+        elif isinstance(x, RECORDS):
+            self._guard_static(vars(x))
+        elif dataclasses.is_dataclass(x) and not isinstance(x, type):
+            if not _is_frozen_dataclass(x):
+                self.plan._volatile = True
+            self._guard_all([getattr(x, f.name, None) for f in dataclasses.fields(x)])
+        elif isinstance(x, functools.partial):
+            self._guard_static(x.args)
+            self._guard_static(x.keywords)
+        elif isinstance(x, Static):
+            self._guard_static(x._wrapped)
         elif isinstance(x, (set, bytearray)) or (isinstance(x, np.ndarray) and x.flags.writeable):
             self.plan._volatile = True
 
+    def _guard_all(self, items: Iterable[Any]) -> None:
+        for item in items:
+            self._guard_static(item)
 
-def _copied(x: Any) -> Any:
-    if type(x) is list:
-        return [_copied(v) for v in x]
-    if type(x) is dict:
-        return {k: _copied(v) for k, v in x.items()}
-    if type(x) is tuple:
-        return tuple([_copied(v) for v in x])
-    return set(x) if type(x) is set else x
+
+def _is_frozen_dataclass(x: Any) -> bool:
+    # Frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox modules are.
+    settings = getattr(type(x), "__dataclass_params__", None)
+    return settings is not None and (settings.frozen or type(x).__setattr__ is not object.__setattr__)
 
 
 def plan_for(objects: dict[str, Any]) -> Plan:
-    """The plan of a call's keyword arguments: the one kept from an earlier call if it is still true, else a new walk."""
+    """The plan of a call's keyword arguments: the one kept from an earlier call if still true, else a new walk."""
     owner = None
     found_by: list[Any] = []
     leaves: list[str] = []
@@ -406,4 +336,3 @@ def walk(objects: dict[str, Any]) -> Plan:
     template.key = tuple(keys)
     plan.seal(tuple([x for x in objects.values() if not isinstance(x, _LEAVES)]))
     return plan
-

@@ -19,16 +19,15 @@ def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
     if isinstance(choice, tuple) and choice and all(isinstance(c, type) for c in choice):
         return lambda leaf: isinstance(leaf, choice)
     if callable(choice):
-        return choice
+        return lambda leaf: bool(choice(leaf))
     raise TypeError(f"{call}: expected a type, a union of types, a predicate or None, got {choice!r}")
 
 
 def clear_params(call: str, tree: Any, choice: Any) -> None:
     """Set every param in `tree` that `choice` picks to None."""
     chosen = predicate(call, choice)
-    for param in walk({"": tree}).params[1:]:
-        if chosen(param):
-            param.set(None)
+    for param in [p for p in walk({"": tree}).params[1:] if chosen(p)]:  # all are chosen before the first is cleared
+        param.set(None)
 
 
 def params_by_path(tree: Any) -> dict[str, BaseParam]:

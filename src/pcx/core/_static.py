@@ -9,7 +9,7 @@ from typing import Any
 class Static:
     """A value that is part of the program, not of its data: it has no leaves. Made by `static`."""
 
-    __slots__ = ("_wrapped", "__weakref__")
+    __slots__ = ("__weakref__", "_wrapped")
 
     _wrapped: Any
 

@@ -14,9 +14,7 @@ def _is_param(x: Any) -> bool:
     return isinstance(x, BaseParam)
 
 
-def tree_apply(
-    fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree: Any, recursive: bool = True
-) -> None:
+def tree_apply(fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree: Any, recursive: bool = True) -> None:
     """Call `fn` on every node of `tree` (params, modules and leaves alike) for which `filter_fn` is true.
 
     **Arguments:**
@@ -62,7 +60,10 @@ def tree_extract(
     found: list[Any] = []
     seen: set[int] = set()
     leaves, treedef = jtu.tree_flatten(pydag, is_leaf=lambda x: _is_param(x) or filter_fn(x))
-    columns = [leaves, *(treedef.flatten_up_to(other) for other in rest)]
+    try:
+        columns = [leaves, *(treedef.flatten_up_to(other) for other in rest)]
+    except (ValueError, TypeError) as e:
+        raise ValueError(f"tree_extract: the trees differ in structure: {e}") from None
     for row in zip(*columns, strict=True):
         node = row[0]
         if not filter_fn(node) or (not is_pytree and id(node) in seen):

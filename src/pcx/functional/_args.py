@@ -101,9 +101,7 @@ def leaves_of(node: Any, seen: set[int]) -> list[tuple[str, int]]:
     return found
 
 
-def _follow(
-    call: str, node: Any, mask: Any, params: list[Any], raws: list[Any], path: str, seen: set[int]
-) -> None:
+def _follow(call: str, node: Any, mask: Any, params: list[Any], raws: list[Any], path: str, seen: set[int]) -> None:
     """Follow a mask tree and a template side by side."""
     kind = type(node).__name__
     if kind == "_ParamNode":
@@ -146,7 +144,7 @@ def _follow(
             _follow(call, child, mask[name], params, raws, f"{path}[{name!r}]", seen)
         return
     # A pytree node of another library: one level of the mask, taken apart like the object itself.
-    children, treedef = jtu.tree_flatten(mask, is_leaf=lambda y: y is not mask)
+    children, _ = jtu.tree_flatten(mask, is_leaf=lambda y: y is not mask)
     if len(children) != len(node.children) or type(mask) is not type(node.treedef.unflatten(list(node.children))):
         _misfit(call, path, f"a node like {node.treedef}", mask)
     for i, (child, below) in enumerate(zip(node.children, children, strict=True)):
@@ -166,8 +164,8 @@ def _plain(call: str, mask: Any, path: str) -> Any:
 def _misfit(call: str, path: str, expected: str, mask: Any) -> None:
     raise ValueError(
         f"pxf.{call}: the mask doesn't fit the object: at {path} the object has {expected}, the mask "
-        f"{type(mask).__name__}{f' of {len(mask)}' if isinstance(mask, (list, tuple, dict)) else ''}. Make the mask from "
-        "the same object, as in pxu.M(...)(model)"
+        f"{type(mask).__name__}{f' of {len(mask)}' if isinstance(mask, (list, tuple, dict)) else ''}. Make the mask "
+        "from the same object, as in pxu.M(...)(model)"
     )
 
 
@@ -180,13 +178,13 @@ class Transform:
         self.fn = fn
         self._call = call
         self._options = options
-        functools.update_wrapper(self, fn, updated=())
+        functools.update_wrapper(self, fn, updated=())  # pyright: ignore
 
     def __static_key__(self) -> Hashable:
         return (self._call, function_key(self.fn), static_key(self._options))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else functools.partial(self.__call__, instance)  # pyright: ignore
 
     @property
     def named(self) -> str:

@@ -13,7 +13,7 @@ from ..core._lift import commit, marks_for, run
 from ..core._param import BaseParam
 from ..core._plan import plan_for
 from ._args import Transform
-from ._loops import Probe, entry_values, structure
+from ._loops import Probe, differs, entry_values
 
 
 class _Branches(Transform):
@@ -29,11 +29,17 @@ class _Branches(Transform):
             for i, shape in moving.items():
                 # A branch that doesn't set a param passes on what it holds.
                 other = probe.changed[i] if i in probe.changed else BaseParam.get(params[i])
-                if structure(other) != structure(shape):
+                different = differs(other, shape)
+                if different:
                     raise ValueError(
-                        f"{self.named}: the branches leave {plan.template.param_paths[i]} with different structures or "
-                        f"shapes: {structure(other)} and {structure(shape)}. Set it before, or in every branch"
+                        f"{self.named}: the branches leave {plan.template.param_paths[i]} with different structures, "
+                        f"shapes or dtypes: {different}. Set it before, or in every branch"
                     )
+            different = differs(probes[0].result, probe.result)
+            if different:
+                raise TypeError(
+                    f"{self.named}: the branches return different structures, shapes or dtypes: {different}"
+                )
         for probe in probes:
             for i in probe.live:
                 BaseParam.get(params[i])
@@ -86,7 +92,8 @@ def cond(true_fun: Callable[..., Any], false_fun: Callable[..., Any]) -> Cond:
 
     Params that either branch changes are changed in the caller's objects; a branch that doesn't set one leaves it.
 
-    **Raises:** `ValueError` if the branches leave a param with different structures or shapes, naming it.
+    **Raises:** `ValueError` if the branches leave a param with different structures, shapes or dtypes, naming it;
+    `TypeError` if their results differ so.
     """
     return Cond(true_fun, false_fun)
 
@@ -94,6 +101,7 @@ def cond(true_fun: Callable[..., Any], false_fun: Callable[..., Any]) -> Cond:
 def switch(branches: Sequence[Callable[..., Any]]) -> Switch:
     """A choice by index, with tracking: `pxf.switch(branches)(i, *args, **objects)`, as in `jax.lax.switch`.
 
-    **Raises:** `ValueError` if the branches leave a param with different structures or shapes, naming it.
+    **Raises:** `ValueError` if the branches leave a param with different structures, shapes or dtypes, naming it;
+    `TypeError` if their results differ so.
     """
     return Switch(branches)

@@ -80,8 +80,8 @@ class ValueAndGrad(Transform):
             if not result:
                 raise ValueError(f"{self.named}: the function returned an empty tuple, expected a scalar first")
             result, aux = result[0], result[1:]
-        if np.shape(result) != () or not jtu.all_leaves([result]) or result is None:
-            got = f"shape {np.shape(result)}" if hasattr(result, "shape") else type(result).__name__
+        if result is None or not jtu.all_leaves([result]) or np.shape(result) != ():
+            got = f"shape {result.shape}" if result is not None and hasattr(result, "shape") else type(result).__name__
             hint = "" if self.has_aux or not isinstance(result, tuple) else "; pass has_aux=True to return more with it"
             raise ValueError(
                 f"{self.named}: the function must return a scalar, got {got}{hint}. Sum or average over the batch first"
@@ -92,7 +92,10 @@ class ValueAndGrad(Transform):
 
     def _check_inexact(self, value: Any, path: str) -> None:
         for leaf in jtu.tree_leaves(value):
-            dtype = jnp.result_type(leaf)
+            try:
+                dtype = jnp.result_type(leaf)
+            except TypeError:
+                raise TypeError(f"{self.named}: {path} is no array and no number: {leaf!r}") from None
             if not jnp.issubdtype(dtype, jnp.inexact):
                 raise ValueError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
+
 import jax
 import jax.extend
 import jax.tree_util as jtu
@@ -21,6 +23,12 @@ from ._args import Transform, name_of
 # module, the number can be made part of the program instead.
 _WANTS_CONCRETE = (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError)
 
+# How JAX says that a value is no array: one that was returned (the params that changed come second), one given.
+_NOT_RETURNABLE = re.compile(r"a value of type <class '([^']*)'> at output component (\[0\]|\[1\]\[(\d+)\])")
+_NOT_AN_ARGUMENT = re.compile(r"value is of type <class '([^']*)'> and was passed to the function at path args\[")
+
+_NUMBERS = (int, float, complex, np.generic)
+
 _MAX_RECORDS = 512
 
 
@@ -28,7 +36,7 @@ class _Records(dict[Hashable, "list[_Record]"]):
     """The compiled programs of all equal functions under equal options, by the structure of the tracked objects."""
 
     __slots__ = ("__weakref__",)
-    __hash__ = object.__hash__  # plans remember their record by the table that it is in
+    __hash__ = object.__hash__  # pyright: ignore  # plans remember their record by the table that it is in
 
 
 # By the key of the function and the options. The oldest is dropped when there are too many.
@@ -39,11 +47,13 @@ _MAX_FUNCTIONS = 128
 class _Record:
     """One compiled program: a function, over tracked objects of one structure, with given static arguments."""
 
-    def __init__(self, jit: Jit, plan: Plan, static_args: dict[int, Any], frozen: Sequence[Any] | None) -> None:
+    def __init__(self, jit: Jit, plan: Plan, static_args: dict[int, Any], frozen: dict[int, Any] | None) -> None:
+        # Those of the latest call. All calls that share the program have equal ones, but a mutable value that an
+        # earlier call gave may have changed since.
         self.fn = jit.fn
         self.template = plan.template
         self.static_args = static_args
-        self.frozen = frozen  # the raw leaves, where these are part of the program
+        self.frozen = frozen  # the numbers among the raw leaves, where these are part of the program
         self.n = plan.n
         # The params whose values are passed in; None before the first trace. Grows if a later trace needs more. A param
         # that isn't needed but held None at the first trace keeps its place, as -1: then what was traced first fits.
@@ -52,7 +62,7 @@ class _Record:
         self.may_donate = jit.donatable(plan)
         self.seen_live: set[int] = set()
         self.seen_changed: set[int] = set()
-        # Modes and statuses: those of this call; and those that any trace has read, without which it is another program.
+        # Modes and statuses: those of this call; and those that any trace has read, as others are another program.
         self.facts: list[Any] = []
         self.facts_read: set[int] = set()
         self.needs: dict[int, Hashable] = {}
@@ -77,7 +87,8 @@ class _Record:
             if i >= 0:
                 values[i] = value
         if self.frozen is not None:
-            raws = self.frozen
+            passed = iter(raws)
+            raws = [self.frozen[i] if i in self.frozen else next(passed) for i in range(len(raws) + len(self.frozen))]
         self.traces += 1
         facts = [Fact(fact, i, self.facts_read) for i, fact in enumerate(self.facts)]
         marks = marks_for(self.template.params)
@@ -103,10 +114,12 @@ class _Record:
         flat = jtu.tree_leaves(((), tuple(filled), raws, *args))
         return jtu.tree_unflatten(out_tree, jax.extend.core.jaxpr_as_fun(closed)(*flat))
 
-    def call(self, plan: Plan, args: Sequence[Any]) -> tuple[Any, dict[int, Any]]:
+    def call(self, fn: Callable[..., Any], plan: Plan, args: Sequence[Any]) -> tuple[Any, dict[int, Any]]:
+        self.fn, self.template = fn, plan.template
         params = plan.params
         self.facts = plan.facts
-        raws = () if self.frozen is not None else tuple(plan.raws)
+        frozen = self.frozen or ()
+        raws = tuple([x for i, x in enumerate(plan.raws) if i not in frozen]) if frozen else tuple(plan.raws)
         nested = RKG.key._mark is not None
         while True:
             if self.kept is None:
@@ -215,37 +228,59 @@ class Jit(Transform):
             args, statics, statics_key = self._take_static(args)
         else:
             statics, statics_key = {}, ()
-            record = plan.records.get(records)
-            if record is not None and record.frozen is None:
+            record, needs = plan.records.get(records, (None, 0))
+            # A record that needs more facts than when it was found may no longer fit.
+            if record is not None and len(record.needs) == needs:
                 return self._finish(record, plan, args, records)
         key = (plan.template.key, statics_key)
         if key in self._numbers_are_static:
             return self._call_frozen(key, records, plan, args, statics)
         record = self._record(records, key, plan, statics, None)
         if not statics:
-            plan.records[records] = record
+            plan.records[records] = record, len(record.needs)
         return self._finish(record, plan, args, records, key, statics)
 
     def _finish(
         self, record: _Record, plan: Plan, args: Any, records: _Records, key: Any = None, statics: Any = None
     ) -> Any:
         try:
-            result, changed = record.call(plan, args)
+            result, changed = record.call(self.fn, plan, args)
         except _WANTS_CONCRETE:
-            if not any(isinstance(x, (int, float, complex)) for x in plan.raws):
+            if not any(isinstance(x, _NUMBERS) for x in plan.raws):
                 raise
             key = (plan.template.key, ()) if key is None else key
             self._numbers_are_static.add(key)
             plan.records.pop(records, None)
             return self._call_frozen(key, records, plan, args, statics or {})
+        except TypeError as e:
+            explained = self._explained(e, plan)
+            if explained is None:
+                raise
+            raise explained from e
         if changed:
             commit(plan.params, changed)
         return result
 
+    def _explained(self, e: TypeError, plan: Plan) -> TypeError | None:
+        """JAX's error about a value that is no array, in terms of the user's call; None for any other."""
+        text = str(e)
+        returned = _NOT_RETURNABLE.search(text)
+        if returned is not None:
+            kind, _, index = returned.groups()
+            where = "the function returned" if index is None else f"{plan.template.param_paths[int(index)]} was set to"
+            return TypeError(f"{self.named}: {where} a value of type {kind}, which is no array and no number")
+        given = _NOT_AN_ARGUMENT.search(text)
+        if given is not None:
+            return TypeError(
+                f"{self.named}: a positional argument is of type {given[1]}, which is no array and no number: give its "
+                "place in static_argnums, or pass an object by keyword"
+            )
+        return None
+
     def _call_frozen(self, key: Hashable, records: _Records, plan: Plan, args: Any, statics: dict[int, Any]) -> Any:
-        full = (key, static_key(list(plan.raws)))
-        record = self._record(records, full, plan, statics, list(plan.raws))
-        result, changed = record.call(plan, args)
+        frozen = {i: x for i, x in enumerate(plan.raws) if isinstance(x, _NUMBERS)}
+        record = self._record(records, (key, static_key(frozen)), plan, statics, frozen)
+        result, changed = record.call(self.fn, plan, args)
         commit(plan.params, changed)
         return result
 
@@ -259,17 +294,18 @@ class Jit(Transform):
         if found is None:
             found = _Record(self, plan, statics, frozen)
             candidates.append(found)
+        found.static_args = statics
         return found
 
-    def _take_static(self, args: Sequence[Any]) -> tuple[list[Any], dict[int, Any], Hashable]:
-        indices = {i % len(args) if args and i < 0 else i for i in self.static_argnums}
-        if any(i >= len(args) for i in indices):
+    def _take_static(self, args: Sequence[Any]) -> tuple[tuple[Any, ...], dict[int, Any], Hashable]:
+        if any(not -len(args) <= i < len(args) for i in self.static_argnums):
             raise ValueError(
                 f"pxf.jit: static_argnums={self.static_argnums} names an argument that the call of "
                 f"{name_of(self.fn)} didn't give: it got {len(args)} positional arguments"
             )
+        indices = {i % len(args) for i in self.static_argnums}
         statics = {i: args[i] for i in sorted(indices)}
-        return [a for i, a in enumerate(args) if i not in indices], statics, static_key(tuple(statics.items()))
+        return tuple([a for i, a in enumerate(args) if i not in indices]), statics, static_key(tuple(statics.items()))
 
     def clear_cache(self) -> None:
         """Forget every compiled program of this function."""
@@ -285,6 +321,10 @@ def _tuple(x: int | Sequence[int] | str | Sequence[str] | None) -> tuple[Any, ..
     if x is None:
         return ()
     return (x,) if isinstance(x, (int, str)) else tuple(x)
+
+
+def _nothing() -> None:
+    pass
 
 
 def jit(
@@ -313,6 +353,14 @@ def jit(
     refused = {"static_argnames", "in_shardings", "out_shardings"} & kwargs.keys()
     if refused:
         raise TypeError(f"pxf.jit: {', '.join(sorted(refused))} not supported: keyword arguments are tracked objects")
+
+    for name, given in (("static_argnums", static_argnums), ("donate_argnums", donate_argnums)):
+        if not all(isinstance(i, int) for i in _tuple(given)):
+            raise TypeError(f"pxf.jit: {name} must be an integer or a sequence of integers, got {given!r}")
+    try:
+        jax.jit(_nothing, **kwargs)
+    except TypeError as e:
+        raise TypeError(f"pxf.jit: an option that jax.jit doesn't take: {e}") from None
 
     def decorator(fn: Callable[..., Any]) -> Jit:
         return Jit(fn, _tuple(static_argnums), _tuple(donate_argnums), _tuple(donate_argnames), kwargs)

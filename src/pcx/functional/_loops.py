@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._key import function_key, static_key
 from ..core._lift import Run, commit, marks_for, run
 from ..core._param import BaseParam
 from ..core._plan import Plan, plan_for
@@ -41,8 +42,41 @@ def entry_values(plan: Plan) -> list[Any]:
     return [p._value for p in plan.params]
 
 
-def structure(x: Any) -> Any:
-    return jtu.tree_structure(x), [jnp.shape(leaf) for leaf in jtu.tree_leaves(x)]
+def differs(before: Any, after: Any, promote: bool = False) -> str | None:
+    """How two values differ in structure, shape or dtype, in words; None if they don't. With `promote`, a weakly typed
+    number may be followed by one of a dtype that it can take on, as in JAX's loops."""
+    if jtu.tree_structure(before) != jtu.tree_structure(after):
+        return f"{described(before)} and {described(after)}"
+    for one, two in zip(jtu.tree_leaves(before), jtu.tree_leaves(after), strict=True):
+        dtype = _dtype(two)
+        same = _dtype(one) == dtype or (promote and _is_weak(one) and jnp.result_type(one, two) == dtype)
+        if np.shape(one) != np.shape(two) or not same:
+            return f"{described(before)} and {described(after)}"
+    return None
+
+
+def _dtype(x: Any) -> Any:
+    try:
+        return jnp.result_type(x)
+    except TypeError:  # no array: the transforms of JAX say so
+        return type(x).__name__
+
+
+def _is_weak(x: Any) -> bool:
+    return type(x) in (int, float, complex) or bool(getattr(x, "weak_type", False))
+
+
+def described(x: Any) -> str:
+    """The structure of a value, with dtypes and shapes, for errors."""
+    shapes = jtu.tree_map(lambda v: _Shown(f"{_dtype(v)}{list(np.shape(v))}"), x)
+    return repr(shapes)
+
+
+class _Shown(str):
+    """A text that shows without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 class Scan(Transform):
@@ -51,6 +85,8 @@ class Scan(Transform):
     def __init__(self, fn: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool) -> None:
         super().__init__("scan", fn)
         self.xs, self.length, self.reverse, self.unroll = xs, length, reverse, unroll
+        if length is not None and (not isinstance(length, (int, np.integer)) or length < 0):
+            raise ValueError(f"{self.named}: length must be an integer of at least 0, got {length!r}")
         lengths = {np.shape(x)[:1] for x in jtu.tree_leaves(xs)}
         if () in lengths or len(lengths) > 1:
             raise ValueError(
@@ -64,7 +100,9 @@ class Scan(Transform):
             raise ValueError(f"{self.named}: length={length}, but xs has {self._steps} steps")
 
     def __static_key__(self) -> Any:
-        raise TypeError  # holds data: compared by identity
+        leaves, treedef = jtu.tree_flatten(self.xs)
+        data = static_key((leaves, treedef, self.length, self.reverse, self.unroll))
+        return (self._call, function_key(self.fn), data)
 
     def __call__(self, *carry: Any, **kwargs: Any) -> Any:
         plan = plan_for(kwargs)
@@ -74,7 +112,7 @@ class Scan(Transform):
         moving, changed_shapes = self._what_moves(plan, x0, carry, values)
         start: _Values = {}
         for i, (live, shape) in changed_shapes.items():
-            if live or not self._steps:
+            if live:
                 start[i] = BaseParam.get(params[i])
             else:  # set before it is read, in every step: what it held before has no part in the loop
                 start[i] = jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
@@ -96,7 +134,9 @@ class Scan(Transform):
                 body, (carry, start), self.xs, length=self.length, reverse=self.reverse, unroll=self.unroll
             )
         except TypeError as e:
-            raise self._explained(e, plan) from e
+            if "carry" not in str(e):
+                raise
+            raise self._explained(e) from e
         if self._steps:
             commit(params, tracked)
         return carry, ys
@@ -115,34 +155,42 @@ class Scan(Transform):
     ) -> tuple[set[int], dict[int, tuple[bool, Any]]]:
         """The params that change in the loop; for each whether its value at entry is needed, and its shapes after."""
         probe = Probe(plan, self._one_step, (x0, *carry), values)
+        _check_carry(self.named, "carry", carry, probe.result[0])
         shapes = {i: (i in probe.live, shape) for i, shape in probe.changed.items()}
         return set(shapes), shapes
 
     def _check_start(self, plan: Plan, start: _Values, shapes: dict[int, tuple[bool, Any]]) -> None:
         for i, value in start.items():
-            before, after = structure(value), structure(shapes[i][1])
-            if self._steps and before != after:
+            if self._steps and differs(value, shapes[i][1], promote=True):
                 raise _changes_shape(self.named, plan.template.param_paths[i], value, shapes[i][1])
 
-    def _explained(self, e: TypeError, plan: Plan) -> TypeError:
-        if "carry" in str(e):
-            return TypeError(
-                f"{self.named}: the carry, or a param that the function changes, doesn't keep its structure or type "
-                f"from step to step.\n{e}"
-            )
-        return e
+    def _explained(self, e: TypeError) -> TypeError:
+        return TypeError(
+            f"{self.named}: the carry, or a param that the function changes, doesn't keep its structure or type "
+            f"from step to step.\n{e}"
+        )
 
 
 def _changes_shape(call: str, path: str, before: Any, after: Any) -> ValueError:
-    def show(x: Any) -> str:
-        if x is None:
-            return "None"
-        return str([f"{getattr(v, 'dtype', type(v).__name__)}{list(np.shape(v))}" for v in jtu.tree_leaves(x)])
-
     return ValueError(
-        f"{call}: {path} holds {show(before)} before the loop and {show(after)} after a step; a value that the loop "
-        "carries must keep its structure and shape. Set or clear it before the loop"
+        f"{call}: {path} holds {described(before)} before the loop and {described(after)} after a step; a value that "
+        "the loop carries must keep its structure, shape and dtype. Set or clear it before the loop"
     )
+
+
+def _check_carry(call: str, name: str, before: Sequence[Any], after: Sequence[Any]) -> None:
+    if len(before) != len(after):
+        raise TypeError(
+            f"{call}: the function was given {len(before)} values as {name} and returned {len(after)}; it must return "
+            "as many"
+        )
+    for n, (old, new) in enumerate(zip(before, after, strict=True)):
+        different = differs(old, new, promote=True)
+        if different:
+            raise TypeError(
+                f"{call}: {name} {n} doesn't keep its structure, shape and dtype: before and after a step it is "
+                f"{different}"
+            )
 
 
 def scan(
@@ -159,7 +207,8 @@ def scan(
     - `xs`: pytree of arrays, sliced along their first axis, of size `length`; or None, and then `length` is needed.
     - `length`, `reverse`, `unroll`: as in `jax.lax.scan`.
 
-    **Raises:** `ValueError` if a param that is read at entry changes its structure or shape in a step, naming it.
+    **Raises:** `ValueError` if a param that is read at entry changes its structure, shape or dtype in a step, naming
+    it; `TypeError` if the carry does.
     """
     return Scan(f, xs, length, reverse, unroll)
 
@@ -178,9 +227,10 @@ class WhileLoop(Transform):
         params = plan.params
         values = entry_values(plan)
         probe = Probe(plan, self._one_step, args, values)
+        _check_carry(self.named, "argument", args, probe.result)
         start = {i: BaseParam.get(params[i]) for i in probe.changed}  # needed: there may be no step at all
         for i, value in start.items():
-            if structure(value) != structure(probe.changed[i]):
+            if differs(value, probe.changed[i], promote=True):
                 raise _changes_shape(self.named, plan.template.param_paths[i], value, probe.changed[i])
 
         def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Run:
@@ -194,6 +244,9 @@ class WhileLoop(Transform):
             going = lifted(self.cond_fun, state).result
             if np.shape(going) != ():
                 raise ValueError(f"{self.named}: cond_fun must return a scalar, got shape {np.shape(going)}")
+            if going is None or jnp.result_type(going) != jnp.bool_:
+                got = "None" if going is None else jnp.result_type(going)
+                raise TypeError(f"{self.named}: cond_fun must return a boolean, got {got}")
             return going
 
         def body(state: Any) -> Any:
@@ -214,9 +267,10 @@ class WhileLoop(Transform):
 def while_loop(f: Callable[..., Any], cond_fun: Callable[..., Any]) -> WhileLoop:
     """A loop until a condition fails, with tracking: `pxf.while_loop(f, cond_fun)(*args, **objects) -> args tuple`.
 
-    `f(*args, **objects)` returns the next args; `cond_fun(*args, **objects)` a boolean scalar. Params that `f` changes are
-    carried from step to step and changed in the caller's objects at the end.
+    `f(*args, **objects)` returns the next args; `cond_fun(*args, **objects)` a boolean scalar. Params that `f` changes
+    are carried from step to step and changed in the caller's objects at the end.
 
-    **Raises:** `ValueError` if a param changes its structure or shape in a step (None to an array included), naming it.
+    **Raises:** `ValueError` if a param changes its structure, shape or dtype in a step (None to an array included),
+    naming it; `TypeError` if an argument does, or if `cond_fun` returns no boolean.
     """
     return WhileLoop(f, cond_fun)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._lift import ABSENT, Mark, Mismatched, commit, marks_for, one_more_vmap, run, vmap_depth
+from ..core._lift import ABSENT, Mismatched, NeedsInput, commit, marks_for, one_more_vmap, run, vmap_depth
 from ..core._param import BaseParam
 from ..core._plan import Plan, plan_for
-from ..core._random import RKG
+from ..core._random import RKG, RKGState
 from ._args import Transform, spread
-
-class _LaneKey(Mark):
-    """The mark of the global key inside a vmap: the first to read it gets a key of its lane's own."""
-
-    __slots__ = ("axis_name", "outside")
-
-    def __init__(self, outside: Any, axis_name: Any) -> None:
-        super().__init__(outside._mark)
-        self.outside = outside
-        self.axis_name = axis_name
-
-    def read(self, param: BaseParam) -> None:
-        if not (self.written or self.live):
-            super().read(param)
-            lanes = jax.random.split(param._value)[1]
-            param._value = jax.random.fold_in(lanes, jax.lax.axis_index(self.axis_name))
 
 
 class Vmap(Transform):
@@ -42,9 +26,21 @@ class Vmap(Transform):
         # By default everything returned is mapped along its first axis, as in jax.vmap.
         self.out_axes = 0 if isinstance(out_axes, tuple) and not out_axes else out_axes
         self.axis_name = axis_name
+        # Structures of the tracked objects under which the function was seen to use no random key.
+        self._keyless: set[Hashable] = set()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         plan = plan_for(kwargs)
+        structure = plan.template.key
+        if structure in self._keyless:
+            # Keys for each lane cost as much as a small layer when nothing is compiled: not made until they are needed.
+            try:
+                return self._map(plan, args, kwargs, with_keys=False)
+            except NeedsInput:
+                self._keyless.discard(structure)
+        return self._map(plan, args, kwargs, with_keys=True)
+
+    def _map(self, plan: Plan, args: Any, kwargs: Any, with_keys: bool) -> Any:
         params = plan.params
         axes, raw_axes = spread("vmap", self.mask, kwargs, plan, None)
         axes[0] = None
@@ -53,12 +49,21 @@ class Vmap(Transform):
         size = self._size(args, in_axes)
         # A name that tells nested maps apart, and is the same at every call: it is part of what JAX caches by.
         axis_name = self.axis_name if self.axis_name is not None else f"pcx.vmap.{vmap_depth()}"
-        key = RKG.key
-        if key._value is None:
-            key.get()
+        if RKG.key._value is None:
+            RKG.key.get()
         marks = marks_for(params)
-        marks[0] = _LaneKey(key, axis_name)
+        if size is None:  # the mapped params tell the size: their values are needed, whatever the function does
+            for param, axis in zip(params, axes, strict=True):
+                if axis is not None and param._value is not None:
+                    BaseParam.get(param)
         values = [p._value for p in params]
+        # Each lane has random keys of its own, made from the keys of the generators that are not mapped.
+        keys = [i for i, p in enumerate(plan.template.params) if isinstance(p, RKGState) and axes[i] is None]
+        keys = [i for i in keys if values[i] is not None and values[i] is not ABSENT]
+        if not with_keys:
+            for i in keys:
+                values[i] = ABSENT
+            keys = []
         mapped: dict[int, Any] = {}
         for i, axis in enumerate(axes):
             if axis is None or values[i] is None or values[i] is ABSENT:
@@ -73,29 +78,51 @@ class Vmap(Transform):
                 )
                 marks[i] = Mismatched(params[i]._mark, message)
                 values[i] = ABSENT
+        for i, axis in enumerate(raw_axes):
+            wrong = None if axis is None else _misfit(plan.raws[i], axis, size)
+            if wrong is not None:
+                over = "" if size is None else f" over a batch of {size}"
+                raise ValueError(
+                    f"{self.named}: {plan.template.raw_paths[i]} has shape {wrong}, which can't be mapped along axis "
+                    f"{raw_axes[i]}{over}"
+                )
         mapped_raws = {i: plan.raws[i] for i, axis in enumerate(raw_axes) if axis is not None}
         groups = sorted({a for a in axes if a is not None})
+
+        # How far the call has come, for errors: what JAX says before or after the function's own run is about axes.
+        progress: dict[str, Any] = {"at": "before", "unmapped": []}
 
         def body(args: Any, mapped: dict[int, Any], mapped_raws: dict[int, Any]) -> Any:
             inner = list(values)
             for i, value in mapped.items():
                 inner[i] = value
+            for i in keys:
+                inner[i] = jax.random.fold_in(jax.random.split(values[i])[1], jax.lax.axis_index(axis_name))
             raws = [mapped_raws.get(i, raw) for i, raw in enumerate(plan.raws)]
+            progress["at"] = "inside"
             with one_more_vmap():
                 out = run(plan.template, self.fn, args, inner, raws, plan.facts, marks)
-            out.changed.pop(0, None)  # the lanes' keys end with the lanes
+            for i in keys:
+                if marks[i].live:
+                    out.changed.pop(i, None)  # the lanes' keys end with the lanes
+            self._check_changed(plan, axes, out.changed)
+            progress["at"], progress["unmapped"] = "after", [i for i in out.changed if axes[i] is None]
             by_axis = [{i: v for i, v in out.changed.items() if axes[i] == a} for a in (*groups, None)]
             return out.result, by_axis
 
         specs = (in_axes, {i: axes[i] for i in mapped}, {i: raw_axes[i] for i in mapped_raws})
-        call = jax.vmap(body, in_axes=specs, out_axes=(self.out_axes, [*groups, None]), axis_name=axis_name)
-        outside = key._value
         try:
+            call = jax.vmap(body, in_axes=specs, out_axes=(self.out_axes, [*groups, None]), axis_name=axis_name)
             result, by_axis = call(tuple(args), mapped, mapped_raws)
-        except ValueError as e:
-            raise self._explained(e, plan, axes, size) from e
-        if marks[0].live:
-            key.set(jax.random.split(outside)[0])
+        except (ValueError, TypeError) as e:
+            if progress["at"] == "inside":
+                raise
+            raise self._explained(e, plan, progress, size) from e
+        for i in keys:
+            if marks[i].live:
+                BaseParam.set(params[i], jax.random.split(values[i])[0])
+        if with_keys and not any(marks[i].live for i in keys):
+            self._keyless.add(plan.template.key)
         for changed in by_axis:
             commit(params, changed)
         return result
@@ -109,6 +136,16 @@ class Vmap(Transform):
                     "use pxu.M(...).to((None, 0))"
                 )
 
+    def _check_changed(self, plan: Plan, axes: list[Any], changed: dict[int, Any]) -> None:
+        for i, value in changed.items():
+            for leaf in jtu.tree_leaves(value) if axes[i] is not None else ():
+                ndim = np.ndim(leaf)
+                if not -ndim - 1 <= axes[i] <= ndim:
+                    raise ValueError(
+                        f"{self.named}: the mask maps {plan.template.param_paths[i]} along axis {axes[i]}, but a "
+                        f"value of shape {np.shape(leaf)} for each sample was set"
+                    )
+
     def _positional_axes(self, args: Sequence[Any]) -> Any:
         in_axes = self.in_axes
         if in_axes is None or isinstance(in_axes, int):
@@ -117,7 +154,8 @@ class Vmap(Transform):
             raise TypeError(f"{self.named}: in_axes must be an int, None or a sequence, got {type(in_axes).__name__}")
         if len(in_axes) != len(args):
             raise ValueError(
-                f"{self.named}: in_axes={tuple(in_axes)} has {len(in_axes)} entries for {len(args)} positional arguments"
+                f"{self.named}: in_axes={tuple(in_axes)} has {len(in_axes)} entries for {len(args)} positional "
+                "arguments"
             )
         return tuple(in_axes)
 
@@ -125,9 +163,9 @@ class Vmap(Transform):
         """The size of the mapped axis, if the positional arguments tell; a clear error if they disagree."""
         sizes: dict[int, str] = {}
         for n, (arg, axis) in enumerate(zip(args, in_axes, strict=True)):
-            if not (axis is None or isinstance(axis, int)):
-                continue  # a tree of axes: left to JAX
-            for leaf in jtu.tree_leaves(arg) if axis is not None else ():
+            if not isinstance(axis, int):
+                continue  # None; or a tree of axes, which is left to JAX
+            for leaf in jtu.tree_leaves(arg):
                 shape = np.shape(leaf)
                 if not -len(shape) <= axis < len(shape):
                     raise ValueError(
@@ -139,21 +177,30 @@ class Vmap(Transform):
             raise ValueError(f"{self.named}: the mapped axes differ in size: {got}")
         return next(iter(sizes), None)
 
-    def _explained(self, e: ValueError, plan: Plan, axes: list[Any], size: int | None) -> ValueError:
-        text = str(e)
-        paths = plan.template.param_paths
-        if "out_axes" in text and "None" in text:
-            unmapped = ", ".join(p for p, a in zip(paths[1:], axes[1:], strict=True) if a is None) or "none"
+    def _explained(self, e: Exception, plan: Plan, progress: dict[str, Any], size: int | None) -> Exception:
+        """What JAX says of the axes, in terms of the user's call."""
+        text, kind = str(e), ValueError if isinstance(e, ValueError) else TypeError
+        if progress["at"] == "before":
+            if "at least one" in text or "wasn't mapped" in text:
+                return ValueError(
+                    f"{self.named}: nothing is mapped: give in_axes, or a mask that maps a param with a value"
+                )
+            if size is None and "inconsistent sizes" in text:
+                return ValueError(f"{self.named}: the tracked params that the mask maps differ in size.\n{text}")
+            axes = f"out_axes={self.out_axes!r}" if "out_axes" in text else f"in_axes={self.in_axes!r}"
+            return kind(f"{self.named}: {axes} can't be used with these arguments.\n{text}")
+        if "out_axes" in text and "has axis" not in text and "None" in text and "specification" not in text:
+            where = []
+            if None in jtu.tree_leaves(self.out_axes, is_leaf=lambda x: x is None):
+                where.append(f"returned under out_axes={self.out_axes}")
+            if progress["unmapped"]:
+                paths = ", ".join(plan.template.param_paths[i] for i in progress["unmapped"])
+                where.append(f"set in a param that the mask doesn't map ({paths})")
             return ValueError(
-                f"{self.named}: a value that differs over the batch was returned under out_axes None, or set in a param "
-                f"that the mask doesn't map (not mapped: {unmapped}). Give it an axis in the mask, as in "
+                f"{self.named}: a value that differs over the batch was {' or '.join(where)}. Give it an axis, as in "
                 "pxu.M(pxc.VodeParam).to((None, 0)), or reduce it over the batch first"
             )
-        if "at least one non-None value in in_axes" in text or "wasn't mapped" in text:
-            return ValueError(f"{self.named}: nothing is mapped: give in_axes, or a mask that maps a param with a value")
-        if size is None and "inconsistent sizes" in text:
-            return ValueError(f"{self.named}: the tracked params that the mask maps differ in size.\n{text}")
-        return e
+        return kind(f"{self.named}: out_axes={self.out_axes!r} doesn't fit what the function returned.\n{text}")
 
 
 def _misfit(value: Any, axis: int, size: int | None) -> tuple[int, ...] | None:
@@ -167,15 +214,15 @@ def _misfit(value: Any, axis: int, size: int | None) -> tuple[int, ...] | None:
 
 def vmap(
     kwargs_mask: Any = {},  # noqa: B006 (never changed; the default shows in help)
-    in_axes: int | None | Sequence[Any] = (),
+    in_axes: int | Sequence[Any] | None = (),
     out_axes: Any = (),
     axis_name: Any = None,
 ) -> Callable[[Callable[..., Any]], Vmap]:
     """Map a function over a batch axis, with tracking: `pxf.vmap(mask, in_axes, out_axes)(fn)(*args, **objects)`.
 
     Positional arguments and results are as in `jax.vmap`; None stays None under any axis. Params that the function
-    changes are changed in the caller's objects, along the axis that the mask gives them. The global random key is
-    split over the lanes if the function uses it, and is one key again afterwards.
+    changes are changed in the caller's objects, along the axis that the mask gives them. A random key that is not
+    mapped, as the global one, is split over the lanes if the function uses it, and is one key again afterwards.
 
     **Arguments:**
 

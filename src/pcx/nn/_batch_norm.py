@@ -39,14 +39,18 @@ class BatchNorm(StatefulLayer):
     """`(x - mean) / sqrt(var + eps) * weight + bias` for each channel of `[input_size, d_1, ..., d_N]`, with mean and
     variance over the batch and the spatial axes.
 
-    In training, mean and (biased) variance are those of the batch, and the running ones move towards them:
-    `running = (1 - momentum) * running + momentum * batch`, from zero. In evaluation the running ones are used, divided
-    by `1 - (1 - momentum)^n` after n training calls (as Adam's moments are), which makes them a weighted mean of what
-    the batches had; before the first training call they are 0 and 1. A training call must be inside a vmap whose
-    batch axis has the name `axis_name`.
+    A training call moves the running mean and (biased) variance, `running = momentum * running + (1 - momentum) *
+    batch`, and must be inside a vmap whose batch axis has the name `axis_name`. An evaluation call uses the running
+    ones. What a training call itself uses is a matter of `mode`:
 
-    `momentum` is the weight of the NEW batch, as in PyTorch. Equinox's own `momentum` is the weight of the old value,
-    `1 - momentum`.
+    - `"ema"`: the running values, once they have moved. The first training call makes them those of its batch. Before
+        it, both are 0.
+    - `"batch"`: those of the batch. The running values start from zero, and evaluation divides them by `1 - momentum^n`
+        after n training calls (as Adam's moments are), which makes them a weighted mean of what the batches had; before
+        the first training call they are 0 and 1.
+
+    `momentum` is the weight of the OLD running value, as in Equinox: 0.1 keeps 10% of it. (In PyTorch it is the weight
+    of the new batch.)
 
     **Arguments:**
 
@@ -54,14 +58,13 @@ class BatchNorm(StatefulLayer):
     - `axis_name`: the name of the batch axis, or several names.
     - `eps`: added to the variance.
     - `channelwise_affine`: whether there are weight (at first 1) and bias (at first 0), both `[input_size]`.
-    - `momentum`: the weight of the new batch in the running mean and variance, in `(0, 1)`.
+    - `momentum`: the weight of the old value in the running mean and variance, in `[0, 1)`.
     - `inference`: True starts it in evaluation, as if `eval()` had been called.
     - `dtype`: of weight, bias and running values; JAX's default float if left out.
-    - `mode`: `"batch"`, described above; or Equinox's `"ema"`, which normalises with the running values in training too
-        (the first call takes those of the batch) and doesn't correct them.
+    - `mode`: `"ema"` or `"batch"`, as described above.
     - `kwargs`: passed on to `equinox.nn.BatchNorm`.
 
-    **Raises:** `ValueError` for a momentum outside `(0, 1)` or an unknown mode; `NameError` in a training call if no
+    **Raises:** `ValueError` for a momentum outside `[0, 1)` or an unknown mode; `NameError` in a training call if no
     surrounding vmap has an axis of that name.
     """
 
@@ -75,18 +78,18 @@ class BatchNorm(StatefulLayer):
         inference: bool = False,
         dtype: Any = None,
         *,
-        mode: Literal["batch", "ema"] = "batch",
+        mode: Literal["ema", "batch"] = "ema",
         **kwargs: Any,
     ):
-        if not 0 < momentum < 1:
-            raise ValueError(f"BatchNorm: momentum is the weight of the new batch, in (0, 1); got {momentum}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"BatchNorm: momentum is the weight of the old value, in [0, 1); got {momentum}")
         super().__init__(
             _BatchNorm,
             input_size,
             axis_name,
             eps,
             channelwise_affine,
-            1 - momentum,
+            momentum,
             inference,
             dtype,
             mode=mode,

@@ -49,27 +49,6 @@ class Layer(Module):
         args = tuple([get(x) for x in args])
         return layer(*args, **with_key(layer, args, kwargs, key))
 
-    def _set_mode(self, value: Module.MODE) -> None:
-        super()._set_mode(value)
-        if value is not Module.MODE.NONE:
-            self._set_inference(value is Module.MODE.EVAL)
-
-    def _set_inference(self, flag: bool) -> None:
-        changed = False
-
-        def visit(path: Any, leaf: Any) -> Any:
-            nonlocal changed
-            named = bool(path) and getattr(path[-1], "name", None) == "inference"
-            if not named or not isinstance(leaf, Static) or not isinstance(unwrap(leaf), bool) or leaf == flag:
-                return leaf
-            changed = True
-            return static(flag)
-
-        nn = jtu.tree_map_with_path(visit, self.nn, is_leaf=_is_whole)
-        # A layer that stays as it was stays the same object: what is remembered of a module is checked by identity.
-        if changed:
-            self.nn = nn
-
 
 def _is_whole(x: Any) -> bool:
     # A module of ours that a user's Equinox layer holds is no part of that layer and keeps its params.

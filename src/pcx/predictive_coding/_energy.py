@@ -34,8 +34,8 @@ def se_energy(vode: Any, rkg: RandomKeyGenerator = RKG) -> jax.Array:
 
 
 def ce_energy(vode: Any, rkg: RandomKeyGenerator = RKG) -> jax.Array:
-    """Cross entropy, `-h * log_softmax(u)` over the last axis, of h's shape: h holds probabilities (one-hot, as a rule),
-    u logits.
+    """Cross entropy, `-h * log_softmax(u)` over the last axis, of h's shape: h holds probabilities (one-hot, as a
+    rule), u logits.
 
     **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
     """

@@ -41,7 +41,7 @@ class EnergyModule(Module):
     @status.setter
     def status(self, value: str | None) -> None:
         if value is not None and not isinstance(value, str):
-            raise TypeError(f"status must be a string or None, got {type(value).__name__}")
+            raise TypeError(f"{type(self).__name__}.status must be a string or None, got {type(value).__name__}")
         self._status = value
 
     def energy(self) -> jax.Array | float:

@@ -81,6 +81,9 @@ class Ruleset:
     __slots__ = ("_by_status", "_rules", "tforms")
 
     def __init__(self, rules: Mapping[str, Sequence[str]], tforms: Mapping[str, Transformation] = {}) -> None:
+        for name, given in (("rules", rules), ("tforms", tforms)):
+            if not isinstance(given, Mapping):
+                raise TypeError(f"Ruleset: {name} must be a dict, got {type(given).__name__}")
         self.tforms = dict(tforms)
         for name, fn in self.tforms.items():
             if not callable(fn):
@@ -93,6 +96,8 @@ class Ruleset:
                 raise ValueError(f"Ruleset: status {pattern!r} is no regular expression: {e}") from None
             if isinstance(texts, str):
                 texts = (texts,)
+            if not isinstance(texts, Sequence):
+                raise TypeError(f"Ruleset: the rules of status {pattern!r} must be a tuple of strings, got {texts!r}")
             parsed.append((compiled, tuple([_parse(t, pattern, self.tforms) for t in texts])))
         self._rules = tuple(parsed)
         self._by_status: dict[str, tuple[dict[str, tuple[SetRule, ...]], dict[str, GetRule]]] = {}

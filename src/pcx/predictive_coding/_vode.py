@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from ..core import _lift
 from ..core._random import RKG, RandomKeyGenerator
@@ -38,7 +39,7 @@ class Vode(EnergyModule):
     def __init__(
         self,
         energy_fn: EnergyFn | None = se_energy,
-        ruleset: Mapping[str, Sequence[str]] | None = {},  # noqa: B006 (never changed)
+        ruleset: Mapping[str, Sequence[str]] | None = {},
         tforms: Mapping[str, Transformation] = {},
         param_type: type[VodeParam] = VodeParam,
         *args: Any,
@@ -47,16 +48,20 @@ class Vode(EnergyModule):
         super().__init__()
         if energy_fn is not None and not callable(energy_fn):
             raise TypeError(f"Vode: energy_fn must be a function or None, got {type(energy_fn).__name__}")
+        if not isinstance(param_type, type) or not hasattr(param_type, "Cache"):
+            raise TypeError(f"Vode: param_type must be VodeParam or a subclass of it, got {param_type!r}")
+        if not isinstance(ruleset or {}, Mapping):
+            raise TypeError(f"Vode: ruleset must be a dict from status to rules, got {type(ruleset).__name__}")
         self.h = param_type(*args, **kwargs)
         self.cache = param_type.Cache()
         self.energy_fn = static(energy_fn)
         self.ruleset = static(Ruleset({STATUS.INIT: ("h, u <- u",), **(ruleset or {})}, tforms))
 
     def __call__(
-        self, u: jax.Array | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
+        self, u: ArrayLike | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
     ) -> Any:
-        """Set the prediction `u` (if it isn't None) and `others`, and return the value named `output`, or the vode itself
-        if that is None."""
+        """Set the prediction `u` (if it isn't None) and `others`, and return the value named `output`, or the vode
+        itself if that is None."""
         if u is not None:
             self._set("u", u, rkg, jnp.ndim(u))
         for key, value in others.items():
@@ -65,17 +70,17 @@ class Vode(EnergyModule):
 
     def set(self, key: str, value: Any, rkg: RandomKeyGenerator = RKG) -> Vode:
         """Set a value through the rules of the status; returns the vode."""
-        inside = key == "u" and value is not None and _lift.in_vmap()
-        self._set(key, value, rkg, jnp.ndim(value) if inside else None)
+        sample_ndim = jnp.ndim(value) if key == "u" and value is not None and _lift.in_vmap() else None
+        self._set(key, value, rkg, sample_ndim)
         return self
 
     def _set(self, key: str, value: Any, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
         rules = self.ruleset._wrapped
         held = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
-        for targets, new in [
-            (rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in held
-        ] or [((key,), value)]:
+        for targets, new in [(rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in held] or [
+            ((key,), value)
+        ]:
             for target in targets:
                 if target == "h":
                     self.h.set(new)
@@ -113,8 +118,8 @@ class Vode(EnergyModule):
 
     def energy(self, rkg: RandomKeyGenerator = RKG) -> jax.Array | float:
         """The energy of the node, evaluated once and cached under "E": a scalar inside a vmap; outside, `[batch]` if h
-        and u have a batch axis. Without knowledge of a sample's shape (u was set from outside) an array with two or more
-        axes counts as a batch.
+        and u have a batch axis. Without knowledge of a sample's shape (u was set from outside) an array with two or
+        more axes counts as a batch.
 
         **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
         """

@@ -118,9 +118,14 @@ class _BaseOptim(BaseModule):
         plan = walk({"": module})
         index = {path: i for i, path in enumerate(plan.template.param_paths)}
         found = _by_path(grads)
+        self._check_related(module, index, found)
+        if scale_by is not None and np.shape(scale_by) != ():
+            raise ValueError(f"{self._named()}: scale_by must be a scalar, got shape {np.shape(scale_by)}")
         late = [p for p in found if p in state.unset]
         if late:
-            raise ValueError(f"{self._named()}: {late[0]} has a gradient, but held None when init was called; init again")
+            raise ValueError(
+                f"{self._named()}: {late[0]} has a gradient, but held None when init was called; init again"
+            )
         updates: dict[str, Any] = {}
         states = []
         for paths, old in zip(state.paths, state.states, strict=True):
@@ -142,6 +147,23 @@ class _BaseOptim(BaseModule):
     def _skips_empty(self, allow_none: bool) -> bool:
         return allow_none
 
+    def _check_related(self, module: Any, index: dict[str, int], grads: dict[str, Any]) -> None:
+        """Gradients stand where the module has params; if not, they would be passed over without a word."""
+        if all(path in index for path in grads):
+            return
+        # A shared param has one path in a plan; gradients may stand at its other places too.
+        known = {
+            jtu.keystr(path)
+            for path, leaf in jtu.tree_flatten_with_path(module, is_leaf=lambda x: isinstance(x, BaseParam))[0]
+            if isinstance(leaf, BaseParam)
+        }
+        for path in grads:
+            if path not in known and path not in index:
+                raise ValueError(
+                    f"{self._named()}: the gradients have {path or 'a value'}, where the module has no param: "
+                    "gradients of another model, or the dict by keyword in place of one entry, as in grads['model']?"
+                )
+
     def _checked(
         self, plan: Plan, index: dict[str, int], paths: Sequence[str], grads: dict[str, Any], allow_none: bool
     ) -> dict[str, Any]:
@@ -156,8 +178,8 @@ class _BaseOptim(BaseModule):
             if path not in grads:
                 if not allow_none:
                     raise ValueError(
-                        f"{self._named()}: {path} has no gradient (None). Select it in value_and_grad's mask, leave it out "
-                        "of init, or pass allow_none=True"
+                        f"{self._named()}: {path} has no gradient (None). Select it in value_and_grad's mask, leave it "
+                        "out of init, or pass allow_none=True"
                     )
             elif jtu.tree_structure(value) != jtu.tree_structure(grads[path]) or any(
                 np.shape(v) != np.shape(g)
@@ -165,7 +187,8 @@ class _BaseOptim(BaseModule):
             ):
                 shapes = np.shape(value), np.shape(grads[path])
                 raise ValueError(
-                    f"{self._named()}: {path} has shape {shapes[0]} and its gradient {shapes[1]}: gradients of another model?"
+                    f"{self._named()}: {path} has shape {shapes[0]} and its gradient {shapes[1]}: gradients of another "
+                    "model?"
                 )
         return values
 
@@ -217,8 +240,8 @@ class Optim(_BaseOptim):
 
 
 class OptimTree(_BaseOptim):
-    """An Optax optimiser for each of some nodes of a tree. A node none of whose params has a gradient is skipped and keeps
-    its state.
+    """An Optax optimiser for each of some nodes of a tree. A node none of whose params has a gradient is skipped and
+    keeps its state.
 
     **Arguments:**
 

@@ -26,7 +26,13 @@ def step(module: Any, status: Any = None, *, clear_params: Any = None) -> Iterat
       cleared on entry and the second on exit.
     """
     inner, *leaving = status if isinstance(status, tuple) else (status,)
-    before, after = clear_params if isinstance(clear_params, tuple) else (None, clear_params)
+    before, *rest = clear_params if isinstance(clear_params, tuple) else (None, clear_params)
+    if len(rest) != 1:
+        raise TypeError(
+            "pxu.step: clear_params must be a type, a union of types (written A | B), a predicate, or a pair of these, "
+            f"got {clear_params!r}"
+        )
+    after = rest[0]
     if len(leaving) > 1 or not all(s is None or isinstance(s, str) for s in (inner, *leaving)):
         raise TypeError(f"pxu.step: status must be a string, None, or a pair of these, got {status!r}")
     for choice in (before, after):

@@ -1,0 +1,88 @@
+"""Modules: attribute containers that are pytrees."""
+
+import copy
+import pickle
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+import pytest
+
+import pcx as px
+
+
+class Leaf(px.Module):
+    def __init__(self, v=0.0):
+        super().__init__()
+        self.p = px.Param(v)
+
+
+class Bare(px.BaseModule):  # no call of super().__init__()
+    def __init__(self):
+        self.a = px.Param(jnp.ones(2))
+        self.n = 3
+
+
+def test_structure_is_independent_of_the_order_of_assignment():
+    a, b = Bare(), Bare()
+    del b.a
+    b.a = px.Param(jnp.zeros(2))
+    assert list(vars(a)) != list(vars(b))
+    assert jtu.tree_structure(a) == jtu.tree_structure(b)
+    b.extra = None
+    assert jtu.tree_structure(a) != jtu.tree_structure(b)
+
+
+def test_paths_and_round_trip():
+    a = Bare()
+    leaves, treedef = jtu.tree_flatten_with_path(a)
+    assert [jtu.keystr(path) for path, _ in leaves] == [".a.value", ".n"]
+    back = jtu.tree_unflatten(treedef, [leaf for _, leaf in leaves])
+    assert type(back) is Bare
+    assert back.a is not a.a
+    assert back.a.get() is a.a.get()
+    assert jax.jit(lambda m: m.a.get() * m.n)(a)[0] == 3
+
+
+@pytest.mark.parametrize("made", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies(made):
+    m = Leaf(jnp.ones(2))
+    m.again = m.p
+    m.train()
+    new = made(m)
+    assert new.again is new.p
+    assert new.p is not m.p
+    assert new.is_train
+    np.testing.assert_array_equal(new.p.get(), 1)
+
+
+def test_submodules():
+    m = Leaf()
+    m.layers = [Leaf(), (Bare(), {"k": Leaf()})]
+    m.again = m.layers[0]
+    m.bare = Bare()
+    m.bare.inner = Leaf()
+    found = list(m.submodules())
+    assert [id(f) for f in found] == [id(m.layers[0]), id(m.layers[1][0]), id(m.layers[1][1]["k"]), id(m.bare)]
+    assert all(type(f) is Bare for f in m.submodules(cls=Bare))
+    assert len(list(m.submodules(cls=Bare))) == 2
+
+
+def test_modes():
+    m = Leaf()
+    m.layers = [Leaf(), Bare()]
+    m.me = m
+    assert m.mode() is px.Module.MODE.NONE
+    m.train()
+    assert m.is_train
+    assert m.layers[0].is_train
+    m.eval()
+    assert m.is_eval
+    assert not m.layers[0].is_train
+    assert m.layers[0].mode() is px.Module.MODE.EVAL
+
+
+def test_repr_names_the_params():
+    assert ".p" in repr(Leaf())
+    assert repr(px.Module()) == "(Module): (empty)"

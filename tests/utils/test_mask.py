@@ -1,0 +1,320 @@
+"""Masks choose what a brute-force walk chooses."""
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pcx as px
+import pcx.functional as pxf
+import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
+import pcx.utils as pxu
+
+
+class Model(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        rkg = px.RandomKeyGenerator(0)
+        self.layers = [pxnn.Linear(2, 3, rkg=rkg), pxnn.Linear(3, 3, rkg=rkg)]
+        self.vodes = [pxc.Vode(), pxc.Vode()]
+        self.vodes[1].h.frozen = True
+        self.vodes[0].h.frozen = False
+        self.layers[0].nn.weight.group = "a"
+        self.layers[1].nn.weight.group = "b"
+        self.layers[1].nn.weight.frozen = True
+        self.other = {"p": px.Param(1.0), "q": (px.Param(2.0), px.ParamDict({"x": 1.0}))}
+        self.constant = px.static("constant")
+        self.fn = px.static(jnp.tanh)
+        self.n = 3
+        self.name = "model"
+
+
+def params_of(tree, path="", seen=None):
+    """Every reference to a param below, by path: a walk of its own."""
+    found = {}
+    if isinstance(tree, px.BaseParam):
+        found[path] = tree
+    elif isinstance(tree, px.BaseModule):
+        for name, value in vars(tree).items():
+            found.update(params_of(value, f"{path}.{name}"))
+    elif isinstance(tree, (list, tuple)):
+        for i, value in enumerate(tree):
+            found.update(params_of(value, f"{path}[{i}]"))
+    elif isinstance(tree, dict):
+        for name, value in tree.items():
+            found.update(params_of(value, f"{path}[{name!r}]"))
+    elif not isinstance(tree, (str, int, float, type(None))) and not callable(tree):
+        children = jtu.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)[0]
+        for at, value in children:
+            found.update(params_of(value, path + jtu.keystr(at)))
+    elif hasattr(tree, "__dataclass_fields__"):
+        for name in tree.__dataclass_fields__:
+            found.update(params_of(getattr(tree, name, None), f"{path}.{name}"))
+    return found
+
+
+def at(tree, path):
+    """What stands at a path."""
+    return eval(f"tree{path}", {"tree": tree})
+
+
+MODEL = Model()
+PARAMS = params_of(MODEL)
+
+TYPES = [px.BaseParam, px.Param, px.ParamDict, pxc.VodeParam, pxc.VodeParam.Cache, pxnn.LayerParam]
+FACTS = [{"frozen": True}, {"frozen": False}, {"group": "a"}, {"frozen": True, "group": "b"}, {"missing": 1}]
+
+
+def holds(param, facts):
+    return [k in param._facts and param._facts[k] == v for k, v in facts.items()]
+
+
+@st.composite
+def masks(draw, depth=3):
+    """A mask, and a function that says for a param what the mask should."""
+    kind = draw(st.sampled_from(["type", "union", "none", "predicate", "not", "or", "and", "has", "hasnot", "is", "wrap"]))
+    if depth == 0 or kind in ("type", "union", "none", "predicate"):
+        cls = draw(st.sampled_from(TYPES))
+        if kind == "none":
+            return pxu.M(None), lambda p: True
+        if kind == "union":
+            other = draw(st.sampled_from(TYPES))
+            return pxu.M(cls | other), lambda p: isinstance(p, (cls, other))
+        if kind == "predicate":
+            return pxu.M(lambda p: not isinstance(p, cls)), lambda p: not isinstance(p, cls)
+        return pxu.M(cls), lambda p: isinstance(p, cls)
+    mask, says = draw(masks(depth=depth - 1))
+    if kind == "not":
+        return ~mask, lambda p: not says(p)
+    if kind == "wrap":
+        return pxu.M(mask), says
+    if kind in ("has", "hasnot"):
+        facts = draw(st.sampled_from(FACTS))
+        if kind == "has":
+            made = draw(st.sampled_from([mask.has(**facts), pxu.M_has(mask, **facts)]))
+            return made, lambda p: says(p) and all(holds(p, facts))
+        made = draw(st.sampled_from([mask.hasnot(**facts), pxu.M_hasnot(mask, **facts)]))
+        return made, lambda p: says(p) and not any(holds(p, facts))
+    mask2, says2 = draw(masks(depth=depth - 1))
+    if kind == "or":
+        return mask | mask2, lambda p: says(p) or says2(p)
+    made = mask & mask2 if kind == "and" else pxu.M_is(mask, mask2)
+    return made, lambda p: says(p) and says2(p)
+
+
+def test_the_walk_of_this_test_finds_the_params():
+    assert len(PARAMS) == 4 + 4 + 3
+    assert {id(p) for p in PARAMS.values()} == {id(p) for p in px.tree_extract(MODEL)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(masks())
+def test_against_brute_force(made):
+    mask, says = made
+    kept = mask(MODEL)
+    valued = mask.to(("no", 1))(MODEL)
+    for path, param in PARAMS.items():
+        expected = says(param)
+        assert mask.matches(param) is expected
+        assert at(kept, path) is (param if expected else None)
+        assert at(valued, path) == (1 if expected else "no")
+
+
+@settings(max_examples=25, deadline=None)
+@given(masks(depth=2))
+def test_the_transforms_ask_the_same(made):
+    mask, says = made
+    seen = {}
+
+    @pxf.value_and_grad({"model": mask & pxnn.LayerParam})
+    def energy(*, model):
+        return 0.0 * sum((p.get().sum() for p in px.tree_extract(model.layers)), start=jnp.zeros(()))
+
+    _, grads = energy(model=MODEL)
+    seen = {path: at(grads["model"], path).get() is not None for path in PARAMS if path.startswith(".layers")}
+    assert seen == {path: says(PARAMS[path]) for path in seen}
+
+
+def test_types_and_unions_directly():
+    both = pxu.M(pxc.VodeParam | pxnn.LayerParam)(MODEL)
+    assert both.vodes[0].h is MODEL.vodes[0].h
+    assert both.layers[1].nn.bias is MODEL.layers[1].nn.bias
+    assert both.vodes[0].cache is None
+    assert both.other["p"] is None
+    assert pxu.M((pxc.VodeParam, pxnn.LayerParam)).matches(MODEL.vodes[0].h)
+
+
+def test_combining_with_types():
+    mask = pxu.M(pxc.VodeParam) | pxnn.LayerParam
+    assert mask.matches(MODEL.vodes[0].h)
+    assert mask.matches(MODEL.layers[0].nn.bias)
+    assert (pxnn.LayerParam & pxu.M_has(None, frozen=True)).matches(MODEL.layers[1].nn.weight)
+    assert not (pxc.VodeParam | ~pxu.M(None)).matches(MODEL.layers[0].nn.weight)
+
+
+def test_a_mask_is_a_tree_of_the_same_kind():
+    kept = pxu.M(pxc.VodeParam)(MODEL)
+    assert type(kept) is Model
+    assert kept is not MODEL
+    assert type(kept.layers) is list
+    assert kept.layers is not MODEL.layers
+    assert type(kept.other["q"]) is tuple
+    assert (kept.name, kept.n) == ("model", None)
+    assert MODEL.n == 3
+
+
+def test_values_cover_statics_and_numbers_too():
+    valued = pxu.M(None).to((False, True))(MODEL)
+    assert valued.n is True
+    assert valued.constant is True
+    assert pxu.M(pxc.VodeParam).to((False, True))(MODEL).constant is False
+    assert valued.name == "model"
+
+
+def test_no_values_again():
+    mask = pxu.M(pxc.VodeParam).to((None, 0)).to(None)
+    assert mask(MODEL).vodes[0].h is MODEL.vodes[0].h
+
+
+def test_one_value_per_param_whatever_it_holds():
+    holder = px.Module()
+    holder.p = px.Param({"a": jnp.ones(2), "b": [1, 2]})
+    holder.q = px.Param(None)
+    valued = pxu.M(None).to((None, 0))(holder)
+    assert (valued.p, valued.q) == (0, 0)
+
+
+class Shared(px.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = px.Param(1.0)
+        self.b = self.a
+        self.c = [px.Param(2.0), self.a]
+        self.inner = px.Module()
+        self.inner.p = self.c[0]
+        self.same = self.inner
+
+
+def test_a_second_reference_is_none():
+    model = Shared()
+    for mask, first in ((pxu.M(None), model.a), (pxu.M(None).to((False, True)), True)):
+        kept = mask(model)
+        assert kept.a is first
+        assert kept.b is None
+        assert kept.c[1] is None
+        assert kept.inner.p is None
+        assert kept.c[0] is (model.c[0] if first is model.a else True)
+        assert kept.same is kept.inner  # a shared module is one module in the mask too
+
+
+def test_every_reference_by_itself():
+    model = Shared()
+    kept = pxu.M(None).to((False, True))(model, is_pytree=True)
+    assert [kept.a, kept.b, *kept.c, kept.inner.p] == [True] * 5
+    kept = pxu.M(None)(model, is_pytree=True)
+    assert kept.b is kept.a is kept.c[1] is model.a
+
+
+def test_no_reference_is_chosen_where_the_first_is_not():
+    model = Shared()
+    kept = pxu.M(lambda p: p is not model.a).to((False, True))(model)
+    assert kept.a is False
+    assert kept.c[0] is True
+
+
+def test_a_mask_leaves_the_tree_as_it_is():
+    before = {path: (p, p.get(), dict(p._facts)) for path, p in PARAMS.items()}
+    pxu.M(None).to((False, True))(MODEL, is_pytree=True)
+    for path, (param, value, facts) in before.items():
+        assert at(MODEL, path) is param
+        assert param.get() is value
+        assert param._facts == facts
+
+
+# -- edited masks ---------------------------------------------------------------------------------------
+def energy(*, model):
+    return sum((jnp.sum(p.get() ** 2) for p in px.tree_extract(model.layers)), start=jnp.zeros(())) + sum(
+        jnp.sum(v.h.get() ** 2) for v in model.vodes
+    )
+
+
+def selected(grads):
+    return {p for p in PARAMS if at(grads, p) is not None and at(grads, p).get() is not None}
+
+
+@pytest.fixture
+def filled():
+    model = Model()
+    for vode in model.vodes:
+        vode.h.set(jnp.ones(3))
+    return model
+
+
+def test_an_empty_mask_filled_by_hand(filled):
+    mask = pxu.M(None).to([False, False])(filled, is_pytree=True)
+    mask.vodes[1].h = True
+    mask.layers[0] = pxu.M(pxnn.LayerParam).to([False, True])(filled.layers[0], is_pytree=True)
+    _, grads = pxf.value_and_grad({"model": mask})(energy)(model=filled)
+    assert selected(grads["model"]) == {".vodes[1].h", ".layers[0].nn.weight", ".layers[0].nn.bias"}
+
+
+def test_whole_branches_by_one_value(filled):
+    mask = pxu.M(None).to((False, False))(filled)
+    mask.layers = True
+    mask.other = False
+    _, grads = pxf.value_and_grad({"model": mask})(energy)(model=filled)
+    assert selected(grads["model"]) == {p for p in PARAMS if p.startswith(".layers")}
+
+
+def test_switched_off_by_hand(filled):
+    mask = pxu.M(pxnn.LayerParam | pxc.VodeParam).to((False, True))(filled)
+    mask.vodes[0].h = False
+    mask.layers[1].nn = False
+    _, grads = pxf.value_and_grad({"model": mask})(energy)(model=filled)
+    assert selected(grads["model"]) == {".vodes[1].h", ".layers[0].nn.weight", ".layers[0].nn.bias"}
+
+
+def test_a_mask_that_keeps_params_selects_them(filled):
+    _, grads = pxf.value_and_grad({"model": pxu.M_has(pxc.VodeParam, frozen=True)(filled)})(energy)(model=filled)
+    assert selected(grads["model"]) == {".vodes[1].h"}
+
+
+def test_an_edited_mask_of_axes(filled):
+    mask = pxu.M(pxc.VodeParam).to((None, 0))(filled)
+    mask.vodes[1].h = None
+
+    @pxf.vmap({"model": mask}, in_axes=0)
+    def shapes(x, *, model):
+        assert model.vodes[0].h.shape == ()
+        assert model.vodes[1].h.shape == (3,)
+        return x
+
+    shapes(jnp.ones(3), model=filled)
+
+
+def test_a_mask_over_all_keywords_and_by_tuple(filled):
+    other = px.Param(jnp.ones(2))
+
+    def f(*, model, p, q):
+        return energy(model=model) + p.sum() + q.sum()
+
+    _, grads = pxf.value_and_grad({("p", "q"): True})(f)(model=filled, p=other, q=px.Param(jnp.ones(2)))
+    assert grads["p"].shape == (2,)
+    assert grads["q"].shape == (2,)
+    assert selected(grads["model"]) == set()
+    _, grads = pxf.value_and_grad(pxu.M(pxc.VodeParam))(f)(model=filled, p=other, q=px.Param(jnp.ones(2)))
+    assert selected(grads["model"]) == {".vodes[0].h", ".vodes[1].h"}
+    assert grads["p"].get() is None
+
+
+def test_equal_masks_are_equal_programs():
+    from pcx.core._key import static_key
+
+    def make():
+        return (pxu.M(pxc.VodeParam | pxnn.LayerParam).has(frozen=True) | ~pxu.M(None)).to((None, 0))
+
+    assert static_key(make()) == static_key(make())
+    assert static_key(make()) != static_key(make().to((None, 1)))
+    assert static_key(pxu.M(pxc.VodeParam).has(a=1)) != static_key(pxu.M(pxc.VodeParam).hasnot(a=1))
