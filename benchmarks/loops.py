@@ -5,7 +5,6 @@ batch 128, states by SGD (`--momentum` adds momentum), weights by SGD once at th
 
 import argparse
 import itertools
-import itertools
 import json
 import statistics
 import time

@@ -7,7 +7,6 @@ Milliseconds a step; steps interleaved; medians and minima.
 
 import argparse
 import itertools
-import itertools
 import json
 import statistics
 import time

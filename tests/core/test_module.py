@@ -1,5 +1,8 @@
 """Modules: attribute containers that are pytrees."""
 
+# Attributes that no class declares are what is tested here.
+# pyright: reportAttributeAccessIssue=false
+
 import copy
 import pickle
 
@@ -13,7 +16,7 @@ import pcx as px
 
 
 class Leaf(px.Module):
-    def __init__(self, v=0.0):
+    def __init__(self, v: float | jax.Array = 0.0):
         super().__init__()
         self.p = px.Param(v)
 

@@ -53,11 +53,11 @@ def test_augmented_operators_change_the_box(name):
 
 def test_other_operators():
     p, a = px.Param(jnp.array([-1.5, 2.5])), jnp.array([-1.5, 2.5])
-    np.testing.assert_array_equal(-p, -a)
-    np.testing.assert_array_equal(+p, a)
-    np.testing.assert_array_equal(abs(p), abs(a))
+    np.testing.assert_array_equal(-p, -a)  # pyright: ignore[reportOperatorIssue]
+    np.testing.assert_array_equal(+p, a)  # pyright: ignore[reportOperatorIssue]
+    np.testing.assert_array_equal(abs(p), abs(a))  # pyright: ignore[reportArgumentType]
     np.testing.assert_array_equal(round(p), jnp.round(a))
-    np.testing.assert_array_equal(~px.Param(jnp.array([1, 2])), ~jnp.array([1, 2]))
+    np.testing.assert_array_equal(~px.Param(jnp.array([1, 2])), ~jnp.array([1, 2]))  # pyright: ignore[reportOperatorIssue]
     np.testing.assert_array_equal(divmod(p, 2)[1], divmod(a, 2)[1])
     np.testing.assert_array_equal(divmod(5.0, p)[0], divmod(5.0, a)[0])
     assert len(p) == 2
@@ -69,7 +69,7 @@ def test_other_operators():
     assert list(range(px.Param(3))) == [0, 1, 2]
     assert (math.floor(px.Param(2.5)), math.ceil(px.Param(2.5)), math.trunc(px.Param(2.5))) == (2, 3, 2)
     np.testing.assert_array_equal(np.asarray(p), a)
-    np.testing.assert_array_equal(jnp.sum(p), 1.0)
+    np.testing.assert_array_equal(jnp.sum(p), 1.0)  # pyright: ignore[reportArgumentType]
     assert p.sum() == 1.0
     assert p.T.shape == (2,)
 
@@ -93,7 +93,7 @@ def test_facts():
     with pytest.raises(AttributeError):
         del p.frozen
     with pytest.raises(AttributeError):
-        p.shape = 3
+        p.shape = 3  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_fact_may_be_called_as_the_values_attribute():

@@ -1,5 +1,8 @@
 """The kept walk of a model is dropped when the model isn't what it was."""
 
+# Attributes that no class declares are what is tested here.
+# pyright: reportAttributeAccessIssue=false
+
 import argparse
 import dataclasses
 import types

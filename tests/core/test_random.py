@@ -19,7 +19,7 @@ def _seeded():
 def concrete(rkg=px.RKG):
     key = rkg.key.get()
     assert isinstance(key, jax.Array)
-    assert not isinstance(key, jax.core.Tracer)
+    assert not isinstance(key, jax.core.Tracer)  # pyright: ignore[reportAttributeAccessIssue]
     assert key.shape == (2,)
     assert key.dtype == jnp.uint32
     return np.asarray(key)

@@ -1,5 +1,8 @@
 """Walking, reading and writing the params of trees."""
 
+# Attributes that no class declares are what is tested here.
+# pyright: reportAttributeAccessIssue=false
+
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
@@ -59,7 +62,7 @@ def test_inject_refuses_another_number(n, word):
     m = Model()
     for given in ({"values": [0.0] * n}, {"params": [px.Param(0.0) for _ in range(n)]}):
         with pytest.raises(ValueError, match=word):
-            px.tree_inject(m, **given)
+            px.tree_inject(m, **given)  # pyright: ignore[reportArgumentType]
     assert m.a.get() == 1.0
     with pytest.raises(ValueError, match="either"):
         px.tree_inject(m)

@@ -30,7 +30,7 @@ class Net(pxc.EnergyModule):
         self.order = px.static(order)
         self.layers = [pxnn.Linear(m, n, rkg=rkg, dtype=dtype) for m, n in itertools.pairwise(SIZES)]
         for layer in self.layers:  # unit variance from layer to layer: errors of the size of the states, in float32 too
-            layer.nn.weight *= 3**0.5
+            layer.nn.weight.set(layer.nn.weight * 3**0.5)
         self.vodes = [pxc.Vode() for _ in self.layers[:-1]] + [pxc.Vode(energy_fn)]
         self.vodes[-1].h.frozen = True
 

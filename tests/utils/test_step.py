@@ -92,7 +92,8 @@ def test_clearing_before_and_after():
 
 
 @pytest.mark.parametrize(
-    "choice", [pxc.VodeParam | pxc.VodeParam.Cache, lambda p: not isinstance(p, pxnn.LayerParam), pxu.M(pxc.VodeParam).matches]
+    "choice",
+    [pxc.VodeParam | pxc.VodeParam.Cache, lambda p: not isinstance(p, pxnn.LayerParam), pxu.M(pxc.VodeParam).matches],
 )
 def test_what_may_be_cleared(choice):
     model = Model()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 from typing import Any
 
@@ -129,8 +129,9 @@ class Plan:
 class _Walk:
     """One walk: fills a plan, depth first, attributes in the order of their names."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, key: Callable[[Any], Hashable]) -> None:
         self.plan = plan
+        self.key = key
         self.template = plan.template
         self.param_ids: dict[int, int] = {id(RKG.key): 0}
         self.memo: dict[int, int] = {}
@@ -153,7 +154,7 @@ class _Walk:
             return node, (tuple, tuple([k for _, k in visited]))
         if isinstance(x, Static):
             self._guard_static(x._wrapped)
-            return _StaticNode(x._wrapped), ("static", static_key(x._wrapped))
+            return _StaticNode(x._wrapped), ("static", self.key(x._wrapped))
         if isinstance(x, _LEAVES):
             self.plan.raws.append(x)
             self.template.raw_paths.append(path)
@@ -163,7 +164,7 @@ class _Walk:
         children, treedef = jtu.tree_flatten(x, is_leaf=lambda y: y is not x)
         if len(children) == 1 and children[0] is x:  # no pytree: a function or any other object
             self._guard_static(x)
-            return _ConstNode(x), static_key(x)
+            return _ConstNode(x), self.key(x)
         return self._pytree(x, children, treedef, path)
 
     def _param(self, x: BaseParam, path: str) -> tuple[Any, Hashable]:
@@ -175,7 +176,7 @@ class _Walk:
         self.template.params.append(like(x, None))
         self.template.param_paths.append(path)
         facts = x._facts
-        fact_key = tuple([(k, static_key(facts[k])) for k in sorted(facts)]) if facts else ()
+        fact_key = tuple([(k, self.key(facts[k])) for k in sorted(facts)]) if facts else ()
         return _ParamNode(index), (type(x), index, fact_key)
 
     def _seen(self, x: Any) -> tuple[Any, Hashable] | int:
@@ -229,8 +230,8 @@ class _Walk:
         factory = getattr(x, "default_factory", None)
         make = (lambda: cls(factory)) if factory is not None else cls
         node = _DictNode(make, number, [(name, visited[name][0]) for name in names])
-        keys = tuple([(static_key(name), key) for name, (_, key) in visited.items()])
-        return node, (cls, number, static_key(factory), keys)
+        keys = tuple([(self.key(name), key) for name, (_, key) in visited.items()])
+        return node, (cls, number, self.key(factory), keys)
 
     def _pytree(self, x: Any, children: list[Any], treedef: Any, path: str) -> tuple[Any, Hashable]:
         # A registered node of another library: an Equinox layer, a named tuple, an optimiser's state, a dataclass.
@@ -321,13 +322,14 @@ def plan_for(objects: dict[str, Any]) -> Plan:
     return plan
 
 
-def walk(objects: dict[str, Any]) -> Plan:
-    """Walk the tracked objects of a call."""
+def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
+    """Walk the tracked objects of a call. Without `keyed` the template's key doesn't tell static values apart: enough to
+    find params."""
     plan = Plan()
     template = plan.template
     template.params.append(like(RKG.key, None))
     template.param_paths.append("RKG.key")
-    walker = _Walk(plan)
+    walker = _Walk(plan, static_key if keyed else type)
     keys = []
     for name in sorted(objects):
         node, key = walker.visit(objects[name], name)

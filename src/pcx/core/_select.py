@@ -26,11 +26,13 @@ def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
 def clear_params(call: str, tree: Any, choice: Any) -> None:
     """Set every param in `tree` that `choice` picks to None."""
     chosen = predicate(call, choice)
-    for param in [p for p in walk({"": tree}).params[1:] if chosen(p)]:  # all are chosen before the first is cleared
+    for param in [
+        p for p in walk({"": tree}, keyed=False).params[1:] if chosen(p)
+    ]:  # all are chosen before the first is cleared
         param.set(None)
 
 
 def params_by_path(tree: Any) -> dict[str, BaseParam]:
     """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
-    plan = walk({"": tree})
+    plan = walk({"": tree}, keyed=False)
     return dict(zip(plan.template.param_paths[1:], plan.params[1:], strict=True))

@@ -69,7 +69,7 @@ class _BaseOptim(BaseModule):
     def init(self, parameters: Any) -> None:
         """Start afresh for the params of a tree, such as `pxu.M(pxnn.LayerParam)(model)`. Params that hold None are
         left out until the next `init`."""
-        plan = walk({"": parameters})
+        plan = walk({"": parameters}, keyed=False)
         paths, unset, states = [], set(), []
         for group in self._grouped(parameters, plan):
             values = {}
@@ -115,7 +115,7 @@ class _BaseOptim(BaseModule):
         state = self.state.get()
         if state is None:
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
-        plan = walk({"": module})
+        plan = walk({"": module}, keyed=False)
         index = {path: i for i, path in enumerate(plan.template.param_paths)}
         found = _by_path(grads)
         self._check_related(module, index, found)
@@ -141,7 +141,9 @@ class _BaseOptim(BaseModule):
         boxes = [like(p, updates.get(path)) for p, path in zip(plan.template.params, index, strict=True)]
         tree = plan.template.build(boxes, [None] * len(plan.raws), plan.facts)[""]
         if apply_updates:
-            self.apply_updates(module, tree)
+            for path, update in updates.items():
+                param = plan.params[index[path]]
+                param.set(optax.apply_updates(param.get(), update))
         return tree
 
     def _skips_empty(self, allow_none: bool) -> bool:
@@ -208,7 +210,7 @@ class _BaseOptim(BaseModule):
     def apply_updates(self, module: Any, updates: Any) -> None:
         """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
         found = _by_path(updates)
-        plan = walk({"": module})
+        plan = walk({"": module}, keyed=False)
         for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True):
             if path in found:
                 param.set(optax.apply_updates(param.get(), found[path]))
@@ -216,7 +218,7 @@ class _BaseOptim(BaseModule):
 
 def _by_path(tree: Any) -> dict[str, Any]:
     """What a tree of params (or of plain arrays in their places) holds, by path; None left out."""
-    plan = walk({"": tree})
+    plan = walk({"": tree}, keyed=False)
     found = {
         path: value
         for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True)
@@ -269,7 +271,7 @@ class OptimTree(_BaseOptim):
         index = {id(p): i for i, p in enumerate(plan.params)}
         groups, taken = [], set()
         for node in picked:
-            group = [index[id(p)] for p in walk({"": node}).params[1:] if index[id(p)] not in taken]
+            group = [index[id(p)] for p in walk({"": node}, keyed=False).params[1:] if index[id(p)] not in taken]
             taken.update(group)
             groups.append(group)
         return groups

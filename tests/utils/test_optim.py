@@ -1,0 +1,334 @@
+"""Optimisers do what Optax does when used directly."""
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.functional as pxf
+import pcx.nn as pxnn
+import pcx.utils as pxu
+
+
+class Model(px.Module):
+    def __init__(self, seed=0):
+        super().__init__()
+        rkg = px.RandomKeyGenerator(seed)
+        self.layers = [pxnn.Linear(2, 3, rkg=rkg), pxnn.Linear(3, 2, rkg=rkg)]
+        self.extra = px.Param(jnp.ones(3))
+
+
+FACTORIES = {
+    "sgd momentum": lambda: optax.sgd(0.1, momentum=0.9),
+    "nesterov": lambda: optax.sgd(0.1, momentum=0.9, nesterov=True),
+    "adam": lambda: optax.adam(1e-2),
+    "adamw schedule": lambda: optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 1e-2, 3, 10), weight_decay=0.1),
+    "clipped": lambda: optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(optax.exponential_decay(0.1, 2, 0.5))),
+    "scheduled sgd": lambda: optax.sgd(optax.piecewise_constant_schedule(0.1, {2: 0.1})),
+}
+
+
+def values(tree):
+    return [p.get() for p in px.tree_extract(tree)]
+
+
+def gradients(model, t):
+    """Gradients for every param: a copy of the model that holds them."""
+    rng = np.random.default_rng(t)
+    return jtu.tree_map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), model)
+
+
+def assert_close(one, two, rtol=1e-6):
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
+
+
+def by_layer(node):
+    return isinstance(node, pxnn.Layer)
+
+
+def directly(factory, groups, steps, scale=1.0):
+    """Optax on lists of arrays, one state for each group."""
+    transformation = factory()
+    states = [transformation.init(group) for group in groups]
+    for grads in steps:
+        for i, group in enumerate(groups):
+            scaled = [g * scale for g in grads[i]]
+            updates, states[i] = transformation.update(scaled, states[i], group)
+            groups[i] = optax.apply_updates(group, updates)
+    return groups
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("scale", [None, 0.25])
+@pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
+def test_against_optax(name, scale, kind):
+    model = Model()
+    if kind == "Optim":
+        optim = pxu.Optim(FACTORIES[name], pxu.M(pxnn.LayerParam)(model))
+        parts = [lambda m: m.layers]
+    else:
+        optim = pxu.OptimTree(FACTORIES[name], by_layer, model)
+        parts = [lambda m: m.layers[0], lambda m: m.layers[1]]
+    groups = [values(part(model)) for part in parts]
+    all_grads = [gradients(model, t) for t in range(4)]
+    expected = directly(
+        FACTORIES[name], groups, [[values(part(g)) for part in parts] for g in all_grads], scale or 1.0
+    )
+    for grads in all_grads:
+        optim.step(model, grads, scale_by=scale)
+    assert_close(values(model.layers), [x for group in expected for x in group])
+    np.testing.assert_array_equal(model.extra.get(), 1.0)  # it was not given to init, or is in no node
+
+
+@pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
+@pytest.mark.parametrize("how", ["jit", "scan", "jit of scan"])
+def test_inside_the_transforms(kind, how):
+    def make():
+        model = Model()
+        if kind == "Optim":
+            return model, pxu.Optim(FACTORIES["adamw schedule"], pxu.M(pxnn.LayerParam)(model))
+        return model, pxu.OptimTree(FACTORIES["adamw schedule"], by_layer, model)
+
+    @pxf.value_and_grad(pxu.M(pxnn.LayerParam))
+    def loss(x, *, model):
+        return jnp.sum(jnp.square(model.layers[1](jnp.tanh(model.layers[0](x)))))
+
+    def one(x, *, model, optim):
+        value, grads = loss(x, model=model)
+        optim.step(model, grads["model"], scale_by=0.5)
+        return value
+
+    def body(x, *, model, optim):
+        return None, one(x, model=model, optim=optim)
+
+    xs = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
+    plain_model, plain_optim = make()
+    expected = [one(x, model=plain_model, optim=plain_optim) for x in xs]
+    model, optim = make()
+    if how == "jit":
+        step = pxf.jit()(one)
+        got = [step(x, model=model, optim=optim) for x in xs]
+        assert step.n_traces == 1
+    elif how == "scan":
+        _, got = pxf.scan(body, xs)(model=model, optim=optim)
+    else:
+        _, got = pxf.jit()(lambda xs, *, model, optim: pxf.scan(body, xs)(model=model, optim=optim))(
+            xs, model=model, optim=optim
+        )
+    assert_close(got, expected, rtol=1e-5)
+    assert_close(values(model), values(plain_model), rtol=1e-5)
+    assert_close(jtu.tree_leaves(optim.state.get()), jtu.tree_leaves(plain_optim.state.get()), rtol=1e-5)
+    assert not any(isinstance(x, jax.core.Tracer) for x in jtu.tree_leaves((model, optim)))
+
+
+def test_updates_are_returned_and_may_be_applied_later():
+    one, two = Model(), Model()
+    grads = gradients(one, 0)
+    optim_one = pxu.Optim(FACTORIES["adam"], pxu.M(pxnn.LayerParam)(one))
+    optim_two = pxu.Optim(FACTORIES["adam"], pxu.M(pxnn.LayerParam)(two))
+    before = values(one)
+    optim_one.step(one, grads)
+    updates = optim_two.step(two, grads, apply_updates=False)
+    for a, b in zip(before, values(two), strict=True):
+        assert a.tobytes() == b.tobytes()
+    assert type(updates) is Model
+    assert updates.extra.get() is None
+    assert updates.layers[0].nn.weight.shape == (3, 2)
+    optim_two.apply_updates(two, updates)
+    assert_close(values(one), values(two), rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
+def test_gradients_are_never_changed(kind):
+    model = Model()
+    optim = pxu.Optim(FACTORIES["adam"]) if kind == "Optim" else pxu.OptimTree(FACTORIES["adam"], by_layer)
+    optim.init(pxu.M(pxnn.LayerParam)(model))
+    grads = gradients(model, 0)
+    before = [(p, p.get(), np.array(p.get())) for p in px.tree_extract(grads)]
+    optim.step(model, grads, scale_by=0.5)
+    for param, value, content in before:
+        assert param.get() is value
+        np.testing.assert_array_equal(value, content)
+
+
+def test_gradients_from_value_and_grad_with_none_elsewhere():
+    model = Model()
+    optim = pxu.Optim(FACTORIES["sgd momentum"], pxu.M(lambda p: p is model.extra)(model))
+
+    @pxf.value_and_grad(pxu.M(None))
+    def loss(*, model):
+        return jnp.sum(model.extra**2) + jnp.sum(model.layers[0].nn.bias.get())
+
+    _, grads = loss(model=model)
+    before = values(model.layers)
+    optim.step(model, grads["model"])  # gradients of others are ignored
+    np.testing.assert_allclose(model.extra.get(), 0.8, rtol=1e-6)
+    assert_close(values(model.layers), before, rtol=0)
+
+
+def none_at(grads, *params):
+    for param in params:
+        param.set(None)
+    return grads
+
+
+def test_a_missing_gradient_is_an_error_that_changes_nothing():
+    model = Model()
+    optim = pxu.Optim(FACTORIES["adam"], pxu.M(pxnn.LayerParam)(model))
+    state, before = optim.state.get(), values(model)
+    grads = gradients(model, 0)
+    grads.layers[1].nn.bias.set(None)
+    with pytest.raises(ValueError, match=r"pxu\.Optim\.step: \.layers\[1\]\.nn\.bias has no gradient"):
+        optim.step(model, grads)
+    assert optim.state.get() is state
+    for a, b in zip(values(model), before, strict=True):
+        assert a is b
+
+
+def test_allow_none_leaves_param_and_state_as_they_are():
+    model = Model()
+    optim = pxu.Optim(lambda: optax.adamw(0.1, weight_decay=0.5), pxu.M(pxnn.LayerParam)(model))
+    optim.step(model, gradients(model, 0))
+    moments = jtu.tree_flatten_with_path(optim.state.get().states)[0]
+    bias, other = model.layers[1].nn.bias.get(), model.layers[0].nn.bias.get()
+    grads = gradients(model, 1)
+    grads.layers[1].nn.bias.set(None)
+    updates = optim.step(model, grads, allow_none=True)
+    assert updates.layers[1].nn.bias.get() is None
+    assert model.layers[1].nn.bias.get() is bias
+    assert model.layers[0].nn.bias.get() is not other
+    after = jtu.tree_flatten_with_path(optim.state.get().states)[0]
+    for (path, old), (_, new) in zip(moments, after, strict=True):
+        text = jtu.keystr(path)
+        if ".layers[1].nn.bias" in text:
+            np.testing.assert_array_equal(new, old)
+        elif ".layers" in text:
+            assert not np.array_equal(new, old)
+
+
+def test_all_gradients_none():
+    model = Model()
+    optim = pxu.Optim(FACTORIES["adam"], pxu.M(pxnn.LayerParam)(model))
+    state, before = jtu.tree_leaves(optim.state.get()), values(model)
+    grads = gradients(model, 0)
+    for param in px.tree_extract(grads):
+        param.set(None)
+    optim.step(model, grads, allow_none=True)
+    assert all(a is b for a, b in zip(values(model), before, strict=True))
+    assert_close(jtu.tree_leaves(optim.state.get()), state, rtol=0)
+
+
+def test_a_skipped_node_keeps_its_state_and_others_step():
+    model, alone = Model(), Model()
+    optim = pxu.OptimTree(FACTORIES["adam"], by_layer, pxu.M(pxnn.LayerParam)(model))
+    optim_alone = pxu.Optim(FACTORIES["adam"], pxu.M(pxnn.LayerParam)(alone.layers[1]))
+    for t in range(4):
+        grads = gradients(model, t)
+        if t % 2:
+            grads.layers[1].nn.weight.set(None)
+            grads.layers[1].nn.bias.set(None)
+            skipped, before = jtu.tree_leaves(optim.state.get().states[1]), values(model.layers[1])
+            optim.step(model, grads)
+            assert all(a is b for a, b in zip(values(model.layers[1]), before, strict=True))
+            assert_close(jtu.tree_leaves(optim.state.get().states[1]), skipped, rtol=0)
+        else:
+            optim.step(model, grads)
+            optim_alone.step(alone.layers[1], gradients(alone, t).layers[1])
+    # Its count of steps is its own: as if the skipped ones had never been.
+    assert_close(values(model.layers[1]), values(alone.layers[1]))
+
+
+def test_one_missing_gradient_inside_a_node_is_an_error():
+    model = Model()
+    optim = pxu.OptimTree(FACTORIES["adam"], by_layer, pxu.M(pxnn.LayerParam)(model))
+    grads = gradients(model, 0)
+    grads.layers[1].nn.bias.set(None)
+    before = values(model)
+    with pytest.raises(ValueError, match=r"pxu\.OptimTree\.step: \.layers\[1\]\.nn\.bias has no gradient"):
+        optim.step(model, grads)
+    assert all(a is b for a, b in zip(values(model), before, strict=True))
+    optim.step(model, grads, allow_none=True)
+
+
+def test_each_node_by_itself():
+    # Clipping by the global norm tells one group from several.
+    def factory():
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+
+    model = Model()
+    grads = gradients(model, 0)
+    together = pxu.Optim(factory, pxu.M(pxnn.LayerParam)(model)).step(model, grads, apply_updates=False)
+    apart = pxu.OptimTree(factory, by_layer, model).step(model, grads, apply_updates=False)
+
+    def norm(tree):
+        return float(optax.global_norm([v for v in values(tree) if v is not None]))
+
+    assert norm(together) == pytest.approx(1.0, rel=1e-5)
+    assert [norm(layer) for layer in apart.layers] == pytest.approx([1.0, 1.0], rel=1e-5)
+
+
+def test_shared_params_step_once():
+    class Tied(px.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = px.Param(jnp.ones(2))
+            self.b = self.a
+
+    for optim in (pxu.Optim(lambda: optax.sgd(1.0)), pxu.OptimTree(lambda: optax.sgd(1.0), lambda x: isinstance(x, Tied))):
+        model = Tied()
+        optim.init(model)
+
+        @pxf.value_and_grad(pxu.M(None))
+        def loss(*, model):
+            return jnp.sum(model.a.get() + model.b.get())
+
+        _, grads = loss(model=model)
+        np.testing.assert_array_equal(grads["model"].a.get(), 2.0)
+        optim.step(model, grads["model"])
+        np.testing.assert_array_equal(model.a.get(), -1.0)
+        # Gradients made by hand stand at every reference; the first counts.
+        optim.step(model, jtu.tree_map(jnp.ones_like, model))
+        np.testing.assert_array_equal(model.a.get(), -2.0)
+
+
+def test_clear_and_init_again():
+    model = Model()
+    optim = pxu.Optim(FACTORIES["adam"])
+    assert optim.state.get() is None
+    optim.init(pxu.M(pxnn.LayerParam)(model))
+    fresh = jtu.tree_leaves(optim.state.get())
+    optim.step(model, gradients(model, 0))
+    optim.clear()
+    assert optim.state.get() is None
+    optim.init(pxu.M(pxnn.LayerParam)(model))
+    assert_close(jtu.tree_leaves(optim.state.get()), fresh, rtol=0)
+
+
+def test_two_optimisers_made_alike_share_a_program():
+    @pxf.jit()
+    def step(grads, *, model, optim):
+        optim.step(model, grads)
+
+    for rate in (0.1, 0.1):
+        model = Model()
+        optim = pxu.Optim(lambda rate=rate: optax.adam(rate), pxu.M(pxnn.LayerParam)(model))
+        step(gradients(model, 0), model=model, optim=optim)
+    assert step.n_traces == 1
+
+
+def test_a_scale_that_is_traced():
+    model, plain = Model(), Model()
+    optim = pxu.Optim(FACTORIES["sgd momentum"], pxu.M(pxnn.LayerParam)(model))
+    optim_plain = pxu.Optim(FACTORIES["sgd momentum"], pxu.M(pxnn.LayerParam)(plain))
+
+    @pxf.jit()
+    def step(scale, grads, *, model, optim):
+        optim.step(model, grads, scale_by=scale)
+
+    step(0.5, gradients(model, 0), model=model, optim=optim)
+    optim_plain.step(plain, gradients(plain, 0), scale_by=jnp.float32(0.5))
+    assert_close(values(model), values(plain))
