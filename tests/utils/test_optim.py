@@ -111,8 +111,10 @@ def test_inside_the_transforms(kind, how):
     model, optim = make()
     if how == "jit":
         step = pxf.jit()(one)
-        got = [step(x, model=model, optim=optim) for x in xs]
-        assert step.n_traces == 1
+        got = [step(xs[0], model=model, optim=optim)]
+        traces = step.n_traces
+        got += [step(x, model=model, optim=optim) for x in xs[1:]]
+        assert step.n_traces == traces
     elif how == "scan":
         _, got = pxf.scan(body, xs)(model=model, optim=optim)
     else:
@@ -168,12 +170,6 @@ def test_gradients_from_value_and_grad_with_none_elsewhere():
     optim.step(model, grads["model"])  # gradients of others are ignored
     np.testing.assert_allclose(model.extra.get(), 0.8, rtol=1e-6)
     assert_close(values(model.layers), before, rtol=0)
-
-
-def none_at(grads, *params):
-    for param in params:
-        param.set(None)
-    return grads
 
 
 def test_a_missing_gradient_is_an_error_that_changes_nothing():
@@ -265,7 +261,7 @@ def test_each_node_by_itself():
     apart = pxu.OptimTree(factory, by_layer, model).step(model, grads, apply_updates=False)
 
     def norm(tree):
-        return float(optax.global_norm([v for v in values(tree) if v is not None]))
+        return float(np.sqrt(sum(np.sum(np.square(v)) for v in values(tree) if v is not None)))
 
     assert norm(together) == pytest.approx(1.0, rel=1e-5)
     assert [norm(layer) for layer in apart.layers] == pytest.approx([1.0, 1.0], rel=1e-5)

@@ -1,0 +1,93 @@
+"""What is public, and which way imports point."""
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "pcx"
+
+PUBLIC = {
+    "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator __version__ get set static
+        tree_apply tree_extract tree_inject tree_ref tree_unref""",
+    "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
+    "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d ConvTranspose
+        ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState Linear MaxPool2d Pool
+        StateParam StatefulLayer shared""",
+    "pcx.predictive_coding": "STATUS EnergyModule Ruleset Vode VodeParam ce_energy se_energy zero_energy",
+    "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
+}
+
+# What each room may import of the others. Nothing points back.
+ROOMS = {
+    "core": set(),
+    "functional": {"core"},
+    "predictive_coding": {"core", "functional"},
+    "nn": {"core", "functional"},
+    "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
+    "cli": {"", "core", "functional", "predictive_coding", "nn", "utils"},
+}
+# What each room may import beside the standard library.
+LIBRARIES = {
+    "core": {"jax", "numpy"},
+    "functional": {"jax", "numpy"},
+    "predictive_coding": {"jax", "numpy"},
+    "nn": {"jax", "numpy", "equinox"},
+    "utils": {"jax", "numpy", "optax"},
+}
+STANDARD = sys.stdlib_module_names
+
+
+def imports(path: Path) -> set[str]:
+    """The absolute names of the modules that a file imports, wherever in it."""
+    package = ["pcx", *path.relative_to(SOURCE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # `from ..core import _lift` may name a module as well.
+            found.update(f"{module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def room_of(module: str) -> str:
+    """The room that a module of pcx is in, "" for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (SOURCE / parts[1]).is_dir() else ""
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names(module):
+    package = importlib.import_module(module)
+    assert sorted(package.__all__) == sorted(PUBLIC[module].split())
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_imports_point_one_way(path):
+    room = path.relative_to(SOURCE).parts[0] if path.parent != SOURCE else ""
+    for module in imports(path):
+        top = module.split(".")[0]
+        if top == "pcx":
+            allowed = {"core"} if room == "" else {room, *ROOMS.get(room, ROOMS["cli"])}
+            assert room_of(module) in allowed, f"{module} is above {room or 'pcx'}"
+        elif room in LIBRARIES:
+            assert top in STANDARD or top in LIBRARIES[room], f"{room} stands on {LIBRARIES[room]}, not on {top}"
+
+
+def test_the_reader_of_imports_sees_them():
+    assert "jax" in imports(SOURCE / "core" / "_plan.py")
+    assert "pcx.core._param.BaseParam" in imports(SOURCE / "core" / "_plan.py")
+    assert "pcx.nn._param.LayerParam" in imports(SOURCE / "utils" / "_files.py")
+    assert "pcx.core._lift" in imports(SOURCE / "predictive_coding" / "_vode.py")
+    assert room_of("pcx.core._param.BaseParam") == "core"
+    assert room_of("pcx.Module") == ""
