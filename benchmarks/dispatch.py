@@ -1,8 +1,8 @@
 """What a jitted call costs beyond the arithmetic.
 
-A step that changes one param of a model with N pairs of a layer and a vode, its optimiser (SGD with momentum, initialised)
-passed along, against a raw `jax.jit` call that takes and returns as many array leaves. Microseconds; calls interleaved;
-medians and minima. Runs under any package with the pcx interface.
+A step that changes one param of a model with N pairs of a layer and a vode, its optimiser (SGD with momentum,
+initialised) passed along, against a raw `jax.jit` call that takes and returns as many array leaves. Microseconds; calls
+interleaved; medians and minima. Runs under any package with the pcx interface.
 """
 
 import argparse

@@ -61,7 +61,7 @@ def test_changes_inside_stay_inside(wrap):
         m.seen.add(2)
         m.width = px.static(3)
         m.new = x
-        return x * len(m.names) * m.width
+        return x * len(m.names) * int(m.width)
 
     m = Model()
     for transform in (pxf.jit(), pxf.vmap(in_axes=0), pxf.jit()):

@@ -39,7 +39,7 @@ def loss(x, *, m):
 
 def hand(m):
     mask = pxu.M(Weight).to((False, False))(m)
-    mask.w = True
+    mask.layers[0] = True  # where the walk meets the params first
     mask.b = True
     return mask
 

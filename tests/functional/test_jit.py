@@ -50,7 +50,7 @@ def test_tracked_params_change():
         np.testing.assert_allclose(j(1.0 * i, m=m), step(1.0 * i, m=eager), rtol=1e-6)
     np.testing.assert_allclose(m.w.get(), eager.w.get(), rtol=1e-6)
     np.testing.assert_allclose(m.cache["E"], eager.cache["E"], rtol=1e-6)
-    assert j.n_traces == 1
+    assert j.n_traces == 2  # the cache is read to be added to, and was None first
     concrete(m)
 
 
@@ -105,7 +105,11 @@ def test_shared_params_count_once():
 
 def test_none_to_array_and_back():
     m = Model()
-    toggle = pxf.jit()(lambda *, m: m.h.set(None if m.h.get() is not None else m.w.get()) and None)
+
+    @pxf.jit()
+    def toggle(*, m):
+        m.h.set(None if m.h.get() is not None else m.w.get())
+
     toggle(m=m)
     np.testing.assert_array_equal(m.h.get(), m.w.get())
     toggle(m=m)
@@ -149,11 +153,8 @@ def test_a_later_trace_may_need_more():
 
 
 def test_equal_things_compile_once():
-    calls = []
-
     def make(scale, table, opt):
         def fn(x, *, m):
-            calls.append(1)
             updates, _ = opt.update({"x": x}, opt.init({"x": x}))
             m.w.set(m.w * scale + table.sum() + updates["x"])
 
@@ -161,15 +162,17 @@ def test_equal_things_compile_once():
 
     for _ in range(3):
         make(2.0, jnp.ones(2), optax.adam(0.1))(1.0, m=Model())
-    assert len(calls) == 1
+    j = make(2.0, jnp.ones(2), optax.adam(0.1))
+    assert j.n_traces == 1
     different = [(3.0, jnp.ones(2), optax.adam(0.1)), (2.0, jnp.zeros(2), optax.adam(0.1))]
     different += [(2.0, jnp.ones(2), optax.adam(0.2)), (2, jnp.ones(2), optax.adam(0.1))]
-    for n, args in enumerate(different):
+    for args in different:
         m, plain = Model(), Model()
         make(*args)(1.0, m=m)
         make(*args).fn(1.0, m=plain)
         np.testing.assert_allclose(m.w.get(), plain.w.get(), rtol=1e-5)
-        assert len(calls) == 3 + 2 * n
+        assert make(*args).n_traces == 1
+    assert j.n_traces == 1
 
 
 def test_fresh_lambdas_and_models_share_a_program():
@@ -220,10 +223,12 @@ def test_equal_programs_never_see_what_became_of_an_earlier_ones_constants():
 
     tracked = pxf.jit()(lambda x, *, m: x * m.v[0])
     m, other = Model(), Model()
-    m.v, other.v = px.static([1.0]), px.static([1.0])
+    values = [1.0]
+    m.v, other.v = px.static(values), px.static([1.0])
     tracked(jnp.ones(2), m=m)
-    m.v[0:] = [5.0] if False else None or m.v._wrapped.__setitem__(0, 5.0) if False else m.v.append(5.0) and None
+    values[0] = 5.0
     assert tracked(jnp.ones(3), m=other)[0] == 1
+    assert tracked(jnp.ones(2), m=m)[0] == 5
 
 
 def test_unhashable_static_arguments():
@@ -237,8 +242,8 @@ def test_unhashable_static_arguments():
     np.testing.assert_array_equal(m.w.get(), jnp.arange(3.0) * 12)
     assert j.n_traces == 2
     last = pxf.jit(static_argnums=-1)(lambda x, f: f(x))
-    assert last(1.0, lambda x: x + 1) == 2
-    assert last(1.0, lambda x: x + 1) == 2
+    for _ in range(2):
+        assert last(1.0, lambda x: x + 1) == 2
     assert last.n_traces == 1
     with pytest.raises(ValueError, match="static_argnums"):
         pxf.jit(static_argnums=3)(fn)(1.0, {}, m=m)

@@ -107,7 +107,8 @@ def test_scan_refusals():
 def test_while_like_jax():
     m = Model()
     j = pxf.while_loop(
-        lambda i, x, *, m: (i + 1, m.again[0].set(m.acc + m.w * x).sum()), lambda i, x, *, m: (m.acc.sum() < 50) & (i < 9)
+        lambda i, x, *, m: (i + 1, m.again[0].set(m.acc + m.w * x).sum()),
+        lambda i, x, *, m: (m.acc.sum() < 50) & (i < 9),
     )
     i, x = j(0, 1.0, m=m)
 
@@ -124,9 +125,7 @@ def test_while_like_jax():
 
 def test_while_forms():
     p = px.Param(0)
-    assert pxf.while_loop(lambda *, p: p.set(p + 1) and None if False else (p.set(p + 1), None)[1], lambda *, p: p < 5)(
-        p=p
-    ) == ()
+    assert pxf.while_loop(lambda *, p: (p.set(p + 1), None)[1], lambda *, p: p < 5)(p=p) == ()
     assert p.get() == 5
     assert pxf.while_loop(lambda i: i + 1, lambda i: i < 0)(3) == (3,)
     drawn = pxf.while_loop(lambda i: i + 1, lambda i: jax.random.uniform(px.RKG.key.get()) < -1)(3)

@@ -26,8 +26,8 @@ MASK = pxu.M(Hidden).to((None, 0))
 X = jnp.arange(12.0).reshape(4, 3)
 
 
-@pytest.mark.parametrize("in_axes", [0, 1, (0, None), (1, 0), [None, 1]])
-@pytest.mark.parametrize("out_axes", [0, 1, (0, 1)])
+@pytest.mark.parametrize("in_axes", [0, (1, 0), [None, 1]])
+@pytest.mark.parametrize("out_axes", [0, (0, 1)])
 def test_like_jax(in_axes, out_axes):
     def fn(x, y):
         return x * 2 + y.sum(), x - 1
@@ -52,7 +52,13 @@ def test_none_and_trees_as_arguments():
 
 @pytest.mark.parametrize(
     "mask",
-    [MASK, {"m": MASK}, {("m", "k"): MASK}, lambda objects: MASK(objects), {"m": lambda m: MASK(m)}],
+    [
+        MASK,
+        {"m": MASK, "k": MASK},
+        {("m", "k"): MASK},
+        lambda objects: MASK(objects),
+        {("m", "k"): lambda m: MASK(m)},
+    ],
     ids=["mask", "dict", "tuple", "callable", "callable by keyword"],
 )
 @pytest.mark.parametrize("fresh", [True, False])

@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,6 +14,9 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
+
+# Under this name from JAX 0.8 on.
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 SIZES = (4, 6, 5, 6, 3)
 BATCH = 7
@@ -90,7 +94,7 @@ def plain_gradients(model, x, y, act, cross_entropy):
 
         return jax.vmap(one)(x, y).sum()
 
-    return jax.grad(loss)([(layer.nn.weight.get(), layer.nn.bias.get()) for layer in model.layers])
+    return jax.jit(jax.grad(loss))([(layer.nn.weight.get(), layer.nn.bias.get()) for layer in model.layers])
 
 
 def data(dtype):
@@ -113,7 +117,7 @@ def relative_errors(found, expected):
 @pytest.mark.parametrize("act", ACTIVATIONS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
 def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tolerance):
-    with jax.enable_x64(dtype == "float64"):
+    with enable_x64(dtype == "float64"):
         model = Net(ACTIVATIONS[act], energy_fn, order, dtype)
         x, y = data(dtype)
         assert all(p.dtype == dtype for p in px.tree_extract(model.layers))
@@ -124,7 +128,7 @@ def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tol
 
 
 def test_it_is_the_same_without_compilation():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         model = Net(jnp.tanh, pxc.ce_energy, "after", "float64")
         x, y = data("float64")
         found = zil_gradients(model, x, y)
@@ -132,7 +136,7 @@ def test_it_is_the_same_without_compilation():
 
 
 def test_a_smaller_state_step_scales_each_layer_by_its_power():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         model = Net(jnp.tanh, pxc.se_energy, "after", "float64")
         x, y = data("float64")
         found = zil_gradients(model, x, y, 0.5)
@@ -143,7 +147,7 @@ def test_a_smaller_state_step_scales_each_layer_by_its_power():
 
 
 def test_taking_all_weight_gradients_at_the_end_is_something_else():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         model = Net(jnp.tanh, pxc.se_energy, "after", "float64")
         x, y = data("float64")
         zil_gradients(model, x, y)

@@ -1,11 +1,11 @@
 """Optimisers do what Optax does when used directly."""
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 import optax
 import pytest
+from jax.core import Tracer
 
 import pcx as px
 import pcx.functional as pxf
@@ -74,10 +74,8 @@ def test_against_optax(name, scale, kind):
         optim = pxu.OptimTree(FACTORIES[name], by_layer, model)
         parts = [lambda m: m.layers[0], lambda m: m.layers[1]]
     groups = [values(part(model)) for part in parts]
-    all_grads = [gradients(model, t) for t in range(4)]
-    expected = directly(
-        FACTORIES[name], groups, [[values(part(g)) for part in parts] for g in all_grads], scale or 1.0
-    )
+    all_grads = [gradients(model, t) for t in range(3)]
+    expected = directly(FACTORIES[name], groups, [[values(part(g)) for part in parts] for g in all_grads], scale or 1.0)
     for grads in all_grads:
         optim.step(model, grads, scale_by=scale)
     assert_close(values(model.layers), [x for group in expected for x in group])
@@ -124,7 +122,7 @@ def test_inside_the_transforms(kind, how):
     assert_close(got, expected, rtol=1e-5)
     assert_close(values(model), values(plain_model), rtol=1e-5)
     assert_close(jtu.tree_leaves(optim.state.get()), jtu.tree_leaves(plain_optim.state.get()), rtol=1e-5)
-    assert not any(isinstance(x, jax.core.Tracer) for x in jtu.tree_leaves((model, optim)))
+    assert not any(isinstance(x, Tracer) for x in jtu.tree_leaves((model, optim)))
 
 
 def test_updates_are_returned_and_may_be_applied_later():
@@ -274,7 +272,10 @@ def test_shared_params_step_once():
             self.a = px.Param(jnp.ones(2))
             self.b = self.a
 
-    for optim in (pxu.Optim(lambda: optax.sgd(1.0)), pxu.OptimTree(lambda: optax.sgd(1.0), lambda x: isinstance(x, Tied))):
+    def sgd():
+        return optax.sgd(1.0)
+
+    for optim in (pxu.Optim(sgd), pxu.OptimTree(sgd, lambda x: isinstance(x, Tied))):
         model = Tied()
         optim.init(model)
 

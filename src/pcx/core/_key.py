@@ -123,6 +123,8 @@ class _Keys:
             return (float, x.hex())  # tells 0.0 from -0.0, and nan equals itself
         if cls is complex:
             return (complex, x.real.hex(), x.imag.hex())
+        if cls is bytearray:
+            return (cls, bytes(x))
         own = getattr(cls, "__static_key__", None)
         if own is not None:
             return own(x)

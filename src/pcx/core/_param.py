@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
+
+from ._operators import install_operators
 
 _SLOTS = ("_value", "_facts", "_mark", "__weakref__")
 _NO_FACTS: dict[str, Any] = {}
@@ -184,39 +186,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-# Operators, each defined once for the plain, the reflected and the augmented form.
-_BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "matmul", "and", "or", "xor", "lshift", "rshift"]
-
-
-def _install_operators() -> None:
-    def plain(op: Callable[[Any, Any], Any]):
-        return lambda self, other: op(self.get(), get(other))
-
-    def reflected(op: Callable[[Any, Any], Any]):
-        return lambda self, other: op(get(other), self.get())
-
-    def augmented(op: Callable[[Any, Any], Any]):
-        return lambda self, other: self.set(op(self.get(), get(other)))
-
-    def unary(op: Callable[[Any], Any]):
-        return lambda self: op(self.get())
-
-    table: dict[str, Any] = {}
-    for name in _BINARY:
-        op = getattr(operator, f"__{name}__")
-        table[f"__{name}__"] = plain(op)
-        table[f"__r{name}__"] = reflected(op)
-        table[f"__i{name}__"] = augmented(op)
-    for name in ["lt", "le", "eq", "ne", "gt", "ge"]:
-        table[f"__{name}__"] = plain(getattr(operator, f"__{name}__"))
-    for name in ["neg", "pos", "abs", "invert"]:
-        table[f"__{name}__"] = unary(getattr(operator, f"__{name}__"))
-    for name, fn in table.items():
-        fn.__name__ = name
-        fn.__qualname__ = f"BaseParam.{name}"
-        setattr(BaseParam, name, fn)
-
-
 class Param(BaseParam):
     """A param that holds an array (or any pytree of arrays). See `BaseParam`."""
 
@@ -280,7 +249,7 @@ def set(obj: Any, x: Any) -> Any:
     return obj.set(x) if isinstance(obj, BaseParam) else x
 
 
-_install_operators()
+install_operators(BaseParam, get, augmented=True)
 
 
 def like(param: BaseParam, value: Any) -> Any:

@@ -323,8 +323,8 @@ def plan_for(objects: dict[str, Any]) -> Plan:
 
 
 def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
-    """Walk the tracked objects of a call. Without `keyed` the template's key doesn't tell static values apart: enough to
-    find params."""
+    """Walk the tracked objects of a call. Without `keyed` the template's key doesn't tell static values apart: enough
+    to find params."""
     plan = Plan()
     template = plan.template
     template.params.append(like(RKG.key, None))

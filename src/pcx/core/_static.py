@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ._operators import install_operators
+
 
 class Static:
     """A value that is part of the program, not of its data: it has no leaves. Made by `static`."""
 
     __slots__ = ("__weakref__", "_wrapped")
+    # NumPy arrays on the left of an operator hand over to our reflected operators.
+    __array_priority__ = 1000
 
     _wrapped: Any
 
@@ -28,14 +32,17 @@ class Static:
     def __len__(self) -> int:
         return len(self._wrapped)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._wrapped[index] = value
+
+    def __pow__(self, other: Any) -> Any:
+        return self._wrapped ** unwrap(other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return unwrap(other) ** self._wrapped
+
     def __contains__(self, item: Any) -> bool:
         return item in self._wrapped
-
-    def __eq__(self, other: object) -> Any:
-        return self._wrapped == unwrap(other)
-
-    def __ne__(self, other: object) -> Any:
-        return self._wrapped != unwrap(other)
 
     def __hash__(self) -> int:
         return hash(self._wrapped)
@@ -73,7 +80,7 @@ class Static:
 def static(x: Any) -> Static:
     """A compile-time constant for a module's attribute: it has no leaves and is never traced.
 
-    It forwards calls, indexing, iteration, `len`, comparison and attributes to `x`. Two constants are the same
+    It forwards calls, indexing, iteration, `len`, operators and attributes to `x`. Two constants are the same
     program if they would compute the same (see `docs/equal-things.md`). What a transform changes stays inside it.
 
     **Arguments:**
@@ -86,3 +93,6 @@ def static(x: Any) -> Static:
 def unwrap(x: Any) -> Any:
     """The wrapped value of a static, or `x` itself."""
     return x._wrapped if isinstance(x, Static) else x
+
+
+install_operators(Static, unwrap, augmented=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core._key import ById, function_key, static_key
 from ..core._lift import ABSENT, NeedsInput, commit, marks_for, run
-from ..core._module import Fact
+from ..core._module import Fact, known
 from ..core._param import BaseParam
 from ..core._plan import Plan, plan_for
 from ..core._random import RKG
@@ -65,7 +65,7 @@ class _Record:
         # Modes and statuses: those of this call; and those that any trace has read, as others are another program.
         self.facts: list[Any] = []
         self.facts_read: set[int] = set()
-        self.needs: dict[int, Hashable] = {}
+        self.needs: dict[int, tuple[Any, Hashable]] = {}  # the fact and its key
         self.first: Any = None  # the first trace, to be compiled with fewer inputs
         self.traces = 0
         dynamic = [i for i in jit.donate_argnums if i not in static_args]
@@ -135,7 +135,7 @@ class _Record:
             try:
                 out = self.jitted(donated_values, kept_values, raws, *args)
                 if len(self.facts_read) > len(self.needs):
-                    self.needs = {i: static_key(plan.facts[i]) for i in self.facts_read}
+                    self.needs = {i: (known(plan.facts[i]), static_key(plan.facts[i])) for i in self.facts_read}
                 return out
             except NeedsInput:
                 if self._everything_passed():
@@ -147,7 +147,8 @@ class _Record:
 
     def fits(self, plan: Plan) -> bool:
         """Whether the modes and statuses that the program depends on are those of `plan`."""
-        return all(static_key(plan.facts[i]) == key for i, key in self.needs.items())
+        facts = plan.facts
+        return all(facts[i] is fact or static_key(facts[i]) == key for i, (fact, key) in self.needs.items())
 
     def _everything_passed(self) -> bool:
         passed = {*self.donated, *(self.kept or ())} - {-1}
@@ -228,16 +229,15 @@ class Jit(Transform):
             args, statics, statics_key = self._take_static(args)
         else:
             statics, statics_key = {}, ()
-            record, needs = plan.records.get(records, (None, 0))
-            # A record that needs more facts than when it was found may no longer fit.
-            if record is not None and len(record.needs) == needs:
-                return self._finish(record, plan, args, records)
+            for record in plan.records.get(records, ()):
+                if record.fits(plan):
+                    return self._finish(record, plan, args, records)
         key = (plan.template.key, statics_key)
         if key in self._numbers_are_static:
             return self._call_frozen(key, records, plan, args, statics)
         record = self._record(records, key, plan, statics, None)
         if not statics:
-            plan.records[records] = record, len(record.needs)
+            plan.records[records] = (*plan.records.get(records, ()), record)
         return self._finish(record, plan, args, records, key, statics)
 
     def _finish(
