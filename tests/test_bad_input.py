@@ -166,7 +166,8 @@ entries(
     ValueError,
     ("mask of another model", lambda w: mapped({"model": BATCHED(w.other)})(w.x, model=w.model),
      "pxf.vmap", "model.layers", "list of 3", "list of 2"),
-    ("mask of another class", lambda w: mapped({"model": BATCHED(w.box)})(w.x, model=w.model), "pxf.vmap", "Net", "Box"),
+    ("mask of another class", lambda w: mapped({"model": BATCHED(w.box)})(w.x, model=w.model),
+     "pxf.vmap", "Net", "Box"),
     ("mask that lacks a part", lambda w: mapped({"model": without_vodes(w)})(w.x, model=w.model),
      "pxf.vmap", "model.vodes"),
     ("mask with a text in it", lambda w: mapped({"model": with_text(w)})(w.x, model=w.model),
@@ -176,7 +177,8 @@ entries(
      "pxf.vmap of mine", "model.layers[0].nn.weight", "True"),
     ("too many in_axes", lambda w: mapped(in_axes=(0, 0))(w.x, model=w.model), "pxf.vmap of mine", "in_axes", "2", "1"),
     ("too few in_axes", lambda w: mapped(in_axes=())(w.x, model=w.model), "pxf.vmap of mine", "in_axes", "0", "1"),
-    ("in_axes beyond the axes", lambda w: mapped(in_axes=2)(w.x, model=w.model), "pxf.vmap of mine", "axis 2", "(4, 3)"),
+    ("in_axes beyond the axes", lambda w: mapped(in_axes=2)(w.x, model=w.model),
+     "pxf.vmap of mine", "axis 2", "(4, 3)"),
     ("in_axes for a scalar", lambda w: mapped()(1.0, model=w.model), "pxf.vmap of mine", "axis 0", "()"),
     ("in_axes of another structure", lambda w: mapped(in_axes=({"a": 0},))(w.x, model=w.model),
      "pxf.vmap of mine", "in_axes"),
@@ -206,10 +208,12 @@ entries(
     TypeError,
     ("in_axes of a wrong type", lambda w: mapped(in_axes="first")(w.x, model=w.model), "pxf.vmap of mine", "in_axes"),
     ("an axis of a wrong type", lambda w: mapped(in_axes=("a",))(w.x, model=w.model), "pxf.vmap of mine", "('a',)"),
-    ("out_axes of a wrong type", lambda w: mapped(out_axes="a")(w.x, model=w.model), "pxf.vmap of mine", "out_axes='a'"),
+    ("out_axes of a wrong type", lambda w: mapped(out_axes="a")(w.x, model=w.model),
+     "pxf.vmap of mine", "out_axes='a'"),
     ("a missing keyword", lambda w: mapped()(w.x), "mine", "keyword-only argument: 'model'"),
     ("vmap of no function", lambda w: pxf.vmap()(3), "pxf.vmap", "int"),
-    ("a mask function that returns no dict", lambda w: mapped(lambda objects: 0)(w.x, model=w.model), "pxf.vmap", "dict"),
+    ("a mask function that returns no dict", lambda w: mapped(lambda objects: 0)(w.x, model=w.model),
+     "pxf.vmap", "dict"),
 )  # fmt: skip
 
 
@@ -273,16 +277,20 @@ def compiled(fn, **options):
 entries(
     ValueError,
     ("static_argnums beyond the arguments",
-     lambda w: compiled(lambda x, *, model: x, static_argnums=1)(w.x, model=w.model), "pxf.jit", "(1,)", "mine", "1 posi"),
+     lambda w: compiled(lambda x, *, model: x, static_argnums=1)(w.x, model=w.model),
+     "pxf.jit", "(1,)", "mine", "1 posi"),
     ("static_argnums from the end beyond the arguments",
-     lambda w: compiled(lambda x, y, *, model: x, static_argnums=-3)(w.x, 1, model=w.model), "pxf.jit", "(-3,)", "mine"),
+     lambda w: compiled(lambda x, y, *, model: x, static_argnums=-3)(w.x, 1, model=w.model),
+     "pxf.jit", "(-3,)", "mine"),
     ("static_argnums and no arguments",
      lambda w: compiled(lambda *, model: 1, static_argnums=-1)(model=w.model), "pxf.jit", "(-1,)", "mine", "0 posi"),
 )  # fmt: skip
 entries(
     TypeError,
-    ("static_argnums of a wrong type", lambda w: compiled(lambda x: x, static_argnums="x"), "pxf.jit", "static_argnums"),
-    ("an option that is not supported", lambda w: compiled(lambda x: x, static_argnames="x"), "pxf.jit", "static_argnames"),
+    ("static_argnums of a wrong type", lambda w: compiled(lambda x: x, static_argnums="x"),
+     "pxf.jit", "static_argnums"),
+    ("an option that is not supported", lambda w: compiled(lambda x: x, static_argnames="x"),
+     "pxf.jit", "static_argnames"),
     ("an unknown option", lambda w: compiled(lambda x: x, donate=1), "pxf.jit", "'donate'"),
     ("jit of no function", lambda w: pxf.jit()(None), "pxf.jit", "NoneType"),
     ("jit without the keyword", lambda w: compiled(lambda x, *, model: x)(w.x), "mine", "'model'"),
@@ -332,9 +340,11 @@ entries(
      lambda w: pxf.scan(named(lambda x, *, box: (named_set(box.n, box.n + 0.5), None)), length=2)(box=w.box),
      "pxf.scan of mine", "box.n", "int32[3]", "float32[3]"),
     ("scan: neither xs nor length", lambda w: pxf.scan(named(lambda x: (None, x))), "pxf.scan of mine", "xs or length"),
-    ("scan: a wrong length", lambda w: pxf.scan(named(none), jnp.ones(3), length=2), "pxf.scan of mine", "2", "3 steps"),
+    ("scan: a wrong length", lambda w: pxf.scan(named(none), jnp.ones(3), length=2),
+     "pxf.scan of mine", "2", "3 steps"),
     ("scan: a negative length", lambda w: pxf.scan(named(none), length=-1), "pxf.scan of mine", "-1"),
-    ("scan: xs of two lengths", lambda w: pxf.scan(named(none), (jnp.ones(3), jnp.ones(2))), "pxf.scan of mine", "(2,)"),
+    ("scan: xs of two lengths", lambda w: pxf.scan(named(none), (jnp.ones(3), jnp.ones(2))),
+     "pxf.scan of mine", "(2,)"),
     ("cond: branches leave different shapes",
      lambda w: pxf.cond(setting("p", jnp.ones(2), none_of), none_of)(True, box=w.box),
      "pxf.cond of mine", "box.p", "float32[2]", "float32[3]"),
@@ -358,7 +368,8 @@ entries(
      "pxf.while_loop of mine", "1", "2"),
     ("while: a condition that is no boolean", lambda w: loop(lambda i, *, box: i, lambda i, *, box: i)(0, box=w.box),
      "pxf.while_loop of mine", "boolean", "int32"),
-    ("while: a condition that is no function", lambda w: pxf.while_loop(named(none), 3), "pxf.while_loop of mine", "int"),
+    ("while: a condition that is no function", lambda w: pxf.while_loop(named(none), 3),
+     "pxf.while_loop of mine", "int"),
     ("scan: a carry changes its shape",
      lambda w: pxf.scan(named(lambda x, c, *, box: (jnp.ones(2), None)), length=2)(jnp.ones(3), box=w.box),
      "pxf.scan of mine", "carry 0", "float32[3]", "float32[2]"),
@@ -518,7 +529,8 @@ entries(
     ("the energy of a model without a forward pass", lambda w: w.other.energy(), "energy() of .vodes[0]", "'h'"),
     ("the energy of a deep model", fresh_energy, "energy() of .deep['a'][0].vodes[0]", "'h'"),
     ("an energy in a vmap", cleared_in_vmap, "energy() of .vodes[1]", "'u'"),
-    ("a state and a prediction of two shapes", lambda w: mismatched(pxc.se_energy).energy(), "se_energy", "(3,)", "(2,)"),
+    ("a state and a prediction of two shapes", lambda w: mismatched(pxc.se_energy).energy(),
+     "se_energy", "(3,)", "(2,)"),
     ("the same for cross entropy", lambda w: mismatched(pxc.ce_energy).energy(), "ce_energy", "(3,)", "(2,)"),
 )  # fmt: skip
 entries(
@@ -545,7 +557,8 @@ entries(
 TYPOS = """
 h, u < - u|h u <- v|<- u|h <-|h, <- u|,h <- u|h,,u <- v|h <- u, v|h <= u|h = u|h <- u <- v|h -> u -> v|h <- u -> v
 h <- u:|h <- u::f|h <- :f|h <- u : f :|h ->|-> u|h, u -> v|1h <- u|h <- 2u|h.x <- u|h <- u:f f|h <- u:f()|h <- u:f;
-h <-- u|h --> u|h <-> u|h → u|h ← u|h < u|h - u|h: f <- u|h <- u.f|h <- u;f|"h" <- u|h <- 'u'|h-u <- v|h <- u f|:f <- u
+h <-- u|h --> u|h <-> u|h → u|h ← u|h < u|h - u|h: f <- u|h <- u.f|h <- u;f|"h" <- u|h <- 'u'
+h-u <- v|h <- u f|:f <- u
 """
 for typo in ["", " ", "<-", "->", *TYPOS.strip().replace("\n", "|").split("|")]:
     entries(
@@ -626,7 +639,8 @@ entries(
     ("fails in vmap", lambda w: pxf.vmap(BATCHED, in_axes=0)(spoil)(w.x, model=w.model), "the user's own"),
     ("fails in value_and_grad", lambda w: pxf.value_and_grad(WEIGHTS)(spoil)(model=w.model), "the user's own"),
     ("fails in scan", lambda w: pxf.scan(spoil, w.x)(model=w.model), "the user's own"),
-    ("fails in while_loop", lambda w: pxf.while_loop(spoil, lambda x, *, model: True)(w.x, model=w.model), "user's own"),
+    ("fails in while_loop", lambda w: pxf.while_loop(spoil, lambda x, *, model: True)(w.x, model=w.model),
+     "user's own"),
     ("fails in a condition", lambda w: pxf.while_loop(lambda x, *, model: x, spoil)(w.x, model=w.model), "user's own"),
     ("fails in cond", lambda w: pxf.cond(spoil, lambda x, *, model: None)(True, w.x, model=w.model), "the user's own"),
     ("fails in switch", lambda w: pxf.switch([spoil, spoil])(1, w.x, model=w.model), "the user's own"),

@@ -14,8 +14,8 @@ PUBLIC = {
         tree_apply tree_extract tree_inject tree_ref tree_unref""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
-        ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState Linear
-        MaxPool2d Pool StateParam StatefulLayer shared""",
+        ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
+        Linear MaxPool2d Pool StateParam StatefulLayer shared""",
     "pcx.predictive_coding": "STATUS EnergyModule Ruleset Vode VodeParam ce_energy se_energy zero_energy",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }

@@ -1,5 +1,7 @@
 """cond and switch."""
 
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
 import jax.numpy as jnp
 import numpy as np
 import pytest

@@ -1,5 +1,9 @@
 """Transforms inside transforms, and random trees."""
 
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -251,7 +255,7 @@ class Node(px.Module):
 def trees(draw):
     """A module of modules, lists, dicts and tuples in which params and modules are referred to several times."""
     params = [px.Param(float(i)) for i in range(draw(st.integers(1, 4)))]
-    made = list(params)
+    made: list[Any] = list(params)
     for i in range(draw(st.integers(1, 6))):
         kind = draw(st.sampled_from(["module", "list", "dict", "tuple", "number", "static"]))
         items = draw(st.lists(st.sampled_from(made), min_size=1, max_size=3))

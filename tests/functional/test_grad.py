@@ -1,5 +1,7 @@
 """value_and_grad: derivatives by keyword and by position."""
 
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
 import jax
 import jax.numpy as jnp
 import numpy as np

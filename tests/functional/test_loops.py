@@ -1,5 +1,7 @@
 """scan and while_loop."""
 
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,5 +1,7 @@
 """vmap: mapping over a batch axis."""
 
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
 import jax
 import jax.numpy as jnp
 import numpy as np

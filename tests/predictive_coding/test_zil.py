@@ -16,7 +16,7 @@ import pcx.predictive_coding as pxc
 import pcx.utils as pxu
 
 # Under this name from JAX 0.8 on.
-enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore
 
 SIZES = (4, 6, 5, 6, 3)
 BATCH = 7

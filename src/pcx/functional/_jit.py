@@ -23,8 +23,7 @@ from ._args import Transform, name_of
 # module, the number can be made part of the program instead.
 _WANTS_CONCRETE = (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError)
 
-# How JAX says that a value is no array: one that was returned (the params that changed come second), one given.
-_NOT_RETURNABLE = re.compile(r"a value of type <class '([^']*)'> at output component (\[0\]|\[1\]\[(\d+)\])")
+# How JAX says that a value it was given is no array.
 _NOT_AN_ARGUMENT = re.compile(r"value is of type <class '([^']*)'> and was passed to the function at path args\[")
 
 _NUMBERS = (int, float, complex, np.generic)
@@ -51,6 +50,7 @@ class _Record:
         # Those of the latest call. All calls that share the program have equal ones, but a mutable value that an
         # earlier call gave may have changed since.
         self.fn = jit.fn
+        self.named = jit.named
         self.template = plan.template
         self.static_args = static_args
         self.frozen = frozen  # the numbers among the raw leaves, where these are part of the program
@@ -93,6 +93,9 @@ class _Record:
         facts = [Fact(fact, i, self.facts_read) for i, fact in enumerate(self.facts)]
         marks = marks_for(self.template.params)
         out = run(self.template, self.fn, self._with_static(args), values, raws, facts, marks)
+        _check_arrays(self.named, "the function returned", out.result)
+        for i, value in out.changed.items():
+            _check_arrays(self.named, f"{self.template.param_paths[i]} was set to", value)
         self.seen_live.update(out.live)
         self.seen_changed.update(out.changed)
         return out.result, out.changed
@@ -170,6 +173,12 @@ class _Record:
         self.kept = tuple([i for i, n in enumerate(needed) if n and i not in self.donated])
         shapes = tuple([jtu.tree_map(_shape, v) for v in full])
         self.first = traced.jaxpr, shapes, jtu.tree_structure(traced.out_info)
+
+
+def _check_arrays(call: str, what: str, value: Any) -> None:
+    for leaf in jtu.tree_leaves(value):
+        if not isinstance(leaf, (jax.Array, np.ndarray, bool, *_NUMBERS)) and not hasattr(leaf, "__jax_array__"):
+            raise TypeError(f"{call}: {what} a value of type {type(leaf).__name__}, which is no array and no number")
 
 
 def _shape(x: Any) -> Any:
@@ -253,7 +262,7 @@ class Jit(Transform):
             plan.records.pop(records, None)
             return self._call_frozen(key, records, plan, args, statics or {})
         except TypeError as e:
-            explained = self._explained(e, plan)
+            explained = self._explained(e)
             if explained is None:
                 raise
             raise explained from e
@@ -261,15 +270,9 @@ class Jit(Transform):
             commit(plan.params, changed)
         return result
 
-    def _explained(self, e: TypeError, plan: Plan) -> TypeError | None:
+    def _explained(self, e: TypeError) -> TypeError | None:
         """JAX's error about a value that is no array, in terms of the user's call; None for any other."""
-        text = str(e)
-        returned = _NOT_RETURNABLE.search(text)
-        if returned is not None:
-            kind, _, index = returned.groups()
-            where = "the function returned" if index is None else f"{plan.template.param_paths[int(index)]} was set to"
-            return TypeError(f"{self.named}: {where} a value of type {kind}, which is no array and no number")
-        given = _NOT_AN_ARGUMENT.search(text)
+        given = _NOT_AN_ARGUMENT.search(str(e))
         if given is not None:
             return TypeError(
                 f"{self.named}: a positional argument is of type {given[1]}, which is no array and no number: give its "
