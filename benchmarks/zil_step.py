@@ -172,7 +172,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=60)
     args = parser.parse_args()
     widths = [args.width] * (args.depth + 1)
-    result = {"jax": jax.__version__, "device": str(jax.devices()[0]), **vars(args)}
+    options = {k: v for k, v in vars(args).items() if k != "json"}
+    result = {"jax": jax.__version__, "device": str(jax.devices()[0]), **options}
     result["update_difference_float32"] = compare(widths, args.batch, jnp.float32)
     result.update(measure(widths, args.batch, args.rounds))
     jax.config.update("jax_enable_x64", True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.tree_util as jtu
 
 from ..core._module import BaseModule, Module
@@ -47,7 +49,19 @@ class Layer(Module):
         """
         layer = unboxed(self.nn)
         args = tuple([get(x) for x in args])
+        if type(layer) in _ONE_CALL and key is None and not kwargs and len(args) == 1:
+            return _one_call(layer, args[0])
         return layer(*args, **with_key(layer, args, kwargs, key))
+
+
+# Equinox's layers of arrays alone. What such a layer computes depends on nothing else, so outside of a compiled function
+# it is one dispatch instead of one for each operation; inside, it is inlined and leaves no trace.
+_ONE_CALL = frozenset({eqx.nn.Linear, eqx.nn.Conv1d, eqx.nn.Conv2d, eqx.nn.Conv3d})
+
+
+@functools.partial(jax.jit, inline=True)
+def _one_call(layer: Any, x: Any) -> Any:
+    return layer(x)
 
 
 def _is_whole(x: Any) -> bool:
