@@ -54,8 +54,8 @@ class Layer(Module):
         return layer(*args, **with_key(layer, args, kwargs, key))
 
 
-# Equinox's layers of arrays alone. What such a layer computes depends on nothing else, so outside of a compiled function
-# it is one dispatch instead of one for each operation; inside, it is inlined and leaves no trace.
+# Equinox's layers of arrays alone. What such a layer computes depends on nothing else, so outside of a compiled
+# function it is one dispatch instead of one for each operation; inside, it is inlined and leaves no trace.
 _ONE_CALL = frozenset({eqx.nn.Linear, eqx.nn.Conv1d, eqx.nn.Conv2d, eqx.nn.Conv3d})
 
 
