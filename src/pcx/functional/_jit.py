@@ -353,6 +353,8 @@ def jit(
     - `donate_argnames`: keywords of tracked objects the old values of whose changed params the program may use.
     - `kwargs`: passed on to `jax.jit`.
     """
+    if callable(static_argnums):
+        raise TypeError("pxf.jit takes its options first: write pxf.jit()(fn), or @pxf.jit() above the function")
     refused = {"static_argnames", "in_shardings", "out_shardings"} & kwargs.keys()
     if refused:
         raise TypeError(f"pxf.jit: {', '.join(sorted(refused))} not supported: keyword arguments are tracked objects")

@@ -24,7 +24,8 @@ class Vode(EnergyModule):
     """A value node: a state `h`, a prediction `u` of it, and the energy between them.
 
     Called with a prediction, it stores it and returns its state. Under `STATUS.INIT` the state is set to the
-    prediction (forward initialisation). To clamp a node, set its `h` and mark it: `vode.h.frozen = True`.
+    prediction (forward initialisation). To clamp a node, set its `h` and mark it: `vode.h.frozen = True`;
+    `pcx.utils.M_hasnot(VodeParam, frozen=True)` then selects the states that are free to move.
 
     **Arguments:**
 
