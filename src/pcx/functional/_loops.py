@@ -37,6 +37,7 @@ class Probe:
 
 
 def entry_values(plan: Plan) -> list[Any]:
+    """What the params of a plan hold at entry of a loop or a choice, the global key made if it wasn't yet."""
     if RKG.key._value is None:
         RKG.key.get()
     return [p._value for p in plan.params]
