@@ -44,7 +44,7 @@ def spread(call: str, spec: Any, objects: dict[str, Any], plan: Plan, default: A
     for name, mask in _by_keyword(call, spec, objects, default).items():
         node = template.roots[name]
         if isinstance(mask, PerParam):
-            _ask(node, mask, params, raws, plan, set())
+            _ask(node, mask, params, raws, plan)
         else:
             if callable(mask) and not isinstance(mask, (BaseModule, BaseParam)):
                 mask = mask(objects[name])
@@ -74,8 +74,8 @@ def _by_keyword(call: str, spec: Any, objects: dict[str, Any], default: Any) -> 
     return flat
 
 
-def _ask(node: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Plan, seen: set[int]) -> None:
-    for leaf in leaves_of(node, seen):
+def _ask(node: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Plan) -> None:
+    for leaf in leaves_of(node):
         kind, index = leaf
         if kind == "param":
             params[index] = mask.value_for(plan.template.params[index])
@@ -83,7 +83,7 @@ def _ask(node: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Pl
             raws[index] = mask.value_for(plan.raws[index])
 
 
-def leaves_of(node: Any, seen: set[int]) -> list[tuple[str, int]]:
+def leaves_of(node: Any) -> list[tuple[str, int]]:
     """The params and raw leaves under a node of a template."""
     found: list[tuple[str, int]] = []
     todo = [node]
@@ -115,7 +115,7 @@ def _follow(call: str, node: Any, mask: Any, params: list[Any], raws: list[Any],
     if kind in ("_ConstNode", "_FactNode", "_StaticNode", "_AgainNode"):
         return
     if mask is None or isinstance(mask, (bool, int)):  # one value for all that is below
-        for leaf_kind, index in leaves_of(node, set()):
+        for leaf_kind, index in leaves_of(node):
             if leaf_kind == "param" and index not in seen:
                 seen.add(index)
                 params[index] = mask
@@ -128,7 +128,7 @@ def _follow(call: str, node: Any, mask: Any, params: list[Any], raws: list[Any],
         for name, child in sorted(node.children, key=lambda item: item[0]):
             if name in vars(mask):
                 _follow(call, child, vars(mask)[name], params, raws, f"{path}.{name}", seen)
-            elif leaves_of(child, set()):
+            elif leaves_of(child):
                 raise ValueError(f"pxf.{call}: the mask lacks {path}.{name}, which the object has")
         return
     if kind == "_ListNode":
