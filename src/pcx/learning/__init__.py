@@ -1,0 +1,55 @@
+"""pxl: learning rules. Each is one object over one model, with `init` and `step` pure; each name is a choice of parts."""
+
+from ._clamp import Clamp, Hard, Nudged
+from ._errors import EPC, FPA
+from ._backprop import Backprop
+from ._joint import Joint
+from ._named import backprop, bpc, epc, fpa, hil, hybrid, ipc, mcpc, nudged, pc, zil
+from ._precision import LearnedPrecision, Precision
+from ._rule import Rule
+from ._settled import PredictiveCoding
+from ._start import Forward, Kept, Start, Zeros
+from ._state import OUTCOME, Info, State, explain, stack, unstack
+from ._sweep import HIL, ZIL
+from ._timing import AtEnd, ChainAverage, EveryStep, Timing
+
+__all__ = [
+    "EPC",
+    "FPA",
+    "HIL",
+    "OUTCOME",
+    "ZIL",
+    "AtEnd",
+    "Backprop",
+    "ChainAverage",
+    "Clamp",
+    "EveryStep",
+    "Forward",
+    "Hard",
+    "Info",
+    "Joint",
+    "Kept",
+    "LearnedPrecision",
+    "Nudged",
+    "Precision",
+    "PredictiveCoding",
+    "Rule",
+    "Start",
+    "State",
+    "Timing",
+    "Zeros",
+    "backprop",
+    "bpc",
+    "epc",
+    "explain",
+    "fpa",
+    "hil",
+    "hybrid",
+    "ipc",
+    "mcpc",
+    "nudged",
+    "pc",
+    "stack",
+    "unstack",
+    "zil",
+]

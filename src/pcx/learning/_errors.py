@@ -1,0 +1,201 @@
+"""Rules that work on errors: fixed predictions (FPA), and errors as coordinates (ePC)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..inference._descent import as_descent
+from ..inference._relax import relax
+from ..inference._schedule import AllNodes, Schedule, WaveFront
+from ..inference._stop import Stop
+from ..predictive_coding._problem import Problem
+from ._local import Forward, add, refuse
+from ._rule import Batch, Learned, Rule
+from ._settled import as_stop
+from ._state import State
+
+
+class FixedLandscape:
+    """The energy's gradient as a function of the errors, with predictions and Jacobians at their forward values: as
+    `Landscape`, with errors for values."""
+
+    def __init__(self, forward: Forward, targets: Mapping[str, Any]) -> None:
+        p = forward.batch.problem
+        self.forward = forward
+        self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        self.held = {n: forward.target(n, v) for n, v in targets.items() if n in p.energy_ids}
+        self.arrival = p.graph.arrivals(list(self.held), p.clamped, [n for n in p.nodes if n not in p.energy_ids])
+
+    def slopes(self, errors: Mapping[str, Any]) -> dict[str, Any]:
+        """Each node's dE/du."""
+        slopes = {n: self.forward.slope(n, errors[n]) for n in self.free}
+        return slopes | {n: slope for n, (_, slope) in self.held.items()}
+
+    def gradient(self, errors: Mapping[str, Any], moving: Iterable[str] | None = None) -> Any:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        children = self.forward.batch.problem.graph.children
+
+        def at(values: Mapping[str, Any]) -> dict[str, Any]:
+            slopes = self.slopes({**errors, **values})
+            found = {n: -slopes[n] for n in names}  # p e, what the node itself is pulled by
+            # A child that has no error yet sends nothing.
+            for child in {c: None for n in names for c in children[n] if c in self.held or c in names}:
+                above, _ = self.forward.back(child, slopes[child])
+                add(found, [(n, g) for n, g in above.items() if n in found])
+            for child in {c: None for n in names for c in children[n] if c not in self.held and c not in names}:
+                if child in slopes:
+                    above, _ = self.forward.back(child, slopes[child])
+                    add(found, [(n, g) for n, g in above.items() if n in found])
+            return found
+
+        return at
+
+    def energies(self, errors: Mapping[str, Any]) -> dict[str, Any]:
+        """The energy of every node, `{node: [batch]}`."""
+        return {n: self.forward.energy(n, errors[n]) for n in self.free} | {n: e for n, (e, _) in self.held.items()}
+
+
+class ErrorLandscape:
+    """The energy as a function of the errors, where values follow: `h = u(parents) + e`. As `Landscape`, with errors for
+    values."""
+
+    arrival = None  # an error anywhere feels the output at once
+
+    def __init__(self, batch: Batch, targets: Mapping[str, Any]) -> None:
+        p = batch.problem
+        self.batch, self.targets = batch, dict(targets)
+        self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        self._known = p.known(*batch.arrays)
+
+    def values(self, errors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The free nodes' values and all predictions that the errors stand for."""
+        p = self.batch.problem
+        at, h, u = dict(self._known), {}, {}
+        for name in p.graph.order:
+            u[name] = p.predict(name, at)
+            h[name] = self.targets[name] if name in self.targets else u[name] + errors[name]
+            at[p.h_ids[name]] = h[name]
+        return h, u
+
+    def energies(self, errors: Mapping[str, Any]) -> dict[str, Any]:
+        """The energy of every node, `{node: [batch]}`."""
+        p = self.batch.problem
+        forward = _Energies(self.batch)
+        _, u = self.values(errors)
+        found = {n: forward.energy(n, errors[n]) for n in self.free}
+        for name in self.targets:
+            if name in p.energy_ids:
+                elements = p.elements(name, self.targets[name], u[name], self._known)
+                found[name] = _weigh(self.batch, name, elements)
+        return found
+
+    def gradient(self, errors: Mapping[str, Any], moving: Iterable[str] | None = None) -> Any:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+
+        def total(values: Mapping[str, Any]) -> Any:
+            return sum(jnp.sum(e) for e in self.energies({**errors, **values}).values())
+
+        slope = jax.grad(total)
+        return lambda values: slope({n: values[n] for n in names})
+
+
+class _Energies(Forward):
+    """The energies of a `Forward` without its pass."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
+def _weigh(batch: Batch, name: str, elements: Any) -> Any:
+    from ..predictive_coding._landscape import weighed
+
+    return weighed(elements, batch.precision.get(name), elements[0].size)
+
+
+class _OnErrors(Rule):
+    """What rules on errors share: they settle errors, and learn from them."""
+
+    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int | Stop, *, schedule: Any, **options: Any):
+        super().__init__(optim_w, **options)
+        self.descent = as_descent(type(self).__name__, optim_h)
+        self.random = self.descent.random
+        self.stop = as_stop(type(self).__name__, T)
+        self.schedule: Schedule = schedule
+
+    def _admit(self, problem: Problem) -> None:
+        super()._admit(problem)
+        refuse(type(self).__name__.lower(), problem)
+
+    def _settle(self, batch: Batch, landscape: Any) -> Any:
+        p = batch.problem
+        zero = {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
+        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
+        return relax(landscape, zero, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
+
+    def _learned(self, batch: Batch, state: State, at: Forward, errors: Any, targets: Any, slopes: Any, first: Forward, solution: Any) -> Learned:
+        p = batch.problem
+        gradient = at.weight_gradient(slopes)
+        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        held = {n: at.target(n, v)[0] for n, v in targets.items() if n in p.energy_ids}
+        energies = {n: at.energy(n, errors[n]) for n in p.free} | held
+        elements = {n: 0.5 * jnp.square(errors[n]) for n in p.free}
+        elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
+        memory = self._learn_precision(batch, state, elements)
+        loss = sum(first.target(n, targets[n])[0] for n in held)
+        u = {n: first.u[n] for n in p.clamped}
+        return Learned(weights, optim, memory, energies, u, loss, solution.steps, solution.first_bad, gradient)
+
+
+class FPA(_OnErrors):
+    """Fixed predictions (arXiv 2006.04182): predictions and Jacobians stay at their forward values, the errors relax,
+    `e <- e - g (p e - J' e_below)`. Tends to backpropagation's gradient for any stable g < 2, and is that, exactly, from
+    T = L - 1 steps on with g = 1.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
+    - `optim_h`: how errors move.
+    - `T`: inference steps, or a `pcx.inference.Stop`.
+    - `schedule`: as in `PredictiveCoding`.
+    """
+
+    def __init__(self, optim_w: Any, optim_h: Any, T: int | Stop, *, schedule: Schedule | None = None, **options: Any):
+        super().__init__(optim_w, optim_h, T, schedule=WaveFront() if schedule is None else schedule, **options)
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        forward = Forward(batch)
+        landscape = FixedLandscape(forward, targets)
+        solution = self._settle(batch, landscape)
+        slopes = landscape.slopes(solution.nodes)
+        return self._learned(batch, state, forward, solution.nodes, targets, slopes, forward, solution)
+
+
+class EPC(_OnErrors):
+    """Errors as coordinates (arXiv 2505.20137): `s = f(s_above) + e`, all errors zero at first; T steps down the gradient of
+    `sum 1/2 |e|^2 + Loss(s_L, y)`, each one pass of backpropagation through the states; then, the states held fixed, each
+    weight learns from its local energy. The equilibria are those of PC. One step of size g is g times backpropagation, up
+    to O(g). Stable for g < 2 / (1 + s^2), with s the largest singular value of the network's Jacobian, which grows as
+    training goes on.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
+    - `optim_h`: how errors move.
+    - `T`: inference steps, or a `pcx.inference.Stop`.
+    """
+
+    def __init__(self, optim_w: Any, optim_h: Any, T: int | Stop, **options: Any):
+        super().__init__(optim_w, optim_h, T, schedule=AllNodes(), **options)
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        solution = self._settle(batch, ErrorLandscape(batch, targets))
+        errors = solution.nodes
+        at = Forward(batch, errors)
+        slopes = {n: at.slope(n, errors[n]) for n in batch.problem.free}
+        slopes |= {n: at.target(n, v)[1] for n, v in targets.items() if n in batch.problem.energy_ids}
+        return self._learned(batch, state, at, errors, targets, slopes, Forward(batch), solution)

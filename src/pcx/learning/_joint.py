@@ -1,0 +1,222 @@
+"""Rules for pairs of networks that share their values: hybrid (amortised) PC, and bidirectional PC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import optax
+
+from ..inference._descent import as_descent
+from ..inference._relax import relax
+from ..inference._schedule import AllNodes
+from ..inference._stop import Stop
+from ..predictive_coding._problem import Problem
+from ..predictive_coding._structure import Structure, Values
+from ._rule import Batch, Learned, Rule
+from ._settled import as_stop, weight_gradient
+from ._state import State
+
+
+class JointLandscape:
+    """The weighted sum of two energies of the same values, `{name in the first: name in the second}`."""
+
+    arrival = None
+
+    def __init__(self, first: Any, second: Any, pairs: Mapping[str, str], factors: tuple[Any, Any]) -> None:
+        self.first, self.second, self.pairs, self.factors = first, second, dict(pairs), factors
+        self.free, self.names, self.order = first.free, first.names, first.order
+
+    def gradient(self, nodes: Mapping[str, Any], moving: Iterable[str] | None = None) -> Any:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        a = self.first.gradient(nodes, names)
+        b = self.second.gradient(self.other(nodes), [self.pairs[n] for n in names])
+
+        def at(values: Mapping[str, Any]) -> dict[str, Any]:
+            one, two = a(values), b(self.other({**nodes, **values}))
+            return {n: self.factors[0] * one[n] + self.factors[1] * two[self.pairs[n]] for n in names}
+
+        return at
+
+    def energies(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """The energy of every node of both, `{node: [batch]}`."""
+        one = {n: self.factors[0] * e for n, e in self.first.energies(nodes).items()}
+        return one | {n: self.factors[1] * e for n, e in self.second.energies(self.other(nodes)).items()}
+
+    def other(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """The values under the names of the second network."""
+        return {self.pairs[n]: v for n, v in nodes.items() if n in self.pairs}
+
+
+class Joint(Rule):
+    """Two networks over the same values: `recognition`, bottom-up from x, and `generative`, top-down, which predicts x. Values
+    start at the recognition network's forward pass and settle; then both learn, each from its own local errors.
+
+    The model is one energy module that holds both. On one sample, `model.recognition(x, y)` is called and
+    `model.generative(y, x)`; without y (None), the generative network gets None. The free nodes of the one, in order, are those
+    of the other in reverse.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`: see `Rule`.
+    - `optim_h`, `T`: how values settle, as in `PredictiveCoding`.
+    - `factors`: of the generative and the recognition energy.
+    - `both`: whether values settle on the sum of both energies, or on the generative one alone.
+    - `parts`: `(generative, recognition)`, functions of the model that give its two parts.
+    """
+
+    def __init__(
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: Any,
+        T: int | Stop,
+        *,
+        factors: tuple[Any, Any] = (1.0, 1.0),
+        both: bool,
+        parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
+        **options: Any,
+    ):
+        if "call" in options:
+            raise TypeError(f"{type(self).__name__}: the parts are called as generative(y, x) and recognition(x, y)")
+        super().__init__(optim_w, **options)
+        self.descent = as_descent(type(self).__name__, optim_h)
+        self.random = self.descent.random
+        self.stop = as_stop(type(self).__name__, T)
+        self.factors, self.both = factors, both
+        self.parts = (_generative, _recognition) if parts is None else parts
+
+    def _structure(self, model: Any) -> Any:
+        for part in self.parts:
+            try:
+                part(model)
+            except AttributeError as e:
+                raise ValueError(
+                    f"{type(model).__name__} lacks a part: {e}. The model holds `generative` and `recognition`, or name them "
+                    "by parts=(function, function)"
+                ) from None
+        generative, recognition = self.parts
+        return JointStructure(
+            Structure.of(model, self.learn, lambda m, x, y: generative(m)(x, y), generative),
+            Structure.of(model, self.learn, lambda m, x, y: recognition(m)(x, y), recognition),
+        )
+
+    def _problem(self, structure: Any, values: Values, x: Any, y: Any) -> Any:
+        return JointProblem(
+            Problem.of(structure.generative, values, (y, x)), Problem.of(structure.recognition, values, (x, y))
+        )
+
+    def _admit(self, problem: Any) -> None:
+        if not problem.generative.clamped:
+            raise ValueError(
+                f"{type(self).__name__}: no node of the generative part is clamped to the data; mark the node that predicts x: "
+                "`model.generative.vodes[-1].h.frozen = True`"
+            )
+        self._pairs(problem.generative, problem.recognition)
+
+    def _values(self, model: Any) -> tuple[Any, Values]:
+        structure, values = super()._values(model)
+        return structure.recognition, values
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        joint: Any = batch.problem
+        generative, recognition = joint.generative, joint.recognition
+        pairs = self._pairs(generative, recognition)
+        above = batch._replace(problem=generative, x=batch.y, y=batch.x)
+        below = batch._replace(problem=recognition)
+        upward = recognition.start(*below.arrays)
+        nodes = {n: upward.h[m] for n, m in pairs.items()}
+        one = above.landscape({n: targets[n] for n in generative.clamped})
+        two = below.landscape({n: targets[n] for n in recognition.clamped})
+        one.arrival = None  # values do not start at the generative predictions
+        landscape = JointLandscape(one, two, pairs, self.factors) if self.both else one
+        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
+        solution = relax(
+            landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw
+        )
+        settled = {m: solution.nodes[n] for n, m in pairs.items()}
+        up, up_energies, up_elements = weight_gradient(above, one, solution.nodes)
+        down, down_energies, down_elements = weight_gradient(below, two, settled)
+        gradient = jtu.tree_map(lambda a, b: self.factors[0] * a + self.factors[1] * b, up, down)
+        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        energies = {n: self.factors[0] * e for n, e in up_energies.items()}
+        energies |= {n: self.factors[1] * e for n, e in down_energies.items()}
+        memory = self._learn_precision(batch, state, up_elements | down_elements)
+        u = {n: upward.u[n] for n in recognition.clamped or recognition.free[-1:]}
+        loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
+        return Learned(weights, optim, memory, energies, u, loss, solution.steps, solution.first_bad, gradient)
+
+    def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
+        a, b = generative.free, recognition.free[::-1]
+        if len(a) != len(b):
+            raise ValueError(
+                f"the generative part has {len(a)} free nodes ({', '.join(a)}), the recognition part {len(b)} "
+                f"({', '.join(b)}); they must be the same values in reverse order"
+            )
+        for n, m in zip(a, b, strict=True):
+            if generative.nodes[n].shape != recognition.nodes[m].shape:
+                raise ValueError(
+                    f"{n} has shape {generative.nodes[n].shape}, but {m}, the same value in the recognition part, has "
+                    f"{recognition.nodes[m].shape}"
+                )
+        return dict(zip(a, b, strict=True))
+
+
+class JointStructure:
+    """A model without its values, as its two parts see it."""
+
+    def __init__(self, generative: Structure, recognition: Structure) -> None:
+        self.generative, self.recognition = generative, recognition
+        self.nodes = generative.nodes
+
+    def __hash__(self) -> int:
+        return hash((self.generative, self.recognition))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JointStructure) and (self.generative, self.recognition) == (
+            other.generative,
+            other.recognition,
+        )
+
+    def values_of(self, model: Any) -> Values:
+        """The arrays of the whole model."""
+        return self.generative.values_of(model)
+
+    def write(self, model: Any, values: Values) -> None:
+        """Set the whole model's params."""
+        self.generative.write(model, values)
+
+
+class JointProblem:
+    """The problems of both parts, as one."""
+
+    extra = None
+
+    def __init__(self, generative: Problem, recognition: Problem) -> None:
+        self.generative, self.recognition = generative, recognition
+        self.size = generative.size
+        self.draws = generative.draws or recognition.draws
+        self.nodes = generative.nodes | recognition.nodes
+        self.clamped = (*generative.clamped, *recognition.clamped)
+        self.free = generative.free
+
+    def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        """What the clamped nodes of both parts are held at, and whether all labels were classes."""
+        above, valid = self.generative.targets(weights, rest, key, y, x)
+        below, also = self.recognition.targets(weights, rest, key, x, y)
+        return above | below, valid & also
+
+    def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
+        """The params that don't learn, after a forward pass of each part."""
+        rest = self.recognition.rest_after(weights, rest, key, x, y)
+        return self.generative.rest_after(weights, rest, key, y, x)
+
+
+def _generative(model: Any) -> Any:
+    return model.generative
+
+
+def _recognition(model: Any) -> Any:
+    return model.recognition

@@ -1,0 +1,96 @@
+"""Precisions: how much each node's error counts."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import optax
+
+
+class Precision(abc.ABC):
+    """The precision p of nodes: energies are `p * E - 1/2 log p` for each feature, Gaussian with variance 1 / p."""
+
+    @abc.abstractmethod
+    def init(self, problem: Any) -> dict[str, Any]:
+        """What is kept in a state's memory."""
+
+    @abc.abstractmethod
+    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+        """`{node: p}`, each a scalar or of the shape of the node's value for one sample."""
+
+
+class Fixed(Precision):
+    """Given precisions.
+
+    **Arguments:**
+
+    - `precision`: one number for all nodes that are not clamped, or a dict from node to a number or an array
+        `[*shape]`.
+    """
+
+    def __init__(self, precision: Any) -> None:
+        values = precision.values() if isinstance(precision, Mapping) else [precision]
+        for value in values:
+            if isinstance(value, (int, float)) and value <= 0:
+                raise ValueError(f"precision must be above 0, got {value}")
+        self.precision = precision
+
+    def init(self, problem: Any) -> dict[str, Any]:
+        if isinstance(self.precision, Mapping):
+            unknown = [n for n in self.precision if n not in problem.nodes]
+            if unknown:
+                raise ValueError(f"precision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+        return {}
+
+    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+        if isinstance(self.precision, Mapping):
+            return dict(self.precision)
+        return dict.fromkeys([n for n in problem.free if problem.nodes[n].energy != "none"], self.precision)
+
+
+class LearnedPrecision(Precision):
+    """Precisions that learn with the weights, by descent of the same energy with its log-determinant term: at the optimum
+    `1 / p` is the mean squared error.
+
+    **Arguments:**
+
+    - `optim`: an Optax transformation, on log p.
+    - `initial`: the first value.
+    - `per`: one for each `"node"` or for each `"feature"` of a node.
+    - `nodes`: which nodes; by default all with a squared error.
+    """
+
+    def __init__(
+        self,
+        optim: optax.GradientTransformation,
+        initial: float = 1.0,
+        per: Literal["node", "feature"] = "node",
+        nodes: tuple[str, ...] | None = None,
+    ) -> None:
+        if initial <= 0:
+            raise ValueError(f"LearnedPrecision: initial must be above 0, got {initial}")
+        if per not in ("node", "feature"):
+            raise ValueError(f"LearnedPrecision: per must be 'node' or 'feature', got {per!r}")
+        self.optim, self.initial, self.per, self.nodes = optim, initial, per, nodes
+
+    def init(self, problem: Any) -> dict[str, Any]:
+        names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.energy == "squared"])
+        unknown = [n for n in names if n not in problem.nodes]
+        if unknown:
+            raise ValueError(f"LearnedPrecision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+        log = {
+            n: jnp.full(problem.nodes[n].shape if self.per == "feature" else (), jnp.log(self.initial), jnp.float32)
+            for n in names
+        }
+        return {"log_precision": log, "precision_optim": self.optim.init(log)}
+
+    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+        return {n: jnp.exp(log) for n, log in memory["log_precision"].items()}
+
+
+def as_precision(x: Any) -> Precision | None:
+    """A precision, from one, a number, a dict, or None for one everywhere."""
+    return x if x is None or isinstance(x, Precision) else Fixed(x)

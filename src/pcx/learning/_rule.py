@@ -1,0 +1,268 @@
+"""What all learning rules share: their signature, their state, and what is done with bad numbers."""
+
+from __future__ import annotations
+
+import abc
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+import optax
+
+from ..nn import LayerParam
+from ..predictive_coding._landscape import weighed
+from ..predictive_coding._problem import Problem
+from ..predictive_coding._structure import Structure, Values
+from ._precision import as_precision
+from ._state import OUTCOME, Info, State
+
+
+class Batch(NamedTuple):
+    """A problem with its values: what a rule works on inside a step."""
+
+    problem: Problem
+    weights: dict[str, Any]
+    rest: dict[str, Any]
+    key: Any
+    x: Any
+    y: Any
+    precision: dict[str, Any]
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """What the problem's functions take first."""
+        return self.weights, self.rest, self.key, self.x, self.y
+
+    def landscape(self, clamped: Any, sources: Any = None) -> Any:
+        """The energy as a function of the free nodes."""
+        return self.problem.landscape(*self.arrays, clamped, self.precision, sources)
+
+
+class Learned(NamedTuple):
+    """What a rule made of one batch.
+
+    - `energies`: each node's energy, `{node: [batch]}`; `u`: the output nodes' forward predictions; `loss`: the energy of the
+      output nodes at the forward pass, `[batch]`.
+    - `checked`: arrays that must be finite for the step to count, beside the energies.
+    """
+
+    weights: Any
+    optim: Any
+    memory: dict[str, Any]
+    energies: dict[str, Any]
+    u: dict[str, Any]
+    loss: Any
+    steps: Any
+    first_bad: Any
+    checked: Any
+
+
+class Rule(abc.ABC):
+    """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them.
+
+    ```python
+    state = rule.init(model, (x, y))
+    step = jax.jit(rule.step)
+    state, info = step(state, (x, y))
+    state.write_to(model)
+    ```
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, a flat dict from path to array; gradients are means over the batch.
+        `optax.multi_transform` gives layers transformations of their own.
+    - `learn`: which params are weights: a type, a union of types or a predicate. Those marked `frozen = True` are not.
+    - `call`: how the model is called on one sample, `call(model, x, y)`; by default `model(x, y)`, or `model(x)` if it
+        takes one argument.
+    - `precision`: a number for the nodes that are not clamped, a dict by node, or a `Precision`; None is 1 everywhere.
+    """
+
+    random = False  # whether a step draws random numbers though the model doesn't
+
+    def __init__(self, optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None):
+        if not (hasattr(optim_w, "init") and hasattr(optim_w, "update")):
+            raise TypeError(
+                f"{type(self).__name__}: optim_w must be an optax transformation, such as optax.adam(1e-3), got "
+                f"{type(optim_w).__name__}"
+            )
+        self.optim_w, self.learn, self.call = optim_w, learn, call
+        self.precision = as_precision(precision)
+
+    # -- the signature --------------------------------------------------------------------------------
+    def init(self, model: Any, batch: tuple[Any, Any], key: Any = 0) -> State:
+        """The state before the first step.
+
+        **Arguments:**
+
+        - `model`: an energy module; it is not changed.
+        - `batch`: an example `(x, y)`, `[batch, ...]` each (arrays or trees of them; y may be class numbers `[batch]`
+            where an output node holds a vector over the classes).
+        - `key`: a seed or a random key, for models and rules that draw random numbers.
+
+        **Raises:** `ValueError` for a model or batch that the rule can't work on, with the reason.
+        """
+        x, y = _pair(type(self).__name__, batch)
+        structure = self._structure(model)
+        values = structure.values_of(model)
+        if not values.weights:
+            raise ValueError(f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value")
+        key = jax.random.PRNGKey(key) if isinstance(key, (int, np.integer)) else _raw(key)
+        problem = self._problem(structure, values, x, y)
+        _check_labels(problem, y)
+        self._admit(problem)
+        memory = {} if self.precision is None else self.precision.init(problem)
+        state = State(values.weights, values.rest, self._init_optim(problem, values.weights), key, memory, structure)
+        more = self._remember(problem, state, x, y)
+        return State(state.weights, state.rest, state.optim, key, {**memory, **more}, structure)
+
+    def step(self, state: State, batch: tuple[Any, Any]) -> tuple[State, Info]:
+        """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as they
+        were and `info.result` says so.
+
+        **Arguments:**
+
+        - `state`: from `init` or the step before.
+        - `batch`: as in `init`.
+        """
+        x, y = _pair(type(self).__name__, batch)
+        x, y = jtu.tree_map(jnp.asarray, (x, y))
+        structure = state.structure
+        problem = self._problem(structure, Values(state.weights, state.rest), x, y)
+        _check_labels(problem, y)
+        key, draw = state.key, state.key
+        if problem.draws or self.random:
+            key, draw = jax.random.split(state.key)
+        precision = {} if self.precision is None else self.precision.values(problem, state.memory)
+        batch_ = Batch(problem, state.weights, state.rest, draw, x, y, precision)
+        targets, valid = problem.targets(*batch_.arrays)
+        learned = self._learn(batch_, targets, state)
+        rest = problem.rest_after(*batch_.arrays)
+        total = sum(learned.energies.values())
+        finite = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
+        for leaf in jtu.tree_leaves(learned.checked):
+            finite &= jnp.all(jnp.isfinite(leaf))
+        good = finite & valid
+        old = state.weights, state.rest, state.optim, state.memory
+        new = learned.weights, rest, learned.optim, learned.memory
+        weights, rest, optim, memory = jtu.tree_map(
+            lambda a, b: a if a is b else jnp.where(good, a, b), new, old
+        )
+        result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
+        info = Info(
+            energy=jnp.mean(total),
+            energies={n: jnp.mean(e) for n, e in learned.energies.items()},
+            loss=jnp.mean(learned.loss),
+            output=next(iter(learned.u.values())) if len(learned.u) == 1 else learned.u,
+            steps=jnp.mean(jnp.asarray(learned.steps, jnp.float32)),
+            result=result.astype(jnp.int32),
+            first_bad=learned.first_bad,
+        )
+        return State(weights, rest, optim, key, memory, structure), info
+
+    def predict(self, model: Any, x: Any) -> Any:
+        """The output nodes' predictions by a forward pass in evaluation mode, `[batch, *shape]`; a dict by node if there
+        are several. Output nodes are those marked `frozen = True`, or else those that no other node is predicted from.
+
+        **Arguments:**
+
+        - `model`: the model, or a state.
+        - `x`: the input, `[batch, ...]`.
+        """
+        structure, values = self._values(model)
+        return _forward(structure, values.weights, values.rest, jtu.tree_map(jnp.asarray, x))
+
+    # -- for the rules --------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        """Learn from one batch."""
+
+    def _admit(self, problem: Problem) -> None:
+        """Refuse, with the reason, a problem that the rule can't work on."""
+        if not problem.clamped:
+            raise ValueError(
+                f"{type(self).__name__}: no node is clamped, so there is nothing to learn from. Give targets, and mark the "
+                "output: `model.vodes[-1].h.frozen = True`"
+            )
+
+    def _structure(self, model: Any) -> Structure:
+        return Structure.of(model, self.learn, self.call)
+
+    def _problem(self, structure: Structure, values: Values, x: Any, y: Any) -> Problem:
+        return Problem.of(structure, values, (x, y))
+
+    def _values(self, model: Any) -> tuple[Structure, Values]:
+        if isinstance(model, State):
+            return model.structure, Values(model.weights, model.rest)
+        structure = self._structure(model)
+        return structure, structure.values_of(model)
+
+    def _init_optim(self, problem: Problem, weights: dict[str, Any]) -> Any:
+        return self.optim_w.init(weights)
+
+    def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
+        return {}
+
+    def _updated(self, gradient: Any, optim: Any, weights: Any) -> tuple[Any, Any]:
+        updates, optim = self.optim_w.update(gradient, optim, weights)
+        return optax.apply_updates(weights, updates), optim
+
+    def _learn_precision(self, batch: Batch, state: State, energies: dict[str, Any]) -> dict[str, Any]:
+        """The memory, after precisions that learn have learned from elementwise energies, `{node: [batch, *shape]}`."""
+        memory = dict(state.memory)
+        if "log_precision" not in memory:
+            return memory
+
+        def mean(log: dict[str, Any]) -> Any:
+            each = [weighed(energies[n], jnp.exp(p), energies[n][0].size, summed=True) for n, p in log.items()]
+            return sum(each) / batch.problem.size
+
+        slope = jax.grad(mean)(memory["log_precision"])
+        updates, optim = self.precision.optim.update(slope, memory["precision_optim"], memory["log_precision"])  # type: ignore
+        return memory | {"log_precision": optax.apply_updates(memory["log_precision"], updates), "precision_optim": optim}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward(structure: Structure, weights: Any, rest: Any, x: Any) -> Any:
+    key = jax.random.PRNGKey(0)
+    (made, _), _ = structure.start(weights, rest, key, x, None, training=False)
+    outputs = outputs_of(structure, weights, rest, x)
+    u = {n: made[n]["u"] for n in outputs}
+    return next(iter(u.values())) if len(u) == 1 else u
+
+
+def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[str, ...]:
+    """The names of the output nodes."""
+    frozen = tuple([n for n in structure.nodes if n in structure.frozen])
+    if frozen:
+        return frozen
+    graph = Problem.of(structure, Values(weights, rest), (x, None)).graph
+    return tuple([n for n in structure.nodes if not graph.children[n]])
+
+
+def _check_labels(problem: Problem, y: Any) -> None:
+    # Where the labels can be read, a bad one is refused at the door; inside compiled code it is an outcome.
+    for leaf in jtu.tree_leaves(y):
+        if isinstance(leaf, jax.core.Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
+            continue
+        for name in problem.clamped:
+            shape = problem.nodes[name].shape
+            label = np.asarray(leaf)
+            if shape and label.shape == (problem.size, *shape[:-1]) and (label.min() < 0 or label.max() >= shape[-1]):
+                raise ValueError(
+                    f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to {label.max()}"
+                )
+
+
+def _pair(name: str, batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise TypeError(f"{name}: a batch is a pair (x, y), got {got}")
+    return batch[0], batch[1]
+
+
+def _raw(key: Any) -> Any:
+    key = jnp.asarray(key)
+    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key

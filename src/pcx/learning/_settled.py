@@ -1,0 +1,230 @@
+"""Rules that let the values settle and learn from where they came to rest: PC, nudged PC, MCPC, and incremental PC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..inference._descent import as_descent
+from ..inference._relax import _Run, relax
+from ..inference._schedule import Schedule, WaveFront
+from ..inference._stop import Steps, Stop
+from ..predictive_coding._problem import Problem
+from ._clamp import Clamp, Hard
+from ._rule import Batch, Learned, Rule
+from ._start import Forward, Start
+from ._state import State
+from ._timing import AtEnd, ChainAverage, EveryStep, Timing
+
+
+class PredictiveCoding(Rule):
+    """Values settle, weights learn from the energy's gradient there: `clamp` x `start` x settling x `timing`.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
+    - `optim_h`: how values move: an Optax transformation, applied to each node by itself to gradients of the energy summed
+        over the batch; or a `pcx.inference.Descent`.
+    - `T`: the number of inference steps, or a `pcx.inference.Stop`.
+    - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
+    - `clamp`: `Hard()` or `Nudged(...)`.
+    - `start`: `Forward()`, `Zeros()` or `Kept()`.
+    - `timing`: `AtEnd()`, `EveryStep()` or `ChainAverage(...)`.
+    """
+
+    def __init__(
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: Any,
+        T: int | Stop,
+        *,
+        schedule: Schedule | None = None,
+        clamp: Clamp | None = None,
+        start: Start | None = None,
+        timing: Timing | None = None,
+        **options: Any,
+    ):
+        super().__init__(optim_w, **options)
+        name = type(self).__name__
+        self.descent = as_descent(name, optim_h)
+        self.stop = as_stop(name, T)
+        self.schedule = WaveFront() if schedule is None else schedule
+        self.clamp = Hard() if clamp is None else clamp
+        self.start = Forward() if start is None else start
+        self.timing = AtEnd() if timing is None else timing
+        self.random = self.descent.random
+        if not isinstance(self.timing, AtEnd):
+            kind = type(self.timing).__name__
+            if self.stop.early:
+                raise ValueError(f"{name}: {kind} needs a fixed number of steps, T an int or pxi.Steps(...)")
+            if not isinstance(self.clamp, Hard):
+                raise ValueError(f"{name}: {kind} learns on the way, where a nudged clamp's weight gradients don't add up")
+        if isinstance(self.timing, EveryStep) and hasattr(self.descent, "integrate"):
+            raise ValueError(f"{name}: EveryStep needs steps, but {type(self.descent).__name__} integrates a flow")
+        if isinstance(self.timing, ChainAverage) and self.timing.burn_in >= self.stop.steps:
+            raise ValueError(
+                f"{name}: burn_in={self.timing.burn_in} leaves none of T={self.stop.steps} steps to learn from"
+            )
+        if self.start.keeps and isinstance(self.timing, ChainAverage) and self.clamp.counts:
+            raise ValueError(f"{name}: kept values belong to one clamp, but this one changes with every batch")
+
+    def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
+        memory: dict[str, Any] = {}
+        if self.clamp.counts:
+            memory["count"] = jnp.int32(0)
+        if self.start.keeps:
+            x, y = jax.tree.map(jnp.asarray, (x, y))
+            memory["nodes"] = problem.start(state.weights, state.rest, state.key, x, y).h
+        return memory
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        p = batch.problem
+        begin = p.start(*batch.arrays)
+        nodes = self.start.nodes(begin.h, state.memory.get("nodes"))
+        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
+        if isinstance(self.timing, EveryStep):
+            return self._every_step(batch, targets, state, begin, nodes, draw)
+        gradient: Any = None
+        values: Any = None
+        energies: dict[str, Any] = {}
+        elements: dict[str, Any] = {}
+        steps, bad = jnp.int32(0), _bad_data(batch, begin, targets)
+        for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
+            sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
+            landscape = batch.landscape(phase.targets, sources)
+            if not self.start.forward:
+                landscape.arrival = None
+            if isinstance(self.timing, ChainAverage):
+                values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw)
+                _, energies, elements = weight_gradient(batch, landscape, values)
+            else:
+                solution = relax(
+                    landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw
+                )
+                values, taken, new_bad = solution.nodes, solution.steps, solution.first_bad
+                part, energies, elements = weight_gradient(batch, landscape, values)
+            steps = steps + taken
+            bad = jnp.where(bad < 0, new_bad, bad)
+            if phase.factor is not None:
+                part = jax.tree.map(lambda g, f=phase.factor: (f * g).astype(g.dtype), part)
+            gradient = part if gradient is None else jax.tree.map(jnp.add, gradient, part)
+        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        memory = self._learn_precision(batch, state, elements)
+        if self.clamp.counts:
+            memory["count"] = memory["count"] + 1
+        if self.start.keeps:
+            memory["nodes"] = values
+        u = {n: begin.u[n] for n in p.clamped}
+        loss = output_energy(batch, begin, targets)
+        return Learned(weights, optim, memory, energies, u, loss, steps, bad, gradient)
+
+    def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any) -> Any:
+        burn_in = self.timing.burn_in  # type: ignore[attr-defined]
+        bad, chain_key = jnp.int32(-1), key
+        if burn_in:
+            if key is not None:
+                key, chain_key = jax.random.split(key)
+            first = relax(landscape, nodes, descent=self.descent, stop=burn_in, schedule=self.schedule, key=key)
+            nodes, bad = first.nodes, first.first_bad
+            landscape.arrival = None  # the wave is over
+        count = self.stop.steps - burn_in
+        solution, total = relax(
+            landscape,
+            nodes,
+            descent=self.descent,
+            stop=count,
+            schedule=self.schedule,
+            key=chain_key,
+            observe=lambda values: weight_gradient(batch, landscape, values)[0],
+        )
+        later = jnp.where(solution.first_bad < 0, -1, solution.first_bad + burn_in * len(landscape.names))
+        mean = jax.tree.map(lambda g: g / count, total)
+        return solution.nodes, mean, solution.steps + burn_in, jnp.where(bad < 0, later, bad)
+
+    def _every_step(self, batch: Batch, targets: Any, state: State, begin: Any, nodes: Any, key: Any) -> Learned:
+        p = batch.problem
+        run = _Run(batch.landscape(targets), self.descent, False, None)
+        (segment,) = _all_at_once(self.schedule, run.landscape)
+
+        def step(carry: Any, i: Any) -> Any:
+            nodes, states, weights, optim, bad, key = carry
+            key, draw = (None, None) if key is None else jax.random.split(key)
+            now = batch._replace(weights=weights)
+            landscape = now.landscape(targets)
+            gradient, _, _ = weight_gradient(now, landscape, nodes)
+            slope = landscape.gradient(nodes)
+            nodes, states, _ = run.move(segment.groups, nodes, states, draw, slope)
+            weights, optim = self._updated(gradient, optim, weights)
+            bad = run.check(nodes, bad, i + 1)
+            return (nodes, states, weights, optim, bad, key), None
+
+        states = {n: self.descent.init(v) for n, v in nodes.items()}
+        carry = nodes, states, batch.weights, state.optim, _bad_data(batch, begin, targets), key
+        (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(step, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
+        after = batch._replace(weights=weights)
+        _, energies, elements = weight_gradient(after, after.landscape(targets), nodes)
+        memory = self._learn_precision(batch, state, elements)
+        if self.start.keeps:
+            memory["nodes"] = nodes
+        u = {n: begin.u[n] for n in p.clamped}
+        loss = output_energy(batch, begin, targets)
+        return Learned(weights, optim, memory, energies, u, loss, jnp.int32(self.stop.steps), bad, weights)
+
+
+def as_stop(name: str, T: Any) -> Stop:
+    """A stop of at least one step, from one or from a number."""
+    stop = T if isinstance(T, Stop) else Steps(T)
+    if stop.steps < 1:
+        raise ValueError(f"{name}: T must be at least 1, got {stop.steps}")
+    return stop
+
+
+def _all_at_once(schedule: Schedule, landscape: Any) -> Any:
+    from ..inference._schedule import AllNodes
+
+    if not isinstance(schedule, (WaveFront, AllNodes)):
+        raise ValueError("EveryStep moves all values and weights at one point: schedule must be AllNodes()")
+    return AllNodes().segments(landscape, 1)
+
+
+def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """At given values of the free nodes: the gradient of the batch's mean energy with respect to the weights, each node's
+    energy `{node: [batch]}`, and elementwise `{node: [batch, *shape]}`."""
+    p = batch.problem
+    fixed = {i: v for i, v in landscape.known.items() if i not in set(jax.tree.leaves(p.program.inputs[0]))}
+    known = fixed | {p.h_ids[n]: nodes[n] for n in landscape.free}
+    wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
+
+    def mean(weights: Any) -> Any:
+        at = known | dict(zip(jax.tree.leaves(p.program.inputs[0]), jax.tree.leaves(weights), strict=True))
+        elements = dict(zip(wanted, p.program.evaluate(list(wanted.values()), at), strict=True))
+        total = sum(landscape.weighed(n, e, summed=True) for n, e in elements.items())
+        return total / p.size, elements
+
+    gradient, elements = jax.grad(mean, has_aux=True)(batch.weights)
+    return gradient, {n: landscape.weighed(n, e) for n, e in elements.items()}, elements
+
+
+def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
+    """The energy of the output nodes at the forward pass, `[batch]`."""
+    p = batch.problem
+    known = p.known(*batch.arrays)
+    total: Any = jnp.zeros((p.size,))
+    for name in p.clamped:
+        if name in p.cut:
+            each = p.elements(name, targets[name], begin.u[name], known)
+            total = total + jnp.sum(each, axis=tuple(range(1, each.ndim)))
+    return total
+
+
+def _bad_data(batch: Batch, begin: Any, targets: Any) -> Any:
+    """The code of the first node whose forward prediction or target is not finite, -1 if all are."""
+    bad = jnp.int32(-1)
+    for i, name in enumerate(batch.problem.nodes):
+        for value in (begin.u[name], targets.get(name)):
+            if value is not None:
+                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), jnp.int32(i), bad)
+    return bad

@@ -1,0 +1,119 @@
+"""What a learning rule keeps from step to step, and what it shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..predictive_coding._structure import Structure, Values
+
+
+@jtu.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What the next step needs; a pytree of arrays, so that it can be jitted, scanned, mapped and saved.
+
+    States of equal models have the same structure: `jax.tree.map(lambda *a: jnp.stack(a), *states)` makes one state for
+    many seeds, to be stepped by `jax.vmap(rule.step, in_axes=(0, None))`.
+
+    **Attributes:**
+
+    - `weights`: `{path: array}` of all that learns.
+    - `rest`: the model's other arrays (running statistics, constants), `{path: array}`.
+    - `optim`: the state of the weight optimiser.
+    - `key`: for models and rules that draw random numbers.
+    - `memory`: what else the rule keeps.
+    """
+
+    weights: dict[str, Any]
+    rest: dict[str, Any]
+    optim: Any
+    key: Any
+    memory: dict[str, Any]
+    structure: Structure = dataclasses.field(metadata={"static": True}, repr=False)
+
+    def write_to(self, model: Any) -> None:
+        """Set the params of `model`, which must be built as the one that the state was made of, to what was learned.
+
+        **Raises:** `ValueError` if the model is built differently, before anything is set.
+        """
+        self.structure.write(model, Values(self.weights, self.rest))
+
+
+class Info(NamedTuple):
+    """What one looks at after a step.
+
+    **Attributes:**
+
+    - `energy`: the energy for each sample of the batch on the average, after settling, a scalar.
+    - `energies`: each node's share, `{node: scalar}`.
+    - `loss`: the energy of the output nodes at the forward pass, mean over the batch: what backpropagation minimises.
+    - `output`: the outputs' predictions at the forward pass, `[batch, *shape]`; a dict by node if there are several.
+    - `steps`: inference steps taken, mean over the batch.
+    - `result`: an `OUTCOME`, a scalar. Unless it is `ok`, the weights are those from before the step.
+    - `first_bad`: where a value was first not finite, see `pcx.inference.where_bad`.
+    """
+
+    energy: Any
+    energies: dict[str, Any]
+    loss: Any
+    output: Any
+    steps: Any
+    result: Any
+    first_bad: Any
+
+
+class OUTCOME:
+    """How a step ended; in `Info.result`."""
+
+    ok = 0
+    not_finite = 1
+    """A value, an energy or a weight gradient is NaN or infinite."""
+    bad_label = 2
+    """A label is outside the classes."""
+
+
+def explain(info: Info, state: State) -> str | None:
+    """What went wrong in a step, in words; None if nothing did. Waits for the step.
+
+    **Arguments:**
+
+    - `info`, `state`: what `rule.step` returned, for one seed.
+    """
+    result = int(info.result)
+    if result == OUTCOME.ok:
+        return None
+    if result == OUTCOME.bad_label:
+        return "a label is outside the classes: labels count from 0 to the size of the output node less 1"
+    code, names = int(info.first_bad), state.structure.nodes
+    if code < 0:
+        return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
+    name, step = names[code % len(names)], code // len(names)
+    if step == 0:
+        return f"{name} is not finite at the start: look at the data and the weights"
+    return f"{name} is not finite after inference step {step}: lower the rate of the states"
+
+
+def stack(states: Any) -> State:
+    """One state for many seeds, each leaf with a new first axis.
+
+    **Raises:** `ValueError` if the states come from models that are built differently.
+    """
+    states = list(states)
+    if not states:
+        raise ValueError("stack: no states were given")
+    if any(s.structure != states[0].structure for s in states[1:]):
+        raise ValueError("stack: the states come from models that are built differently")
+    return jtu.tree_map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def unstack(state: State) -> list[State]:
+    """The inverse of `stack`."""
+    leaves, treedef = jtu.tree_flatten(jax.device_get(state))
+    n = np.shape(leaves[0])[0]
+    return [jtu.tree_unflatten(treedef, [leaf[i] for leaf in leaves]) for i in range(n)]

@@ -1,0 +1,207 @@
+"""Zero-divergence inference learning: backpropagation's update by one sweep of local steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ..inference._descent import as_descent
+from ..predictive_coding._problem import Problem
+from ._local import Forward, add, mean_gradient, refuse
+from ._rule import Batch, Learned, Rule
+from ._state import State
+
+
+class ZIL(Rule):
+    """Z-IL (Song et al., NeurIPS 2020; arXiv 2103.04689). From a forward pass, at step t the nodes move that the error
+    reaches just then, and the weights learn whose predictions it has reached, each from the gradient before that move.
+
+    With a state step g and precision p such that p g = 1 the update is backpropagation's, exactly. Only the nodes at the
+    wave-front change, so all T steps together are one reverse sweep of local vector-Jacobian products, at the cost of
+    backpropagation. Errors are carried as such, not as h - u, and so keep their digits.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
+    - `optim_h`: how a node moves; `optax.sgd(1.0)` for exactness. A step g scales the update of a layer l predictions away from
+        the output by `(p g)^l`.
+    - `level`: put identity nodes on skips, so that all ways from a node to the output have the same number of nodes;
+        otherwise such a model is refused.
+    """
+
+    def __init__(
+        self, optim_w: optax.GradientTransformation, optim_h: Any = None, *, level: bool = False, **options: Any
+    ):
+        super().__init__(optim_w, **options)
+        self.descent = as_descent("zil", optax.sgd(1.0) if optim_h is None else optim_h)
+        if self.descent.random or hasattr(self.descent, "integrate"):
+            raise ValueError(f"zil: each node takes one step, which {type(self.descent).__name__} is not made for")
+        self.level = level
+
+    def _admit(self, problem: Problem) -> None:
+        super()._admit(problem)
+        refuse("zil", problem)
+        if not self.level:
+            check_level(problem)
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        p = batch.problem
+        forward = Forward(batch)
+        energies: dict[str, Any] = {}
+        elements: dict[str, Any] = {}
+        parts: dict[str, list[Any]] = {}
+        arriving: dict[str, Any] = {}  # dE/dh of the nodes that the sweep has yet to come to
+        nearest, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
+        loss: Any = jnp.zeros((p.size,))
+        bad = jnp.int32(-1)
+        for name in sorted(furthest, key=lambda n: furthest[n]):
+            if name in targets:
+                energies[name], slope = forward.target(name, targets[name])
+                loss = loss + energies[name]
+            else:
+                error = self._moved(arriving.pop(name))
+                energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
+                slope = forward.slope(name, error)
+                step = furthest[name]
+                code = jnp.int32(len(p.nodes) * step + list(p.nodes).index(name))
+                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(error)), code, bad)
+            above, own = forward.back(name, slope)
+            for path, part in own.items():
+                parts.setdefault(path, []).append(part)
+            add(arriving, [(n, self._delayed(forward, n, g, furthest[n] - furthest[name] - 1)) for n, g in above.items()])
+        gradient = mean_gradient(batch, parts)
+        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        for name in targets:
+            if name in p.energy_ids:
+                elements[name] = forward.elements(name, targets[name], forward.u[name])
+        memory = self._learn_precision(batch, state, elements)
+        u = {n: forward.u[n] for n in p.clamped}
+        return Learned(weights, optim, memory, energies, u, loss, max(furthest.values()), bad, gradient)
+
+    def _moved(self, gradient: Any) -> Any:
+        """The error of a node after its one step."""
+        return self.descent.update(gradient, self.descent.init(gradient), gradient, None)[0]
+
+    def _delayed(self, forward: Forward, name: str, gradient: Any, hops: int) -> Any:
+        """A gradient after so many identity nodes, each of which takes one step and sends its error on."""
+        for _ in range(hops):
+            gradient = forward.slope(name, self._moved(gradient))
+        return gradient
+
+
+def check_level(problem: Problem) -> None:
+    """Refuse a graph with ways of different length from a node to the output."""
+    nearest, furthest = problem.graph.distances([n for n in problem.clamped if n in problem.energy_ids])
+    for name in problem.graph.order:
+        if name in nearest and nearest[name] != furthest[name]:
+            raise ValueError(
+                f"zil: the graph is not levelled: from {name} to the output there are ways of {nearest[name]} and of "
+                f"{furthest[name]} predictions, so that errors meet at different steps. zil(..., level=True) puts identity "
+                "nodes on the shorter ones"
+            )
+
+
+class HIL(Rule):
+    """The hybrid of Z-IL and PC: while the error travels, at step t the weights learn whose predictions it has just
+    reached, and all nodes that it has reached keep settling, T steps in all; then all weights learn once more from the
+    settled values. Each weight so takes two optimiser steps a batch.
+
+    Nodes start their optimiser when the error reaches them: a schedule's first rate is each node's first.
+
+    **Arguments:**
+
+    - `optim_w`, `learn`, `call`, `precision`: see `Rule`. Each node's weights have an optimiser state of their own.
+    - `optim_h`: how nodes move; by default a first step of 1 and 0.1 from then on.
+    - `T`: inference steps, no fewer than the error needs to reach every weight.
+    """
+
+    def __init__(
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: Any = None,
+        T: int = 8,
+        **options: Any,
+    ):
+        super().__init__(optim_w, **options)
+        self.descent = as_descent("hil", optax.sgd(optax.linear_schedule(1.0, 0.1, 1)) if optim_h is None else optim_h)
+        if self.descent.random or hasattr(self.descent, "integrate"):
+            raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
+        if isinstance(T, bool) or not isinstance(T, int) or T < 1:
+            raise ValueError(f"hil: T must be a whole number of at least 1, got {T!r}")
+        self.T = T
+
+    def _admit(self, problem: Problem) -> None:
+        super()._admit(problem)
+        refuse("hil", problem)
+        needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
+        if needed > self.T:
+            raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")
+
+    def _groups(self, problem: Problem) -> dict[str, tuple[str, ...]]:
+        """The weights that learn with each node: those of its prediction; shared ones with the node that the error
+        reaches last."""
+        nearest, _ = problem.graph.distances(problem.clamped)
+        owner: dict[str, str] = {}
+        for name in sorted(nearest, key=lambda n: nearest[n]):
+            owner.update(dict.fromkeys(problem.weights_of(name), name))
+        return {n: tuple([w for w, o in owner.items() if o == n]) for n in nearest}
+
+    def _init_optim(self, problem: Problem, weights: dict[str, Any]) -> Any:
+        return {n: self.optim_w.init({w: weights[w] for w in own}) for n, own in self._groups(problem).items()}
+
+    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
+        from ..inference._relax import _Run
+        from ._settled import _bad_data, output_energy, weight_gradient
+
+        p = batch.problem
+        groups = self._groups(p)
+        nearest, _ = p.graph.distances(p.clamped)
+        arrival = batch.landscape(targets).arrival or {}
+        begin = p.start(*batch.arrays)
+        weights, optim = dict(batch.weights), dict(state.optim)
+        nodes, states = dict(begin.h), {}
+        bad = _bad_data(batch, begin, targets)
+
+        def learn(names: list[str], gradient: Any, weights: dict[str, Any], optim: dict[str, Any]) -> Any:
+            weights, optim = dict(weights), dict(optim)
+            for name in names:
+                own = {w: weights[w] for w in groups[name]}
+                new, optim[name] = self._updated({w: gradient[w] for w in own}, optim[name], own)
+                weights |= new
+            return weights, optim
+
+        travel = max(nearest.values()) + 1
+        for t in range(travel):
+            now = batch._replace(weights=weights)
+            landscape = now.landscape(targets)
+            reached = [n for n in groups if nearest[n] == t]
+            gradient, _, _ = weight_gradient(now, landscape, nodes)
+            moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
+            states |= {n: self.descent.init(nodes[n]) for n in moving if n not in states}
+            run = _Run(landscape, self.descent, False, None)
+            nodes, states, _ = run.move((moving,), nodes, states, None, None)
+            bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
+            weights, optim = learn(reached, gradient, weights, optim)
+        after = batch._replace(weights=weights)
+        landscape = after.landscape(targets)
+        if self.T > travel:
+            run = _Run(landscape, self.descent, False, None)
+            slope = landscape.gradient(nodes)
+
+            def settle(carry: Any, i: Any) -> Any:
+                nodes, states, bad = carry
+                nodes, states, _ = run.move((landscape.free,), nodes, states, None, slope)
+                return (nodes, states, run.check(nodes, bad, travel + 1 + i)), None
+
+            states |= {n: self.descent.init(nodes[n]) for n in landscape.free if n not in states}
+            steps = jnp.arange(self.T - travel, dtype=jnp.int32)
+            (nodes, states, bad), _ = jax.lax.scan(settle, (nodes, states, bad), steps)
+        gradient, energies, elements = weight_gradient(after, landscape, nodes)
+        weights, optim = learn(list(groups), gradient, weights, optim)
+        memory = self._learn_precision(batch, state, elements)
+        u = {n: begin.u[n] for n in p.clamped}
+        loss = output_energy(batch, begin, targets)
+        return Learned(weights, optim, memory, energies, u, loss, self.T, bad, weights)

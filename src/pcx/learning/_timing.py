@@ -1,0 +1,30 @@
+"""Timings: when the weights learn."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+class Timing:
+    """When the weights learn."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AtEnd(Timing):
+    """Once, from the gradient at the settled values."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EveryStep(Timing):
+    """At every inference step, together with the values, from gradients at one point (arXiv 2212.00720)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ChainAverage(Timing):
+    """Once, from the mean of the gradients at all values that the chain visits after `burn_in` steps."""
+
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        if self.burn_in < 0:
+            raise ValueError(f"ChainAverage: burn_in must be 0 or more, got {self.burn_in}")

@@ -1,0 +1,99 @@
+"""Which node's value reaches which node's energy, and how far each is from the clamped ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+
+class Graph:
+    """The dependency graph of value nodes.
+
+    **Attributes:**
+
+    - `parents`: for each node, those whose values its prediction is computed from, in the order of the model.
+    - `children`: the inverse.
+    - `order`: all nodes, parents before children.
+    """
+
+    def __init__(self, parents: Mapping[str, Iterable[str]]) -> None:
+        self.parents: dict[str, tuple[str, ...]] = {n: tuple(p) for n, p in parents.items()}
+        self.children: dict[str, tuple[str, ...]] = {
+            n: tuple([c for c, above in self.parents.items() if n in above]) for n in self.parents
+        }
+        self.order = self._sorted()
+
+    def _sorted(self) -> tuple[str, ...]:
+        order: list[str] = []
+        state: dict[str, int] = {}
+        for root in self.parents:
+            stack = [(root, iter(self.parents[root]))]
+            if root in state:
+                continue
+            state[root] = 1
+            while stack:
+                node, above = stack[-1]
+                for parent in above:
+                    if state.get(parent) == 1:
+                        raise ValueError(f"the predictions of {parent} and {node} depend on each other")
+                    if parent not in state:
+                        state[parent] = 1
+                        stack.append((parent, iter(self.parents[parent])))
+                        break
+                else:
+                    state[node] = 2
+                    order.append(node)
+                    stack.pop()
+        return tuple(order)
+
+    def distances(self, targets: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
+        """For each node from which a target can be reached, the number of predictions on the shortest and on the
+        longest way there; 0 for a target itself."""
+        targets = set(targets)
+        nearest: dict[str, int] = {}
+        furthest: dict[str, int] = {}
+        for node in reversed(self.order):
+            if node in targets:
+                nearest[node] = furthest[node] = 0
+                continue
+            below = [c for c in self.children[node] if c in nearest]
+            if below:
+                nearest[node] = 1 + min(nearest[c] for c in below)
+                furthest[node] = 1 + max(furthest[c] for c in below)
+        return nearest, furthest
+
+    def arrivals(self, sources: Iterable[str], fixed: Iterable[str], silent: Iterable[str]) -> dict[str, int]:
+        """The step, from 0, at which each node's gradient may first be other than zero, if all errors but those of
+        `sources` start at zero.
+
+        **Arguments:**
+
+        - `sources`: nodes whose error may be other than zero from the start.
+        - `fixed`: nodes that never move.
+        - `silent`: nodes without an energy, whose move tells their parents nothing.
+        """
+        sources, fixed, silent = set(sources), set(fixed), set(silent)
+        arrival: dict[str, int] = {}
+        # Breadth first: a node that has moved at step t has an error at step t + 1, which its parents feel then.
+        front = []
+        for node in self.order:
+            if node in sources:
+                for felt in (node, *([] if node in silent else self.parents[node])):
+                    if felt not in fixed and felt not in arrival:
+                        arrival[felt] = 0
+                        front.append(felt)
+        step = 0
+        while front:
+            step += 1
+            reached = []
+            for node in front:
+                neighbours = [] if node in silent else list(self.parents[node])
+                # Its new value also changes what is predicted from it.
+                for child in self.children[node]:
+                    if child not in silent:
+                        neighbours += [child, *self.parents[child]]
+                for felt in neighbours:
+                    if felt not in fixed and felt not in arrival:
+                        arrival[felt] = step
+                        reached.append(felt)
+            front = reached
+        return arrival

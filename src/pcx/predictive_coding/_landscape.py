@@ -1,0 +1,113 @@
+"""The energy as a function of the values that are free to move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+if TYPE_CHECKING:
+    from ._problem import Problem
+
+
+class Landscape:
+    """The energy of a batch as a function of its free nodes, with weights, data and clamped nodes fixed.
+
+    Energies are summed over a node's features and multiplied by its precision; a precision p also adds
+    `-1/2 log p` for each feature. State gradients are those of the sum over the batch.
+
+    Made by `Problem.landscape`.
+
+    **Attributes:**
+
+    - `free`: the names of the nodes that move.
+    - `names`: the names of all nodes, in the order of the model; `order`: parents before children.
+    - `arrival`: the step, from 0, at which each node's gradient may first be other than zero when the nodes start from
+        a forward pass; None if nothing is known.
+    """
+
+    def __init__(
+        self, problem: Problem, known: dict[int, Any], precision: Mapping[str, Any], sources: Iterable[str] | None
+    ) -> None:
+        self.problem = problem
+        self.known = known
+        self.precision = dict(precision)
+        self.free = tuple([n for n in problem.nodes if problem.h_ids[n] not in known])
+        self.names = tuple(problem.nodes)
+        self.order = problem.graph.order
+        self.arrival: dict[str, int] | None = None
+        if sources is not None and problem.extra is None:
+            silent = [n for n in problem.nodes if n not in problem.energy_ids]
+            fixed = [n for n in problem.nodes if n not in self.free]
+            self.arrival = problem.graph.arrivals(sources, fixed, silent)
+
+    def energies(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """The energy of every node, `{node: [batch]}`, at values `{node: [batch, *shape]}` of the free ones. What the
+        modules' own energies add is under "" ."""
+        p = self.problem
+        wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
+        known = self.known | {p.h_ids[n]: nodes[n] for n in self.free}
+        found = p.program.evaluate(list(wanted.values()), known)
+        return {n: self.weighed(n, e) for n, e in zip(wanted, found, strict=True)}
+
+    def total(self, nodes: Mapping[str, Any]) -> jax.Array:
+        """The sum of all energies over nodes and batch, a scalar."""
+        return _sum([jnp.sum(e) for e in self.energies(nodes).values()])
+
+    def gradient(
+        self, nodes: Mapping[str, Any], moving: Iterable[str] | None = None
+    ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """The gradient of the total with respect to the nodes `moving`, as a function of their values.
+
+        The others stay at what they are in `nodes`. What depends on none that move is computed here and now, energies
+        that none of them reaches not at all.
+        """
+        p = self.problem
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        ids = [p.h_ids[n] for n in names]
+        known = self.known | {p.h_ids[n]: nodes[n] for n in self.free if n not in names}
+        reached = p.program.reached(ids, stop=known)
+        wanted = {n: i for n, i in p.energy_ids.items() if i in reached}
+        if p.extra is not None:
+            wanted[""] = p.extra
+        fixed = p.program.settled(list(wanted.values()), known, ids)
+
+        def total(values: Mapping[str, Any]) -> jax.Array:
+            at = fixed | {i: values[n] for i, n in zip(ids, names, strict=True)}
+            found = p.program.evaluate(list(wanted.values()), at)
+            return _sum([self.weighed(n, e, summed=True) for n, e in zip(wanted, found, strict=True)])
+
+        slope = jax.grad(total)
+        return lambda values: slope({n: values[n] for n in names})
+
+    def weighed(self, name: str, elements: jax.Array, summed: bool = False) -> jax.Array:
+        """One energy for each sample, or with `summed` over the batch as well, from elementwise ones."""
+        # The constant log-determinant has no gradient for the states, but is part of the energy that is reported.
+        return weighed(elements, self.precision.get(name), self._features(name), summed)
+
+    def _features(self, name: str) -> int:
+        return math.prod(self.problem.nodes[name].shape) if name else 1
+
+
+def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = False) -> jax.Array:
+    """`sum(p * elements) - 1/2 sum(log p)` over the features, `[batch]`; a scalar with `summed`.
+
+    Half-precision energies are summed in float32: the sum over a batch leaves their range.
+    """
+    axes = tuple(range(0 if summed else 1, elements.ndim))
+    dtype = jnp.promote_types(elements.dtype, jnp.float32)
+    if precision is None:
+        return jnp.sum(elements, axis=axes, dtype=dtype)
+    precision = jnp.asarray(precision, dtype=elements.dtype)
+    total = jnp.sum(precision * elements, axis=axes, dtype=dtype)
+    each = features // max(precision.size, 1)
+    log = 0.5 * each * jnp.sum(jnp.log(precision))
+    return total - log * (elements.shape[0] if summed else 1)
+
+
+def _sum(terms: list[Any]) -> jax.Array:
+    return jtu.tree_reduce(lambda a, b: a + b, terms)

@@ -1,0 +1,309 @@
+"""A model and the shapes of a batch, as a pure energy function of its nodes and weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ._graph import Graph
+from ._program import Program
+from ._structure import Structure, Values
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """A value node of a problem.
+
+    **Attributes:**
+
+    - `name`: its path in the model, such as `"vodes[0]"`.
+    - `shape`, `dtype`: of its value for one sample.
+    - `clamped`: whether a target holds it.
+    - `energy`: what is known of its energy: `"squared"` (a function of h - u, `pxc.se_energy`), `"entropy"`
+        (`pxc.ce_energy`), `"none"`, or `"other"`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+    clamped: bool
+    energy: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a forward pass gives: values `h` and predictions `u` by node, the clamped nodes' targets, the model's own
+    output, its params that don't learn (running statistics have moved), and whether all labels were classes."""
+
+    h: dict[str, Any]
+    u: dict[str, Any]
+    targets: dict[str, Any]
+    output: Any
+    rest: dict[str, Any]
+    labels_valid: Any
+
+
+class Problem:
+    """A model and the shapes of a batch, as a pure energy function.
+
+    Traced once. All functions are batched and pure, and know no Python object but arrays.
+
+    **Arguments:**
+
+    - `structure`: the model without its values, from `Structure.of`.
+    - `values`: arrays or shapes of weights and rest.
+    - `batch`: `(x, y)`, arrays or shapes with the batch as first axis; either may be a tree, or None.
+
+    **Attributes:**
+
+    - `nodes`: `{name: Node}`, in the order of the model.
+    - `free`, `clamped`: the names of the nodes that settle and of those that targets hold.
+    - `graph`: which node's value reaches which node's energy.
+
+    **Raises:** `ValueError` for a batch whose parts differ in size, a node that the model never reached, or a target
+    that doesn't fit.
+    """
+
+    def __init__(self, structure: Structure, values: Values, batch: tuple[Any, Any]) -> None:
+        self.structure = structure
+        x, y = batch
+        self.size = _batch_size(x, y)
+        weights, rest = _avals(values.weights), _avals(values.rest)
+        key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
+        x, y = _avals(x), _avals(y)
+        self._start = Program(structure.start, weights, rest, key, x, y)
+        (made, _), _ = self._start.outputs
+        (avals, _), _ = self._start.avals
+        self.draws = bool(self._start.reached([self._start.inputs[2]]) & set(jtu.tree_leaves(self._start.outputs[0])))
+        for name in structure.nodes:
+            if avals[name]["h"] is None and avals[name]["u"] is None:
+                raise ValueError(f"the model's call never reached the value node {name}; call it, or remove it")
+        self._targets = self._find_targets(y, made, avals)
+        self.clamped = tuple([n for n in structure.nodes if n in self._targets])
+        self.free = tuple([n for n in structure.nodes if n not in self._targets])
+        self.nodes: dict[str, Node] = {}
+        shapes: dict[str, Any] = {}
+        for name in structure.nodes:
+            aval = avals[name]["u"] if name in self._targets and avals[name]["u"] is not None else avals[name]["h"]
+            if aval is None:
+                aval = avals[name]["u"]
+            shapes[name] = aval
+            self.nodes[name] = Node(
+                name, tuple(aval.shape[1:]), aval.dtype, name in self._targets, structure.energies[name]
+            )
+        self._check_targets(y, avals)
+        clamped = frozenset(self.clamped)
+        self.program = Program(
+            lambda *args: structure.energy(*args, clamped), weights, rest, key, x, y, shapes
+        )
+        out, self.extra = self.program.outputs
+        self.h_ids: dict[str, int] = self.program.inputs[5]
+        self.u_ids: dict[str, int | None] = {n: out[n]["u"] for n in out}
+        self.energy_ids: dict[str, int] = {n: out[n]["E"] for n in out if out[n]["E"] is not None}
+        self.energy_avals = {n: a["E"] for n, a in self.program.avals[0].items() if a["E"] is not None}
+        self._check_energies()
+        self.graph, self.cut = self._wire()
+        self.unsettled = tuple([n for n in self.free if not self._starts_settled(n, made)])
+        self.plain_start = all(n in self.targets_given or made[n]["h"] == made[n]["u"] for n in self.nodes)
+
+    @staticmethod
+    def of(structure: Structure, values: Values, batch: tuple[Any, Any]) -> Problem:
+        """The problem of a structure at these shapes: the one traced before, if there is one."""
+        leaves, treedef = jtu.tree_flatten((values.weights, values.rest, batch))
+        key = treedef, tuple([(np.shape(a), jnp.result_type(a)) for a in leaves]), jax.config.read("jax_enable_x64")
+        problem = structure.problems.get(key)
+        if problem is None:
+            if len(structure.problems) >= 16:
+                structure.problems.pop(next(iter(structure.problems)))
+            problem = structure.problems[key] = Problem(structure, values, batch)
+        return problem
+
+    # -- what is clamped, and to what -------------------------------------------------------------------
+    @property
+    def targets_given(self) -> frozenset[str]:
+        """The clamped nodes, as a set."""
+        return frozenset(self._targets)
+
+    def _find_targets(self, y: Any, made: Any, avals: Any) -> dict[str, int | None]:
+        """For each clamped node, which leaf of y holds it; None if the model itself says what becomes of y."""
+        if y is None:
+            return {}
+        y_ids = jtu.tree_leaves(self._start.inputs[4])
+        depends = self._start.reached(y_ids)
+        # A value that y reached though no other node's value could have brought it there.
+        own = {n: None for n in made if made[n]["h"] in depends and made[n]["h"] != made[n]["u"]}
+        if own:
+            return own
+        frozen = [n for n in made if n in self.structure.frozen]
+        if not frozen and len(y_ids) == 1:
+            return {}
+        if len(frozen) != len(y_ids):
+            raise ValueError(
+                f"the batch has {len(y_ids)} targets, but {len(frozen)} nodes are marked `vode.h.frozen = True`"
+                f"{': ' + ', '.join(frozen) if frozen else ''}"
+            )
+        return dict(zip(frozen, range(len(y_ids)), strict=True))
+
+    def _check_targets(self, y: Any, avals: Any) -> None:
+        leaves = jtu.tree_leaves(y)
+        for name, place in self._targets.items():
+            given = avals[name]["h"] if place is None else leaves[place]
+            node = self.nodes[name]
+            if not _is_label(given, node) and tuple(given.shape[1:]) != node.shape:
+                raise ValueError(
+                    f"the target of {name} has shape {tuple(given.shape)}, its prediction "
+                    f"{(self.size, *node.shape)}"
+                )
+
+    def _check_energies(self) -> None:
+        for name, aval in self.energy_avals.items():
+            if aval.ndim != 1 and tuple(aval.shape[1:]) != self.nodes[name].shape:
+                raise ValueError(
+                    f"the energy of {name} has shape {tuple(aval.shape)}, its value {(self.size, *self.nodes[name].shape)}"
+                )
+        if not self.energy_ids:
+            raise ValueError("none of the model's value nodes has an energy")
+
+    # -- structure ------------------------------------------------------------------------------------
+    def _wire(self) -> tuple[Graph, frozenset[str]]:
+        """The graph, and the nodes whose energy is a function of nothing but h, u and weights."""
+        parents: dict[str, list[str]] = {}
+        cut: set[str] = set()
+        every = set(self.h_ids.values())
+        for name in self.nodes:
+            u = self.u_ids[name]
+            above = set() if u is None else self._inputs_of([u], ())
+            if name in self.energy_ids and u is not None:
+                known = {u, self.h_ids[name]}
+                rest = self._inputs_of([self.energy_ids[name]], known)
+                if not rest & every and u != self.h_ids[name]:
+                    cut.add(name)
+                above |= rest
+            parents[name] = [n for n in self.nodes if n != name and self.h_ids[n] in above]
+        return Graph(parents), frozenset(cut)
+
+    def _inputs_of(self, wanted: Sequence[int], known: Any) -> set[int]:
+        inputs = set(self.program.needed(wanted, known)[1])
+        return inputs | {w for w in wanted if w in self.h_ids.values()}
+
+    def weights_of(self, name: str) -> tuple[str, ...]:
+        """The weights that a node's prediction or energy is computed from."""
+        wanted = [i for i in (self.u_ids[name], self.energy_ids.get(name)) if i is not None]
+        inputs = self._inputs_of(wanted, ())
+        weights = self.program.inputs[0]
+        return tuple([p for p, ids in weights.items() if inputs & set(jtu.tree_leaves(ids))])
+
+    def _starts_settled(self, name: str, made: Any) -> bool:
+        # Under forward initialisation a squared error starts at zero; nothing is known of other energies.
+        same = made[name]["h"] == made[name]["u"]
+        return same and self.nodes[name].energy in ("squared", "none")
+
+    # -- computing ------------------------------------------------------------------------------------
+    def known(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[int, Any]:
+        """All inputs of the energy but the nodes' values, by number."""
+        return _matched(self.program.inputs[:5], (weights, rest, key, x, y))
+
+    def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> Start:
+        """Forward initialisation of the batch, with the targets that y stands for."""
+        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        flat, treedef = jtu.tree_flatten(self._start.outputs)
+        (made, output), new = jtu.tree_unflatten(treedef, self._start.evaluate(flat, known))
+        h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
+        u = {n: made[n]["u"] for n in self.nodes}
+        targets, valid = self._held(y, {n: made[n]["h"] for n in self.clamped})
+        return Start(h, u, targets, output, new, valid)
+
+    def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        """What the clamped nodes are held at, and whether all labels were classes; without the forward pass."""
+        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        (made, _), _ = self._start.outputs
+        names = [n for n, place in self._targets.items() if place is None]
+        found = self._start.evaluate([made[n]["h"] for n in names], known)
+        return self._held(y, dict(zip(names, found, strict=True)))
+
+    def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
+        """The params that don't learn, after a forward pass in training."""
+        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        ids, treedef = jtu.tree_flatten(self._start.outputs[1])
+        return jtu.tree_unflatten(treedef, self._start.evaluate(ids, known))
+
+    def predict(self, name: str, known: Mapping[int, Any]) -> Any:
+        """A node's prediction, `[batch, *shape]`, from the numbered values that it needs; None if it has none."""
+        u = self.u_ids[name]
+        return None if u is None else self.program.evaluate([u], known)[0]
+
+    def elements(self, name: str, h: Any, u: Any, known: Mapping[int, Any]) -> Any:
+        """The energy of a node in `cut`, elementwise, from its value and its prediction, `[batch, *shape]`."""
+        at = {**known, self.h_ids[name]: h}
+        at[self.u_ids[name]] = u  # type: ignore[index]
+        return self.program.evaluate([self.energy_ids[name]], at)[0]
+
+    def _held(self, y: Any, made: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        leaves = jtu.tree_leaves(y)
+        targets, valid = {}, jnp.array(True)
+        for name, place in self._targets.items():
+            node = self.nodes[name]
+            given = made[name] if place is None else jnp.asarray(leaves[place])
+            if _is_label(given, node):
+                classes = node.shape[-1]
+                valid &= jnp.all((given >= 0) & (given < classes))
+                given = jax.nn.one_hot(given, classes, dtype=node.dtype)
+            targets[name] = given.astype(node.dtype)
+        return targets, valid
+
+    def landscape(
+        self,
+        weights: Any,
+        rest: Any,
+        key: Any,
+        x: Any,
+        y: Any,
+        clamped: Mapping[str, Any],
+        precision: Mapping[str, Any] | None = None,
+        sources: Sequence[str] | None = None,
+    ) -> Any:
+        """The energy as a function of the free nodes, all else fixed; see `Landscape`."""
+        from ._landscape import Landscape
+
+        known = self.known(weights, rest, key, x, y)
+        known |= {self.h_ids[n]: v for n, v in clamped.items()}
+        if sources is None:
+            sources = (*self.clamped, *self.unsettled) if set(clamped) == set(self.clamped) else None
+        return Landscape(self, known, precision or {}, sources)
+
+
+def _is_label(given: Any, node: Node) -> bool:
+    """Whether a target is a class number for each sample where the node holds a vector over the classes."""
+    integer = jnp.issubdtype(given.dtype, jnp.integer)
+    return bool(integer and len(node.shape) >= 1 and given.ndim == len(node.shape))
+
+
+def _matched(ids: Any, values: Any) -> dict[int, Any]:
+    """Numbers of a program's inputs with their values, from two trees of one form."""
+    return dict(zip(jtu.tree_leaves(ids), jtu.tree_leaves(values), strict=True))
+
+
+def _avals(tree: Any) -> Any:
+    return jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), tree)
+
+
+def _batch_size(x: Any, y: Any) -> int:
+    sizes = {}
+    for name, tree in (("x", x), ("y", y)):
+        for path, leaf in jtu.tree_flatten_with_path(tree)[0]:
+            if np.ndim(leaf) == 0:
+                raise ValueError(f"the batch's {name}{jtu.keystr(path)} is a scalar; its first axis must be the batch")
+            sizes.setdefault(np.shape(leaf)[0], f"{name}{jtu.keystr(path)} of shape {np.shape(leaf)}")
+    if not sizes:
+        raise ValueError("the batch (x, y) holds no array")
+    if len(sizes) > 1:
+        raise ValueError(f"the parts of the batch differ in size: {'; '.join(sizes.values())}")
+    if 0 in sizes:
+        raise ValueError(f"the batch is empty: {sizes[0]}")
+    return next(iter(sizes))

@@ -1,0 +1,148 @@
+"""A traced function, taken apart: any of its intermediate values as a function of any others.
+
+A jaxpr is a list of operations. Cutting it at chosen values gives every local function of a model (one node's
+prediction from its parents, one energy from a state and a prediction) without asking the model to be written that way,
+and says what depends on what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.core as jex
+import jax.tree_util as jtu
+
+# Compiled functions that a model calls are opened, so that dependencies are seen value by value.
+_OPENED = frozenset({"pjit", "jit", "closed_call", "core_call"})
+
+
+class Op(NamedTuple):
+    """One operation, between values named by numbers."""
+
+    eqn: Any
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class Program:
+    """The operations of `fn` at some shapes.
+
+    **Attributes:**
+
+    - `inputs`: the tree of `fn`'s arguments, with a value's number in each array's place.
+    - `outputs`: the tree of its result, likewise.
+    - `avals`: the tree of the result's shapes and dtypes.
+    """
+
+    def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
+        closed, self.avals = jax.make_jaxpr(fn, return_shape=True)(*args)
+        self.constants: dict[int, Any] = {}
+        self.ops: list[Op] = []
+        self._made_by: dict[int, int] = {}  # value -> the operation that makes it
+        self._count = 0
+        self._needed: dict[Any, tuple[tuple[int, ...], frozenset[int]]] = {}
+        numbers = [self._new() for _ in closed.jaxpr.invars]
+        self.inputs = jtu.tree_unflatten(jtu.tree_structure(args), numbers)
+        out = self._open(closed.jaxpr, closed.consts, numbers)
+        self.outputs = jtu.tree_unflatten(jtu.tree_structure(self.avals), out)
+
+    def _new(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _open(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[int]) -> list[int]:
+        env: dict[Any, int] = dict(zip(jaxpr.invars, args, strict=True))
+        for var, value in zip(jaxpr.constvars, consts, strict=True):
+            env[var] = self._constant(value)
+        for eqn in jaxpr.eqns:
+            inputs = [self._read(env, v) for v in eqn.invars]
+            if eqn.primitive.name in _OPENED:
+                inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
+                opened = (inner.jaxpr, inner.consts) if isinstance(inner, jex.ClosedJaxpr) else (inner, ())
+                made = self._open(*opened, inputs)
+            else:
+                made = [self._new() for _ in eqn.outvars]
+                self._made_by.update(dict.fromkeys(made, len(self.ops)))
+                self.ops.append(Op(eqn, tuple(inputs), tuple(made)))
+            env.update(zip(eqn.outvars, made, strict=True))
+        return [self._read(env, v) for v in jaxpr.outvars]
+
+    def _constant(self, value: Any) -> int:
+        number = self._new()
+        self.constants[number] = value
+        return number
+
+    def _read(self, env: Mapping[Any, int], var: Any) -> int:
+        return self._constant(var.val) if isinstance(var, jex.Literal) else env[var]
+
+    def needed(self, wanted: Iterable[int], known: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:
+        """The operations that lead from the `known` values to the `wanted` ones, in order; and what else these
+        need: inputs that are not known."""
+        key = tuple(wanted), frozenset(known)
+        found = self._needed.get(key)
+        if found is None:
+            ops: set[int] = set()
+            missing: set[int] = set()
+            seen: set[int] = set()
+            todo = list(key[0])
+            while todo:
+                value = todo.pop()
+                if value in seen or value in key[1] or value in self.constants:
+                    continue
+                seen.add(value)
+                op = self._made_by.get(value)
+                if op is None:
+                    missing.add(value)
+                elif op not in ops:
+                    ops.add(op)
+                    todo.extend(self.ops[op].inputs)
+            found = self._needed[key] = (tuple(sorted(ops)), frozenset(missing))
+        return found
+
+    def reached(self, sources: Iterable[int], stop: Iterable[int] = ()) -> set[int]:
+        """All values that depend on `sources`, these included, by ways that don't pass through `stop`."""
+        reached, stopped = set(sources), set(stop)
+        for op in self.ops:
+            if any(i in reached for i in op.inputs):
+                reached.update(o for o in op.outputs if o not in stopped)
+        return reached
+
+    def evaluate(self, wanted: Sequence[int], known: Mapping[int, Any]) -> list[Any]:
+        """The wanted values, computed from the known ones by no more operations than that takes.
+
+        **Raises:** `KeyError` with the numbers of inputs that are needed and not known.
+        """
+        ops, missing = self.needed(wanted, known)
+        if missing:
+            raise KeyError(tuple(sorted(missing)))
+        values = {**self.constants, **known}
+        for index in ops:
+            eqn, inputs, outputs = self.ops[index]
+            result = _bind(eqn, [values[i] for i in inputs])
+            made = result if eqn.primitive.multiple_results else [result]
+            for number, value in zip(outputs, made, strict=True):
+                if number not in known:
+                    values[number] = value
+        return [values[i] for i in wanted]
+
+    def settled(self, wanted: Sequence[int], known: Mapping[int, Any], moving: Iterable[int]) -> dict[int, Any]:
+        """What can be computed before the `moving` values are known: everything on the way to `wanted` that doesn't
+        depend on them, where it meets what does. With it and the moving values alone, `wanted` can be evaluated."""
+        moving = frozenset(moving)
+        ops, _ = self.needed(wanted, frozenset(known) | moving)
+        dependent = self.reached(moving, stop=known)
+        meets = {i for i in wanted if i not in dependent}
+        for index in ops:
+            op = self.ops[index]
+            if any(o in dependent for o in op.outputs):
+                meets.update(i for i in op.inputs if i not in dependent)
+        todo = sorted(i for i in meets if i not in self.constants)
+        return dict(zip(todo, self.evaluate(todo, known), strict=True))
+
+
+def _bind(eqn: Any, args: list[Any]) -> Any:
+    bound = eqn.primitive.get_bind_params(eqn.params)
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)  # a pair up to JAX 0.8, one dict since
+    return eqn.primitive.bind(*functions, *args, **params)
