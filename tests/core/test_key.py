@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pcx as px
+import pcx.functional as pxf
 from pcx.core._key import ById, Keyed, function_key, static_key
 
 
@@ -212,3 +213,20 @@ VALUES = st.recursive(
 @given(VALUES, VALUES)
 def test_keys_separate_what_repr_separates(a, b):
     assert (static_key(a) == static_key(b)) == (repr(a) == repr(b))
+
+
+def test_a_function_that_names_the_transform_of_itself_has_a_short_key():
+    source = "def fn(x, *, m):\n    return m.fn() + x\nfn = vmap()(fn)\n"
+
+    def made(text=source):
+        scope = {"vmap": pxf.vmap}
+        exec(text, scope)
+        return scope["fn"]
+
+    def deeper(n):
+        return static_key(made()) if n == 0 else deeper(n - 1)
+
+    key = static_key(made())
+    assert len(repr(key)) < 1000
+    assert key == deeper(0) == deeper(100) == static_key(made())
+    assert key != static_key(made(source.replace("+", "-")))

@@ -11,9 +11,10 @@ import enum
 import functools
 import hashlib
 import sys
+import threading
 import types
 import weakref
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -64,20 +65,34 @@ class _Opaque(Exception):
 
 def static_key(x: Any) -> Hashable:
     """A hashable key of the static value `x`; equal keys mean equal computation."""
-    try:
-        return _Keys().key(x)
-    except (_Opaque, RecursionError):
-        return ById(x)
+    return _compute(x, _Keys.key)
 
 
 def function_key(fn: Any) -> Hashable:
     """Like `static_key`, for the function that a transform wraps: a named function in an importable module too is
     compared by what it would compute, since a reloaded module or a cell run again may have changed its globals."""
+    return _compute(fn, _Keys.function if isinstance(fn, types.FunctionType) else _Keys.key)
+
+
+class _Running(threading.local):
+    """The computation in which an object is being asked for its own key. What it asks for in turn is part of that: a
+    function that is reached again by way of a transform is noticed."""
+
+    keys: _Keys | None = None
+
+
+_running = _Running()
+
+
+def _compute(x: Any, how: Callable[[_Keys, Any], Hashable]) -> Hashable:
+    keys = _running.keys or _Keys()
+    parts, keys._parts = keys._parts, 0  # each value that is keyed by itself may have as many parts
     try:
-        keys = _Keys()
-        return keys.function(fn) if isinstance(fn, types.FunctionType) else keys.key(fn)
+        return how(keys, x)
     except (_Opaque, RecursionError):
-        return ById(fn)
+        return ById(x)
+    finally:
+        keys._parts = parts
 
 
 class Keyed:
@@ -125,9 +140,6 @@ class _Keys:
             return (complex, x.real.hex(), x.imag.hex())
         if cls is bytearray:
             return (cls, bytes(x))
-        own = getattr(cls, "__static_key__", None)
-        if own is not None:
-            return own(x)
         if isinstance(x, (type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType)):
             return ById(x)
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
@@ -138,7 +150,14 @@ class _Keys:
             return ("again", self._inside[id(x)])
         self._inside[id(x)] = len(self._inside)
         try:
-            return self._composite(x, cls)
+            own = getattr(cls, "__static_key__", None)
+            if own is None:
+                return self._composite(x, cls)
+            before, _running.keys = _running.keys, self
+            try:
+                return own(x)
+            finally:
+                _running.keys = before
         finally:
             del self._inside[id(x)]
 
@@ -166,10 +185,13 @@ class _Keys:
         if isinstance(x, RECORDS):
             return (cls, self.key(vars(x)))
         if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None and cls.__hash__ is not object.__hash__:
+            before, _running.keys = _running.keys, None  # it may remember keys that it makes for this
             try:
                 hash(x)
             except Exception:
                 raise _Opaque from None
+            finally:
+                _running.keys = before
             return (cls, x)
         if callable(x) and not hasattr(x, "__dict__"):
             return ById(x)  # compiled callables such as those of jax.jit: immutable, so identity will do
@@ -178,6 +200,8 @@ class _Keys:
         raise _Opaque
 
     def function(self, fn: types.FunctionType) -> Hashable:
+        if id(fn) in self._inside:
+            return ("again", self._inside[id(fn)])
         self._inside[id(fn)] = len(self._inside)
         try:
             return self._function(fn)

@@ -14,10 +14,11 @@ from typing import Any
 
 import jax.tree_util as jtu
 
+from ._kept import copies
 from ._module import FACTS, known, modules
 from ._param import BaseParam, like
-from ._plan import Template
 from ._random import RKG
+from ._template import Template
 
 
 class _Absent:
@@ -117,7 +118,7 @@ def run(
         param._mark = mark
         params.append(param)
     try:
-        result = fn(*args, **template.build(params, raws, facts))
+        result = fn(*args, **copies(template, params, raws, facts))
         _settle(result)
         changed = {}
         for i, (param, value) in enumerate(zip(params, own, strict=True)):

@@ -248,22 +248,23 @@ def modules(tree: Any) -> Iterator[BaseModule]:
     seen: set[int] = set()
 
     def visit(x: Any) -> Iterator[BaseModule]:
-        if isinstance(x, (BaseParam, Static, jax.Array, str)) or x is None:
+        cls = type(x)  # asked first: an Equinox module or a tracer answers `isinstance` in Python
+        if x is None or issubclass(cls, (BaseParam, Static, str)):
             return
-        if isinstance(x, BaseModule):
+        if issubclass(cls, BaseModule):
             if id(x) in seen:
                 return
             seen.add(id(x))
             yield x
             for item in list(vars(x).values()):
                 yield from visit(item)
-        elif isinstance(x, (list, tuple)):
+        elif issubclass(cls, (list, tuple)):
             for item in x:
                 yield from visit(item)
-        elif isinstance(x, dict):
+        elif issubclass(cls, dict):
             for item in x.values():
                 yield from visit(item)
-        else:
+        elif not isinstance(x, jax.Array):
             for item in jtu.tree_leaves(x, is_leaf=lambda y: isinstance(y, BaseModule)):
                 if isinstance(item, BaseModule):
                     yield from visit(item)

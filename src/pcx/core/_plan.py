@@ -1,31 +1,24 @@
 """The walk over the tracked objects of a call, and the plan it leaves.
 
 A plan says where the params of some objects are, what the rest of those objects is (the *template*, compared by
-key), and how to make copies of them around other values. Walking is slow next to a compiled step, so a plan is kept on
-the object that it describes and checked on the next call: a check compares, by identity, what every mutable
-container held when it was walked.
+key), and how to make copies of them around other values. It is kept on the object that it describes (see `_kept`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import operator
-from collections.abc import Callable, Hashable, Iterable
-from itertools import chain
+from collections.abc import Callable, Hashable
+from operator import itemgetter
 from typing import Any
 
 import jax
-import jax.tree_util as jtu
-import numpy as np
 
+from ._kept import LEAVES, Guard, Plan, held_by, is_frozen_dataclass, kept_under
 from ._key import ById, static_key
 from ._module import FACTS, BaseModule
 from ._param import BaseParam, like
 from ._random import RKG
 from ._static import Static
 from ._template import (
-    RECORDS,
     Template,
     _AgainNode,
     _ConstNode,
@@ -39,91 +32,7 @@ from ._template import (
     _StaticNode,
 )
 
-_NUMBERS = (int, float, complex)
-_ARRAYS = (jax.Array, np.ndarray, np.generic)
-_LEAVES = _ARRAYS + _NUMBERS
 _KEPT_PLANS = 8
-
-
-class Plan:
-    """A template, and where the values are in one set of objects."""
-
-    __slots__ = (
-        "_dicts",
-        "_expected",
-        "_fact_homes",
-        "_facts",
-        "_facts_at",
-        "_keep",
-        "_lengths",
-        "_lists",
-        "_volatile",
-        "facts",
-        "params",
-        "raws",
-        "records",
-        "template",
-    )
-
-    def __init__(self) -> None:
-        self.template = Template()
-        self.params: list[BaseParam] = [RKG.key]
-        self.raws: list[Any] = []
-        self.facts: list[Any] = []  # modes and statuses
-        self._fact_homes: list[tuple[dict[str, Any], str]] = []
-        self.records: dict[Any, Any] = {}  # what a compiled transform remembers for this plan
-        self._keep: tuple[Any, ...] = ()
-        self._dicts: list[dict[Any, Any]] = []
-        self._lists: list[list[Any]] = []
-        self._volatile = False
-
-    @property
-    def n(self) -> int:
-        """Number of params, the global key first."""
-        return len(self.params)
-
-    def seal(self, roots: tuple[Any, ...]) -> None:
-        """Remember what every container holds now."""
-        self._keep = roots  # so that the identities that a plan is found by stay theirs
-        self._facts = [p._facts for p in self.params]
-        self._expected = self._contents()
-        self._lengths = self._sizes()
-        starts: dict[int, int] = {}
-        start = 0
-        for d in self._dicts:
-            starts[id(d)] = start
-            start += 2 * len(d)
-        self._facts_at = [starts[id(d)] + len(d) + list(d).index(name) for d, name in self._fact_homes]
-        for at in self._facts_at:
-            self._expected[at] = None
-
-    def _contents(self) -> list[Any]:
-        held: list[Any] = []
-        extend = held.extend
-        for d in self._dicts:
-            extend(d)
-            extend(d.values())
-        for items in self._lists:
-            extend(items)
-        return held
-
-    def _sizes(self) -> list[int]:
-        return list(map(len, chain(self._dicts, self._lists)))
-
-    def still_true(self) -> bool:
-        """Whether the objects are structured as when they were walked; brings modes and statuses up to date."""
-        if self._volatile or self._sizes() != self._lengths:
-            return False
-        contents = self._contents()
-        facts = []
-        for at in self._facts_at:
-            facts.append(contents[at])
-            contents[at] = None
-        static = [p._facts for p in self.params]
-        if all(map(operator.is_, contents, self._expected)) and all(map(operator.is_, static, self._facts)):
-            self.facts = facts
-            return True
-        return False
 
 
 class _Walk:
@@ -135,41 +44,46 @@ class _Walk:
         self.template = plan.template
         self.param_ids: dict[int, int] = {id(RKG.key): 0}
         self.memo: dict[int, int] = {}
-        self.guarded: set[int] = set()
-        self.keep: list[Any] = []  # objects whose identity the memo and the guards use
+        self.guard = Guard(plan._dicts, plan._lists)
+        self.keep: list[Any] = []  # objects whose identity the memo uses
 
     def visit(self, x: Any, path: str) -> tuple[Any, Hashable]:
         cls = type(x)
-        if isinstance(x, BaseParam):
+        # Asked of the class: an Equinox module answers for itself in Python, which takes longer.
+        if issubclass(cls, BaseParam):
             return self._param(x, path)
-        if isinstance(x, BaseModule):
+        if issubclass(cls, BaseModule):
             return self._module(x, cls, path)
         if cls is list:
             return self._list(x, path)
-        if cls is dict or isinstance(x, dict):
+        if issubclass(cls, dict):
             return self._dict(x, cls, path)
         if cls is tuple:
             visited = [self.visit(v, f"{path}[{i}]") for i, v in enumerate(x)]
-            node = _PytreeNode(jtu.tree_structure((0,) * len(x)), [n for n, _ in visited])
+            node = _PytreeNode(jax.tree_util.tree_structure((0,) * len(x)), [n for n, _ in visited])
             return node, (tuple, tuple([k for _, k in visited]))
-        if isinstance(x, Static):
-            self._guard_static(x._wrapped)
-            return _StaticNode(x._wrapped), ("static", self.key(x._wrapped))
-        if isinstance(x, _LEAVES):
+        if issubclass(cls, Static):
+            node = _StaticNode(x._wrapped)
+            self._watch(node)
+            return node, ("static", self.key(x._wrapped))
+        if isinstance(x, LEAVES):
             self.plan.raws.append(x)
             self.template.raw_paths.append(path)
             return _RawNode(len(self.plan.raws) - 1), "leaf"
         if x is None or cls is str:
             return _ConstNode(x), (cls, x)
-        children, treedef = jtu.tree_flatten(x, is_leaf=lambda y: y is not x)
+        children, treedef = jax.tree_util.tree_flatten(x, is_leaf=lambda y: y is not x)
         if len(children) == 1 and children[0] is x:  # no pytree: a function or any other object
-            self._guard_static(x)
-            return _ConstNode(x), self.key(x)
+            node = _ConstNode(x)
+            self._watch(node)
+            return node, self.key(x)
         return self._pytree(x, children, treedef, path)
 
     def _param(self, x: BaseParam, path: str) -> tuple[Any, Hashable]:
         index = self.param_ids.get(id(x))
         if index is not None:
+            if index == 0:
+                self.template.holds_key = True
             return _ParamNode(index), ("param", index)
         index = self.param_ids[id(x)] = len(self.plan.params)
         self.plan.params.append(x)
@@ -195,17 +109,19 @@ class _Walk:
             return number
         attributes = vars(x)
         self.plan._dicts.append(attributes)
+        self.template.homes.append(number)
         visited = {
-            name: self._fact(attributes, name) if name in FACTS else self.visit(attributes[name], f"{path}.{name}")
-            for name in sorted(attributes)
+            name: self._fact(attributes, name, number) if name in FACTS else self.visit(value, f"{path}.{name}")
+            for name, value in sorted(attributes.items(), key=itemgetter(0))
         }
-        node = _ModuleNode(cls, number, [(name, visited[name][0]) for name in attributes])
+        node = _ModuleNode(cls, number, [(name, n) for name, (n, _) in visited.items()], list(attributes))
         return node, (cls, number, tuple([(name, key) for name, (_, key) in visited.items()]))
 
-    def _fact(self, attributes: dict[str, Any], name: str) -> tuple[Any, Hashable]:
+    def _fact(self, attributes: dict[str, Any], name: str, number: int) -> tuple[Any, Hashable]:
         # Mode and status are no part of the key: a compiled function depends on those that it reads.
         self.plan.facts.append(attributes[name])
         self.plan._fact_homes.append((attributes, name))
+        self.template.fact_homes.append((number, name))
         return _FactNode(len(self.plan.facts) - 1), "fact"
 
     def _list(self, x: list[Any], path: str) -> tuple[Any, Hashable]:
@@ -213,6 +129,7 @@ class _Walk:
         if not isinstance(number, int):
             return number
         self.plan._lists.append(x)
+        self.template.homes.append(number)
         visited = [self.visit(v, f"{path}[{i}]") for i, v in enumerate(x)]
         return _ListNode(number, [n for n, _ in visited]), (list, number, tuple([k for _, k in visited]))
 
@@ -221,6 +138,7 @@ class _Walk:
         if not isinstance(number, int):
             return number
         self.plan._dicts.append(x)
+        self.template.homes.append(number)
         names = list(x)
         try:  # order of insertion is no part of the structure, as in JAX
             ordered = sorted(names)
@@ -229,16 +147,16 @@ class _Walk:
         visited = {name: self.visit(x[name], f"{path}[{name!r}]") for name in ordered}
         factory = getattr(x, "default_factory", None)
         make = (lambda: cls(factory)) if factory is not None else cls
-        node = _DictNode(make, number, [(name, visited[name][0]) for name in names])
+        node = _DictNode(make, number, [(name, n) for name, (n, _) in visited.items()], names)
         keys = tuple([(self.key(name), key) for name, (_, key) in visited.items()])
         return node, (cls, number, self.key(factory), keys)
 
     def _pytree(self, x: Any, children: list[Any], treedef: Any, path: str) -> tuple[Any, Hashable]:
         # A registered node of another library: an Equinox layer, a named tuple, an optimiser's state, a dataclass.
-        if not isinstance(x, tuple) and not _is_frozen_dataclass(x):
-            self.plan._volatile = True  # perhaps mutable in ways that a check can't see
-        paths, _ = jtu.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
-        visited = [self.visit(c, path + jtu.keystr(p)) for (p, _), c in zip(paths, children, strict=True)]
+        if not isinstance(x, tuple) and not is_frozen_dataclass(x):
+            self.template.volatile = True  # perhaps mutable in ways that a check can't see
+        paths, _ = jax.tree_util.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
+        visited = [self.visit(c, path + jax.tree_util.keystr(p)) for (p, _), c in zip(paths, children, strict=True)]
         try:
             hash(treedef)
             key: Hashable = treedef
@@ -246,87 +164,66 @@ class _Walk:
             key = ById(x)
         return _PytreeNode(treedef, [n for n, _ in visited]), (key, tuple([k for _, k in visited]))
 
-    def _guard_static(self, x: Any) -> None:
+    def _watch(self, node: _ConstNode) -> None:
         """Notice it when a mutable value that is part of the program changes."""
-        if isinstance(x, (list, dict, tuple, *RECORDS)) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
-            if id(x) in self.guarded:
-                return
-            self.guarded.add(id(x))
-            self.keep.append(x)
-        if isinstance(x, list):
-            self.plan._lists.append(x)
-            self._guard_all(x)
-        elif isinstance(x, dict):
-            self.plan._dicts.append(x)
-            self._guard_all(x.values())
-        elif isinstance(x, tuple):
-            self._guard_all(x)
-        elif isinstance(x, RECORDS):
-            self._guard_static(vars(x))
-        elif dataclasses.is_dataclass(x) and not isinstance(x, type):
-            if not _is_frozen_dataclass(x):
-                self.plan._volatile = True
-            self._guard_all([getattr(x, f.name, None) for f in dataclasses.fields(x)])
-        elif isinstance(x, functools.partial):
-            self._guard_static(x.args)
-            self._guard_static(x.keywords)
-        elif isinstance(x, Static):
-            self._guard_static(x._wrapped)
-        elif isinstance(x, (set, bytearray)) or (isinstance(x, np.ndarray) and x.flags.writeable):
-            self.plan._volatile = True
-
-    def _guard_all(self, items: Iterable[Any]) -> None:
-        for item in items:
-            self._guard_static(item)
+        dicts, lists = self.plan._dicts, self.plan._lists
+        before = len(dicts), len(lists)
+        self.guard.watch(node.value)
+        self.template.volatile |= self.guard.volatile
+        met: list[Any] = [*dicts[before[0] :], *lists[before[1] :]]
+        self.template.guards.extend([(x, held_by(x)) for x in met])
+        self.template.homes.extend([node] if node.copies else met)
 
 
-def _is_frozen_dataclass(x: Any) -> bool:
-    # Frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox modules are.
-    settings = getattr(type(x), "__dataclass_params__", None)
-    return settings is not None and (settings.frozen or type(x).__setattr__ is not object.__setattr__)
-
-
-def plan_for(objects: dict[str, Any]) -> Plan:
-    """The plan of a call's keyword arguments: the one kept from an earlier call if still true, else a new walk."""
-    owner = None
-    found_by: list[Any] = []
-    leaves: list[str] = []
-    for name, x in objects.items():
-        found_by.append(name)
-        if isinstance(x, _LEAVES):  # arrays and numbers are new objects at every call: no part of what is remembered
-            leaves.append(name)
-            found_by.append(0)
-        else:
-            found_by.append(id(x))
-            if owner is None and isinstance(x, BaseModule):
-                owner = x
+def plan_for(objects: dict[str, Any], keyed: bool = True) -> Plan:
+    """The plan of a call's keyword arguments: one kept from an earlier call if still true, else a new walk. Without
+    `keyed` the template's key may be that of other objects: enough to find params."""
+    names = tuple(sorted(objects)) if len(objects) > 1 else tuple(objects)
+    given = [objects[name] for name in names]
+    owner = next((x for x in given if isinstance(x, BaseModule)), None)
     if owner is None:
-        return walk(objects)
-    key = tuple(found_by)
+        return walk(objects, keyed)
+    key = kept_under(names, given, keyed)
     try:
         plans = owner._plans
     except AttributeError:
         plans = owner._plans = {}
     plan = plans.get(key)
-    if plan is not None and plan.still_true():
+    leaves = [name for name, x in zip(names, given, strict=True) if isinstance(x, LEAVES)]
+    if plan is not None and plan.describes(given) and plan.still_true():
         if leaves:
             plan.raws = list(plan.raws)
             for name in leaves:
                 plan.raws[plan.template.roots[name].index] = objects[name]
         return plan
     plans.pop(key, None)
-    plan = walk(objects)
+    plan = None if leaves else _from_another(plans, names, given, keyed)
+    if plan is None:
+        plan = walk(objects, keyed)
     if len(plans) >= _KEPT_PLANS:
         plans.pop(next(iter(plans)))
     plans[key] = plan
     return plan
 
 
+def _from_another(plans: dict[Any, Plan], names: tuple[str, ...], objects: list[Any], keyed: bool) -> Plan | None:
+    """A plan of these objects under other names, or of more objects, says all that a walk would."""
+    for plan in plans.values():
+        if plan.keyed >= keyed and plan.begins_with(objects) and plan.still_true():
+            return plan.part(names)
+    return None
+
+
+def plan_of(tree: Any) -> Plan:
+    """Where the params of any tree are: paths without a keyword, and a key that says nothing."""
+    return plan_for({"": tree}, keyed=False)
+
+
 def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
     """Walk the tracked objects of a call. Without `keyed` the template's key doesn't tell static values apart: enough
     to find params."""
-    plan = Plan()
-    template = plan.template
+    template = Template()
+    plan = Plan(template, keyed)
     template.params.append(like(RKG.key, None))
     template.param_paths.append("RKG.key")
     walker = _Walk(plan, static_key if keyed else type)
@@ -335,6 +232,8 @@ def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
         node, key = walker.visit(objects[name], name)
         template.roots[name] = node
         keys.append((name, key))
-    template.key = tuple(keys)
-    plan.seal(tuple([x for x in objects.values() if not isinstance(x, _LEAVES)]))
+        template.ends.append((plan.n, len(plan.raws), len(plan.facts), len(template.homes)))
+        plan._ends.append((len(plan._dicts), len(plan._lists)))
+    template.key = tuple(keys) if keyed else None
+    plan.seal([objects[name] for name in sorted(objects)])
     return plan

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._param import BaseParam
-from ._plan import walk
+from ._plan import plan_of
 
 
 def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
@@ -26,13 +26,11 @@ def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
 def clear_params(call: str, tree: Any, choice: Any) -> None:
     """Set every param in `tree` that `choice` picks to None."""
     chosen = predicate(call, choice)
-    for param in [
-        p for p in walk({"": tree}, keyed=False).params[1:] if chosen(p)
-    ]:  # all are chosen before the first is cleared
+    for param in [p for p in plan_of(tree).params[1:] if chosen(p)]:  # all are chosen before the first is cleared
         param.set(None)
 
 
 def params_by_path(tree: Any) -> dict[str, BaseParam]:
     """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
-    plan = walk({"": tree}, keyed=False)
+    plan = plan_of(tree)
     return dict(zip(plan.template.param_paths[1:], plan.params[1:], strict=True))

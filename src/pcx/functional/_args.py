@@ -13,6 +13,7 @@ from ..core._module import BaseModule
 from ..core._param import BaseParam
 from ..core._plan import Plan
 from ..core._static import Static
+from ..core._template import leaves_of
 
 
 class PerParam:
@@ -44,7 +45,7 @@ def spread(call: str, spec: Any, objects: dict[str, Any], plan: Plan, default: A
     for name, mask in _by_keyword(call, spec, objects, default).items():
         node = template.roots[name]
         if isinstance(mask, PerParam):
-            _ask(node, mask, params, raws, plan)
+            _ask(template.leaves(name), mask, params, raws, plan)
         else:
             if callable(mask) and not isinstance(mask, (BaseModule, BaseParam)):
                 mask = mask(objects[name])
@@ -74,31 +75,12 @@ def _by_keyword(call: str, spec: Any, objects: dict[str, Any], default: Any) -> 
     return flat
 
 
-def _ask(node: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Plan) -> None:
-    for leaf in leaves_of(node):
-        kind, index = leaf
+def _ask(leaves: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Plan) -> None:
+    for kind, index in leaves:
         if kind == "param":
             params[index] = mask.value_for(plan.template.params[index])
         else:
             raws[index] = mask.value_for(plan.raws[index])
-
-
-def leaves_of(node: Any) -> list[tuple[str, int]]:
-    """The params and raw leaves under a node of a template."""
-    found: list[tuple[str, int]] = []
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        kind = type(node).__name__
-        if kind == "_ParamNode":
-            found.append(("param", node.index))
-        elif kind == "_RawNode":
-            found.append(("raw", node.index))
-        elif kind in ("_ModuleNode", "_DictNode"):
-            todo.extend(child for _, child in node.children)
-        elif kind in ("_ListNode", "_PytreeNode"):
-            todo.extend(node.children)
-    return found
 
 
 def _follow(call: str, node: Any, mask: Any, params: list[Any], raws: list[Any], path: str, seen: set[int]) -> None:
@@ -180,7 +162,7 @@ class Transform:
         self._options = options
         functools.update_wrapper(self, fn, updated=())  # pyright: ignore
 
-    def __static_key__(self) -> Hashable:
+    def __static_key__(self) -> tuple[Hashable, ...]:
         return (self._call, function_key(self.fn), static_key(self._options))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

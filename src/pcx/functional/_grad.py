@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._kept import copies
 from ..core._lift import commit, marks_for, run
 from ..core._param import BaseParam, like
 from ..core._plan import plan_for
@@ -66,7 +67,7 @@ class ValueAndGrad(Transform):
             grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
         commit(params, changed)
         boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.template.params)]
-        by_keyword = plan.template.build(boxes, [None] * len(plan.raws), plan.facts)
+        by_keyword = copies(plan.template, boxes, [None] * len(plan.raws), plan.facts, keyed=False)
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             gradients: Any = positional, by_keyword

@@ -11,7 +11,7 @@ import jax.extend
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._key import ById, function_key, static_key
+from ..core._key import ById, static_key
 from ..core._lift import ABSENT, NeedsInput, commit, marks_for, run
 from ..core._module import Fact, known
 from ..core._param import BaseParam
@@ -215,8 +215,8 @@ class Jit(Transform):
     def _records(self) -> _Records:
         # Found once: as with jax.jit, what the function's globals are later is not looked at again.
         if self._own is None:
-            own_key = function_key(self.fn)
             key = self.__static_key__()
+            own_key = key[1]  # the function's
             found = _ALL_RECORDS.get(key)
             if found is None:
                 found = _Records()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -100,7 +100,7 @@ class Scan(Transform):
         if length is not None and self._steps != length:
             raise ValueError(f"{self.named}: length={length}, but xs has {self._steps} steps")
 
-    def __static_key__(self) -> Any:
+    def __static_key__(self) -> tuple[Hashable, ...]:
         leaves, treedef = jtu.tree_flatten(self.xs)
         data = static_key((leaves, treedef, self.length, self.reverse, self.unroll))
         return (self._call, function_key(self.fn), data)

@@ -138,7 +138,9 @@ class Vmap(Transform):
 
     def _check_changed(self, plan: Plan, axes: list[Any], changed: dict[int, Any]) -> None:
         for i, value in changed.items():
-            for leaf in jtu.tree_leaves(value) if axes[i] is not None else ():
+            if axes[i] in (None, 0, -1):
+                continue  # fits a value of any shape
+            for leaf in jtu.tree_leaves(value):
                 ndim = np.ndim(leaf)
                 if not -ndim - 1 <= axes[i] <= ndim:
                     raise ValueError(

@@ -10,9 +10,10 @@ import jax.tree_util as jtu
 import numpy as np
 import optax
 
+from ..core._kept import copies
 from ..core._module import BaseModule
 from ..core._param import BaseParam, Param, like
-from ..core._plan import Plan, walk
+from ..core._plan import Plan, plan_of
 from ..core._static import static, unwrap
 
 
@@ -69,7 +70,7 @@ class _BaseOptim(BaseModule):
     def init(self, parameters: Any) -> None:
         """Start afresh for the params of a tree, such as `pxu.M(pxnn.LayerParam)(model)`. Params that hold None are
         left out until the next `init`."""
-        plan = walk({"": parameters}, keyed=False)
+        plan = plan_of(parameters)
         paths, unset, states = [], set(), []
         for group in self._grouped(parameters, plan):
             values = {}
@@ -115,7 +116,7 @@ class _BaseOptim(BaseModule):
         state = self.state.get()
         if state is None:
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
-        plan = walk({"": module}, keyed=False)
+        plan = plan_of(module)
         index = {path: i for i, path in enumerate(plan.template.param_paths)}
         found = _by_path(grads)
         self._check_related(module, index, found)
@@ -139,7 +140,7 @@ class _BaseOptim(BaseModule):
             states.append(new_state)
         self.state.set(_Groups(state.paths, state.unset, states))
         boxes = [like(p, updates.get(path)) for p, path in zip(plan.template.params, index, strict=True)]
-        tree = plan.template.build(boxes, [None] * len(plan.raws), plan.facts)[""]
+        tree = copies(plan.template, boxes, [None] * len(plan.raws), plan.facts, keyed=False)[""]
         if apply_updates:
             for path, update in updates.items():
                 param = plan.params[index[path]]
@@ -210,7 +211,7 @@ class _BaseOptim(BaseModule):
     def apply_updates(self, module: Any, updates: Any) -> None:
         """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
         found = _by_path(updates)
-        plan = walk({"": module}, keyed=False)
+        plan = plan_of(module)
         for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True):
             if path in found:
                 param.set(optax.apply_updates(param.get(), found[path]))
@@ -218,13 +219,13 @@ class _BaseOptim(BaseModule):
 
 def _by_path(tree: Any) -> dict[str, Any]:
     """What a tree of params (or of plain arrays in their places) holds, by path; None left out."""
-    plan = walk({"": tree}, keyed=False)
+    plan = plan_of(tree)
     found = {
         path: value
         for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True)
         if (value := param.get()) is not None
     }
-    found.update(zip(plan.template.raw_paths, plan.raws, strict=True))
+    found.update((p, x) for p, x in zip(plan.template.raw_paths, plan.raws, strict=True) if x is not None)
     return found
 
 
@@ -271,7 +272,7 @@ class OptimTree(_BaseOptim):
         index = {id(p): i for i, p in enumerate(plan.params)}
         groups, taken = [], set()
         for node in picked:
-            group = [index[id(p)] for p in walk({"": node}, keyed=False).params[1:] if index[id(p)] not in taken]
+            group = [index[id(p)] for p in plan_of(node).params[1:] if index[id(p)] not in taken]
             taken.update(group)
             groups.append(group)
         return groups
