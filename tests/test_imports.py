@@ -12,6 +12,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "pcx"
 PUBLIC = {
     "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator __version__ get set static
         tree_apply tree_extract tree_inject tree_ref tree_unref""",
+    "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset Position Scaling Split as_batches cache_folder
+        cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
+        two_moons""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
@@ -23,15 +26,17 @@ PUBLIC = {
 # What each room may import of the others. Nothing points back.
 ROOMS = {
     "core": set(),
+    "data": set(),
     "functional": {"core"},
     "predictive_coding": {"core", "functional"},
     "nn": {"core", "functional"},
     "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
-    "cli": {"", "core", "functional", "predictive_coding", "nn", "utils"},
+    "cli": {"", "core", "data", "functional", "predictive_coding", "nn", "utils"},
 }
 # What each room may import beside the standard library.
 LIBRARIES = {
     "core": {"jax", "numpy"},
+    "data": {"jax", "numpy", "rich", "sklearn"},  # the last two where they are used, if they are there
     "functional": {"jax", "numpy"},
     "predictive_coding": {"jax", "numpy"},
     "nn": {"jax", "numpy", "equinox"},

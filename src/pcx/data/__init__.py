@@ -1,0 +1,37 @@
+"""Sources of arrays: data sets from local files first, batches in a reproducible order, augmentation on the device."""
+
+from ._augment import Augmentation, compose, crop, flip
+from ._batches import ArrayBatches, Batches, Position, stream
+from ._dataset import DataError, Dataset, Split
+from ._images import cifar10, cifar100, fashion_mnist, mnist
+from ._iterables import as_batches
+from ._order import shuffled
+from ._scaling import Scaling, standardise
+from ._search import cache_folder, search_path
+from ._small import digits, two_moons
+
+__all__ = [
+    "ArrayBatches",
+    "Augmentation",
+    "Batches",
+    "DataError",
+    "Dataset",
+    "Position",
+    "Scaling",
+    "Split",
+    "as_batches",
+    "cache_folder",
+    "cifar10",
+    "cifar100",
+    "compose",
+    "crop",
+    "digits",
+    "fashion_mnist",
+    "flip",
+    "mnist",
+    "search_path",
+    "shuffled",
+    "standardise",
+    "stream",
+    "two_moons",
+]
