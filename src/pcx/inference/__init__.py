@@ -1,6 +1,7 @@
 """pxi: how values settle. Descent x schedule x stop, and one loop. Pure functions on arrays."""
 
 from ._descent import Descent, Langevin, Optax
+from ._flow import Flow
 from ._linear import linear_equilibrium
 from ._relax import relax
 from ._schedule import AllNodes, LayerTime, Schedule, Segment, Sweeps, WaveFront
@@ -11,6 +12,7 @@ __all__ = [
     "RESULT",
     "AllNodes",
     "Descent",
+    "Flow",
     "GradientNorm",
     "Langevin",
     "LayerTime",

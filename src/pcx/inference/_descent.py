@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
+from jax.core import Tracer
 
 Values = Mapping[str, Any]
 Gradient = Callable[[Values], dict[str, Any]]
@@ -77,7 +78,7 @@ class Optax(Descent):
                 states = [state]
                 for _ in range(steps):
                     update, state = self.transformation.update(zero, state, small)
-                    if any(isinstance(a, jax.core.Tracer) for a in jtu.tree_leaves((update, state))):
+                    if any(isinstance(a, Tracer) for a in jtu.tree_leaves((update, state))):
                         return None  # a rate that is itself being mapped or traced
                     if bool(jnp.any(update != 0)):
                         return None

@@ -8,14 +8,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 
 def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, Any]:
     """The values at which the energy of a linear network is least, `{node: [batch, *shape]}`.
 
     With squared errors and linear predictions the energy of a sample is quadratic in its values, `1/2 h'Ah - b'h + c`,
-    and its least value is at `h = A^-1 b`. A has one row for each feature of each free node, so this is for small networks;
-    it is what `relax` must tend to.
+    and its least value is at `h = A^-1 b`. A has one row for each feature of each free node, so this is for small
+    networks; it is what `relax` must tend to.
 
     **Arguments:**
 
@@ -41,11 +42,12 @@ def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, An
 
     zero = jnp.zeros((batch, sum(sizes)), flat(nodes).dtype)
     offset, along = jax.linearize(gradient, zero)
-    columns = jax.vmap(along)(jnp.broadcast_to(jnp.eye(sum(sizes), dtype=zero.dtype)[:, None], (sum(sizes), *zero.shape)))
+    units = jnp.eye(sum(sizes), dtype=zero.dtype)[:, None]
+    columns = jax.vmap(along)(jnp.broadcast_to(units, (sum(sizes), *zero.shape)))
     matrix = jnp.moveaxis(columns, 0, -1)  # [batch, row, column]
     h = jnp.linalg.solve(matrix, -offset[..., None])[..., 0]
     left = jnp.max(jnp.abs(gradient(h)))
-    if not isinstance(left, jax.core.Tracer):
+    if not isinstance(left, Tracer):
         scale = jnp.max(jnp.abs(matrix)) * jnp.max(jnp.abs(h)) + jnp.max(jnp.abs(offset))
         if float(left) > 1e3 * jnp.finfo(zero.dtype).eps * sum(sizes) * float(scale):
             raise ValueError(

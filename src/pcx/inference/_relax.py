@@ -8,10 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..predictive_coding._convolution import for_loops
 from ._descent import as_descent
 from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront
 from ._solution import RESULT, Solution
-from ._stop import Stop, Steps
+from ._stop import Steps, Stop
 
 
 def relax(
@@ -48,13 +49,14 @@ def relax(
     schedule = WaveFront() if schedule is None else schedule
     if descent.random and key is None:
         raise ValueError(f"relax: {type(descent).__name__} draws random numbers: give a key")
-    if hasattr(descent, "integrate"):
-        return descent.integrate(landscape, nodes, stop, schedule, trace)  # type: ignore[attr-defined]
+    integrate = getattr(descent, "integrate", None)
+    if integrate is not None:
+        return integrate(landscape, nodes, stop, schedule, trace)
     missing = [n for n in landscape.free if n not in nodes]
     if missing:
         raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
     nodes = {n: nodes[n] for n in landscape.free}
-    run = _Run(landscape, descent, trace, observe)
+    run = Run(landscape, descent, trace, observe)
     if stop.early:
         if isinstance(schedule, LayerTime):
             raise ValueError("relax: LayerTime takes a fixed number of steps; use Steps(...)")
@@ -62,7 +64,9 @@ def relax(
     return run.fixed(nodes, stop.steps, schedule, key)
 
 
-class _Run:
+class Run:
+    """One settling: the steps of a descent on a landscape."""
+
     def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any) -> None:
         self.landscape, self.descent, self.trace, self.observe = landscape, descent, trace, observe
         self.index = {n: i for i, n in enumerate(landscape.names)}
@@ -74,16 +78,16 @@ class _Run:
         if isinstance(schedule, WaveFront) and len(segments) > 1:
             late = [n for n in nodes if n not in segments[0].groups[0]]
             for name in late:
-                states = self.descent.idle(nodes[name], steps - segments[-1].repeats)
-                if states is None:
+                unmoved = self.descent.idle(nodes[name], steps - segments[-1].repeats)
+                if unmoved is None:
                     segments, idle = AllNodes().segments(self.landscape, steps), {}
                     break
-                idle[name] = states
+                idle[name] = unmoved
         states: dict[str, Any] = {}
         bad = self.check(nodes, jnp.int32(-1), 0)
-        traces = [self.energies(nodes)] if self.trace else []
-        seen = None if self.observe is None else jax.tree.map(jnp.zeros_like, jax.eval_shape(self.observe, nodes))
-        if seen is not None:
+        traces: list[Any] = [self.energies(nodes)] if self.trace else []
+        seen = None
+        if self.observe is not None:
             seen = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(self.observe, nodes))
         t = 0
         for segment in segments:
@@ -121,7 +125,8 @@ class _Run:
         if segment.repeats == 1:
             carry, trace = step(carry, 0)
         else:
-            carry, trace = jax.lax.scan(step, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
+            body = for_loops(step, self.landscape.convolves)
+            carry, trace = jax.lax.scan(body, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
         values, new, bad, key, seen = carry
         return {**still, **values}, {**states, **new}, bad, key, seen, trace
 
@@ -152,12 +157,10 @@ class _Run:
             t, values, states, done, taken, before, bad, key = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
             each = self.energies(values)
-            energy = sum(each.values())
+            energy: Any = sum(each.values())
             moved, states, gradient = self.move(segment.groups, values, states, draw, slope)
             done = done | stop.reached(energy, before, gradient)
-            values = {
-                n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()
-            }
+            values = {n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()}
             bad = self.check(values, bad, t + 1)
             done = done | ~_finite(values)
             return t + 1, values, states, done, taken + ~done, energy, bad, key
@@ -165,7 +168,7 @@ class _Run:
         def going(carry: Any) -> Any:
             return (carry[0] < stop.steps) & ~jnp.all(carry[3])
 
-        energy = sum(self.energies(nodes).values())
+        energy: Any = sum(self.energies(nodes).values())
         start = (
             jnp.int32(0),
             nodes,
@@ -176,7 +179,8 @@ class _Run:
             self.check(nodes, jnp.int32(-1), 0),
             key,
         )
-        _, nodes, _, done, taken, _, bad, _ = jax.lax.while_loop(going, step, start)
+        body = for_loops(step, self.landscape.convolves)
+        _, nodes, _, done, taken, _, bad, _ = jax.lax.while_loop(going, body, start)
         result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
         return Solution(nodes, taken, _results(nodes, result), None, bad)
 

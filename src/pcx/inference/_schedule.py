@@ -39,8 +39,9 @@ class AllNodes(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class WaveFront(Schedule):
-    """The same numbers as `AllNodes` for less work: under forward initialisation a node's gradient is exactly zero until
-    the error of the clamped output has come to it, one prediction for each step; until then the node is not touched.
+    """The same numbers as `AllNodes` for less work: under forward initialisation a node's gradient is exactly zero
+    until the error of the clamped output has come to it, one prediction for each step; until then the node is not
+    touched.
 
     Used only where a zero gradient moves nothing (plain SGD, momentum, Adam; not weight decay on states, not noise),
     else all nodes move.

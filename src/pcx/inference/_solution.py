@@ -25,7 +25,8 @@ class Solution(NamedTuple):
     - `nodes`: `{node: [batch, *shape]}`.
     - `steps`: steps really taken by each sample, `[batch]`.
     - `result`: a `RESULT` for each sample, `[batch]`.
-    - `trace`: each node's energy before the first step and after every step, `{node: [steps + 1, batch]}`, if asked for.
+    - `trace`: each node's energy before the first step and after every step, `{node: [steps + 1, batch]}`, if asked
+        for.
     - `first_bad`: where a value was first not finite: `step * number of nodes + index of the node`, with step 0 the
         start, or -1, a scalar. `where_bad` reads it.
     """

@@ -1,8 +1,8 @@
-"""pxl: learning rules. Each is one object over one model, with `init` and `step` pure; each name is a choice of parts."""
+"""pxl: learning rules. Each is one object over one model, with pure `init` and `step`; each name chooses its parts."""
 
+from ._backprop import Backprop
 from ._clamp import Clamp, Hard, Nudged
 from ._errors import EPC, FPA
-from ._backprop import Backprop
 from ._joint import Joint
 from ._named import backprop, bpc, epc, fpa, hil, hybrid, ipc, mcpc, nudged, pc, zil
 from ._precision import LearnedPrecision, Precision

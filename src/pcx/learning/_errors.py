@@ -12,7 +12,9 @@ import optax
 from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes, Schedule, WaveFront
+from ..inference._solution import Solution
 from ..inference._stop import Stop
+from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ._local import Forward, add, refuse
 from ._rule import Batch, Learned, Rule
@@ -28,6 +30,7 @@ class FixedLandscape:
         p = forward.batch.problem
         self.forward = forward
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        self.convolves = p.convolves
         self.held = {n: forward.target(n, v) for n, v in targets.items() if n in p.energy_ids}
         self.arrival = p.graph.arrivals(list(self.held), p.clamped, [n for n in p.nodes if n not in p.energy_ids])
 
@@ -61,8 +64,8 @@ class FixedLandscape:
 
 
 class ErrorLandscape:
-    """The energy as a function of the errors, where values follow: `h = u(parents) + e`. As `Landscape`, with errors for
-    values."""
+    """The energy as a function of the errors, where values follow: `h = u(parents) + e`. As `Landscape`, with errors
+    for values."""
 
     arrival = None  # an error anywhere feels the output at once
 
@@ -70,6 +73,7 @@ class ErrorLandscape:
         p = batch.problem
         self.batch, self.targets = batch, dict(targets)
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        self.convolves = p.convolves
         self._known = p.known(*batch.arrays)
 
     def values(self, errors: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,20 +116,20 @@ class _Energies(Forward):
 
 
 def _weigh(batch: Batch, name: str, elements: Any) -> Any:
-    from ..predictive_coding._landscape import weighed
-
     return weighed(elements, batch.precision.get(name), elements[0].size)
 
 
 class _OnErrors(Rule):
     """What rules on errors share: they settle errors, and learn from them."""
 
-    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int | Stop, *, schedule: Any, **options: Any):
+    def __init__(
+        self, optim_w: optax.GradientTransformation, optim_h: Any, T: int | Stop, *, schedule: Schedule, **options: Any
+    ):
         super().__init__(optim_w, **options)
         self.descent = as_descent(type(self).__name__, optim_h)
         self.random = self.descent.random
         self.stop = as_stop(type(self).__name__, T)
-        self.schedule: Schedule = schedule
+        self.schedule = schedule
 
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
@@ -137,7 +141,17 @@ class _OnErrors(Rule):
         draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
         return relax(landscape, zero, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
 
-    def _learned(self, batch: Batch, state: State, at: Forward, errors: Any, targets: Any, slopes: Any, first: Forward, solution: Any) -> Learned:
+    def _learned(
+        self,
+        batch: Batch,
+        state: State,
+        at: Forward,
+        targets: dict[str, Any],
+        slopes: dict[str, Any],
+        first: Forward,
+        solution: Solution,
+    ) -> Learned:
+        errors = solution.nodes
         p = batch.problem
         gradient = at.weight_gradient(slopes)
         weights, optim = self._updated(gradient, state.optim, batch.weights)
@@ -153,8 +167,8 @@ class _OnErrors(Rule):
 
 class FPA(_OnErrors):
     """Fixed predictions (arXiv 2006.04182): predictions and Jacobians stay at their forward values, the errors relax,
-    `e <- e - g (p e - J' e_below)`. Tends to backpropagation's gradient for any stable g < 2, and is that, exactly, from
-    T = L - 1 steps on with g = 1.
+    `e <- e - g (p e - J' e_below)`. Tends to backpropagation's gradient for any stable g < 2, and is that, exactly,
+    from T = L - 1 steps on with g = 1.
 
     **Arguments:**
 
@@ -172,15 +186,15 @@ class FPA(_OnErrors):
         landscape = FixedLandscape(forward, targets)
         solution = self._settle(batch, landscape)
         slopes = landscape.slopes(solution.nodes)
-        return self._learned(batch, state, forward, solution.nodes, targets, slopes, forward, solution)
+        return self._learned(batch, state, forward, targets, slopes, forward, solution)
 
 
 class EPC(_OnErrors):
-    """Errors as coordinates (arXiv 2505.20137): `s = f(s_above) + e`, all errors zero at first; T steps down the gradient of
-    `sum 1/2 |e|^2 + Loss(s_L, y)`, each one pass of backpropagation through the states; then, the states held fixed, each
-    weight learns from its local energy. The equilibria are those of PC. One step of size g is g times backpropagation, up
-    to O(g). Stable for g < 2 / (1 + s^2), with s the largest singular value of the network's Jacobian, which grows as
-    training goes on.
+    """Errors as coordinates (arXiv 2505.20137): `s = f(s_above) + e`, all errors zero at first; T steps down the
+    gradient of `sum 1/2 |e|^2 + Loss(s_L, y)`, each one pass of backpropagation through the states; then, the states
+    held fixed, each weight learns from its local energy. The equilibria are those of PC. One step of size g is g times
+    backpropagation, up to O(g). Stable for g < 2 / (1 + s^2), with s the largest singular value of the network's
+    Jacobian, which grows as training goes on.
 
     **Arguments:**
 
@@ -198,4 +212,4 @@ class EPC(_OnErrors):
         at = Forward(batch, errors)
         slopes = {n: at.slope(n, errors[n]) for n in batch.problem.free}
         slopes |= {n: at.target(n, v)[1] for n, v in targets.items() if n in batch.problem.energy_ids}
-        return self._learned(batch, state, at, errors, targets, slopes, Forward(batch), solution)
+        return self._learned(batch, state, at, targets, slopes, Forward(batch), solution)

@@ -16,8 +16,9 @@ from ..inference._schedule import AllNodes
 from ..inference._stop import Stop
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
+from ._gradient import weight_gradient
 from ._rule import Batch, Learned, Rule
-from ._settled import as_stop, weight_gradient
+from ._settled import as_stop
 from ._state import State
 
 
@@ -29,6 +30,7 @@ class JointLandscape:
     def __init__(self, first: Any, second: Any, pairs: Mapping[str, str], factors: tuple[Any, Any]) -> None:
         self.first, self.second, self.pairs, self.factors = first, second, dict(pairs), factors
         self.free, self.names, self.order = first.free, first.names, first.order
+        self.convolves = first.convolves or second.convolves
 
     def gradient(self, nodes: Mapping[str, Any], moving: Iterable[str] | None = None) -> Any:
         names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
@@ -52,12 +54,12 @@ class JointLandscape:
 
 
 class Joint(Rule):
-    """Two networks over the same values: `recognition`, bottom-up from x, and `generative`, top-down, which predicts x. Values
-    start at the recognition network's forward pass and settle; then both learn, each from its own local errors.
+    """Two networks over the same values: `recognition`, bottom-up from x, and `generative`, top-down, which predicts x.
+    Values start at the recognition network's forward pass and settle; then both learn, each from its own local errors.
 
     The model is one energy module that holds both. On one sample, `model.recognition(x, y)` is called and
-    `model.generative(y, x)`; without y (None), the generative network gets None. The free nodes of the one, in order, are those
-    of the other in reverse.
+    `model.generative(y, x)`; without y (None), the generative network gets None. The free nodes of the one, in order,
+    are those of the other in reverse.
 
     **Arguments:**
 
@@ -94,8 +96,8 @@ class Joint(Rule):
                 part(model)
             except AttributeError as e:
                 raise ValueError(
-                    f"{type(model).__name__} lacks a part: {e}. The model holds `generative` and `recognition`, or name them "
-                    "by parts=(function, function)"
+                    f"{type(model).__name__} lacks a part: {e}. The model holds `generative` and `recognition`, or "
+                    "name them by parts=(function, function)"
                 ) from None
         generative, recognition = self.parts
         return JointStructure(
@@ -111,8 +113,8 @@ class Joint(Rule):
     def _admit(self, problem: Any) -> None:
         if not problem.generative.clamped:
             raise ValueError(
-                f"{type(self).__name__}: no node of the generative part is clamped to the data; mark the node that predicts x: "
-                "`model.generative.vodes[-1].h.frozen = True`"
+                f"{type(self).__name__}: no node of the generative part is clamped to the data; mark the node that "
+                "predicts x: `model.generative.vodes[-1].h.frozen = True`"
             )
         self._pairs(problem.generative, problem.recognition)
 
@@ -133,9 +135,7 @@ class Joint(Rule):
         one.arrival = None  # values do not start at the generative predictions
         landscape = JointLandscape(one, two, pairs, self.factors) if self.both else one
         draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
-        solution = relax(
-            landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw
-        )
+        solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
         settled = {m: solution.nodes[n] for n, m in pairs.items()}
         up, up_energies, up_elements = weight_gradient(above, one, solution.nodes)
         down, down_energies, down_elements = weight_gradient(below, two, settled)

@@ -1,4 +1,4 @@
-"""Local functions of a model at its forward values: each node's prediction, its pullback, and the error it sends back."""
+"""Local functions of a model at its forward values: predictions, their pullbacks, the errors sent back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ._rule import Batch
 def refuse(rule: str, problem: Problem) -> None:
     """Refuse what rules that work on errors can't take: they need each hidden energy to be a squared error."""
     if problem.extra is not None:
-        raise ValueError(f"{rule}: the model has an energy of its own beside its nodes', which no node's error stands for")
+        raise ValueError(
+            f"{rule}: the model has an energy of its own beside its nodes', which no node's error stands for"
+        )
     for name in problem.free:
         if problem.nodes[name].energy != "squared":
             raise ValueError(f"{rule}: the energy of {name} must be a squared error (pxc.se_energy)")
@@ -79,7 +81,6 @@ class Forward:
 
     def target(self, name: str, value: Any) -> tuple[Any, Any]:
         """The energy `[batch]` of a clamped node that is held at `value`, and its slope along the prediction."""
-        p = self.batch.problem
 
         def total(u: Any) -> Any:
             energy = self.elements(name, value, u)

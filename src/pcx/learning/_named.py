@@ -45,8 +45,8 @@ def pc(
 
 
 def ipc(optim_w: Optimiser, optim_h: Any, T: int, **options: Any) -> Rule:
-    """Incremental PC: at each of T steps the gradients with respect to values and weights are taken at one point, and both
-    move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.
+    """Incremental PC: at each of T steps the gradients with respect to values and weights are taken at one point, and
+    both move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.
 
     Salvatori et al., arXiv 2212.00720.
 
@@ -91,16 +91,17 @@ def nudged(
     *,
     centred: bool = False,
     alternate: bool = False,
+    follow: bool = False,
     **options: Any,
 ) -> Rule:
-    """Nudged PC: the output is clamped near its prediction, `u - b (u - y)`, and the weight gradient divided by b. Positive
-    (b > 0), negative (b < 0), centred (both, and their difference) or alternating from batch to batch.
+    """Nudged PC: the output is clamped near its prediction, `u - b (u - y)`, and the weight gradient divided by b.
+    Positive (b > 0), negative (b < 0), centred (both, and their difference) or alternating from batch to batch.
 
     Pinchetti et al., arXiv 2407.01163; Scellier & Bengio 2017 for equilibrium propagation.
 
-    **Arguments:** `beta`, `centred`, `alternate` see `Nudged`; the others see `PredictiveCoding`.
+    **Arguments:** `beta`, `centred`, `alternate`, `follow` see `Nudged`; the others see `PredictiveCoding`.
     """
-    return PredictiveCoding(optim_w, optim_h, T, clamp=Nudged(beta, centred, alternate), **options)
+    return PredictiveCoding(optim_w, optim_h, T, clamp=Nudged(beta, centred, alternate, follow), **options)
 
 
 def epc(optim_w: Optimiser, optim_h: Any, T: int | Stop, **options: Any) -> Rule:
@@ -123,8 +124,8 @@ def mcpc(
     momentum: float = 0.0,
     **options: Any,
 ) -> Rule:
-    """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior; the weights learn from the mean gradient
-    over the chain.
+    """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior; the weights learn from the mean
+    gradient over the chain.
 
     Oliviers, Bogacz & Meulemans 2024, "Learning probability distributions of sensory inputs with Monte Carlo predictive
     coding".

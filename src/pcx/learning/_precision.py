@@ -52,8 +52,8 @@ class Fixed(Precision):
 
 
 class LearnedPrecision(Precision):
-    """Precisions that learn with the weights, by descent of the same energy with its log-determinant term: at the optimum
-    `1 / p` is the mean squared error.
+    """Precisions that learn with the weights, by descent of the same energy with its log-determinant term: at the
+    optimum `1 / p` is the mean squared error.
 
     **Arguments:**
 

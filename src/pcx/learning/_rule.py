@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from ..nn import LayerParam
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
-from ._precision import as_precision
+from ._precision import LearnedPrecision, as_precision
 from ._state import OUTCOME, Info, State
 
 
@@ -32,20 +33,20 @@ class Batch(NamedTuple):
     precision: dict[str, Any]
 
     @property
-    def arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[dict[str, Any], dict[str, Any], Any, Any, Any]:
         """What the problem's functions take first."""
         return self.weights, self.rest, self.key, self.x, self.y
 
-    def landscape(self, clamped: Any, sources: Any = None) -> Any:
+    def landscape(self, clamped: Any, sources: Any = None, scale: Any = None) -> Any:
         """The energy as a function of the free nodes."""
-        return self.problem.landscape(*self.arrays, clamped, self.precision, sources)
+        return self.problem.landscape(*self.arrays, clamped, self.precision, sources, scale)
 
 
 class Learned(NamedTuple):
     """What a rule made of one batch.
 
-    - `energies`: each node's energy, `{node: [batch]}`; `u`: the output nodes' forward predictions; `loss`: the energy of the
-      output nodes at the forward pass, `[batch]`.
+    - `energies`: each node's energy, `{node: [batch]}`; `u`: the output nodes' forward predictions; `loss`: the energy
+        of the output nodes at the forward pass, `[batch]`.
     - `checked`: arrays that must be finite for the step to count, beside the energies.
     """
 
@@ -72,8 +73,8 @@ class Rule(abc.ABC):
 
     **Arguments:**
 
-    - `optim_w`: an Optax transformation for the weights, a flat dict from path to array; gradients are means over the batch.
-        `optax.multi_transform` gives layers transformations of their own.
+    - `optim_w`: an Optax transformation for the weights, a flat dict from path to array; gradients are means over the
+        batch. `optax.multi_transform` gives layers transformations of their own.
     - `learn`: which params are weights: a type, a union of types or a predicate. Those marked `frozen = True` are not.
     - `call`: how the model is called on one sample, `call(model, x, y)`; by default `model(x, y)`, or `model(x)` if it
         takes one argument.
@@ -82,7 +83,9 @@ class Rule(abc.ABC):
 
     random = False  # whether a step draws random numbers though the model doesn't
 
-    def __init__(self, optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None):
+    def __init__(
+        self, optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None
+    ):
         if not (hasattr(optim_w, "init") and hasattr(optim_w, "update")):
             raise TypeError(
                 f"{type(self).__name__}: optim_w must be an optax transformation, such as optax.adam(1e-3), got "
@@ -108,7 +111,9 @@ class Rule(abc.ABC):
         structure = self._structure(model)
         values = structure.values_of(model)
         if not values.weights:
-            raise ValueError(f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value")
+            raise ValueError(
+                f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
+            )
         key = jax.random.PRNGKey(key) if isinstance(key, (int, np.integer)) else _raw(key)
         problem = self._problem(structure, values, x, y)
         _check_labels(problem, y)
@@ -119,8 +124,8 @@ class Rule(abc.ABC):
         return State(state.weights, state.rest, state.optim, key, {**memory, **more}, structure)
 
     def step(self, state: State, batch: tuple[Any, Any]) -> tuple[State, Info]:
-        """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as they
-        were and `info.result` says so.
+        """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as
+        they were and `info.result` says so.
 
         **Arguments:**
 
@@ -147,24 +152,23 @@ class Rule(abc.ABC):
         good = finite & valid
         old = state.weights, state.rest, state.optim, state.memory
         new = learned.weights, rest, learned.optim, learned.memory
-        weights, rest, optim, memory = jtu.tree_map(
-            lambda a, b: a if a is b else jnp.where(good, a, b), new, old
-        )
+        weights, rest, optim, memory = jtu.tree_map(lambda a, b: a if a is b else jnp.where(good, a, b), new, old)
         result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
         info = Info(
             energy=jnp.mean(total),
             energies={n: jnp.mean(e) for n, e in learned.energies.items()},
             loss=jnp.mean(learned.loss),
             output=next(iter(learned.u.values())) if len(learned.u) == 1 else learned.u,
-            steps=jnp.mean(jnp.asarray(learned.steps, jnp.float32)),
+            steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
             first_bad=learned.first_bad,
         )
         return State(weights, rest, optim, key, memory, structure), info
 
     def predict(self, model: Any, x: Any) -> Any:
-        """The output nodes' predictions by a forward pass in evaluation mode, `[batch, *shape]`; a dict by node if there
-        are several. Output nodes are those marked `frozen = True`, or else those that no other node is predicted from.
+        """The output nodes' predictions by a forward pass in evaluation mode, `[batch, *shape]`; a dict by node if
+        there are several. Output nodes are those marked `frozen = True`, or else those that no other node is predicted
+        from.
 
         **Arguments:**
 
@@ -173,6 +177,34 @@ class Rule(abc.ABC):
         """
         structure, values = self._values(model)
         return _forward(structure, values.weights, values.rest, jtu.tree_map(jnp.asarray, x))
+
+    def evaluate(self, state: State, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+        """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
+        output nodes at their targets, `[batch]`. Pure.
+
+        **Arguments:**
+
+        - `state`: from `init` or `step`.
+        - `batch`: `(x, y)` as in `init`.
+        """
+        x, y = jtu.tree_map(jnp.asarray, _pair(type(self).__name__, batch))
+        structure, values = self._values(state)
+        u = _forward(structure, values.weights, values.rest, x)
+        problem = Problem.of(structure, values, (x, y))
+        arrays = (values.weights, values.rest, state.key, x, y)
+        targets, _ = problem.targets(*arrays)
+        by_node = u if isinstance(u, dict) else dict.fromkeys(targets, u)
+        known = problem.known(*arrays)
+        loss = jnp.zeros((problem.size,))
+        for name in problem.clamped:
+            if name in problem.cut:
+                each = problem.elements(name, targets[name], by_node[name], known)
+                loss = loss + jnp.sum(each, axis=tuple(range(1, each.ndim)))
+        return u, loss
+
+    def convolves(self, state: State) -> bool:
+        """Whether the model of a state from `init` has convolutions."""
+        return self._values(state)[0].convolves
 
     # -- for the rules --------------------------------------------------------------------------------
     @abc.abstractmethod
@@ -183,8 +215,8 @@ class Rule(abc.ABC):
         """Refuse, with the reason, a problem that the rule can't work on."""
         if not problem.clamped:
             raise ValueError(
-                f"{type(self).__name__}: no node is clamped, so there is nothing to learn from. Give targets, and mark the "
-                "output: `model.vodes[-1].h.frozen = True`"
+                f"{type(self).__name__}: no node is clamped, so there is nothing to learn from. Give targets, and mark "
+                "the output: `model.vodes[-1].h.frozen = True`"
             )
 
     def _structure(self, model: Any) -> Structure:
@@ -193,7 +225,7 @@ class Rule(abc.ABC):
     def _problem(self, structure: Structure, values: Values, x: Any, y: Any) -> Problem:
         return Problem.of(structure, values, (x, y))
 
-    def _values(self, model: Any) -> tuple[Structure, Values]:
+    def _values(self, model: Any) -> tuple[Any, Values]:
         if isinstance(model, State):
             return model.structure, Values(model.weights, model.rest)
         structure = self._structure(model)
@@ -212,7 +244,7 @@ class Rule(abc.ABC):
     def _learn_precision(self, batch: Batch, state: State, energies: dict[str, Any]) -> dict[str, Any]:
         """The memory, after precisions that learn have learned from elementwise energies, `{node: [batch, *shape]}`."""
         memory = dict(state.memory)
-        if "log_precision" not in memory:
+        if not isinstance(self.precision, LearnedPrecision):
             return memory
 
         def mean(log: dict[str, Any]) -> Any:
@@ -220,8 +252,9 @@ class Rule(abc.ABC):
             return sum(each) / batch.problem.size
 
         slope = jax.grad(mean)(memory["log_precision"])
-        updates, optim = self.precision.optim.update(slope, memory["precision_optim"], memory["log_precision"])  # type: ignore
-        return memory | {"log_precision": optax.apply_updates(memory["log_precision"], updates), "precision_optim": optim}
+        updates, optim = self.precision.optim.update(slope, memory["precision_optim"], memory["log_precision"])
+        log = optax.apply_updates(memory["log_precision"], updates)
+        return memory | {"log_precision": log, "precision_optim": optim}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -242,17 +275,24 @@ def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[s
     return tuple([n for n in structure.nodes if not graph.children[n]])
 
 
+def _mean(steps: Any) -> Any:
+    # About the smallest, so that equal numbers have exactly their mean.
+    least = jnp.min(steps)
+    return least + jnp.mean((steps - least).astype(jnp.float32))
+
+
 def _check_labels(problem: Problem, y: Any) -> None:
     # Where the labels can be read, a bad one is refused at the door; inside compiled code it is an outcome.
     for leaf in jtu.tree_leaves(y):
-        if isinstance(leaf, jax.core.Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
+        if isinstance(leaf, Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
             continue
         for name in problem.clamped:
             shape = problem.nodes[name].shape
             label = np.asarray(leaf)
             if shape and label.shape == (problem.size, *shape[:-1]) and (label.min() < 0 or label.max() >= shape[-1]):
                 raise ValueError(
-                    f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to {label.max()}"
+                    f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to "
+                    f"{label.max()}"
                 )
 
 

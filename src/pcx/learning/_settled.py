@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import optax
 
 from ..inference._descent import as_descent
-from ..inference._relax import _Run, relax
-from ..inference._schedule import Schedule, WaveFront
+from ..inference._relax import Run, relax
+from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._stop import Steps, Stop
+from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
 from ._clamp import Clamp, Hard
+from ._gradient import bad_data, output_energy, weight_gradient
 from ._rule import Batch, Learned, Rule
 from ._start import Forward, Start
 from ._state import State
@@ -26,8 +28,8 @@ class PredictiveCoding(Rule):
     **Arguments:**
 
     - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
-    - `optim_h`: how values move: an Optax transformation, applied to each node by itself to gradients of the energy summed
-        over the batch; or a `pcx.inference.Descent`.
+    - `optim_h`: how values move: an Optax transformation, applied to each node by itself to gradients of the energy
+        summed over the batch; or a `pcx.inference.Descent`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
     - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
     - `clamp`: `Hard()` or `Nudged(...)`.
@@ -61,7 +63,9 @@ class PredictiveCoding(Rule):
             if self.stop.early:
                 raise ValueError(f"{name}: {kind} needs a fixed number of steps, T an int or pxi.Steps(...)")
             if not isinstance(self.clamp, Hard):
-                raise ValueError(f"{name}: {kind} learns on the way, where a nudged clamp's weight gradients don't add up")
+                raise ValueError(
+                    f"{name}: {kind} learns on the way, where a nudged clamp's weight gradients don't add up"
+                )
         if isinstance(self.timing, EveryStep) and hasattr(self.descent, "integrate"):
             raise ValueError(f"{name}: EveryStep needs steps, but {type(self.descent).__name__} integrates a flow")
         if isinstance(self.timing, ChainAverage) and self.timing.burn_in >= self.stop.steps:
@@ -91,14 +95,14 @@ class PredictiveCoding(Rule):
         values: Any = None
         energies: dict[str, Any] = {}
         elements: dict[str, Any] = {}
-        steps, bad = jnp.int32(0), _bad_data(batch, begin, targets)
+        steps, bad = jnp.int32(0), bad_data(batch, begin, targets)
         for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
             sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
-            landscape = batch.landscape(phase.targets, sources)
+            landscape = batch.landscape(phase.targets, sources, phase.scale)
             if not self.start.forward:
                 landscape.arrival = None
             if isinstance(self.timing, ChainAverage):
-                values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw)
+                values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw, self.timing.burn_in)
                 _, energies, elements = weight_gradient(batch, landscape, values)
             else:
                 solution = relax(
@@ -121,9 +125,9 @@ class PredictiveCoding(Rule):
         loss = output_energy(batch, begin, targets)
         return Learned(weights, optim, memory, energies, u, loss, steps, bad, gradient)
 
-    def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any) -> Any:
-        burn_in = self.timing.burn_in  # type: ignore[attr-defined]
-        bad, chain_key = jnp.int32(-1), key
+    def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
+        bad: Any = jnp.int32(-1)
+        chain_key = key
         if burn_in:
             if key is not None:
                 key, chain_key = jax.random.split(key)
@@ -140,13 +144,13 @@ class PredictiveCoding(Rule):
             key=chain_key,
             observe=lambda values: weight_gradient(batch, landscape, values)[0],
         )
-        later = jnp.where(solution.first_bad < 0, -1, solution.first_bad + burn_in * len(landscape.names))
+        later: Any = jnp.where(solution.first_bad < 0, -1, solution.first_bad + burn_in * len(landscape.names))
         mean = jax.tree.map(lambda g: g / count, total)
         return solution.nodes, mean, solution.steps + burn_in, jnp.where(bad < 0, later, bad)
 
     def _every_step(self, batch: Batch, targets: Any, state: State, begin: Any, nodes: Any, key: Any) -> Learned:
         p = batch.problem
-        run = _Run(batch.landscape(targets), self.descent, False, None)
+        run = Run(batch.landscape(targets), self.descent, False, None)
         (segment,) = _all_at_once(self.schedule, run.landscape)
 
         def step(carry: Any, i: Any) -> Any:
@@ -162,8 +166,9 @@ class PredictiveCoding(Rule):
             return (nodes, states, weights, optim, bad, key), None
 
         states = {n: self.descent.init(v) for n, v in nodes.items()}
-        carry = nodes, states, batch.weights, state.optim, _bad_data(batch, begin, targets), key
-        (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(step, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
+        carry = nodes, states, batch.weights, state.optim, bad_data(batch, begin, targets), key
+        body = for_loops(step, p.convolves)
+        (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(body, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
         after = batch._replace(weights=weights)
         _, energies, elements = weight_gradient(after, after.landscape(targets), nodes)
         memory = self._learn_precision(batch, state, elements)
@@ -183,48 +188,6 @@ def as_stop(name: str, T: Any) -> Stop:
 
 
 def _all_at_once(schedule: Schedule, landscape: Any) -> Any:
-    from ..inference._schedule import AllNodes
-
     if not isinstance(schedule, (WaveFront, AllNodes)):
         raise ValueError("EveryStep moves all values and weights at one point: schedule must be AllNodes()")
     return AllNodes().segments(landscape, 1)
-
-
-def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """At given values of the free nodes: the gradient of the batch's mean energy with respect to the weights, each node's
-    energy `{node: [batch]}`, and elementwise `{node: [batch, *shape]}`."""
-    p = batch.problem
-    fixed = {i: v for i, v in landscape.known.items() if i not in set(jax.tree.leaves(p.program.inputs[0]))}
-    known = fixed | {p.h_ids[n]: nodes[n] for n in landscape.free}
-    wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
-
-    def mean(weights: Any) -> Any:
-        at = known | dict(zip(jax.tree.leaves(p.program.inputs[0]), jax.tree.leaves(weights), strict=True))
-        elements = dict(zip(wanted, p.program.evaluate(list(wanted.values()), at), strict=True))
-        total = sum(landscape.weighed(n, e, summed=True) for n, e in elements.items())
-        return total / p.size, elements
-
-    gradient, elements = jax.grad(mean, has_aux=True)(batch.weights)
-    return gradient, {n: landscape.weighed(n, e) for n, e in elements.items()}, elements
-
-
-def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
-    """The energy of the output nodes at the forward pass, `[batch]`."""
-    p = batch.problem
-    known = p.known(*batch.arrays)
-    total: Any = jnp.zeros((p.size,))
-    for name in p.clamped:
-        if name in p.cut:
-            each = p.elements(name, targets[name], begin.u[name], known)
-            total = total + jnp.sum(each, axis=tuple(range(1, each.ndim)))
-    return total
-
-
-def _bad_data(batch: Batch, begin: Any, targets: Any) -> Any:
-    """The code of the first node whose forward prediction or target is not finite, -1 if all are."""
-    bad = jnp.int32(-1)
-    for i, name in enumerate(batch.problem.nodes):
-        for value in (begin.u[name], targets.get(name)):
-            if value is not None:
-                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), jnp.int32(i), bad)
-    return bad

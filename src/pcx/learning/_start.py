@@ -41,8 +41,8 @@ class Zeros(Start):
 
 @dataclasses.dataclass(frozen=True)
 class Kept(Start):
-    """Where the last step left them, sample by sample: for one batch that is seen again and again. The first step starts
-    from the forward pass of the batch given to `init`."""
+    """Where the last step left them, sample by sample: for one batch that is seen again and again. The first step
+    starts from the forward pass of the batch given to `init`."""
 
     keeps = True
 

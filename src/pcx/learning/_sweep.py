@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import optax
 
 from ..inference._descent import as_descent
+from ..inference._relax import Run
+from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
+from ._gradient import bad_data, output_energy, weight_gradient
 from ._local import Forward, add, mean_gradient, refuse
 from ._rule import Batch, Learned, Rule
 from ._state import State
@@ -19,15 +22,15 @@ class ZIL(Rule):
     """Z-IL (Song et al., NeurIPS 2020; arXiv 2103.04689). From a forward pass, at step t the nodes move that the error
     reaches just then, and the weights learn whose predictions it has reached, each from the gradient before that move.
 
-    With a state step g and precision p such that p g = 1 the update is backpropagation's, exactly. Only the nodes at the
-    wave-front change, so all T steps together are one reverse sweep of local vector-Jacobian products, at the cost of
-    backpropagation. Errors are carried as such, not as h - u, and so keep their digits.
+    With a state step g and precision p such that p g = 1 the update is backpropagation's, exactly. Only the nodes at
+    the wave-front change, so all T steps together are one reverse sweep of local vector-Jacobian products, at the cost
+    of backpropagation. Errors are carried as such, not as h - u, and so keep their digits.
 
     **Arguments:**
 
     - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
-    - `optim_h`: how a node moves; `optax.sgd(1.0)` for exactness. A step g scales the update of a layer l predictions away from
-        the output by `(p g)^l`.
+    - `optim_h`: how a node moves; `optax.sgd(1.0)` for exactness. A step g scales the update of a layer l predictions
+        away from the output by `(p g)^l`.
     - `level`: put identity nodes on skips, so that all ways from a node to the output have the same number of nodes;
         otherwise such a model is refused.
     """
@@ -54,7 +57,7 @@ class ZIL(Rule):
         elements: dict[str, Any] = {}
         parts: dict[str, list[Any]] = {}
         arriving: dict[str, Any] = {}  # dE/dh of the nodes that the sweep has yet to come to
-        nearest, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
+        _, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
         loss: Any = jnp.zeros((p.size,))
         bad = jnp.int32(-1)
         for name in sorted(furthest, key=lambda n: furthest[n]):
@@ -71,7 +74,8 @@ class ZIL(Rule):
             above, own = forward.back(name, slope)
             for path, part in own.items():
                 parts.setdefault(path, []).append(part)
-            add(arriving, [(n, self._delayed(forward, n, g, furthest[n] - furthest[name] - 1)) for n, g in above.items()])
+            hops = {n: furthest[n] - furthest[name] - 1 for n in above}
+            add(arriving, [(n, self._delayed(forward, n, g, hops[n])) for n, g in above.items()])
         gradient = mean_gradient(batch, parts)
         weights, optim = self._updated(gradient, state.optim, batch.weights)
         for name in targets:
@@ -99,8 +103,8 @@ def check_level(problem: Problem) -> None:
         if name in nearest and nearest[name] != furthest[name]:
             raise ValueError(
                 f"zil: the graph is not levelled: from {name} to the output there are ways of {nearest[name]} and of "
-                f"{furthest[name]} predictions, so that errors meet at different steps. zil(..., level=True) puts identity "
-                "nodes on the shorter ones"
+                f"{furthest[name]} predictions, so that errors meet at different steps. zil(..., level=True) puts "
+                "identity nodes on the shorter ones"
             )
 
 
@@ -153,9 +157,6 @@ class HIL(Rule):
         return {n: self.optim_w.init({w: weights[w] for w in own}) for n, own in self._groups(problem).items()}
 
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
-        from ..inference._relax import _Run
-        from ._settled import _bad_data, output_energy, weight_gradient
-
         p = batch.problem
         groups = self._groups(p)
         nearest, _ = p.graph.distances(p.clamped)
@@ -163,7 +164,7 @@ class HIL(Rule):
         begin = p.start(*batch.arrays)
         weights, optim = dict(batch.weights), dict(state.optim)
         nodes, states = dict(begin.h), {}
-        bad = _bad_data(batch, begin, targets)
+        bad = bad_data(batch, begin, targets)
 
         def learn(names: list[str], gradient: Any, weights: dict[str, Any], optim: dict[str, Any]) -> Any:
             weights, optim = dict(weights), dict(optim)
@@ -181,14 +182,14 @@ class HIL(Rule):
             gradient, _, _ = weight_gradient(now, landscape, nodes)
             moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
             states |= {n: self.descent.init(nodes[n]) for n in moving if n not in states}
-            run = _Run(landscape, self.descent, False, None)
+            run = Run(landscape, self.descent, False, None)
             nodes, states, _ = run.move((moving,), nodes, states, None, None)
             bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
             weights, optim = learn(reached, gradient, weights, optim)
         after = batch._replace(weights=weights)
         landscape = after.landscape(targets)
-        if self.T > travel:
-            run = _Run(landscape, self.descent, False, None)
+        if travel < self.T:
+            run = Run(landscape, self.descent, False, None)
             slope = landscape.gradient(nodes)
 
             def settle(carry: Any, i: Any) -> Any:
@@ -198,7 +199,7 @@ class HIL(Rule):
 
             states |= {n: self.descent.init(nodes[n]) for n in landscape.free if n not in states}
             steps = jnp.arange(self.T - travel, dtype=jnp.int32)
-            (nodes, states, bad), _ = jax.lax.scan(settle, (nodes, states, bad), steps)
+            (nodes, states, bad), _ = jax.lax.scan(for_loops(settle, p.convolves), (nodes, states, bad), steps)
         gradient, energies, elements = weight_gradient(after, landscape, nodes)
         weights, optim = learn(list(groups), gradient, weights, optim)
         memory = self._learn_precision(batch, state, elements)

@@ -31,14 +31,21 @@ class Landscape:
     """
 
     def __init__(
-        self, problem: Problem, known: dict[int, Any], precision: Mapping[str, Any], sources: Iterable[str] | None
+        self,
+        problem: Problem,
+        known: dict[int, Any],
+        precision: Mapping[str, Any],
+        sources: Iterable[str] | None,
+        scale: Mapping[str, Any] | None = None,
     ) -> None:
         self.problem = problem
         self.known = known
         self.precision = dict(precision)
+        self.scale = dict(scale or {})
         self.free = tuple([n for n in problem.nodes if problem.h_ids[n] not in known])
         self.names = tuple(problem.nodes)
         self.order = problem.graph.order
+        self.convolves = problem.convolves
         self.arrival: dict[str, int] | None = None
         if sources is not None and problem.extra is None:
             silent = [n for n in problem.nodes if n not in problem.energy_ids]
@@ -87,7 +94,8 @@ class Landscape:
     def weighed(self, name: str, elements: jax.Array, summed: bool = False) -> jax.Array:
         """One energy for each sample, or with `summed` over the batch as well, from elementwise ones."""
         # The constant log-determinant has no gradient for the states, but is part of the energy that is reported.
-        return weighed(elements, self.precision.get(name), self._features(name), summed)
+        energy = weighed(elements, self.precision.get(name), self._features(name), summed)
+        return self.scale[name] * energy if name in self.scale else energy
 
     def _features(self, name: str) -> int:
         return math.prod(self.problem.nodes[name].shape) if name else 1

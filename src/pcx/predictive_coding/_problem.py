@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ._convolution import convolves
 from ._graph import Graph
+from ._landscape import Landscape
 from ._program import Program
 from ._structure import Structure, Values
 
@@ -99,9 +101,12 @@ class Problem:
             )
         self._check_targets(y, avals)
         clamped = frozenset(self.clamped)
-        self.program = Program(
-            lambda *args: structure.energy(*args, clamped), weights, rest, key, x, y, shapes
-        )
+
+        def energy(weights: Any, rest: Any, key: Any, x: Any, y: Any, nodes: Any) -> Any:
+            return structure.energy(weights, rest, key, x, y, nodes, clamped)
+
+        self.program = Program(energy, weights, rest, key, x, y, shapes)
+        self.convolves = convolves(self.program)
         out, self.extra = self.program.outputs
         self.h_ids: dict[str, int] = self.program.inputs[5]
         self.u_ids: dict[str, int | None] = {n: out[n]["u"] for n in out}
@@ -137,7 +142,7 @@ class Problem:
         y_ids = jtu.tree_leaves(self._start.inputs[4])
         depends = self._start.reached(y_ids)
         # A value that y reached though no other node's value could have brought it there.
-        own = {n: None for n in made if made[n]["h"] in depends and made[n]["h"] != made[n]["u"]}
+        own: dict[str, int | None] = {n: None for n in made if made[n]["h"] in depends and made[n]["h"] != made[n]["u"]}
         if own:
             return own
         frozen = [n for n in made if n in self.structure.frozen]
@@ -157,15 +162,15 @@ class Problem:
             node = self.nodes[name]
             if not _is_label(given, node) and tuple(given.shape[1:]) != node.shape:
                 raise ValueError(
-                    f"the target of {name} has shape {tuple(given.shape)}, its prediction "
-                    f"{(self.size, *node.shape)}"
+                    f"the target of {name} has shape {tuple(given.shape)}, its prediction {(self.size, *node.shape)}"
                 )
 
     def _check_energies(self) -> None:
         for name, aval in self.energy_avals.items():
             if aval.ndim != 1 and tuple(aval.shape[1:]) != self.nodes[name].shape:
                 raise ValueError(
-                    f"the energy of {name} has shape {tuple(aval.shape)}, its value {(self.size, *self.nodes[name].shape)}"
+                    f"the energy of {name} has shape {tuple(aval.shape)}, its value "
+                    f"{(self.size, *self.nodes[name].shape)}"
                 )
         if not self.energy_ids:
             raise ValueError("none of the model's value nodes has an energy")
@@ -240,8 +245,9 @@ class Problem:
 
     def elements(self, name: str, h: Any, u: Any, known: Mapping[int, Any]) -> Any:
         """The energy of a node in `cut`, elementwise, from its value and its prediction, `[batch, *shape]`."""
-        at = {**known, self.h_ids[name]: h}
-        at[self.u_ids[name]] = u  # type: ignore[index]
+        u_id = self.u_ids[name]
+        assert u_id is not None  # or the node would not be in `cut`
+        at = {**known, self.h_ids[name]: h, u_id: u}
         return self.program.evaluate([self.energy_ids[name]], at)[0]
 
     def _held(self, y: Any, made: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -267,15 +273,21 @@ class Problem:
         clamped: Mapping[str, Any],
         precision: Mapping[str, Any] | None = None,
         sources: Sequence[str] | None = None,
-    ) -> Any:
-        """The energy as a function of the free nodes, all else fixed; see `Landscape`."""
-        from ._landscape import Landscape
+        scale: Mapping[str, Any] | None = None,
+    ) -> Landscape:
+        """The energy as a function of the free nodes, all else fixed; see `Landscape`.
 
+        **Arguments:**
+
+        - `clamped`: values of the nodes that don't move, by name.
+        - `precision`: of nodes, by name, see `Landscape`; `scale`: factors of nodes' energies.
+        - `sources`: nodes that may have an error when the others have none; by default the clamped ones, if all are.
+        """
         known = self.known(weights, rest, key, x, y)
         known |= {self.h_ids[n]: v for n, v in clamped.items()}
         if sources is None:
             sources = (*self.clamped, *self.unsettled) if set(clamped) == set(self.clamped) else None
-        return Landscape(self, known, precision or {}, sources)
+        return Landscape(self, known, precision or {}, sources, scale)
 
 
 def _is_label(given: Any, node: Node) -> bool:

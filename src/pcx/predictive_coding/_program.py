@@ -109,18 +109,25 @@ class Program:
                 reached.update(o for o in op.outputs if o not in stopped)
         return reached
 
-    def evaluate(self, wanted: Sequence[int], known: Mapping[int, Any]) -> list[Any]:
+    def evaluate(
+        self, wanted: Sequence[int], known: Mapping[int, Any], bind: Callable[[Any, list[Any]], Any] | None = None
+    ) -> list[Any]:
         """The wanted values, computed from the known ones by no more operations than that takes.
+
+        **Arguments:**
+
+        - `bind`: performs one operation, given its equation and inputs; by default as it stands.
 
         **Raises:** `KeyError` with the numbers of inputs that are needed and not known.
         """
         ops, missing = self.needed(wanted, known)
         if missing:
             raise KeyError(tuple(sorted(missing)))
+        perform = bind_as_it_stands if bind is None else bind
         values = {**self.constants, **known}
         for index in ops:
             eqn, inputs, outputs = self.ops[index]
-            result = _bind(eqn, [values[i] for i in inputs])
+            result = perform(eqn, [values[i] for i in inputs])
             made = result if eqn.primitive.multiple_results else [result]
             for number, value in zip(outputs, made, strict=True):
                 if number not in known:
@@ -142,7 +149,8 @@ class Program:
         return dict(zip(todo, self.evaluate(todo, known), strict=True))
 
 
-def _bind(eqn: Any, args: list[Any]) -> Any:
+def bind_as_it_stands(eqn: Any, args: list[Any]) -> Any:
+    """Perform an equation's operation."""
     bound = eqn.primitive.get_bind_params(eqn.params)
     functions, params = bound if isinstance(bound, tuple) else ((), bound)  # a pair up to JAX 0.8, one dict since
     return eqn.primitive.bind(*functions, *args, **params)

@@ -75,11 +75,14 @@ class Structure:
             raise ValueError(f"{type(model).__name__} has no value nodes: put a pxc.Vode after each prediction")
         nodes = {paths[index_of[id(vode.h)]].removesuffix(".h"): vode for vode in vodes}
         self.nodes = tuple(nodes)
-        self._vode_params = {i for i, p in enumerate(self.template.params) if isinstance(p, (VodeParam, VodeParam.Cache))}
+        params = enumerate(self.template.params)
+        self._vode_params = {i for i, p in params if isinstance(p, (VodeParam, VodeParam.Cache))}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
         self.energies = {name: _energy_of(vode) for name, vode in nodes.items()}
         self.has_own_energy = any(
-            type(m).energy is not EnergyModule.energy for m in modules(model) if _is_plain_energy_module(m)
+            type(m).energy is not EnergyModule.energy
+            for m in modules(model)
+            if isinstance(m, EnergyModule) and not isinstance(m, Vode)
         )
         self._numbers = {i: x for i, x in enumerate(plan.raws) if not isinstance(x, (jax.Array, np.ndarray))}
         self._raw_paths = [_short(p) for p in self.template.raw_paths]
@@ -107,6 +110,11 @@ class Structure:
         new = cls(*args, **kwargs)
         return _known.setdefault(new, new)
 
+    @property
+    def convolves(self) -> bool:
+        """Whether any problem that was traced of it has convolutions."""
+        return any(problem.convolves for problem in self.problems.values())
+
     def is_weight(self, index: int) -> bool:
         """Whether the param at that place of the template learns."""
         param = self.template.params[index]
@@ -119,7 +127,9 @@ class Structure:
         """
         plan = plan_for({"model": model})
         if plan.template is not self.template and plan.template.key != self.template.key:
-            raise ValueError(f"this {type(model).__name__} is built differently from the model that the state was made of")
+            raise ValueError(
+                f"this {type(model).__name__} is built differently from the model that the state was made of"
+            )
         weights: dict[str, Any] = {}
         rest: dict[str, Any] = {}
         for path, index in self._params.items():
@@ -129,7 +139,9 @@ class Structure:
             if self.is_weight(index):
                 for leaf in jtu.tree_leaves(value):
                     if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
-                        raise TypeError(f"{path} is to learn but holds {jnp.result_type(leaf)}; mark it `frozen = True`")
+                        raise TypeError(
+                            f"{path} is to learn but holds {jnp.result_type(leaf)}; mark it `frozen = True`"
+                        )
                 weights[path] = jtu.tree_map(jnp.asarray, value)
             else:
                 rest[path] = jtu.tree_map(jnp.asarray, value)
@@ -146,7 +158,9 @@ class Structure:
         old = self.values_of(model)
         for name, new, have in (("weights", values.weights, old.weights), ("rest", values.rest, old.rest)):
             if new.keys() != have.keys():
-                raise ValueError(f"the {name} don't fit the model: {sorted(new.keys() ^ have.keys())} are in one of them")
+                raise ValueError(
+                    f"the {name} don't fit the model: {sorted(new.keys() ^ have.keys())} are in one of them"
+                )
             for path in new:
                 got, expected = jtu.tree_map(jnp.shape, new[path]), jtu.tree_map(jnp.shape, have[path])
                 if got != expected:
@@ -269,13 +283,9 @@ def _energy_of(vode: Vode) -> str:
     return "none" if function is None or function is zero_energy else "other"
 
 
-def _is_plain_energy_module(module: Any) -> bool:
-    return isinstance(module, EnergyModule) and not isinstance(module, Vode)
-
-
 def _positional(model: Module) -> int:
     """How many positional arguments the model's call takes, 2 at most."""
-    parameters = list(inspect.signature(type(model).__call__).parameters.values())[1:]  # ty: ignore
+    parameters = list(inspect.signature(type(model).__call__).parameters.values())[1:]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return 2
     return min(2, sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters))

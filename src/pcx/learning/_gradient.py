@@ -1,0 +1,50 @@
+"""Weight gradients and energies at given values, for rules that let values settle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._rule import Batch
+
+
+def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """At given values of the free nodes: the gradient of the batch's mean energy with respect to the weights, each
+    node's energy `{node: [batch]}`, and elementwise `{node: [batch, *shape]}`."""
+    p = batch.problem
+    fixed = {i: v for i, v in landscape.known.items() if i not in set(jax.tree.leaves(p.program.inputs[0]))}
+    known = fixed | {p.h_ids[n]: nodes[n] for n in landscape.free}
+    wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
+
+    def mean(weights: Any) -> Any:
+        at = known | dict(zip(jax.tree.leaves(p.program.inputs[0]), jax.tree.leaves(weights), strict=True))
+        elements = dict(zip(wanted, p.program.evaluate(list(wanted.values()), at), strict=True))
+        total = sum(landscape.weighed(n, e, summed=True) for n, e in elements.items())
+        return total / p.size, elements
+
+    gradient, elements = jax.grad(mean, has_aux=True)(batch.weights)
+    return gradient, {n: landscape.weighed(n, e) for n, e in elements.items()}, elements
+
+
+def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
+    """The energy of the output nodes at the forward pass, `[batch]`."""
+    p = batch.problem
+    known = p.known(*batch.arrays)
+    total: Any = jnp.zeros((p.size,))
+    for name in p.clamped:
+        if name in p.cut:
+            each = p.elements(name, targets[name], begin.u[name], known)
+            total = total + jnp.sum(each, axis=tuple(range(1, each.ndim)))
+    return total
+
+
+def bad_data(batch: Batch, begin: Any, targets: Any) -> Any:
+    """The code of the first node whose forward prediction or target is not finite, -1 if all are."""
+    bad = jnp.int32(-1)
+    for i, name in enumerate(batch.problem.nodes):
+        for value in (begin.u[name], targets.get(name)):
+            if value is not None:
+                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), jnp.int32(i), bad)
+    return bad

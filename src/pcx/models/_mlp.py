@@ -1,0 +1,52 @@
+"""Multilayer perceptrons."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from ..core._static import static
+from ..nn import Linear
+from ..predictive_coding import EnergyModule, Vode, se_energy
+
+
+class MLP(EnergyModule):
+    """A multilayer perceptron: a value node after each layer and its activation, `h = vode(act(linear(h)))`; the last
+    layer is linear, and its node is marked as the output. The benchmark's is `MLP([784, 128, 128, 128, 10])` (arXiv
+    2407.01163).
+
+    **Arguments:**
+
+    - `widths`: from the input to the output, two or more.
+    - `act`: the activation function.
+    - `energy`: of the output node: `pxc.se_energy`, or `pxc.ce_energy` for classes.
+    - `bias`: whether layers have one.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        act: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
+        energy: Callable[..., Any] = se_energy,
+        bias: bool = True,
+    ):
+        super().__init__()
+        if len(widths) < 2 or any(w < 1 for w in widths):
+            raise ValueError(f"MLP: widths must be two or more positive numbers, got {list(widths)}")
+        self.act = static(act)
+        self.layers = [Linear(a, b, bias) for a, b in itertools.pairwise(widths)]
+        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy)]
+        self.vodes[-1].h.frozen = True
+
+    def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
+        """One sample, `[widths[0]]`, or of any shape with as many elements; returns the prediction `[widths[-1]]`."""
+        h: Any = x.reshape(-1)
+        for layer, vode in zip(self.layers[:-1], self.vodes[:-1], strict=True):
+            h = vode(self.act(layer(h)))
+        self.vodes[-1](self.layers[-1](h))
+        if y is not None:
+            self.vodes[-1].set("h", y)
+        return self.vodes[-1].get("u")

@@ -1,0 +1,69 @@
+"""Multilayer perceptrons in the parametrisation of muPC."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from ..core._random import RKG
+from ..core._static import static
+from ..nn import LayerParam
+from ..predictive_coding import EnergyModule, Vode, se_energy
+
+
+class MuMLP(EnergyModule):
+    """muPC (arXiv 2505.13124): weights from N(0, 1), scaled where they are used, so that learning rates carry over from
+    width to width and from depth to depth. With width N, input width N_0 and L layers,
+
+    `u_1 = N_0^(-1/2) W_1 x`, `u_l = h_(l-1) + (N L)^(-1/2) W_l act(h_(l-1))`, `u_L = N^(-1) W_L act(h_(L-1))`;
+
+    without skips, `u_l = N^(-1/2) W_l act(h_(l-1))`. To be trained with Adam and about as many inference steps as there
+    are hidden layers.
+
+    **Arguments:**
+
+    - `widths`: from the input to the output, three or more; hidden ones equal if there are skips.
+    - `act`: the activation function.
+    - `energy`: of the output node.
+    - `skips`: whether hidden layers add their input.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        act: Callable[[jax.Array], jax.Array] = jax.nn.relu,
+        energy: Callable[..., Any] = se_energy,
+        skips: bool = True,
+    ):
+        super().__init__()
+        if len(widths) < 3 or any(w < 1 for w in widths):
+            raise ValueError(f"MuMLP: widths must be three or more positive numbers, got {list(widths)}")
+        if skips and len(set(widths[1:-1])) > 1:
+            raise ValueError(f"MuMLP: skips need hidden layers of one width, got {list(widths[1:-1])}")
+        self.act = static(act)
+        self.skips = static(skips)
+        depth = len(widths) - 1
+        hidden = [(a * depth if skips else a) ** -0.5 for a in widths[1:-2]]
+        self.scales = static((widths[0] ** -0.5, *hidden, 1 / widths[-2]))
+        self.weights = [LayerParam(jax.random.normal(RKG(), (b, a))) for a, b in itertools.pairwise(widths)]
+        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy)]
+        self.vodes[-1].h.frozen = True
+
+    def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
+        """One sample, of any shape with `widths[0]` elements; returns the prediction `[widths[-1]]`."""
+        x = x.reshape(-1)
+        if x.size != math.prod(self.weights[0].shape[1:]):
+            raise ValueError(f"MuMLP: a sample must have {self.weights[0].shape[1]} elements, got shape {x.shape}")
+        scales = self.scales._wrapped
+        h: Any = self.vodes[0](scales[0] * (self.weights[0].get() @ x))
+        for weight, scale, vode in zip(self.weights[1:-1], scales[1:-1], self.vodes[1:-1], strict=True):
+            u = scale * (weight.get() @ self.act(h))
+            h = vode(h + u if self.skips._wrapped else u)
+        self.vodes[-1](scales[-1] * (self.weights[-1].get() @ self.act(h)))
+        if y is not None:
+            self.vodes[-1].set("h", y)
+        return self.vodes[-1].get("u")

@@ -1,0 +1,28 @@
+"""pxt: training. `fit` for whole runs; checkpoints, weights files and run folders."""
+
+from ._checkpoint import CheckpointError, Checkpoints
+from ._describe import describe, differences
+from ._fit import fit
+from ._folder import Folder, RunExists, versions
+from ._loop import accuracy
+from ._result import Fit, Member, Report
+from ._stopping import EarlyStopping
+from ._weights import load_weights, save_weights
+
+__all__ = [
+    "CheckpointError",
+    "Checkpoints",
+    "EarlyStopping",
+    "Fit",
+    "Folder",
+    "Member",
+    "Report",
+    "RunExists",
+    "accuracy",
+    "describe",
+    "differences",
+    "fit",
+    "load_weights",
+    "save_weights",
+    "versions",
+]

@@ -1,0 +1,155 @@
+"""Checkpoints, by Orbax: a run at one instant."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that can't be written, read, or used."""
+
+
+class Checkpoints:
+    """The checkpoints of a run: the last few, and the best.
+
+    Each is written under another name and renamed when it is whole, so that a process that is killed at any instant leaves
+    the one before. Nothing in a checkpoint can run code: arrays, and JSON.
+
+    **Arguments:**
+
+    - `path`: their folder, made if need be.
+    - `keep`: how many of the last are kept.
+    """
+
+    def __init__(self, path: Path, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.path = path
+        self._last = _manager(path / "last", keep)
+        self._best = _manager(path / "best", 1)
+
+    def save(self, step: int, tree: Any, meta: dict[str, Any], best: bool = False) -> None:
+        """Save a tree of arrays and a JSON value under a step's number, as the newest or as the `best`.
+
+        **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
+        """
+        ocp = _orbax()
+        arrays, paths = _flat(tree)
+        manager = self._best if best else self._last
+        if step in manager.all_steps():
+            return
+        content = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave({**meta, "paths": paths})
+        )
+        try:
+            manager.save(step, args=content, force=True)
+            manager.wait_until_finished()
+        except Exception as e:  # the file system's, TensorStore's or Orbax's own
+            _remove_partial(self.path)
+            reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+            raise CheckpointError(
+                f"checkpoint {step} can't be written to {self.path}: {reason}. The earlier checkpoints are whole; make "
+                "room and resume"
+            ) from e
+
+    def latest(self, best: bool = False) -> int | None:
+        """The number of the newest whole checkpoint (of the best one); None if there is none."""
+        return (self._best if best else self._last).latest_step()
+
+    def load(self, like: Any = None, best: bool = False) -> tuple[Any, dict[str, Any]]:
+        """The newest checkpoint's arrays and JSON value.
+
+        **Arguments:**
+
+        - `like`: a tree of the same form; without it, the arrays come as a dict by path.
+
+        **Raises:** `CheckpointError` if there is none, it can't be read, or it is of another form, naming the differences.
+        """
+        ocp = _orbax()
+        manager = self._best if best else self._last
+        step = manager.latest_step()
+        if step is None:
+            raise CheckpointError(f"{self.path} holds no whole checkpoint")
+        content = ocp.args.Composite(arrays=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+        try:
+            found = manager.restore(step, args=content)
+        except Exception as e:
+            raise CheckpointError(f"checkpoint {step} in {self.path} can't be read: {str(e).strip()[:300]}") from e
+        meta = dict(found.meta)
+        paths = meta.pop("paths")
+        by_path = {path: np.asarray(found.arrays[f"{i:05d}"]) for i, path in enumerate(paths)}
+        if like is None:
+            return by_path, meta
+        return _fitted(by_path, like), meta
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._last.close()
+        self._best.close()
+
+
+def _orbax() -> Any:
+    try:
+        import orbax.checkpoint as ocp
+    except ImportError as e:
+        raise ImportError("checkpoints need Orbax: pip install 'pcx[train]'") from e
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it tells of every file
+    return ocp
+
+
+def _manager(path: Path, keep: int) -> Any:
+    ocp = _orbax()
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep, create=True, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
+    return ocp.CheckpointManager(path, options=options)
+
+
+def _flat(tree: Any) -> tuple[dict[str, Any], list[str]]:
+    # By number: paths hold characters that not every store takes.
+    leaves = jtu.tree_flatten_with_path(tree)[0]
+    return (
+        {f"{i:05d}": np.asarray(jax.device_get(leaf)) for i, (_, leaf) in enumerate(leaves)},
+        [jtu.keystr(path) for path, _ in leaves],
+    )
+
+
+def _fitted(by_path: dict[str, np.ndarray], like: Any) -> Any:
+    leaves, treedef = jtu.tree_flatten_with_path(like)
+    wanted = {jtu.keystr(path): (tuple(np.shape(leaf)), str(_dtype(leaf))) for path, leaf in leaves}
+    wrong = []
+    for path in {**by_path, **wanted}:
+        held = (tuple(by_path[path].shape), str(by_path[path].dtype)) if path in by_path else "nothing"
+        expected = wanted.get(path, "nothing")
+        if held != expected:
+            wrong.append(f"{path}: the checkpoint has {held}, the run {expected}")
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise CheckpointError(f"the checkpoint is of another model or rule: {'; '.join(wrong[:5])}{more}")
+    return jtu.tree_unflatten(treedef, [by_path[path] for path in wanted])
+
+
+def _dtype(leaf: Any) -> Any:
+    return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+
+
+def _remove_partial(path: Path) -> None:
+    """Remove what a failed save left, which may be what fills the disk."""
+    for folder in _partial(path):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def _partial(path: Path) -> Iterator[Path]:
+    for kind in ("last", "best"):
+        if (path / kind).is_dir():
+            yield from (p for p in (path / kind).iterdir() if "orbax-checkpoint-tmp" in p.name)

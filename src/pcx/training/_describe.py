@@ -1,0 +1,108 @@
+"""What a rule or a model was made of, as plain data: to be saved with a run, and to name what differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..core._param import BaseParam
+from ..core._static import Static
+
+_DEPTH = 12
+
+
+def describe(x: Any, depth: int = _DEPTH) -> Any:
+    """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions by name
+    and by the values that they close over, arrays by shape, dtype and a digest."""
+    if x is None or isinstance(x, (bool, int, str)):
+        return x
+    if isinstance(x, float):
+        return x
+    if isinstance(x, (jax.Array, np.ndarray, np.generic)):
+        return _array(np.asarray(x))
+    if isinstance(x, BaseParam):  # where a value is, and of what form; not the value, which is what changes
+        shapes = [f"{jax.numpy.result_type(a)}{list(np.shape(a))}" for a in jax.tree.leaves(x.get())]
+        return {"param": type(x).__name__, "holds": shapes, **{k: describe(v, depth - 1) for k, v in x._facts.items()}}
+    if isinstance(x, Static):
+        return describe(x._wrapped, depth)
+    if depth == 0:
+        return type(x).__qualname__
+    if isinstance(x, Mapping):
+        return {str(k): describe(v, depth - 1) for k, v in x.items()}
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return {"class": _name(type(x)), **{f: describe(getattr(x, f), depth - 1) for f in x._fields}}
+    if isinstance(x, (list, tuple, set, frozenset)):
+        return [describe(v, depth - 1) for v in x]
+    if isinstance(x, functools.partial):
+        return {
+            "partial": describe(x.func, depth - 1),
+            "args": describe(x.args, depth - 1),
+            "keywords": describe(x.keywords, depth - 1),
+        }
+    if isinstance(x, types.FunctionType):
+        return _function(x, depth)
+    if isinstance(x, types.MethodType):
+        return {"method": x.__func__.__qualname__, "of": describe(x.__self__, depth - 1)}
+    if isinstance(x, type):
+        return _name(x)
+    if callable(x) and hasattr(x, "__wrapped__"):
+        return describe(x.__wrapped__, depth - 1)
+    if dataclasses.is_dataclass(x):
+        fields = {f.name: describe(getattr(x, f.name, None), depth - 1) for f in dataclasses.fields(x)}
+        return {"class": _name(type(x)), **fields}
+    if hasattr(x, "__dict__"):
+        fields = {k: describe(v, depth - 1) for k, v in sorted(vars(x).items())}
+        return {"class": _name(type(x)), **fields}
+    return getattr(x, "__qualname__", None) or _name(type(x))
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _array(a: np.ndarray) -> Any:
+    if a.ndim == 0:
+        return a.item()
+    return {"shape": list(a.shape), "dtype": str(a.dtype), "sha256": hashlib.sha256(a.tobytes()).hexdigest()[:16]}
+
+
+def _function(fn: types.FunctionType, depth: int) -> Any:
+    closed: dict[str, Any] = {}
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        try:
+            closed[name] = describe(cell.cell_contents, depth - 1)
+        except ValueError:  # not assigned yet
+            continue
+    name = f"{fn.__module__}.{fn.__qualname__}"
+    return {"function": name, **closed} if closed else name
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two descriptions differ, one line each: the path, what it was, what it is."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in [*old, *[k for k in new if k not in old]]:
+            inside = f"{path}.{key}" if path else str(key)
+            if key not in new:
+                found.append(f"{inside}: was {_short(old[key])}, is gone")
+            elif key not in old:
+                found.append(f"{inside}: is {_short(new[key])}, was not there")
+            else:
+                found += differences(old[key], new[key], inside)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
+    same = old == new or (old != old and new != new)  # NaN is NaN
+    return [] if same else [f"{path}: was {_short(old)}, is {_short(new)}"]
+
+
+def _short(x: Any) -> str:
+    text = str(x)
+    return text if len(text) <= 60 else text[:57] + "..."

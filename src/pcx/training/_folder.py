@@ -1,0 +1,125 @@
+"""The folder of one run: all that is needed to know what was run, with what, and what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..core._version import __version__
+
+
+class RunExists(FileExistsError):
+    """The folder holds a run already."""
+
+
+class Folder:
+    """A folder that holds one run and nothing else.
+
+    `config.json`, `versions.json`, `metrics.jsonl` (one line for each epoch and network), `log.txt`, `checkpoints/`,
+    `weights*.safetensors`. A file that is written in one go is there in full or not at all.
+
+    **Arguments:**
+
+    - `path`: the folder.
+    - `resume`: whether a run in it is to go on.
+
+    **Raises:** `RunExists` if it holds a run and `resume` is False, or anything that is no run; `FileNotFoundError` if it
+    holds none and `resume` is True.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
+        self.path = Path(path).absolute()
+        held = [p.name for p in self.path.iterdir()] if self.path.is_dir() else []
+        if self.path.exists() and not self.path.is_dir():
+            raise RunExists(f"{self.path} is a file; choose a folder")
+        is_run = "config.json" in held
+        if resume and not is_run:
+            raise FileNotFoundError(f"{self.path} holds no run to resume (no config.json)")
+        if not resume and is_run:
+            raise RunExists(f"{self.path} holds a run already: give resume=True to go on with it, or another folder")
+        if not resume and held:
+            raise RunExists(f"{self.path} is not empty ({', '.join(sorted(held)[:3])}); choose a new or empty folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, save: Callable[[Path], object]) -> Path:
+        """Call `save` with a temporary path, and give the file its name once it is complete and on the disk."""
+        target = self.path / name
+        partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+        try:
+            save(partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write a value as indented JSON."""
+        text = json.dumps(value, indent=2, default=str) + "\n"
+        return self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the folder."""
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    def metrics(self, rows: Iterable[dict[str, Any]], fresh: bool = False) -> None:
+        """Add rows to `metrics.jsonl`; with `fresh` they are all it holds from now on."""
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        if fresh:
+            self.write("metrics.jsonl", lambda path: path.write_text(text, encoding="utf-8"))
+        else:
+            self._append("metrics.jsonl", text)
+
+    def log(self, text: str) -> None:
+        """Add to `log.txt`, with the time."""
+        self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+
+    def _append(self, name: str, text: str) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "scikit-learn")
+
+
+def versions() -> dict[str, Any]:
+    """What a result depends on besides its options: software, platform, device, and the state of the git repository that the
+    program was started in, if there is one."""
+    import jax
+
+    packages = {}
+    for package in _PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = None
+    device = jax.devices()[0]
+    return {
+        "pcx": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "backend": device.platform,
+        "device": device.device_kind,
+        "device_count": jax.device_count(),
+        "packages": packages,
+        "git": _git(),
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    def ask(*args: str) -> str:
+        return subprocess.run(["git", *args], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "clean": not ask("status", "--porcelain")}
+    except (OSError, subprocess.SubprocessError):
+        return None

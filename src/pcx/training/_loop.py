@@ -1,0 +1,141 @@
+"""The compiled loop: many steps of a rule in one dispatch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..predictive_coding._convolution import for_loops
+
+
+class Loop:
+    """Steps a rule over batches that are gathered on the device.
+
+    One program serves any number of steps: from `start` to `stop` is data, not structure, so an epoch cut at any batch gives the
+    same bits as one that wasn't.
+
+    **Arguments:**
+
+    - `make`: the rule, as a function of the settings that are compared.
+    - `augment`: `augment(key, x) -> x`, or None.
+    - `metrics`: `{name: f(output, y) -> [batch]}`.
+    - `many`: whether states, rows and settings have a first axis over networks, all trained at once.
+    - `convolves`: whether the model has convolutions.
+    """
+
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        augment: Callable[[Any, Any], Any] | None,
+        metrics: Mapping[str, Callable[[Any, Any], Any]],
+        many: bool,
+        convolves: bool,
+    ) -> None:
+        self.make, self.augment, self.metrics, self.convolves = make, augment, dict(metrics), convolves
+        run: Callable[..., Any] = self._run
+        judge: Callable[..., Any] = self._judge
+        if many:
+            run = jax.vmap(run, in_axes=(0, 0, 0, None, 0, None, None, 0, 0))
+            judge = jax.vmap(judge, in_axes=(0, 0, None, None, None))
+        self.run = jax.jit(run, donate_argnums=(0, 1))
+        self.judge = jax.jit(judge)
+
+    def totals(self, state: Any, settings: Any, batch: Any) -> dict[str, Any]:
+        """Zero for all that is summed over the batches of an epoch."""
+        _, sums = jax.eval_shape(self._step, state, settings, batch, jax.random.PRNGKey(0))
+        zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        return {"sums": zero, "batches": jnp.int32(0), "result": jnp.int32(0), "bad": jnp.int32(-1)}
+
+    def _run(
+        self,
+        state: Any,
+        totals: Any,
+        settings: Any,
+        arrays: Any,
+        rows: Any,
+        start: Any,
+        stop: Any,
+        active: Any,
+        key: Any,
+    ) -> tuple[Any, Any]:
+        """Learn from batches `start` to `stop`; the samples of batch i are `rows[i]`. Ends where a step fails."""
+
+        def going(carry: Any) -> Any:
+            i, _, totals = carry
+            return (i < stop) & active & (totals["result"] == 0)
+
+        def body(carry: Any) -> Any:
+            i, state, totals = carry
+            batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
+            state, (info, sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
+            good = info.result == 0
+            summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b, a), totals["sums"], sums)
+            totals = {
+                "sums": summed,
+                "batches": totals["batches"] + good,
+                "result": info.result,
+                "bad": info.first_bad,
+            }
+            return i + 1, state, totals
+
+        _, state, totals = jax.lax.while_loop(going, for_loops(body, self.convolves), (start, state, totals))
+        return state, totals
+
+    def _step(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
+        state, (_, sums) = self._stepped(state, settings, batch, key)
+        return state, sums
+
+    def _stepped(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
+        x, y = batch
+        if self.augment is not None:
+            x = self.augment(key, x)
+        state, info = self.make(**settings).step(state, (x, y))
+        sums = {"energy": info.energy, "loss": info.loss, "steps": info.steps, "energies": info.energies}
+        sums |= {name: jnp.mean(metric(info.output, y)) for name, metric in self.metrics.items()}
+        return state, (info, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
+
+    def _judge(self, state: Any, settings: Any, arrays: Any, rows: Any, counts: Any) -> dict[str, Any]:
+        """Sums of loss and metrics over held-out samples: of batch i those that `counts[i]` (0 or 1) says."""
+        rule = self.make(**settings)
+
+        def body(total: Any, at: Any) -> Any:
+            rows, counts = at
+            x, y = jtu.tree_map(lambda a: a[rows], arrays)
+            output, loss = rule.evaluate(state, (x, y))
+            each = {"loss": loss, **{name: metric(output, y) for name, metric in self.metrics.items()}}
+            return jtu.tree_map(lambda t, e: t + jnp.sum(jnp.where(counts, e, 0.0)), total, each), None
+
+        zero = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))
+        total, _ = jax.lax.scan(for_loops(body, self.convolves), zero, (rows, counts))
+        return total
+
+
+def accuracy(output: Any, y: Any) -> Any:
+    """Whether the largest output is that of the class, `[batch]` of 0 and 1.
+
+    **Arguments:**
+
+    - `output`: `[batch, classes]`.
+    - `y`: class numbers `[batch]`, or one for each class `[batch, classes]`.
+    """
+    truth = y if y.ndim == output.ndim - 1 else jnp.argmax(y, axis=-1)
+    return (jnp.argmax(output, axis=-1) == truth).astype(jnp.float32)
+
+
+def is_class(output: Any, y: Any) -> bool:
+    """Whether y holds class numbers for an output over classes."""
+    one = isinstance(y, (jax.Array, jax.ShapeDtypeStruct)) or hasattr(y, "dtype")
+    return bool(one and hasattr(output, "ndim") and jnp.issubdtype(y.dtype, jnp.integer) and output.ndim == y.ndim + 1)
+
+
+@functools.lru_cache(maxsize=64)
+def held_out_rows(n: int, batch_size: int) -> Any:
+    """Rows that go through n samples in batches of one size, `[batches, B]`, and which of them count."""
+    count = -(-n // batch_size)
+    flat = jnp.arange(count * batch_size, dtype=jnp.int32)
+    return jnp.minimum(flat, n - 1).reshape(count, batch_size), (flat < n).reshape(count, batch_size)

@@ -1,0 +1,121 @@
+"""What a run is trained on: arrays that lie on the device, or batches that come in one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..data import ArrayBatches, as_batches
+
+
+class Span:
+    """Batches of one form: arrays, and each network's rows of them."""
+
+    def __init__(self, arrays: Any, rows: Sequence[np.ndarray], first: int) -> None:
+        self.arrays, self.rows, self.first = arrays, rows, first
+
+    @property
+    def count(self) -> int:
+        """How many batches."""
+        return len(self.rows[0])
+
+
+class InMemory:
+    """Arrays on the device. Each network has an order of its own, from its seed."""
+
+    def __init__(self, arrays: Any, batch_size: int, seeds: Sequence[int]) -> None:
+        self.orders = [ArrayBatches(arrays, batch_size, seed=s) for s in seeds]
+        self._place(arrays)
+
+    @classmethod
+    def of(cls, batches: ArrayBatches, networks: int) -> InMemory:
+        """From batches with an order of their own, the same for all networks."""
+        new = object.__new__(cls)
+        new.orders = [batches] * networks
+        new._place(batches.arrays)
+        return new
+
+    def _place(self, arrays: Any) -> None:
+        self.arrays = jtu.tree_map(jnp.asarray, arrays)
+        self.per_epoch: int | None = self.orders[0].batches_per_epoch
+
+    def example(self) -> Any:
+        """One batch."""
+        return jtu.tree_map(lambda a: a[: self.orders[0].batch_size], self.arrays)
+
+    def epoch(self, k: int, start: int) -> Iterator[Span]:
+        """The batches of an epoch from number `start` on."""
+        rows = [o.order(k) for o in self.orders]
+        if start < len(rows[0]):
+            yield Span(self.arrays, rows, 0)
+        rest = [o.remainder(k) for o in self.orders]
+        if len(rest[0]):
+            yield Span(self.arrays, [r[None] for r in rest], len(rows[0]))
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, for the run's config."""
+        first = self.orders[0]
+        shapes = [f"{a.dtype}{list(a.shape)}" for a in jtu.tree_leaves(self.arrays)]
+        return {
+            "arrays": shapes,
+            "batch_size": first.batch_size,
+            "shuffle": first.shuffle,
+            "drop_last": first.drop_last,
+        }
+
+
+class Streamed:
+    """Batches from any iterable, a few at a time."""
+
+    def __init__(self, source: Any, networks: int) -> None:
+        self.source, self.networks = as_batches(source), networks
+        self.per_epoch = self.source.batches_per_epoch
+        self._example: Any = None
+
+    def example(self) -> Any:
+        """One batch."""
+        if self._example is None:
+            self._example = next(iter(self.source.epoch(0)), None)
+            if self._example is None:
+                raise ValueError("fit: the source of training batches is empty")
+        return jtu.tree_map(jnp.asarray, self._example)
+
+    def epoch(self, k: int, start: int) -> Iterator[Span]:
+        """The batches of an epoch from number `start` on."""
+        for i, batch in enumerate(self.source.epoch(k, start), start):
+            arrays = jtu.tree_map(jnp.asarray, batch)
+            size = np.shape(jtu.tree_leaves(arrays)[0])[0]
+            yield Span(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i)
+
+    def describe(self) -> dict[str, Any]:
+        """What it is, for the run's config."""
+        return {"source": type(self.source).__name__, "batches_per_epoch": self.per_epoch}
+
+
+def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | Streamed:
+    """A source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
+
+    **Raises:** `TypeError` for a data set with several splits; `ValueError` for arrays that don't fit together.
+    """
+    if hasattr(train, "train") and hasattr(train, "test"):
+        raise TypeError("fit: give the split to train on, such as data.train, and the one to judge by as validation")
+    if isinstance(train, ArrayBatches):
+        return InMemory.of(train, len(seeds))
+    arrays = as_arrays(train)
+    return Streamed(train, len(seeds)) if arrays is None else InMemory(arrays, batch_size, seeds)
+
+
+def as_arrays(source: Any) -> tuple[Any, Any] | None:
+    """`(x, y)` from a split or a pair of arrays; None if it is something else."""
+    if hasattr(source, "x") and hasattr(source, "y"):
+        return source.x, source.y
+    if isinstance(source, (tuple, list)) and len(source) == 2:
+        leaves = jtu.tree_leaves(tuple(source))
+        if leaves and all(isinstance(a, (np.ndarray, jax.Array)) for a in leaves):
+            return source[0], source[1]
+    return None
