@@ -16,10 +16,18 @@ PUBLIC = {
         cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
         two_moons""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
+    "pcx.inference": """AllNodes Descent Flow GradientNorm Langevin LayerTime Optax Plateau RESULT Schedule Segment
+        Solution Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
+    "pcx.learning": """AtEnd Backprop Batch ChainAverage Clamp EPC EveryStep FPA Forward HIL Hard Info Joint Kept
+        LearnedPrecision Nudged OUTCOME Precision PredictiveCoding Rule Start State Timing ZIL Zeros backprop bind bpc
+        epc explain fpa hil hybrid ipc mcpc nudged pc stack unstack
+        weight_gradient zil""",
+    "pcx.models": "MLP MuMLP VGG vgg5 vgg7",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
-    "pcx.predictive_coding": "STATUS EnergyModule Ruleset Vode VodeParam ce_energy se_energy zero_energy",
+    "pcx.predictive_coding": """Graph Landscape Node Problem STATUS EnergyModule Ruleset Start Vode VodeParam ce_energy
+        se_energy zero_energy""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 
@@ -31,7 +39,21 @@ ROOMS = {
     "predictive_coding": {"core", "functional"},
     "nn": {"core", "functional"},
     "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
-    "cli": {"", "core", "data", "functional", "predictive_coding", "nn", "utils"},
+    "inference": {"predictive_coding"},
+    "learning": {"inference", "nn", "predictive_coding"},
+    "models": {"core", "nn", "predictive_coding"},
+    "cli": {
+        "",
+        "core",
+        "data",
+        "functional",
+        "inference",
+        "learning",
+        "models",
+        "nn",
+        "predictive_coding",
+        "utils",
+    },
 }
 # What each room may import beside the standard library.
 LIBRARIES = {
@@ -41,6 +63,9 @@ LIBRARIES = {
     "predictive_coding": {"jax", "numpy"},
     "nn": {"jax", "numpy", "equinox"},
     "utils": {"jax", "numpy", "optax"},
+    "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
+    "learning": {"jax", "numpy", "optax"},
+    "models": {"jax", "numpy"},
 }
 STANDARD = sys.stdlib_module_names
 

@@ -1,8 +1,10 @@
 """pxl: learning rules. Each is one object over one model, with pure `init` and `step`; each name chooses its parts."""
 
 from ._backprop import Backprop
+from ._batch import Batch, bind
 from ._clamp import Clamp, Hard, Nudged
 from ._errors import EPC, FPA
+from ._gradient import weight_gradient
 from ._joint import Joint
 from ._named import backprop, bpc, epc, fpa, hil, hybrid, ipc, mcpc, nudged, pc, zil
 from ._precision import LearnedPrecision, Precision
@@ -21,6 +23,7 @@ __all__ = [
     "ZIL",
     "AtEnd",
     "Backprop",
+    "Batch",
     "ChainAverage",
     "Clamp",
     "EveryStep",
@@ -39,6 +42,7 @@ __all__ = [
     "Timing",
     "Zeros",
     "backprop",
+    "bind",
     "bpc",
     "epc",
     "explain",
@@ -51,5 +55,6 @@ __all__ = [
     "pc",
     "stack",
     "unstack",
+    "weight_gradient",
     "zil",
 ]

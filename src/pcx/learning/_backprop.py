@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ._batch import Batch
 from ._local import weighed
-from ._rule import Batch, Learned, Rule
+from ._rule import Learned, Rule
 from ._state import State
 
 

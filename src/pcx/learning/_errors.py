@@ -16,8 +16,9 @@ from ..inference._solution import Solution
 from ..inference._stop import Stop
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
+from ._batch import Batch
 from ._local import Forward, add, refuse
-from ._rule import Batch, Learned, Rule
+from ._rule import Learned, Rule
 from ._settled import as_stop
 from ._state import State
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._rule import Batch
+from ._batch import Batch
 
 
 def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:

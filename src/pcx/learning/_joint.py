@@ -16,8 +16,9 @@ from ..inference._schedule import AllNodes
 from ..inference._stop import Stop
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
+from ._batch import Batch
 from ._gradient import weight_gradient
-from ._rule import Batch, Learned, Rule
+from ._rule import Learned, Rule
 from ._settled import as_stop
 from ._state import State
 

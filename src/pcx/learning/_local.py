@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
-from ._rule import Batch
+from ._batch import Batch
 
 
 def refuse(rule: str, problem: Problem) -> None:

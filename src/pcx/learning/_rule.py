@@ -17,29 +17,9 @@ from ..nn import LayerParam
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
+from ._batch import Batch
 from ._precision import LearnedPrecision, as_precision
 from ._state import OUTCOME, Info, State
-
-
-class Batch(NamedTuple):
-    """A problem with its values: what a rule works on inside a step."""
-
-    problem: Problem
-    weights: dict[str, Any]
-    rest: dict[str, Any]
-    key: Any
-    x: Any
-    y: Any
-    precision: dict[str, Any]
-
-    @property
-    def arrays(self) -> tuple[dict[str, Any], dict[str, Any], Any, Any, Any]:
-        """What the problem's functions take first."""
-        return self.weights, self.rest, self.key, self.x, self.y
-
-    def landscape(self, clamped: Any, sources: Any = None, scale: Any = None) -> Any:
-        """The energy as a function of the free nodes."""
-        return self.problem.landscape(*self.arrays, clamped, self.precision, sources, scale)
 
 
 class Learned(NamedTuple):

@@ -14,9 +14,10 @@ from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._stop import Steps, Stop
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
+from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import bad_data, output_energy, weight_gradient
-from ._rule import Batch, Learned, Rule
+from ._rule import Learned, Rule
 from ._start import Forward, Start
 from ._state import State
 from ._timing import AtEnd, ChainAverage, EveryStep, Timing

@@ -12,9 +12,10 @@ from ..inference._descent import as_descent
 from ..inference._relax import Run
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
+from ._batch import Batch
 from ._gradient import bad_data, output_energy, weight_gradient
 from ._local import Forward, add, mean_gradient, refuse
-from ._rule import Batch, Learned, Rule
+from ._rule import Learned, Rule
 from ._state import State
 
 

@@ -1,0 +1,86 @@
+"""A model and a batch as pure functions of arrays: what rules are made of, and what one takes a step by hand with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..nn import LayerParam
+from ..predictive_coding._problem import Problem, Start
+from ..predictive_coding._structure import Structure
+from ._precision import as_precision
+
+
+class Batch(NamedTuple):
+    """A problem with its values; made by `bind`.
+
+    **Attributes:**
+
+    - `problem`: nodes, their graph, and the energy as a function of nodes, weights and batch.
+    - `weights`, `rest`: the model's arrays that learn, and its others, `{path: array}`.
+    - `key`: for models that draw random numbers.
+    - `x`, `y`: the batch.
+    - `precision`: of nodes, by name.
+    """
+
+    problem: Problem
+    weights: dict[str, Any]
+    rest: dict[str, Any]
+    key: Any
+    x: Any
+    y: Any
+    precision: Mapping[str, Any]
+
+    @property
+    def arrays(self) -> tuple[dict[str, Any], dict[str, Any], Any, Any, Any]:
+        """What the problem's functions take first."""
+        return self.weights, self.rest, self.key, self.x, self.y
+
+    def start(self) -> Start:
+        """A forward pass: values, predictions and targets by node."""
+        return self.problem.start(*self.arrays)
+
+    def landscape(self, clamped: Any, sources: Any = None, scale: Any = None) -> Any:
+        """The energy as a function of the free nodes, see `pcx.predictive_coding.Landscape`.
+
+        **Arguments:**
+
+        - `clamped`: values of the others, by name, such as `start().targets`.
+        - `sources`, `scale`: see `pcx.predictive_coding.Problem.landscape`.
+        """
+        return self.problem.landscape(*self.arrays, clamped, self.precision, sources, scale)
+
+
+def bind(
+    model: Any,
+    batch: tuple[Any, Any],
+    *,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+    key: int = 0,
+) -> Batch:
+    """A model and a batch as pure functions of arrays.
+
+    **Arguments:**
+
+    - `model`: an energy module; it is not changed.
+    - `batch`: `(x, y)`, each an array `[batch, ...]` or a tree of them.
+    - `learn`, `call`, `precision`: see `Rule`.
+    - `key`: a seed, for models that draw random numbers.
+
+    **Raises:** `ValueError` for a model or batch that don't go together, with the reason.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
+    x, y = jtu.tree_map(jnp.asarray, tuple(batch))
+    structure = Structure.of(model, learn, call)
+    values = structure.values_of(model)
+    problem = Problem.of(structure, values, (x, y))
+    chosen = as_precision(precision)
+    held = {} if chosen is None else chosen.values(problem, chosen.init(problem))
+    return Batch(problem, values.weights, values.rest, jax.random.PRNGKey(key), x, y, held)
