@@ -6,16 +6,9 @@ interleaved; medians and minima. Runs under any package with the pcx interface.
 """
 
 import argparse
-import json
 import statistics
-import time
 
-
-def _timed(call, number):
-    start = time.perf_counter()
-    for _ in range(number):
-        call()
-    return (time.perf_counter() - start) / number * 1e6
+from _common import finish, in_turns
 
 
 def _pcx_step(n):
@@ -86,21 +79,14 @@ def main():
         for call in (ours, raw):
             for _ in range(20):
                 call()
-        times = {"pcx": [], "raw": []}
-        for _ in range(args.rounds):
-            times["pcx"].append(_timed(ours, 20))
-            times["raw"].append(_timed(raw, 20))
         row = {"pairs": n, "leaves": leaves}
-        for name, values in times.items():
-            row[f"{name}_median_us"] = statistics.median(values)
-            row[f"{name}_min_us"] = min(values)
+        for name, values in in_turns({"pcx": ours, "raw": raw}, args.rounds, 20).items():
+            row[f"{name}_median_us"] = statistics.median(values) * 1e6
+            row[f"{name}_min_us"] = min(values) * 1e6
         row["ratio_of_medians"] = row["pcx_median_us"] / row["raw_median_us"]
         row["ratio_of_minima"] = row["pcx_min_us"] / row["raw_min_us"]
         results.append(row)
-        print({k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump({"jax": jax.__version__, "results": results}, f, indent=2)
+    finish({"jax": jax.__version__, "results": results}, args.json)
 
 
 if __name__ == "__main__":

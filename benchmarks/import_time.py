@@ -1,10 +1,11 @@
 """What importing pcx and its packages adds to importing jax, equinox and optax: seconds, fresh processes in turn."""
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
+
+from _common import finish
 
 LIBRARIES = "import jax, equinox, optax"
 ALL = "import pcx, pcx.functional, pcx.nn, pcx.predictive_coding, pcx.utils"
@@ -28,10 +29,7 @@ def main():
     result = {f"{name}, {what}": f(values) for name, values in times.items() for what, f in
               (("median", statistics.median), ("min", min))}  # fmt: skip
     result["added, of minima"] = min(times["libraries and pcx"]) - min(times["libraries"])
-    print(json.dumps(result, indent=2))
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(result, f, indent=2)
+    finish(result, args.json)
 
 
 if __name__ == "__main__":

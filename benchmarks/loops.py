@@ -5,14 +5,13 @@ batch 128, states by SGD (`--momentum` adds momentum), weights by SGD once at th
 
 import argparse
 import itertools
-import json
 import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from _common import finish, in_turns, seconds
 
 import pcx as px
 import pcx.functional as pxf
@@ -122,14 +121,6 @@ def data():
     return x, jnp.asarray(np.eye(WIDTHS[-1])[rng.integers(WIDTHS[-1], size=BATCH)], jnp.float32)
 
 
-def timed(call, number):
-    start = time.perf_counter()
-    for _ in range(number):
-        out = call()
-    jax.block_until_ready(out)
-    return (time.perf_counter() - start) / number
-
-
 def build(kind, steps, state_opt):
     px.RKG.seed(0)
     model = MLP()
@@ -159,8 +150,7 @@ def build(kind, steps, state_opt):
 def measure(cases, state_opt, rounds):
     """First call (trace and compile) and run time of each case; several fresh compilations, interleaved."""
     first = {case: [] for case in cases}
-    times = {case: [] for case in cases}
-    for repeat in range(5):
+    for _ in range(5):
         calls = {}
         for case in cases:
             jax.clear_caches()
@@ -168,13 +158,8 @@ def measure(cases, state_opt, rounds):
 
             _jit._ALL_RECORDS.clear()
             calls[case] = build(*case, state_opt)
-            start = time.perf_counter()
-            jax.block_until_ready(calls[case]())
-            first[case].append(time.perf_counter() - start)
-        if repeat == 4:
-            for _ in range(rounds):
-                for case, call in calls.items():
-                    times[case].append(timed(call, 5))
+            first[case].append(seconds(calls[case], 1, jax.block_until_ready))
+    times = in_turns(calls, rounds, 5, jax.block_until_ready)
     return {
         f"{kind} T={steps}": {
             "first_call_s_min": min(first[kind, steps]),
@@ -206,10 +191,7 @@ def main():
         "for / plain: run, T=8": rows["for T=8"][run] / rows["plain T=8"][run],
     }
     result = {"jax": jax.__version__, "device": str(jax.devices()[0]), "rows": rows, "ratios of minima": ratios}
-    print(json.dumps(result, indent=2))
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(result, f, indent=2)
+    finish(result, args.json)
 
 
 if __name__ == "__main__":

@@ -6,51 +6,20 @@ Milliseconds a step; steps interleaved; medians and minima.
 """
 
 import argparse
-import itertools
-import json
-import statistics
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from _classic import MLP, energy, forward
+from _common import finish, in_turns, milliseconds, ratio, seconds
+from _plain import backprop, cross_entropy, mlp
 
 import pcx as px
 import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
-
-AXES = pxu.M(pxc.VodeParam | pxc.VodeParam.Cache).to((None, 0))
-
-
-class MLP(pxc.EnergyModule):
-    def __init__(self, widths):
-        super().__init__()
-        self.act = px.static(jnp.tanh)
-        self.layers = [pxnn.Linear(a, b) for a, b in itertools.pairwise(widths)]
-        self.vodes = [pxc.Vode() for _ in widths[2:]] + [pxc.Vode(energy_fn=pxc.ce_energy)]
-        self.vodes[-1].h.frozen = True
-
-    def __call__(self, x, y):
-        for layer, vode in zip(self.layers[:-1], self.vodes[:-1], strict=True):
-            x = vode(self.act(layer(x)))
-        self.vodes[-1](self.layers[-1](x))
-        if y is not None:
-            self.vodes[-1].set("h", y)
-        return self.vodes[-1].get("u")
-
-
-@pxf.vmap(AXES, in_axes=(0, 0), out_axes=0)
-def forward(x, y, *, model):
-    return model(x, y)
-
-
-@pxf.vmap(AXES, in_axes=(0,), out_axes=(None, 0), axis_name="batch")
-def energy(x, *, model):
-    y = model(x, None)
-    return jax.lax.psum(model.energy(), "batch"), y
 
 
 def _zil(x, y, *, model, optim_w, optim_h):
@@ -82,25 +51,9 @@ def zil_step(x, y, *, model, optim_w, optim_h):
     _zil(x, y, model=model, optim_w=optim_w, optim_h=optim_h)
 
 
-def plain(optimiser, give_updates=False):
-    def loss(weights, x, y):
-        for w, b in weights[:-1]:
-            x = jnp.tanh(x @ w.T + b)
-        w, b = weights[-1]
-        return -(y * jax.nn.log_softmax(x @ w.T + b)).sum() / x.shape[0]
-
-    @jax.jit
-    def step(weights, state, x, y):
-        value, grads = jax.value_and_grad(loss)(weights, x, y)
-        updates, state = optimiser.update(grads, state, weights)
-        return optax.apply_updates(weights, updates), state, updates if give_updates else value
-
-    return step
-
-
 def setup(widths, batch, dtype):
     px.RKG.seed(0)
-    model = MLP(widths)
+    model = MLP(widths, pxc.ce_energy)
     for layer in model.layers:
         for p in (layer.nn.weight, layer.nn.bias):
             p.set(p.get().astype(dtype))
@@ -121,7 +74,8 @@ def compare(widths, batch, dtype):
     """Largest relative difference of a layer's weight update from backprop's."""
     model, optim_w, optim_h, weights, x, y = setup(widths, batch, dtype)
     optimiser = optax.sgd(0.1, momentum=0.9)
-    _, _, expected = plain(optimiser, give_updates=True)(weights, optimiser.init(weights), x, y)
+    step = backprop(mlp(jnp.tanh), cross_entropy, optimiser, give_updates=True)
+    _, _, expected = step(weights, optimiser.init(weights), x, y)
     updates = pxf.jit()(_zil)(x, y, model=model, optim_w=optim_w, optim_h=optim_h)
     pairs = zip(jax.tree_util.tree_leaves(updates), jax.tree_util.tree_leaves(expected), strict=True)
     return max(float(jnp.linalg.norm(u - e) / jnp.linalg.norm(e)) for u, e in pairs)
@@ -130,7 +84,7 @@ def compare(widths, batch, dtype):
 def measure(widths, batch, rounds):
     model, optim_w, optim_h, weights, x, y = setup(widths, batch, jnp.float32)
     optimiser = optax.sgd(0.1, momentum=0.9)
-    step = plain(optimiser)
+    step = backprop(mlp(jnp.tanh), cross_entropy, optimiser)
     state = optimiser.init(weights)
 
     def ours():
@@ -142,25 +96,11 @@ def measure(widths, batch, rounds):
         weights, state, _ = step(weights, state, x, y)
         return weights
 
-    compile_s = {}
-    for name, call in (("zil", ours), ("backprop", theirs)):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        compile_s[name] = time.perf_counter() - start
-    times = {"zil": [], "backprop": []}
-    for _ in range(rounds):
-        for name, call in (("zil", ours), ("backprop", theirs)):
-            start = time.perf_counter()
-            for _ in range(5):
-                out = call()
-            jax.block_until_ready(out)
-            times[name].append((time.perf_counter() - start) / 5 * 1e3)
-    row = {"first_call_s": compile_s, "traces": zil_step.n_traces}
-    for name, values in times.items():
-        row[name] = {"median_ms": statistics.median(values), "min_ms": min(values)}
-    row["ratio_of_medians"] = row["zil"]["median_ms"] / row["backprop"]["median_ms"]
-    row["ratio_of_minima"] = row["zil"]["min_ms"] / row["backprop"]["min_ms"]
-    return row
+    calls = {"zil": ours, "backprop": theirs}
+    first = {name: seconds(call, 1, jax.block_until_ready) for name, call in calls.items()}
+    times = in_turns(calls, rounds, 5, jax.block_until_ready)
+    found = {f"ratio_{how}": value for how, value in ratio(times["zil"], times["backprop"]).items()}
+    return {"first_call_s": first, "traces": zil_step.n_traces, **milliseconds(times), **found}
 
 
 def main():
@@ -178,10 +118,7 @@ def main():
     result.update(measure(widths, args.batch, args.rounds))
     jax.config.update("jax_enable_x64", True)
     result["update_difference_float64"] = compare(widths, args.batch, jnp.float64)
-    print(json.dumps(result, indent=2))
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(result, f, indent=2)
+    finish(result, args.json)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ PUBLIC = {
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
     "pcx.predictive_coding": """Graph Landscape Node Problem STATUS EnergyModule Ruleset Start Vode VodeParam ce_energy
         se_energy zero_energy""",
+    "pcx.training": """CheckpointError Checkpoints EarlyStopping EventFiles Fit Folder Member Report RunExists accuracy
+        describe differences draw fit load_weights save_weights versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 
@@ -42,6 +44,7 @@ ROOMS = {
     "inference": {"predictive_coding"},
     "learning": {"inference", "nn", "predictive_coding"},
     "models": {"core", "nn", "predictive_coding"},
+    "training": {"core", "data", "learning", "nn", "predictive_coding"},
     "cli": {
         "",
         "core",
@@ -52,6 +55,7 @@ ROOMS = {
         "models",
         "nn",
         "predictive_coding",
+        "training",
         "utils",
     },
 }
@@ -66,6 +70,8 @@ LIBRARIES = {
     "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "numpy", "optax"},
     "models": {"jax", "numpy"},
+    # All but the first two where they are used.
+    "training": {"jax", "numpy", "matplotlib", "orbax", "rich", "safetensors", "tensorboardX"},
 }
 STANDARD = sys.stdlib_module_names
 

@@ -17,11 +17,25 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def block(name: str) -> str:
-    """The code that the README marks with a name."""
-    found = re.findall(rf"^<!-- {name} -->\n```\w+\n(.*?)^```\n<!-- end -->$", README, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"README.md should have one block named {name}"
+MOVING_OVER = (ROOT / "docs" / "moving-over.md").read_text(encoding="utf-8")
+
+
+def block(name: str, text: str = README) -> str:
+    """The code that the README, or another page, marks with a name."""
+    found = re.findall(rf"^<!-- {name} -->\n```\w+\n(.*?)^```\n<!-- end -->$", text, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"there should be one block named {name}"
     return found[0]
+
+
+def run(folder: Path, *code: str) -> str:
+    """What a program prints."""
+    script = folder / "example.py"
+    script.write_text("\n\n".join(code), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize(("name", "extra"), [("run-command", "cli"), ("test-command", "test")])
@@ -77,13 +91,19 @@ def test_version():
     assert f"## [{pcx.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_the_readme_learns(tmp_path):
-    script = tmp_path / "example.py"
-    script.write_text(block("example"), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    match = re.fullmatch(r"energy per sample (\d+\.\d+)\n", done.stdout)
-    assert match, done.stdout
+def test_the_examples_of_the_readme_run_and_learn(tmp_path):
+    rules, classes, classic = run(tmp_path, block("example"), block("classic-example")).splitlines()
+    match = re.fullmatch(r"energy (\d+\.\d+), accuracy (\d+\.\d+)", rules)
+    assert match, rules
+    assert float(match[1]) < 0.3  # 0.7 before learning
+    assert float(match[2]) > 0.9  # 0.5 before learning
+    assert re.fullmatch(r"\[([01 ]+)\] \[([01 ]+)\]", classes), classes
+    assert re.fullmatch(r"energy per sample \d+\.\d+", classic), classic
+
+
+def test_the_whole_program_of_the_classic_interface_learns(tmp_path):
+    printed = run(tmp_path, *[block(name, MOVING_OVER) for name in ("example", "predict", "rule")])
+    match = re.fullmatch(r"energy per sample (\d+\.\d+)\nenergy per sample (\d+\.\d+) \(256, 1\)\n", printed)
+    assert match, printed
     assert float(match[1]) < 0.1  # 0.5 before learning
+    assert float(match[2]) < 0.1

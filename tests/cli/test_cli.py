@@ -71,6 +71,7 @@ def test_run(tmp_path):
     assert versions["device"]
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [(line["rule"], line["seed"], line["epoch"]) for line in metrics] == [(rule, 0, 1) for rule in RULES]
+    assert all(line["seconds_of_all_seeds"] > 0 for line in metrics)
     summary = json.loads((out / "summary.json").read_text())["test_accuracy"]
     assert list(summary) == RULES
     for line in metrics:
@@ -79,6 +80,31 @@ def test_run(tmp_path):
     # Z-IL is backpropagation, up to rounding.
     assert metrics[0]["test_loss"] == pytest.approx(metrics[2]["test_loss"], abs=1e-4)
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_rules_and_seeds(tmp_path):
+    out = tmp_path / "out"
+    args = ("--seeds", 3, "--epochs", 2, "--rule", "backprop", "zil", "zil", "--hidden", 8, "--out", out)
+    done = pcx("run", "zil", *args, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for rule in ("zil", "backprop"):
+        for seed in (1, 2, 3):
+            assert f"{rule}: seed {seed}/3, test accuracy" in done.stdout
+    assert json.loads((out / "config.json").read_text())["rules"] == ["zil", "backprop"]
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    rows = {(line["rule"], line["epoch"], line["seed"]): line for line in metrics}
+    assert list(rows) == [(r, e, s) for r in ("zil", "backprop") for e in (1, 2) for s in (0, 1, 2)]
+    for (_, epoch, seed), line in rows.items():
+        other = rows["backprop", epoch, seed]
+        assert line["test_loss"] == pytest.approx(other["test_loss"], abs=1e-4)
+        assert line["test_accuracy"] == pytest.approx(other["test_accuracy"], abs=1 / 1024)
+    assert len({line["test_loss"] for line in metrics if line["rule"] == "zil"}) == 6  # the seeds do differ
+    summary = json.loads((out / "summary.json").read_text())
+    for rule in ("zil", "backprop"):
+        last = [rows[rule, 2, seed]["test_accuracy"] for seed in (0, 1, 2)]
+        assert summary["test_accuracy"][rule]["last"]["mean"] == pytest.approx(sum(last) / 3)
+        assert summary["test_accuracy"][rule]["last"]["std"] > 0
+        assert summary["seconds"][rule] >= 0
 
 
 def test_default_folder(tmp_path):
@@ -117,6 +143,8 @@ def test_a_file_is_no_folder(tmp_path):
         (["--batch-size", "0"], "--batch-size must be at least 1, got 0"),
         (["--batch-size", "2000"], "--batch-size must be at most 1024"),
         (["--rule", "hebb"], "hebb"),
+        (["--rule", "zil", "hebb"], "hebb"),
+        (["--rule"], "--rule"),
         (["--seeds", "many"], "many"),
         (["--sedes", "2"], "--sedes"),
     ],

@@ -31,6 +31,12 @@ _STYLES: dict[str, dict[str, Any]] = {
 _POINTS: tuple[dict[str, Any], ...] = ({"color": "#9AD1E3", "marker": "o"}, {"color": "#F2B48C", "marker": "^"})
 
 
+def load() -> None:
+    """Imports what `draw` needs, ahead of time."""
+    with _own_config():
+        import matplotlib.figure  # noqa: F401
+
+
 def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boundary], data: Data) -> None:
     """Draws, left, the test accuracy per epoch and, right, what one network per rule has learned.
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Annotated
 
 from ..core._version import __version__
+from ._failures import CommandError
 from ._options import Refused, ZilOptions
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
@@ -17,8 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     **Arguments:** `argv`, the words after the command's name (those of the process by default).
 
-    **Returns:** the exit status: 0; 1 if a library of the `cli` extra is missing; 2 for options that cannot be used;
-    130 if interrupted. Words that cannot be read, and `--help`, leave through `SystemExit` (2 and 0).
+    **Returns:** the exit status: 0; 1 if what was asked cannot be done (no such run, no data, a library of the `cli`
+    extra is missing); 2 for options that cannot be used; 3 if training failed; 130 if interrupted. Words that cannot be
+    read, and `--help`, leave through `SystemExit` (2 and 0).
     """
     args = list(sys.argv[1:] if argv is None else argv)
     if args in (["--version"], ["-V"]):
@@ -34,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Refused as error:
         print(f"pcx: error: {error}", file=sys.stderr)
         return 2
+    except CommandError as error:
+        print(f"pcx: error: {error}", file=sys.stderr)
+        return error.status
     except KeyboardInterrupt:
         print("pcx: interrupted", file=sys.stderr)
         return 130
@@ -41,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse_and_run(args: list[str]) -> int:
     import tyro
+
+    from ._commands import add_commands
 
     def zil(options: Annotated[ZilOptions, tyro.conf.arg(name="")]) -> int:
         options.check()
@@ -52,5 +59,6 @@ def _parse_and_run(args: list[str]) -> int:
     studies = tyro.extras.SubcommandApp()
     studies.command(name="zil", help=ZilOptions.__doc__)(zil)
     app = tyro.extras.SubcommandApp()
+    add_commands(app, args)
     app.command(studies, name="run", help="Run a study and keep what it found in a folder of its own.")
     return app.cli(prog="pcx", description=_DESCRIPTION, args=args)

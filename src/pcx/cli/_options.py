@@ -20,9 +20,9 @@ class ZilOptions:
     """Number of networks per rule; network i starts from the same weights under every rule."""
     epochs: int = 8
     """Passes over the 1024 training points."""
-    rule: Literal["zil", "hil", "backprop", "all"] = "all"
-    """Learning rule: zil (zero-divergence inference learning), hil (the same sweep, then more inference and a second
-    update of the weights), backprop, or all three."""
+    rule: tuple[Literal["zil", "hil", "backprop", "all"], ...] = ("all",)
+    """Learning rules, one or several: zil (zero-divergence inference learning), hil (the same sweep, then more
+    inference and a second update of the weights), backprop, or all three."""
     out: Path | None = None
     """Folder for the results, new or empty; runs/zil-<date>-<time> if left out."""
     batch_size: int = 256
@@ -32,8 +32,8 @@ class ZilOptions:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The rules to run, in the order in which they are run."""
-        return RULES if self.rule == "all" else (self.rule,)
+        """The rules to run, each once, in the order in which they are run."""
+        return RULES if "all" in self.rule else tuple(rule for rule in RULES if rule in self.rule)
 
     def check(self) -> None:
         """Raises `Refused` if an option has a value that cannot be used."""
@@ -43,5 +43,5 @@ class ZilOptions:
                 raise Refused(f"--{name.replace('_', '-')} must be at least 1, got {value}")
         if self.batch_size > POINTS:
             raise Refused(f"--batch-size must be at most {POINTS}, the number of points, got {self.batch_size}")
-        if self.rule not in (*RULES, "all"):
-            raise Refused(f"--rule must be one of {', '.join((*RULES, 'all'))}, got {self.rule}")
+        if not self.rule or not set(self.rule) <= {*RULES, "all"}:
+            raise Refused(f"--rule must be one or several of {', '.join((*RULES, 'all'))}, got {' '.join(self.rule)}")

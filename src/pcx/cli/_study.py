@@ -12,10 +12,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ._figure import Boundary, draw
+from ._figure import Boundary, draw, load
 from ._options import ZilOptions
 from ._run_folder import RunFolder, versions
-from ._zil import Data, logits, train, two_moons
+from ._zil import Data, Study, two_moons
+
+_GRID = 250  # points per side, for the decision boundaries
 
 
 def run(options: ZilOptions) -> None:
@@ -32,8 +34,11 @@ def run(options: ZilOptions) -> None:
     folder.log(f"pcx {facts['pcx']}, jax {facts['packages']['jax']}, {facts['device']} ({facts['backend']})")
 
     start = time.perf_counter()
+    study = Study(options, tuple(range(options.seeds)), _GRID**2)
+    # While that is compiled:
     data = two_moons(options.batch_size)
-    accuracy, seconds, boundaries = _train_all(options, data, folder, console)
+    load()
+    accuracy, seconds, boundaries = _train_all(study, data, folder, console)
     summary = summarise(accuracy) | {"seconds": {rule: round(value, 3) for rule, value in seconds.items()}}
     folder.write_json("summary.json", summary)
     folder.write("figure.png", lambda path: draw(path, accuracy, boundaries, data))
@@ -70,38 +75,50 @@ def _moments(values: np.ndarray) -> dict[str, float]:
 
 
 def _train_all(
-    options: ZilOptions, data: Data, folder: RunFolder, console: Console
+    study: Study, data: Data, folder: RunFolder, console: Console
 ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, Boundary]]:
-    accuracy = {rule: np.zeros((options.seeds, options.epochs)) for rule in options.rules}
-    seconds = dict.fromkeys(options.rules, 0.0)
+    seeds, epochs = len(study.seeds), study.epochs
+    accuracy = {rule: np.zeros((seeds, epochs)) for rule in study.rules}
+    seconds = dict.fromkeys(study.rules, 0.0)
     boundaries = {}
-    with _progress(console, len(options.rules) * options.seeds * options.epochs) as (advance, say):
-        for rule in options.rules:
-            for seed in range(options.seeds):
-                model = None
-                for result, model in train(rule, seed, options, data):  # noqa: B007 - its last value is used below
-                    accuracy[rule][seed, result.epoch - 1] = result.test_accuracy
-                    seconds[rule] += result.seconds
-                    folder.metric(rule=rule, seed=seed, **asdict(result))
-                    advance(f"{rule} seed {seed + 1}/{options.seeds}")
-                if seed == 0:
-                    boundaries[rule] = _boundary(data, model)
-                line = f"{rule}: seed {seed + 1}/{options.seeds}, test accuracy {accuracy[rule][seed, -1]:.2%}"
+    with _progress(console, len(study.rules) * epochs) as (advance, say):
+        for rule in study.rules:
+            left_out = np.zeros(seeds, int)
+            state: Any = None
+            for result, state in study.train(rule, data):  # noqa: B007 - its last value is used below
+                accuracy[rule][:, result.epoch - 1] = result.test_accuracy
+                seconds[rule] += result.seconds
+                left_out += result.left_out
+                for seed in range(seeds):
+                    folder.metric(
+                        rule=rule,
+                        seed=seed,
+                        epoch=result.epoch,
+                        test_accuracy=float(result.test_accuracy[seed]),
+                        test_loss=float(result.test_loss[seed]),
+                        seconds_of_all_seeds=result.seconds,
+                    )
+                advance(f"{rule} epoch {result.epoch}/{epochs}")
+            boundaries[rule] = _boundary(study, data, state)
+            for seed in range(seeds):
+                line = f"{rule}: seed {seed + 1}/{seeds}, test accuracy {accuracy[rule][seed, -1]:.2%}"
+                if left_out[seed]:
+                    line += f"; {left_out[seed]} batches changed no weight: a number was not finite"
                 folder.log(line)
                 say(line)
     return accuracy, seconds, boundaries
 
 
-def _boundary(data: Data, model: Any, resolution: int = 250) -> Boundary:
+def _boundary(study: Study, data: Data, state: Any) -> Boundary:
     low, high = data.x_test.min(axis=0) - 0.3, data.x_test.max(axis=0) + 0.3
-    x, y = np.meshgrid(np.linspace(low[0], high[0], resolution), np.linspace(low[1], high[1], resolution))
-    out = logits(np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32), model=model)
-    return Boundary(x, y, np.asarray(out[:, 1] - out[:, 0]).reshape(x.shape))
+    x, y = np.meshgrid(np.linspace(low[0], high[0], _GRID), np.linspace(low[1], high[1], _GRID))
+    out = study.predict(state, np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32))
+    return Boundary(x, y, (out[:, 1] - out[:, 0]).reshape(x.shape))
 
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[tuple[Any, Any]]:
-    """A bar on a terminal, plain lines elsewhere: two functions, one for the next step, one for a finished network."""
+    """A bar on a terminal, plain lines elsewhere: two functions, one for the next epoch, one for a finished network."""
     if not console.is_terminal:
         yield lambda text: None, lambda line: print(line, flush=True)
         return
@@ -114,11 +131,13 @@ def _progress(console: Console, total: int) -> Iterator[tuple[Any, Any]]:
 def _table(summary: dict[str, Any], options: ZilOptions) -> Table:
     rules = summary["test_accuracy"]
     half, last = options.epochs // 2 + 1, options.epochs
-    table = Table(title=f"Test accuracy, mean ± deviation over {options.seeds} seed{'s' if options.seeds > 1 else ''}")
+    seeds = f"{options.seeds} seed{'s' if options.seeds > 1 else ''}"
+    caption = f"training: all of a rule's {options.seeds} networks at once, without compilation"
+    table = Table(title=f"Test accuracy, mean ± deviation over {seeds}", caption=caption)
     table.add_column("rule")
     for title in ("best epoch", f"epoch {half} of {last}", f"epoch {last} of {last}", "training"):
         table.add_column(title, justify="right")
     for rule, values in rules.items():
         cells = (f"{values[key]['mean']:.2%} ± {values[key]['std']:.2%}" for key in ("best", "half", "last"))
-        table.add_row(rule, *cells, f"{summary['seconds'][rule]:.1f} s")
+        table.add_row(rule, *cells, f"{summary['seconds'][rule]:.2f} s")
     return table

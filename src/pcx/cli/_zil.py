@@ -1,4 +1,4 @@
-"""Two moons by three learning rules: the network, one training step per rule, and the training of one network.
+"""Two moons by three learning rules: the network, the rules, and the training of all seeds of a rule at once.
 
 Z-IL (Song et al., "Can the brain do backpropagation? Exact implementation of backpropagation in predictive coding
 networks", NeurIPS 2020): from forward initialisation, the error of the clamped output moves one layer per inference
@@ -7,146 +7,36 @@ the updates are those of backpropagation, so the two rules train the same networ
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
-from .. import RKG, static
-from .. import functional as pxf
-from .. import nn as pxnn
+from .. import RKG
+from .. import learning as pxl
 from .. import predictive_coding as pxc
-from .. import utils as pxu
+from ..models import MLP
 from ._options import POINTS, ZilOptions
 
 CLASSES = 2
 HIL_STEPS = 8  # inference steps of the hybrid rule
 
-_CACHE = pxc.VodeParam.Cache
-_STATE = pxc.VodeParam | pxc.VodeParam.Cache
-_PER_SAMPLE = pxu.M(_STATE).to((None, 0))
+
+def network(hidden: int) -> MLP:
+    """Three linear layers; the output node measures cross entropy with the label. Its weights come from `RKG`."""
+    return MLP([2, hidden, hidden, CLASSES], act=jax.nn.leaky_relu, energy=pxc.ce_energy)
 
 
-class Classifier(pxc.EnergyModule):
-    """Three linear layers, each followed by a value node; the output node measures cross entropy with the label."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.act_fn = static(jax.nn.leaky_relu)
-        self.layers = [pxnn.Linear(2, hidden), pxnn.Linear(hidden, hidden), pxnn.Linear(hidden, CLASSES)]
-        self.vodes = [pxc.Vode(), pxc.Vode(), pxc.Vode(energy_fn=pxc.ce_energy)]
-        self.vodes[-1].h.frozen = True  # clamped to the label: inference does not move it
-
-    def __call__(self, x: jax.Array, label: jax.Array | None = None) -> jax.Array:
-        """One sample `x: [2]` and its one-hot label `[2]` or None; returns the logits `[2]`."""
-        for layer, vode in zip(self.layers[:-1], self.vodes[:-1], strict=True):
-            x = vode(self.act_fn(layer(x)))
-        self.vodes[-1](self.layers[-1](x))
-        if label is not None:
-            self.vodes[-1].set("h", label)
-        return self.vodes[-1].get("u")
-
-
-@pxf.vmap(_PER_SAMPLE, in_axes=(0, 0), out_axes=0)
-def _forward(x, label, *, model: Classifier):
-    return model(x, label)
-
-
-@pxf.vmap(_PER_SAMPLE, in_axes=(0,), out_axes=None, axis_name="batch")
-def _energy(x, *, model: Classifier):
-    model(x)
-    return jax.lax.psum(model.energy(), "batch")
-
-
-@pxf.vmap(_PER_SAMPLE, in_axes=(0, 0), out_axes=None, axis_name="batch")
-def _cross_entropy(x, label, *, model: Classifier):
-    return jax.lax.psum(optax.softmax_cross_entropy(model(x), label), "batch")
-
-
-def _initialise(x, label, model: Classifier, optim_h: pxu.OptimTree) -> None:
-    """Forward initialisation, output clamped to the label."""
-    with pxu.step(model, pxc.STATUS.INIT, clear_params=_CACHE):
-        _forward(x, label, model=model)
-    optim_h.init(pxu.M_hasnot(pxc.VodeParam, frozen=True)(model))
-
-
-def _gradients(mask, x, model: Classifier):
-    with pxu.step(model, clear_params=_CACHE):
-        _, grads = pxf.value_and_grad({"model": mask})(_energy)(x, model=model)
-    return grads["model"]
-
-
-def _select_weights(mask, model: Classifier, layer: int) -> None:
-    mask.layers[layer] = pxu.M(pxnn.LayerParam).to((False, True))(model.layers[layer], is_pytree=True)
-
-
-@pxf.jit()
-def zil_step(x, label, *, model: Classifier, optim_w: pxu.OptimTree, optim_h: pxu.OptimTree) -> None:
-    """One batch of Z-IL: a sweep from the output to the input, one layer per inference step."""
-    model.train()
-    _initialise(x, label, model, optim_h)
-    for layer in reversed(range(len(model.layers))):
-        mask = pxu.M(None).to((False, False))(model, is_pytree=True)
-        _select_weights(mask, model, layer)
-        if layer > 0:
-            mask.vodes[layer - 1].h = True  # the value that this layer's error reaches next
-        grads = _gradients(mask, x, model)
-        if layer > 0:
-            optim_h.step(model, grads)
-        optim_w.step(model, grads, scale_by=1.0 / x.shape[0])
-    _forget(model, optim_h)
-
-
-@pxf.jit()
-def hil_step(x, label, *, model: Classifier, optim_w: pxu.OptimTree, optim_h: pxu.OptimTree) -> None:
-    """One batch of the hybrid rule: the sweep of Z-IL, inference up to `HIL_STEPS`, then all weights once more."""
-    model.train()
-    _initialise(x, label, model, optim_h)
-    for t in range(HIL_STEPS):
-        layer = len(model.layers) - 1 - t  # that the error reaches now; below zero once the sweep is over
-        mask = pxu.M_hasnot(pxc.VodeParam, frozen=True).to((False, True))(model, is_pytree=True)
-        for below in range(layer - 1):
-            mask.vodes[below].h = False  # no error has come this far: the gradient is zero
-        if layer >= 0:
-            _select_weights(mask, model, layer)
-        grads = _gradients(mask, x, model)
-        optim_h.step(model, grads)
-        if layer >= 0:
-            optim_w.step(model, grads, scale_by=1.0 / x.shape[0])
-    grads = _gradients(pxu.M(pxnn.LayerParam).to((False, True)), x, model)
-    optim_w.step(model, grads, scale_by=1.0 / x.shape[0])
-    _forget(model, optim_h)
-
-
-@pxf.jit()
-def backprop_step(x, label, *, model: Classifier, optim_w: pxu.OptimTree, optim_h: pxu.OptimTree) -> None:
-    """One batch of backpropagation through the same network. `optim_h` is not used."""
-    model.train()
-    with pxu.step(model, pxc.STATUS.INIT, clear_params=_STATE):
-        mask = pxu.M(pxnn.LayerParam).to((False, True))
-        _, grads = pxf.value_and_grad({"model": mask})(_cross_entropy)(x, label, model=model)
-    optim_w.step(model, grads["model"], scale_by=1.0 / x.shape[0])
-
-
-def _forget(model: Classifier, optim_h: pxu.OptimTree) -> None:
-    """Drops what belongs to the batch: it need not leave the compiled step."""
-    optim_h.clear()
-    model.clear_params(_STATE)
-
-
-@pxf.jit()
-def logits(x, *, model: Classifier) -> jax.Array:
-    """The predictions `[N, 2]` for points `[N, 2]`."""
-    model.eval()
-    with pxu.step(model, pxc.STATUS.INIT, clear_params=_STATE):
-        return _forward(x, None, model=model)
-
-
-_STEPS: dict[str, Callable] = {"zil": zil_step, "hil": hil_step, "backprop": backprop_step}
-_STATE_RATES = {"zil": 1.0, "hil": optax.linear_schedule(1.0, 0.1, 1), "backprop": 1.0}
+def learning_rule(name: str) -> pxl.Rule:
+    """The rule of that name, with the study's optimiser."""
+    optim_w = optax.sgd(0.2, momentum=0.9, nesterov=True)
+    if name == "hil":
+        return pxl.hil(optim_w, T=HIL_STEPS)
+    return pxl.zil(optim_w) if name == "zil" else pxl.backprop(optim_w)
 
 
 @dataclass(frozen=True)
@@ -161,53 +51,153 @@ class Data:
 
 def two_moons(batch_size: int) -> Data:
     """Two moons with noise 0.2, `POINTS` in each set, the same at every call; of those to train on, full batches."""
-    from sklearn.datasets import make_moons
-
-    def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        x, y = make_moons(n_samples=POINTS, noise=0.2, random_state=seed)
-        return np.asarray(x, np.float32), np.asarray(y)
-
     count = POINTS - POINTS % batch_size
-    x, y = draw(42)
-    return Data(x[:count], y[:count], *draw(0))
+    x, y = _moons(42)
+    return Data(x[:count], y[:count], *_moons(0))
+
+
+def _moons(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The points of scikit-learn's `make_moons(POINTS, noise=0.2, random_state=seed)`, without the second that its
+    import takes."""
+    random = np.random.RandomState(seed)
+    angle = np.linspace(0, np.pi, POINTS // 2)
+    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    order = np.arange(POINTS)
+    random.shuffle(order)
+    x = np.concatenate([upper, [1.0, 0.5] - upper])[order] + random.normal(scale=0.2, size=(POINTS, 2))
+    return x.astype(np.float32), np.repeat([0, 1], POINTS // 2)[order].astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to."""
+    """What one epoch of all seeds came to."""
 
     epoch: int
     """From 1."""
-    test_accuracy: float
-    """Share of the test points, 0 to 1."""
-    test_loss: float
-    """Mean cross entropy of the test points, nats."""
+    test_accuracy: np.ndarray
+    """Share of the test points, 0 to 1, `[seeds]`."""
+    test_loss: np.ndarray
+    """Mean cross entropy of the test points, nats, `[seeds]`."""
+    left_out: np.ndarray
+    """Batches that changed no weight since a number was not finite, `[seeds]`."""
     seconds: float
-    """Training alone; the first epoch of a rule includes compilation."""
+    """All seeds together, training and test, without compilation."""
 
 
-def train(rule: str, seed: int, options: ZilOptions, data: Data) -> Iterator[tuple[Epoch, Classifier]]:
-    """Trains one network and yields after every epoch. The seed alone decides the first weights, whatever the rule."""
-    RKG.seed(seed)
-    model = Classifier(options.hidden)
-    optim_w = pxu.OptimTree(
-        lambda: optax.sgd(0.2, momentum=0.9, nesterov=True),
-        lambda node: isinstance(node, pxnn.Layer),
-        pxu.M(pxnn.LayerParam)(model),
-    )
-    rate = _STATE_RATES[rule]
-    optim_h = pxu.OptimTree(lambda: optax.sgd(rate), lambda node: isinstance(node, pxc.Vode))
-    step = _STEPS[rule]
-    x = jnp.asarray(data.x).reshape(-1, options.batch_size, 2)
-    label = jax.nn.one_hot(data.y, CLASSES).reshape(-1, options.batch_size, CLASSES)
+class Study:
+    """The compiled programs of a study: one that makes the first state of every seed under every rule, one per rule
+    that trains all seeds for an epoch and tests them, and one that predicts. How many seeds there are changes their
+    shapes and not their number.
 
-    for epoch in range(1, options.epochs + 1):
-        start = time.perf_counter()
-        for batch in range(x.shape[0]):
-            step(x[batch], label[batch], model=model, optim_w=optim_w, optim_h=optim_h)
-        jax.block_until_ready([layer.nn.weight.get() for layer in model.layers])
-        seconds = time.perf_counter() - start
-        out = logits(data.x_test, model=model)
-        loss = optax.softmax_cross_entropy_with_integer_labels(out, data.y_test).mean()
-        accuracy = np.mean(np.asarray(out).argmax(axis=-1) == data.y_test)
-        yield Epoch(epoch, float(accuracy), float(loss), seconds), model
+    They are compiled in the background from the moment the study is made, and waited for when they are first needed.
+
+    **Arguments:**
+
+    - `options`: the study's.
+    - `seeds`: of the networks; a seed alone decides the first weights, whatever the rule.
+    - `grid`: how many points `predict` takes.
+    """
+
+    def __init__(self, options: ZilOptions, seeds: tuple[int, ...], grid: int) -> None:
+        self.seeds = np.asarray(seeds, np.int32)
+        self.epochs = options.epochs
+        self.rules = {name: learning_rule(name) for name in options.rules}
+        self._pool = ThreadPoolExecutor(thread_name_prefix="compile")
+        self._batches = POINTS // options.batch_size, options.batch_size
+
+        x = np.zeros((options.batch_size, 2), np.float32), np.zeros(options.batch_size, np.int32)
+        traced = _jit("first", self._first(options.hidden, x)).trace(self.seeds)
+        states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), traced.out_info)
+        self._start = self._compile(traced)
+        points = jax.ShapeDtypeStruct((*self._batches, 2), np.float32)
+        labels = jax.ShapeDtypeStruct(self._batches, np.int32)
+        tests = jax.ShapeDtypeStruct((POINTS, 2), np.float32)
+        self._programs = {
+            name: self._compile(_jit(name, _epoch(rule)).trace(states[name], points, labels, tests))
+            for name, rule in self.rules.items()
+        }
+        name = options.rules[0]
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), _bare(states[name]))
+        points = jax.ShapeDtypeStruct((grid, 2), np.float32)
+        self._predict = self._compile(_jit("predict", self.rules[name].predict).trace(one, points))
+        self._pool.shutdown(wait=False)
+
+    def first(self) -> dict[str, pxl.State]:
+        """The states of all seeds before the first step, by rule."""
+        return self._start.result()(self.seeds)
+
+    def train(self, rule: str, data: Data) -> Iterator[tuple[Epoch, pxl.State]]:
+        """Trains one network per seed and yields after every epoch, with the states of all seeds."""
+        x, y = data.x.reshape(*self._batches, 2), data.y.reshape(self._batches)
+        state = self.first()[rule]
+        run = self._programs[rule].result()
+        for epoch in range(1, self.epochs + 1):
+            start = time.perf_counter()
+            state, logits, outcomes = jax.block_until_ready(run(state, x, y, data.x_test))
+            seconds = time.perf_counter() - start
+            accuracy, loss = _scores(np.asarray(logits), data.y_test)
+            left_out = np.sum(np.asarray(outcomes) != pxl.OUTCOME.ok, axis=1)
+            yield Epoch(epoch, accuracy, loss, left_out, seconds), state
+
+    def predict(self, state: pxl.State, x: np.ndarray) -> np.ndarray:
+        """The logits `[grid, 2]` of the first seed's network for points `[grid, 2]`, whatever its rule."""
+        first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], _bare(state))
+        return np.asarray(self._predict.result()(first, x))
+
+    def _first(self, hidden: int, batch: tuple[np.ndarray, np.ndarray]) -> Any:
+        def one(seed: jax.Array) -> dict[str, pxl.State]:
+            RKG.seed(seed)  # pyright: ignore[reportArgumentType]  # traced, so that all seeds share the program
+            model = network(hidden)
+            return {name: rule.init(model, batch) for name, rule in self.rules.items()}
+
+        def all_seeds(seeds: jax.Array) -> dict[str, pxl.State]:
+            before = RKG.key.get()
+            try:
+                return jax.vmap(one)(seeds)
+            finally:
+                RKG.key.set(before)  # no traced key is left behind
+
+        return all_seeds
+
+    def _compile(self, traced: Any) -> "Future[Any]":
+        """Lowers, which holds Python's lock, and leaves the compiler, which doesn't, to another thread."""
+        return self._pool.submit(traced.lower().compile)
+
+
+def _epoch(rule: pxl.Rule) -> Any:
+    """One pass over the batches `[batches, batch_size, ...]` and the logits of the test points, for all seeds."""
+
+    def one(state: Any, x: Any, y: Any, x_test: Any) -> Any:
+        def step(state: Any, batch: Any) -> Any:
+            state, info = rule.step(state, batch)
+            return state, info.result
+
+        state, outcomes = jax.lax.scan(step, state, (x, y))
+        return state, rule.predict(state, x_test), outcomes
+
+    return jax.vmap(one, in_axes=(0, None, None, None))
+
+
+def _jit(name: str, fn: Any) -> Any:
+    def program(*args: Any) -> Any:
+        return fn(*args)
+
+    program.__name__ = program.__qualname__ = name
+    # On a CPU the networks here train in a tenth of the time it takes to compile them. A lower level of optimisation
+    # halves the latter, and leaves the former, most of which are library calls, as it is.
+    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+    return jax.jit(program, compiler_options=options)
+
+
+def _bare(state: pxl.State) -> pxl.State:
+    """What predictions need of a state: the same under every rule."""
+    return replace(state, optim=None, key=None, memory={})
+
+
+def _scores(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and mean cross entropy `[seeds]` of logits `[seeds, N, classes]`."""
+    accuracy = np.mean(logits.argmax(axis=-1) == labels, axis=-1)
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    chosen = logits[:, np.arange(len(labels)), labels]
+    return accuracy, np.mean(np.log(np.exp(logits).sum(axis=-1)) - chosen, axis=-1)

@@ -97,7 +97,7 @@ class Run:
             nodes, states, bad, key, seen, more = self.segment(segment, nodes, states, bad, key, seen, t)
             traces += [more] if self.trace else []
             t += segment.repeats
-        size = next(iter(nodes.values())).shape[0] if nodes else 0
+        size = next(iter(nodes.values())).shape[0] if nodes else 1
         taken = jnp.full((size,), steps, jnp.int32)
         trace = jax.tree.map(lambda *a: jnp.concatenate([jnp.atleast_2d(b) for b in a]), *traces) if traces else None
         solution = Solution(nodes, taken, _results(nodes, jnp.zeros((size,), jnp.int32)), trace, bad)

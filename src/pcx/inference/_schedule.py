@@ -54,6 +54,8 @@ class WaveFront(Schedule):
         if arrival is None:
             return AllNodes().segments(landscape, steps)
         starts = sorted({t for t in arrival.values() if t < steps})
+        if not starts:  # nothing that could move
+            return ()
         spans = list(zip(starts, [*starts[1:], steps], strict=True))
         if sum(len(_arrived(landscape, stop - 1)) for _, stop in spans) > _UNROLLED:
             # Spans of twice the length of those before: their work is at most twice as much, their number small.

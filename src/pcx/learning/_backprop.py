@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ._batch import Batch
+from ._gradient import bad_data
 from ._local import weighed
 from ._rule import Learned, Rule
 from ._state import State
@@ -37,11 +38,10 @@ class Backprop(Rule):
                 if name in p.energy_ids:
                     each = p.elements(name, targets[name], u[name], known)
                     energies[name] = weighed(each, batch.precision.get(name), each[0].size)
-            return sum(jnp.sum(e) for e in energies.values()) / p.size, (energies, {n: u[n] for n in p.clamped})
+            return sum(jnp.sum(e) for e in energies.values()) / p.size, (energies, u)
 
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
         weights, optim = self._updated(gradient, state.optim, batch.weights)
-        # The rule has no inference; a prediction that is not finite shows in the energy.
-        return Learned(
-            weights, optim, dict(state.memory), energies, u, sum(energies.values()), 0, jnp.int32(-1), gradient
-        )
+        bad = bad_data(batch, u, targets)
+        u = {n: u[n] for n in p.clamped}
+        return Learned(weights, optim, dict(state.memory), energies, u, sum(energies.values()), 0, bad, gradient)

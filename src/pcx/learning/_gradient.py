@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -40,11 +41,11 @@ def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
     return total
 
 
-def bad_data(batch: Batch, begin: Any, targets: Any) -> Any:
+def bad_data(batch: Batch, u: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
     """The code of the first node whose forward prediction or target is not finite, -1 if all are."""
     bad = jnp.int32(-1)
     for i, name in enumerate(batch.problem.nodes):
-        for value in (begin.u[name], targets.get(name)):
+        for value in (u[name], targets.get(name)):
             if value is not None:
                 bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), jnp.int32(i), bad)
     return bad

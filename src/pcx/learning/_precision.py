@@ -82,7 +82,11 @@ class LearnedPrecision(Precision):
         if unknown:
             raise ValueError(f"LearnedPrecision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
         log = {
-            n: jnp.full(problem.nodes[n].shape if self.per == "feature" else (), jnp.log(self.initial), jnp.float32)
+            n: jnp.full(
+                problem.nodes[n].shape if self.per == "feature" else (),
+                jnp.log(self.initial),
+                jnp.promote_types(problem.nodes[n].dtype, jnp.float32),
+            )
             for n in names
         }
         return {"log_precision": log, "precision_optim": self.optim.init(log)}

@@ -67,14 +67,19 @@ class PredictiveCoding(Rule):
                 raise ValueError(
                     f"{name}: {kind} learns on the way, where a nudged clamp's weight gradients don't add up"
                 )
-        if isinstance(self.timing, EveryStep) and hasattr(self.descent, "integrate"):
-            raise ValueError(f"{name}: EveryStep needs steps, but {type(self.descent).__name__} integrates a flow")
+        if isinstance(self.timing, EveryStep):
+            if hasattr(self.descent, "integrate"):
+                raise ValueError(f"{name}: EveryStep needs steps, but {type(self.descent).__name__} integrates a flow")
+            if not isinstance(self.schedule, (WaveFront, AllNodes)):
+                raise ValueError(
+                    f"{name}: EveryStep moves all values and weights at one point: schedule must be AllNodes()"
+                )
         if isinstance(self.timing, ChainAverage) and self.timing.burn_in >= self.stop.steps:
             raise ValueError(
                 f"{name}: burn_in={self.timing.burn_in} leaves none of T={self.stop.steps} steps to learn from"
             )
-        if self.start.keeps and isinstance(self.timing, ChainAverage) and self.clamp.counts:
-            raise ValueError(f"{name}: kept values belong to one clamp, but this one changes with every batch")
+        if self.start.keeps and (self.clamp.counts or getattr(self.clamp, "centred", False)):
+            raise ValueError(f"{name}: kept values belong to one clamp, but this one has two")
 
     def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
         memory: dict[str, Any] = {}
@@ -96,7 +101,7 @@ class PredictiveCoding(Rule):
         values: Any = None
         energies: dict[str, Any] = {}
         elements: dict[str, Any] = {}
-        steps, bad = jnp.int32(0), bad_data(batch, begin, targets)
+        steps, bad = jnp.int32(0), bad_data(batch, begin.u, targets)
         for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
             sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
             landscape = batch.landscape(phase.targets, sources, phase.scale)
@@ -152,7 +157,7 @@ class PredictiveCoding(Rule):
     def _every_step(self, batch: Batch, targets: Any, state: State, begin: Any, nodes: Any, key: Any) -> Learned:
         p = batch.problem
         run = Run(batch.landscape(targets), self.descent, False, None)
-        (segment,) = _all_at_once(self.schedule, run.landscape)
+        (segment,) = AllNodes().segments(run.landscape, 1)
 
         def step(carry: Any, i: Any) -> Any:
             nodes, states, weights, optim, bad, key = carry
@@ -167,7 +172,7 @@ class PredictiveCoding(Rule):
             return (nodes, states, weights, optim, bad, key), None
 
         states = {n: self.descent.init(v) for n, v in nodes.items()}
-        carry = nodes, states, batch.weights, state.optim, bad_data(batch, begin, targets), key
+        carry = nodes, states, batch.weights, state.optim, bad_data(batch, begin.u, targets), key
         body = for_loops(step, p.convolves)
         (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(body, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
         after = batch._replace(weights=weights)
@@ -186,9 +191,3 @@ def as_stop(name: str, T: Any) -> Stop:
     if stop.steps < 1:
         raise ValueError(f"{name}: T must be at least 1, got {stop.steps}")
     return stop
-
-
-def _all_at_once(schedule: Schedule, landscape: Any) -> Any:
-    if not isinstance(schedule, (WaveFront, AllNodes)):
-        raise ValueError("EveryStep moves all values and weights at one point: schedule must be AllNodes()")
-    return AllNodes().segments(landscape, 1)

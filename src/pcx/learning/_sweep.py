@@ -60,7 +60,7 @@ class ZIL(Rule):
         arriving: dict[str, Any] = {}  # dE/dh of the nodes that the sweep has yet to come to
         _, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
         loss: Any = jnp.zeros((p.size,))
-        bad = jnp.int32(-1)
+        bad = bad_data(batch, forward.u, targets)
         for name in sorted(furthest, key=lambda n: furthest[n]):
             if name in targets:
                 energies[name], slope = forward.target(name, targets[name])
@@ -165,7 +165,7 @@ class HIL(Rule):
         begin = p.start(*batch.arrays)
         weights, optim = dict(batch.weights), dict(state.optim)
         nodes, states = dict(begin.h), {}
-        bad = bad_data(batch, begin, targets)
+        bad = bad_data(batch, begin.u, targets)
 
         def learn(names: list[str], gradient: Any, weights: dict[str, Any], optim: dict[str, Any]) -> Any:
             weights, optim = dict(weights), dict(optim)

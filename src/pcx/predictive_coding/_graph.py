@@ -17,9 +17,11 @@ class Graph:
 
     def __init__(self, parents: Mapping[str, Iterable[str]]) -> None:
         self.parents: dict[str, tuple[str, ...]] = {n: tuple(p) for n, p in parents.items()}
-        self.children: dict[str, tuple[str, ...]] = {
-            n: tuple([c for c, above in self.parents.items() if n in above]) for n in self.parents
-        }
+        below: dict[str, list[str]] = {n: [] for n in self.parents}
+        for child, above in self.parents.items():
+            for parent in above:
+                below[parent].append(child)
+        self.children: dict[str, tuple[str, ...]] = {n: tuple(c) for n, c in below.items()}
         self.order = self._sorted()
 
     def _sorted(self) -> tuple[str, ...]:

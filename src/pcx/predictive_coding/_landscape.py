@@ -75,6 +75,8 @@ class Landscape:
         """
         p = self.problem
         names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        if not names:
+            return lambda values: {}
         ids = [p.h_ids[n] for n in names]
         known = self.known | {p.h_ids[n]: nodes[n] for n in self.free if n not in names}
         reached = p.program.reached(ids, stop=known)

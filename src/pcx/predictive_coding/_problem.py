@@ -18,6 +18,10 @@ from ._program import Program
 from ._structure import Structure, Values
 
 
+# Settings that a traced operation keeps.
+_TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
+
+
 @dataclasses.dataclass(frozen=True)
 class Node:
     """A value node of a problem.
@@ -121,7 +125,8 @@ class Problem:
     def of(structure: Structure, values: Values, batch: tuple[Any, Any]) -> Problem:
         """The problem of a structure at these shapes: the one traced before, if there is one."""
         leaves, treedef = jtu.tree_flatten((values.weights, values.rest, batch))
-        key = treedef, tuple([(np.shape(a), jnp.result_type(a)) for a in leaves]), jax.config.read("jax_enable_x64")
+        avals = tuple([(np.shape(a), jnp.result_type(a)) for a in leaves])
+        key = treedef, avals, tuple([getattr(jax.config, name) for name in _TRACED_UNDER])
         problem = structure.problems.get(key)
         if problem is None:
             if len(structure.problems) >= 16:
@@ -136,16 +141,22 @@ class Problem:
         return frozenset(self._targets)
 
     def _find_targets(self, y: Any, made: Any, avals: Any) -> dict[str, int | None]:
-        """For each clamped node, which leaf of y holds it; None if the model itself says what becomes of y."""
+        """For each clamped node, which leaf of y holds it; None if it is held at what the forward pass gives, be it
+        that the model itself says what becomes of y."""
         if y is None:
             return {}
         y_ids = jtu.tree_leaves(self._start.inputs[4])
-        depends = self._start.reached(y_ids)
-        # A value that y reached though no other node's value could have brought it there.
-        own: dict[str, int | None] = {n: None for n in made if made[n]["h"] in depends and made[n]["h"] != made[n]["u"]}
-        if own:
-            return own
         frozen = [n for n in made if n in self.structure.frozen]
+        depends = self._start.reached(y_ids)
+        # A value that y reached by another way than its prediction.
+        own = [
+            n
+            for n, ids in made.items()
+            if ids["h"] in depends and ids["h"] != ids["u"] and ids["h"] in self._start.reached(y_ids, stop=[ids["u"]])
+        ]
+        if own:
+            # A marked node that y says nothing of doesn't move either.
+            return dict.fromkeys([*own, *[n for n in frozen if made[n]["h"] is not None]])
         if not frozen and len(y_ids) == 1:
             return {}
         if len(frozen) != len(y_ids):

@@ -174,10 +174,15 @@ class Structure:
     def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any, training: bool = True) -> Any:
         """Forward initialisation of a batch: `({node: {"h", "u"}}, output, new rest)`."""
 
-        def forward(x: Any, y: Any, *, model: Any) -> Any:
+        def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
             output = self._called(model, x, y)
-            return {name: {"h": v.h.get(), "u": v.get("u")} for name, v in self._vodes(model).items()}, output
+            made = {}
+            for name, vode in self._vodes(model).items():
+                h, u = vode.h.get(), vode.get("u")
+                led = _led(u, lane)
+                made[name] = {"h": led if h is u else _led(h, lane), "u": led}
+            return made, output
 
         return self._mapped(forward, weights, rest, key, x, y)
 
@@ -185,7 +190,7 @@ class Structure:
         """Everything at given values of the nodes: `{node: {"u", "E"}}`, with E elementwise, or one for each sample
         if the node says so itself; and `[batch]` of what the modules' own energies add."""
 
-        def energies(x: Any, y: Any, h: dict[str, Any], *, model: Any) -> Any:
+        def energies(x: Any, y: Any, lane: Any, h: dict[str, Any], *, model: Any) -> Any:
             _prepare(model, True, None)
             vodes = self._vodes(model)
             for name, vode in vodes.items():
@@ -195,14 +200,17 @@ class Structure:
             for name, vode in vodes.items():
                 if name in clamped:  # whatever the model made of y: the rule says what the node is held at
                     vode.h.set(h[name])
-                    vode.cache.update({}, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
+                u = _led(vode.get("u"), lane)
+                # The energy is computed now, from what is given out as u: so the program can be cut there.
+                stored = {} if vode.ruleset._wrapped.when_read(None, "u") is not None or u is None else {"u": u}
+                vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
                 function = unwrap(vode.energy_fn)
                 energy = None
                 if type(vode).energy is not Vode.energy:
                     energy = jnp.asarray(vode.energy())
                 elif function is not None and function is not zero_energy:
                     energy = jnp.asarray(function(vode, RKG))
-                out[name] = {"u": vode.get("u"), "E": energy}
+                out[name] = {"u": u, "E": energy}
             extra = None
             if self.has_own_energy:
                 parts = [v.energy() for v in vodes.values()]
@@ -241,7 +249,7 @@ class Structure:
                 own[i] = jax.random.fold_in(jax.random.split(values[i])[1], lane)
             marks = [_lift.Mark(None) for _ in own]
             with _lift.one_more_vmap():
-                out = _lift.run(self.template, fn, (x, y, *more), own, raws, self.facts, marks)
+                out = _lift.run(self.template, fn, (x, y, lane, *more), own, raws, self.facts, marks)
             changed = {names[i]: v for i, v in out.changed.items() if i not in self._vode_params and i not in keys}
             return out.result, changed
 
@@ -259,6 +267,23 @@ class Structure:
         for i in keys[1:]:
             new[names[i]] = jax.random.split(values[i])[0]
         return result, new
+
+
+@jax.custom_batching.custom_vmap
+def _led_by(x: Any, lane: Any) -> Any:
+    return x
+
+
+@_led_by.def_vmap
+def _(size: int, batched: Any, x: Any, lane: Any) -> Any:
+    # The axis has been moved to the front by now; what is the same for all samples is repeated.
+    return (x if batched[0] else jnp.broadcast_to(x, (size, *jnp.shape(x)))), True
+
+
+def _led(x: Any, lane: Any) -> Any:
+    """`x` with the batch as its first axis right here. Left to itself, `vmap` carries the axis where it fell and moves
+    it only in what it returns, so that the value returned would not be the one that the energy is computed from."""
+    return None if x is None else _led_by(jnp.asarray(x), lane)
 
 
 def _prepare(model: Any, training: bool, status: str | None) -> None:

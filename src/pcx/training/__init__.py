@@ -2,6 +2,8 @@
 
 from ._checkpoint import CheckpointError, Checkpoints
 from ._describe import describe, differences
+from ._events import EventFiles
+from ._figure import draw
 from ._fit import fit
 from ._folder import Folder, RunExists, versions
 from ._loop import accuracy
@@ -13,6 +15,7 @@ __all__ = [
     "CheckpointError",
     "Checkpoints",
     "EarlyStopping",
+    "EventFiles",
     "Fit",
     "Folder",
     "Member",
@@ -21,6 +24,7 @@ __all__ = [
     "accuracy",
     "describe",
     "differences",
+    "draw",
     "fit",
     "load_weights",
     "save_weights",

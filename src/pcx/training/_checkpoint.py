@@ -21,8 +21,8 @@ class CheckpointError(RuntimeError):
 class Checkpoints:
     """The checkpoints of a run: the last few, and the best.
 
-    Each is written under another name and renamed when it is whole, so that a process that is killed at any instant leaves
-    the one before. Nothing in a checkpoint can run code: arrays, and JSON.
+    Each is written under another name and renamed when it is whole, so that a process that is killed at any instant
+    leaves the one before. Nothing in a checkpoint can run code: arrays, and JSON.
 
     **Arguments:**
 
@@ -42,7 +42,7 @@ class Checkpoints:
 
         **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
         """
-        ocp = _orbax()
+        ocp = require_orbax()
         arrays, paths = _flat(tree)
         manager = self._best if best else self._last
         if step in manager.all_steps():
@@ -72,9 +72,10 @@ class Checkpoints:
 
         - `like`: a tree of the same form; without it, the arrays come as a dict by path.
 
-        **Raises:** `CheckpointError` if there is none, it can't be read, or it is of another form, naming the differences.
+        **Raises:** `CheckpointError` if there is none, it can't be read, or it is of another form, naming the
+        differences.
         """
-        ocp = _orbax()
+        ocp = require_orbax()
         manager = self._best if best else self._last
         step = manager.latest_step()
         if step is None:
@@ -97,7 +98,8 @@ class Checkpoints:
         self._best.close()
 
 
-def _orbax() -> Any:
+def require_orbax() -> Any:
+    """Orbax's module; `ImportError` with what to install if it isn't there."""
     try:
         import orbax.checkpoint as ocp
     except ImportError as e:
@@ -107,7 +109,7 @@ def _orbax() -> Any:
 
 
 def _manager(path: Path, keep: int) -> Any:
-    ocp = _orbax()
+    ocp = require_orbax()
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep, create=True, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )

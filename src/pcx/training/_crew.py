@@ -16,8 +16,8 @@ from ._loop import Loop
 class Crew:
     """States of several networks and the loop that trains them.
 
-    On an accelerator one dispatch trains all (`many`). A CPU gains nothing from that, so there each network has its own, of
-    the same compiled program.
+    On an accelerator one dispatch trains all (`many`). A CPU gains nothing from that, so there each network has its
+    own, of the same compiled program.
     """
 
     def __init__(self, loop: Loop, states: Sequence[Any], settings: Sequence[dict[str, Any]], many: bool) -> None:
@@ -27,6 +27,7 @@ class Crew:
         states = [jtu.tree_map(jnp.array, s) for s in states]
         self._states: Any = _stack(states) if many else list(states)
         self._totals: Any = None
+        self._zero: Any = None
         if many:
             self.settings = _stack(self.settings)
 
@@ -46,8 +47,10 @@ class Crew:
         **Arguments:** `batch`, arrays or shapes of one batch.
         """
         if totals is None:
-            state, settings = self.states[0], _unstack(self.settings, self.size)[0] if self.many else self.settings[0]
-            totals = [self.loop.totals(state, settings, batch) for _ in range(self.size)]
+            if self._zero is None:
+                of_first = _unstack(self.settings, self.size)[0] if self.many else self.settings[0]
+                self._zero = jax.device_get(self.loop.totals(self.states[0], of_first, batch))
+            totals = [self._zero] * self.size
         totals = [jtu.tree_map(jnp.array, t) for t in totals]
         self._totals = _stack(totals) if self.many else totals
 
@@ -69,6 +72,23 @@ class Crew:
                         self._states[i], self._totals[i], self.settings[i], arrays, rows[i], *span, np.True_, keys[i]
                     )
         jax.block_until_ready(self._totals)
+
+    def results(self) -> list[int]:
+        """An `OUTCOME` for each network: how its last step ended."""
+        found = self._totals["result"] if self.many else [t["result"] for t in self._totals]
+        return [int(r) for r in jax.device_get(found)]
+
+    def try_judge(self, arrays: Any, rows: Any, counts: Any) -> None:
+        """Refuse held-out samples that can't be judged.
+
+        **Raises:** `ValueError`, with the reason.
+        """
+        state, settings = (self._states, self.settings) if self.many else (self._states[0], self.settings[0])
+        try:
+            jax.eval_shape(self.loop.judge, state, settings, arrays, rows, counts)
+        except (TypeError, ValueError) as e:
+            shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in jtu.tree_leaves(arrays))
+            raise ValueError(f"fit: the model can't be judged on validation ({shapes}): {e}") from e
 
     def judge(self, arrays: Any, rows: Any, counts: Any) -> list[dict[str, float]]:
         """Sums of loss and metrics over held-out samples, for each network."""

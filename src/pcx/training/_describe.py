@@ -19,11 +19,9 @@ _DEPTH = 12
 
 
 def describe(x: Any, depth: int = _DEPTH) -> Any:
-    """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions by name
-    and by the values that they close over, arrays by shape, dtype and a digest."""
-    if x is None or isinstance(x, (bool, int, str)):
-        return x
-    if isinstance(x, float):
+    """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions
+    by name and by the values that they close over, arrays by shape, dtype and a digest."""
+    if x is None or isinstance(x, (bool, int, float, str)):
         return x
     if isinstance(x, (jax.Array, np.ndarray, np.generic)):
         return _array(np.asarray(x))
@@ -37,8 +35,11 @@ def describe(x: Any, depth: int = _DEPTH) -> Any:
     if isinstance(x, Mapping):
         return {str(k): describe(v, depth - 1) for k, v in x.items()}
     if isinstance(x, tuple) and hasattr(x, "_fields"):
-        return {"class": _name(type(x)), **{f: describe(getattr(x, f), depth - 1) for f in x._fields}}
-    if isinstance(x, (list, tuple, set, frozenset)):
+        named: Any = x  # there is no type of all named tuples
+        return {"class": _name(type(x)), **{f: describe(getattr(x, f), depth - 1) for f in named._fields}}
+    if isinstance(x, (set, frozenset)):  # strings come in another order in another process
+        return sorted((describe(v, depth - 1) for v in x), key=str)
+    if isinstance(x, (list, tuple)):
         return [describe(v, depth - 1) for v in x]
     if isinstance(x, functools.partial):
         return {

@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ..core._key import Keyed
+from ..learning import Rule
 from ..predictive_coding._convolution import for_loops
 
 
 class Loop:
     """Steps a rule over batches that are gathered on the device.
 
-    One program serves any number of steps: from `start` to `stop` is data, not structure, so an epoch cut at any batch gives the
-    same bits as one that wasn't.
+    One program serves any number of steps: from `start` to `stop` is data, not structure, so an epoch cut at any batch
+    gives the same bits as one that wasn't.
 
     **Arguments:**
 
@@ -44,6 +46,17 @@ class Loop:
             judge = jax.vmap(judge, in_axes=(0, 0, None, None, None))
         self.run = jax.jit(run, donate_argnums=(0, 1))
         self.judge = jax.jit(judge)
+
+    @staticmethod
+    def of(
+        rule: Rule | Callable[..., Rule],
+        augment: Callable[[Any, Any], Any] | None,
+        metrics: Mapping[str, Callable[[Any, Any], Any]],
+        many: bool,
+        convolves: bool,
+    ) -> Loop:
+        """A loop, the same one for equal arguments: a second run of equal things finds its programs compiled."""
+        return _loop(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many, convolves)
 
     def totals(self, state: Any, settings: Any, batch: Any) -> dict[str, Any]:
         """Zero for all that is summed over the batches of an epoch."""
@@ -107,12 +120,26 @@ class Loop:
             rows, counts = at
             x, y = jtu.tree_map(lambda a: a[rows], arrays)
             output, loss = rule.evaluate(state, (x, y))
-            each = {"loss": loss, **{name: metric(output, y) for name, metric in self.metrics.items()}}
-            return jtu.tree_map(lambda t, e: t + jnp.sum(jnp.where(counts, e, 0.0)), total, each), None
+            each: dict[str, Any] = {"loss": loss, **{name: metric(output, y) for name, metric in self.metrics.items()}}
+            return jtu.tree_map(lambda t, e: t + _sum_where(counts, e), total, each), None
 
-        zero = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))
+        zero: dict[str, Any] = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))
         total, _ = jax.lax.scan(for_loops(body, self.convolves), zero, (rows, counts))
         return total
+
+
+@functools.lru_cache(maxsize=32)
+def _loop(rule: Keyed, augment: Keyed, metrics: Keyed, many: bool, convolves: bool) -> Loop:
+    return Loop(as_function(rule.value), augment.value, metrics.value, many, convolves)
+
+
+def as_function(rule: Rule | Callable[..., Rule]) -> Callable[..., Rule]:
+    """A rule as a function of no settings; a function as it is."""
+    return (lambda: rule) if isinstance(rule, Rule) else rule
+
+
+def _sum_where(counts: Any, each: Any) -> Any:
+    return jnp.sum(jnp.asarray(jnp.where(counts, each, 0.0)))
 
 
 def accuracy(output: Any, y: Any) -> Any:
@@ -134,7 +161,7 @@ def is_class(output: Any, y: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=64)
-def held_out_rows(n: int, batch_size: int) -> Any:
+def held_out_rows(n: int, batch_size: int) -> tuple[Any, Any]:
     """Rows that go through n samples in batches of one size, `[batches, B]`, and which of them count."""
     count = -(-n // batch_size)
     flat = jnp.arange(count * batch_size, dtype=jnp.int32)

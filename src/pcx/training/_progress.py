@@ -13,12 +13,12 @@ Say = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def progress(total: int, done: int, show: bool) -> Iterator[tuple[Advance, Say]]:
+def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance, Say]]:
     """Two functions: `advance(batches, text)`, and `say(line)` for what stays.
 
     **Arguments:**
 
-    - `total`, `done`: batches in all and at the start.
+    - `total`, `done`: batches in all (None if unknown) and at the start.
     - `show`: False for silence.
     """
     if not show:

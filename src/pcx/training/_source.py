@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,14 +30,14 @@ class InMemory:
     """Arrays on the device. Each network has an order of its own, from its seed."""
 
     def __init__(self, arrays: Any, batch_size: int, seeds: Sequence[int]) -> None:
-        self.orders = [ArrayBatches(arrays, batch_size, seed=s) for s in seeds]
+        self.orders, self.given = [ArrayBatches(arrays, batch_size, seed=s) for s in seeds], False
         self._place(arrays)
 
     @classmethod
     def of(cls, batches: ArrayBatches, networks: int) -> InMemory:
         """From batches with an order of their own, the same for all networks."""
         new = object.__new__(cls)
-        new.orders = [batches] * networks
+        new.orders, new.given = [batches] * networks, True
         new._place(batches.arrays)
         return new
 
@@ -60,12 +61,14 @@ class InMemory:
     def describe(self) -> dict[str, Any]:
         """What it is, for the run's config."""
         first = self.orders[0]
-        shapes = [f"{a.dtype}{list(a.shape)}" for a in jtu.tree_leaves(self.arrays)]
+        arrays = jtu.tree_leaves(self.arrays)
         return {
-            "arrays": shapes,
+            "arrays": [f"{a.dtype}{list(a.shape)}" for a in arrays],
+            "sample": _digest(arrays),
             "batch_size": first.batch_size,
             "shuffle": first.shuffle,
             "drop_last": first.drop_last,
+            **({"seed": first.seed} if self.given else {}),
         }
 
 
@@ -95,6 +98,15 @@ class Streamed:
     def describe(self) -> dict[str, Any]:
         """What it is, for the run's config."""
         return {"source": type(self.source).__name__, "batches_per_epoch": self.per_epoch}
+
+
+def _digest(arrays: Sequence[Any]) -> str:
+    # Of a few samples: enough to see that the arrays are others, or in another order, at no cost.
+    found = hashlib.sha256()
+    for a in arrays:
+        rows = np.unique(np.linspace(0, len(a) - 1, 64).astype(np.int64))
+        found.update(np.ascontiguousarray(jax.device_get(a[rows])).tobytes())
+    return found.hexdigest()[:16]
 
 
 def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | Streamed:

@@ -25,7 +25,7 @@ def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.partial")
-    _safetensors().save_file(_arrays(source), partial)
+    require_safetensors().save_file(_arrays(source), partial)
     try:
         os.replace(partial, target)
     finally:
@@ -36,18 +36,23 @@ def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
 def load_weights(path: str | os.PathLike[str], model: Any) -> None:
     """Set a model's weights to those of a safetensors file.
 
-    **Raises:** `ValueError` if the file can't be read, or names or shapes differ, naming them; the model is not changed.
+    **Raises:** `ValueError` if the file can't be read, or names or shapes differ, naming them; the model is not
+    changed.
     """
     try:
-        found = _safetensors().load_file(path)
+        found = require_safetensors().load_file(path)
     except Exception as e:
         if isinstance(e, FileNotFoundError):
             raise
         raise ValueError(f"load_weights: {path} is no whole safetensors file: {e}") from e
     params = _params(model)
     have = {name: np.shape(value) for name, (_, _, value) in params.items()}
-    wrong = [f"{n}: {np.shape(found[n]) if n in found else 'nothing'} in the file, {have.get(n, 'nothing')} in the model"
-             for n in {**have, **found} if n not in found or have.get(n) != np.shape(found[n])]  # fmt: skip
+    held = {name: np.shape(value) for name, value in found.items()}
+    wrong = [
+        f"{name}: {held.get(name, 'nothing')} in the file, {have.get(name, 'nothing')} in the model"
+        for name in {**have, **held}
+        if have.get(name) != held.get(name)
+    ]
     if wrong:
         raise ValueError(f"load_weights: {path} doesn't fit the model: {'; '.join(wrong[:5])}")
     new: dict[int, tuple[BaseParam, list[Any], Any]] = {}
@@ -81,7 +86,8 @@ def _params(model: Any) -> dict[str, tuple[BaseParam, int, Any]]:
     return found
 
 
-def _safetensors() -> Any:
+def require_safetensors() -> Any:
+    """safetensors' module; `ImportError` with what to install if it isn't there."""
     try:
         import safetensors.numpy
     except ImportError as e:

@@ -1,0 +1,133 @@
+"""From options to what is trained: data, model, rule, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from .. import data as pxd
+from .. import learning as pxl
+from .. import models
+from .. import predictive_coding as pxc
+from ..data import Dataset, Split
+from ._failures import CommandError
+from ._rule_options import RuleName
+from ._settings import Experiment
+
+_ACTS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": jax.nn.gelu,
+    "relu": jax.nn.relu,
+    "leaky-relu": jax.nn.leaky_relu,
+    "tanh": jax.nn.tanh,
+    "sigmoid": jax.nn.sigmoid,
+}
+
+
+class Splits:
+    """The data of a run: what is trained on, what is judged after every epoch (or None), and the test set."""
+
+    def __init__(self, options: Experiment) -> None:
+        found = _dataset(options)
+        self.classes = len(found.classes)
+        train, test = found.train, found.test
+        if options.model.startswith("vgg") and train.x.ndim == 3:  # grey images: one channel
+            train, test = Split(train.x[:, None], train.y), Split(test.x[:, None], test.y)
+        self.shape = train.x.shape[1:]
+        self.test, self.validation = test, None if options.validation == "none" else test
+        if options.validation == "held-out":
+            count = round(len(train) * options.held_out)
+            if not 0 < count < len(train):
+                raise CommandError(f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples")
+            # The last ones, as is usual: all these sets are in random order, and views cost nothing.
+            self.validation = Split(train.x[-count:], train.y[-count:])
+            train = Split(train.x[:-count], train.y[:-count])
+        self.train = train
+        if options.batch_size > len(train):
+            raise CommandError(f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on")
+
+    @property
+    def named(self) -> dict[str, Split]:
+        """The splits by name."""
+        held = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, **held, "test": self.test}
+
+
+def _dataset(options: Experiment) -> Dataset:
+    if options.data == "two-moons":
+        return pxd.two_moons(standardise=options.standardise)
+    if options.data == "digits":
+        return pxd.digits(standardise=options.standardise)
+    load = {
+        "fashion-mnist": pxd.fashion_mnist,
+        "mnist": pxd.mnist,
+        "cifar10": pxd.cifar10,
+        "cifar100": pxd.cifar100,
+    }[options.data]
+    try:
+        return load(options.data_folder, download=options.download, standardise=options.standardise)
+    except FileNotFoundError as error:
+        first = str(error).splitlines()[0]
+        raise CommandError(
+            f"{first}. Give their folder with --data-folder, or --download; `pcx info` lists where they are looked for"
+        ) from error
+
+
+def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyModule]:
+    """A function that makes the network, with first weights from `pcx.RKG`."""
+    act = _ACTS[options.act]
+    energy = {"se": pxc.se_energy, "ce": pxc.ce_energy}[options.energy]
+    if options.model in ("mlp", "mu-mlp"):
+        widths = [int(np.prod(splits.shape)), *options.hidden, splits.classes]
+        cls = models.MLP if options.model == "mlp" else models.MuMLP
+        return lambda: cls(widths, act=act, energy=energy)
+    vgg = {"vgg5": models.vgg5, "vgg7": models.vgg7}[options.model]
+    return lambda: vgg(shape=splits.shape, classes=splits.classes, act=act, energy=energy)
+
+
+def make_rule(options: Experiment, name: RuleName, samples: int) -> pxl.Rule:
+    """A learning rule.
+
+    **Arguments:** `samples`, how many there are to train on.
+    """
+    optim = _optimiser(options, name, samples)
+    if name == "backprop":
+        return pxl.backprop(optim)
+    own: Any = getattr(options, name)
+    if name == "zil":
+        return pxl.zil(optim, optax.sgd(own.state_lr))
+    if name == "hil":
+        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, own.state_lr, 1)), own.T)
+    if name == "mcpc":
+        return pxl.mcpc(optim, own.step, own.T, burn_in=own.burn_in, variance=own.variance, momentum=own.momentum)
+    optim_h = optax.sgd(own.state_lr, getattr(own, "state_momentum", 0.0) or None)
+    if name == "nudged":
+        centred, alternate = own.phases == "centred", own.phases == "alternate"
+        return pxl.nudged(optim, optim_h, own.T, own.beta, centred=centred, alternate=alternate, follow=own.follow)
+    return {"pc": pxl.pc, "ipc": pxl.ipc, "fpa": pxl.fpa, "epc": pxl.epc}[name](optim, optim_h, own.T)
+
+
+def _optimiser(options: Experiment, name: RuleName, samples: int) -> optax.GradientTransformation:
+    rate: Any = options.lr
+    if options.schedule == "warmup-cosine":
+        updates = {"ipc": options.ipc.T, "hil": 2}.get(name, 1)  # for each batch
+        total = (options.decay_epochs or options.epochs) * (samples // options.batch_size) * updates
+        # Of arXiv 2407.01163.
+        rate = optax.warmup_cosine_decay_schedule(
+            options.lr, 1.1 * options.lr, max(total // 10, 1), max(total, 2), 0.1 * options.lr
+        )
+    if options.optimiser == "sgd":
+        return optax.sgd(rate, options.momentum or None)
+    if options.optimiser == "adam":
+        return optax.adam(rate)
+    return optax.adamw(rate, weight_decay=options.weight_decay)
+
+
+def augmentation(options: Experiment) -> pxd.Augmentation | None:
+    """What is done to images at random, or None."""
+    parts = [pxd.flip()] if options.flip else []
+    parts += [pxd.crop(options.crop)] if options.crop else []
+    return pxd.compose(*parts) if parts else None

@@ -1,0 +1,127 @@
+"""The commands that train and judge. Imports nothing heavy: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from ._failures import CommandError
+from ._saved import option_in, read_config
+from ._settings import CompareOptions, TrainOptions
+
+_STORES = ("orbax", "safetensors")  # top-level modules of the `train` extra
+T = TypeVar("T")
+Run = Annotated[Path, tyro.conf.Positional]
+
+
+def add_commands(app: Any, args: Sequence[str]) -> None:
+    """Add the commands to an app.
+
+    **Arguments:** `args`, the words of the command line: defaults come from the run that `--config` names in them.
+    """
+    argv = list(args)
+    command = argv[0] if argv else ""
+    of_train = _base(TrainOptions, argv) if command == "train" else TrainOptions()
+    of_compare = _base(CompareOptions, argv) if command == "compare" else CompareOptions()
+
+    def train(options: Annotated[TrainOptions, tyro.conf.arg(name="")] = of_train) -> int:
+        options.check()
+        options.check_given(argv)
+        _need_stores()
+        from ._train import train
+
+        return train(options, argv)
+
+    def resume(run: Run, epochs: int | None = None, data_folder: Path | None = None, quiet: bool = False) -> int:
+        """Go on with a run that was interrupted or killed, or train it longer.
+
+        The options are those that it was begun with. It ends with the same bits as if it had never stopped.
+
+        Args:
+            run: The run's folder.
+            epochs: Train up to so many epochs in all, more than it was begun with.
+            data_folder: Where the data files are now.
+            quiet: Show no progress.
+        """
+        _need_stores()
+        from ._train import resume
+
+        return resume(run, epochs, data_folder, quiet)
+
+    def evaluate(
+        run: Run,
+        best: bool = False,
+        split: Literal["test", "validation", "train"] = "test",
+        json: bool = False,
+        data_folder: Path | None = None,
+    ) -> int:
+        """Judge the networks of a run: accuracy and loss for each seed, mean and sample deviation.
+
+        Args:
+            run: The run's folder. Of a comparison, the folder of one rule inside it.
+            best: The weights of the best epoch by --monitor, not of the last one.
+            split: What to judge by; validation is what the run held out.
+            json: Print JSON.
+            data_folder: Where the data files are now.
+        """
+        _need_stores()
+        from ._evaluate import evaluate
+
+        return evaluate(run, split, best, json, data_folder)
+
+    def compare(options: Annotated[CompareOptions, tyro.conf.arg(name="")] = of_compare) -> int:
+        options.check()
+        options.check_given(argv)
+        _need_stores()
+        from ._compare import compare
+
+        return compare(options, argv)
+
+    def runs(folder: Run = Path("runs"), json: bool = False) -> int:
+        """List the runs in a folder and below it: rule, data, state, epochs, validation accuracy.
+
+        Args:
+            folder: Where to look.
+            json: Print JSON.
+        """
+        from ._runs import runs
+
+        return runs(folder, json)
+
+    def info(json: bool = False, data_folder: Path | None = None) -> int:
+        """Say what pcx runs on: versions, devices, and which data sets are found where.
+
+        Args:
+            json: Print JSON.
+            data_folder: A folder to search before the others.
+        """
+        from ._info import info
+
+        return info(json, data_folder)
+
+    app.command(name="train", help=TrainOptions.__doc__)(train)
+    app.command(name="resume")(resume)
+    app.command(name="eval")(evaluate)
+    app.command(name="compare", help=CompareOptions.__doc__)(compare)
+    app.command(name="runs")(runs)
+    app.command(name="info")(info)
+
+
+def _base(cls: type[T], argv: list[str]) -> T:
+    """The options that the command line comes on top of."""
+    config = option_in(argv, "--config")
+    if config is None and "--resume" in argv:
+        config = option_in(argv, "--out")
+    if config is None or {"-h", "--help"} & set(argv):
+        return cls()
+    return read_config(config, cls)
+
+
+def _need_stores() -> None:
+    missing = [name for name in _STORES if find_spec(name) is None]
+    if missing:
+        raise CommandError(f"{', '.join(missing)} not installed; run: pip install 'pcx[cli,train]'")

@@ -1,0 +1,171 @@
+"""`pcx compare`: the same networks by several rules, and how sure the differences are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..training import Fit, Folder, differences, versions
+from ._build import Splits, make_rule
+from ._curves import draw
+from ._evaluate import judge
+from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._run import lengthen, train_in
+from ._saved import as_json, new_folder, read_config
+from ._settings import CompareOptions, TrainOptions
+from ._statistics import moments, paired
+from ._tables import console, percent, say, table
+from ._train import ending, summarise
+
+BASELINE = "backprop"
+
+
+def compare(options: CompareOptions, argv: list[str]) -> int:
+    """Train by each rule and print the comparison; the exit status."""
+    how = f"pcx compare --out {shlex.quote(str(options.out))} --resume"
+    if options.resume:
+        assert options.out is not None
+        folder = options.out
+        options = _taken_up(options, read_config(folder, CompareOptions))
+    else:
+        folder = new_folder(options.out, "compare", f"go on with it by `{how}`")
+        how = f"pcx compare --out {shlex.quote(str(folder))} --resume"
+    with told():
+        splits = Splits(options)
+        place = Folder(folder, options.resume)
+        place.write_json("config.json", {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options)})
+        place.write_json("versions.json", versions())
+    results: dict[str, dict[str, Any]] = {}
+    curves: dict[str, np.ndarray] = {}
+    try:
+        for rule in options.rules:
+            found = _train(folder / rule, options.of(rule), splits)
+            if found.ended == "interrupted":
+                return ending(found, how)
+            if not options.quiet:
+                say(f"{rule}: {found.ended}")
+            results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
+            curves[rule] = _curve(found, options)
+            Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
+    except KeyboardInterrupt:  # a second Ctrl-C, or one between two rules
+        print(f"pcx: interrupted; go on with: {how}", file=sys.stderr)
+        return INTERRUPTED
+    summary = compared(results, options)
+    shown = "training" if options.validation == "none" else "test" if options.validation == "test" else "validation"
+    with told():
+        place.write_json("summary.json", summary)
+        place.write("figure.png", lambda path: draw(path, curves, f"{shown} accuracy"))
+    _show(summary, options)
+    say(f"results in {folder}: summary.json, figure.png, and a run for each rule")
+    failed = {rule: result["why"] for rule, result in results.items() if result["ended"] == "failed"}
+    for rule, why in failed.items():
+        print(f"pcx: error: training by {rule} failed: {why}", file=sys.stderr)
+    return NOT_FINITE if failed else DONE
+
+
+def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
+    """The options of a comparison that goes on: more epochs, and rules in any number, but the same networks."""
+    free = ("epochs", "rules", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
+    was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in (old, options))
+    changed = differences(was, now)
+    if changed:
+        raise CommandError(f"the comparison was begun otherwise: {'; '.join(changed)}. Begin another one with --out")
+    if options.epochs < old.epochs:
+        raise CommandError(f"the comparison has {old.epochs} epochs; --epochs {options.epochs} would be fewer")
+    if options.epochs > old.epochs and options.schedule != "constant" and options.decay_epochs is None:
+        options = dataclasses.replace(options, decay_epochs=old.epochs)
+    return options
+
+
+def _train(folder: Path, options: TrainOptions, splits: Splits) -> Fit:
+    begun = (folder / "config.json").exists()
+    if begun and read_config(folder, TrainOptions).epochs < options.epochs:
+        lengthen(folder, options)
+    if not options.quiet:
+        say(f"{options.rule}:")
+    return train_in(folder, options, splits, [], begun)
+
+
+def _tested(found: Fit, options: CompareOptions, splits: Splits) -> list[dict[str, Any]]:
+    """Loss and accuracy on the test set after the last epoch; None for a network that failed."""
+    rule = make_rule(options, options.rules[0], len(splits.train))  # a forward pass: that of any rule
+    tested = [_finite(each) for each in judge(rule, found.states, splits.test)]
+    failed = {i for i in range(len(found.members)) if len(found.of(i)) < options.epochs} if found.why else set()
+    return [
+        {"seed": member.seed, **({"accuracy": None, "loss": None} if i in failed else tested[i])}
+        for i, member in enumerate(found.members)
+    ]
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _curve(found: Fit, options: CompareOptions) -> np.ndarray:
+    metric = "accuracy" if options.validation == "none" else "validation_accuracy"
+    values = np.full((len(found.members), options.epochs), np.nan)
+    for row in found.history:
+        if row.get(metric) is not None:
+            values[row["network"], row["epoch"] - 1] = row[metric]
+    return values
+
+
+def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dict[str, Any]:
+    """The comparison, for `summary.json`: for each rule the test accuracy after the last epoch, its difference from
+    backpropagation's of the same seed, and seconds for each epoch and network, also as a multiple of
+    backpropagation's."""
+    base = results.get(BASELINE)
+    rules = {}
+    for rule, result in results.items():
+        accuracy = [each["accuracy"] for each in result["test"]]
+        seconds = result["seconds_per_epoch"]
+        rules[rule] = {
+            "ended": result["ended"],
+            "why": result["why"],
+            "test_accuracy": {"by_seed": {str(e["seed"]): e["accuracy"] for e in result["test"]}, **moments(accuracy)},
+            "test_loss": moments([each["loss"] for each in result["test"]]),
+            "minus_backprop": None,
+            "seconds_per_epoch": seconds,
+            "cost": None,
+        }
+        if base is not None and rule != BASELINE:
+            rules[rule]["minus_backprop"] = paired(accuracy, [each["accuracy"] for each in base["test"]])
+        if base is not None and seconds and base["seconds_per_epoch"]:
+            rules[rule]["cost"] = seconds / base["seconds_per_epoch"]
+    return {"epochs": options.epochs, "seeds": list(options.all_seeds), "rules": rules}
+
+
+def _show(summary: dict[str, Any], options: CompareOptions) -> None:
+    count = len(summary["seeds"])
+    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch", "cost / backprop"]
+    made = table(f"{options.model} on {options.data}, {options.epochs} epochs, {seeds}, mean ± deviation", columns)
+    for rule, found in summary["rules"].items():
+        accuracy, less = found["test_accuracy"], found["minus_backprop"]
+        text = percent(accuracy["mean"])
+        if accuracy["std"] is not None:
+            text += f" ± {percent(accuracy['std'])}"
+        if accuracy["n"] < count:
+            text += f" ({accuracy['n']} of {count})"
+        difference = "-"
+        if less is not None and less["mean"] is not None:
+            difference = f"{less['mean']:+.2%}"
+            if less["low"] is not None:
+                difference += f" [{less['low']:+.2%}, {less['high']:+.2%}]"
+        seconds, cost = found["seconds_per_epoch"], found["cost"]
+        made.add_row(
+            rule,
+            text,
+            difference,
+            "-" if seconds is None else f"{seconds:.2f}",
+            "-" if cost is None else f"{cost:.2f}",
+        )
+    console().print(made)
+    if options.epochs == 1:
+        say("The time of a single epoch holds the compilation; two or more epochs give the cost.")

@@ -1,0 +1,139 @@
+"""`pcx eval`: what the networks of a run get right, computed from its checkpoints alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+from .. import RKG
+from ..data import Split
+from ..learning import Rule, State
+from ..training import CheckpointError, Checkpoints
+from ..training._loop import Loop, accuracy, held_out_rows
+from ._build import Splits, make_rule, model_maker
+from ._failures import DONE, CommandError, told
+from ._saved import read_config
+from ._settings import TrainOptions
+from ._tables import console, number, percent, say, spread, table
+
+_JUDGED = 512  # samples looked at together, as in training: sums in the same order
+
+
+def evaluate(
+    folder: Path,
+    split: Literal["test", "validation", "train"],
+    best: bool,
+    as_json: bool,
+    data_folder: Path | None,
+) -> int:
+    """Print accuracy and loss for each network of a run; the exit status."""
+    options = read_config(folder, TrainOptions)
+    if data_folder is not None:
+        options = dataclasses.replace(options, data_folder=data_folder)
+    if best and options.validation != "held-out":
+        raise CommandError(
+            f"{folder} was trained without held-out samples, so there is no best epoch; leave out --best"
+        )
+    with told():
+        splits = Splits(options)
+    if split not in splits.named:
+        raise CommandError(f"{folder} was trained with --validation none; choose --split test or train")
+    arrays, epoch = _read(folder, best)
+    rule = make_rule(options, options.rule, len(splits.train))
+    with told():
+        states = [_state(options, splits, rule, arrays, i, seed) for i, seed in enumerate(options.all_seeds)]
+    found = judge(rule, states, splits.named[split])
+    report = {
+        "run": str(folder),
+        "rule": options.rule,
+        "data": options.data,
+        "split": split,
+        "checkpoint": "best" if best else "last",
+        "epochs": epoch,
+        "networks": [{"seed": seed, **each} for seed, each in zip(options.all_seeds, found, strict=True)],
+    }
+    for name in ("accuracy", "loss"):
+        values = [each[name] for each in found]
+        std = statistics.stdev(values) if len(values) > 1 else None
+        report[name] = {"mean": statistics.fmean(values), "std": std}
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        _show(report)
+    return DONE
+
+
+def judge(rule: Rule, states: Sequence[State], split: Split) -> list[dict[str, float]]:
+    """Loss and accuracy of each network, means over the samples of a split."""
+    count = len(split)
+    loop = Loop(lambda: rule, None, {"accuracy": accuracy}, False, rule.convolves(states[0]))
+    arrays = jtu.tree_map(jax.numpy.asarray, (split.x, split.y))
+    rows = held_out_rows(count, min(_JUDGED, count))
+    sums = jax.device_get([loop.judge(state, {}, arrays, *rows) for state in states])
+    return [{name: float(value) / count for name, value in each.items()} for each in sums]
+
+
+def _read(folder: Path, best: bool) -> tuple[dict[str, Any], float]:
+    """The arrays of a checkpoint by path, and the epochs that were done then."""
+    place = folder / "checkpoints"
+    if not place.is_dir():
+        raise CommandError(f"{folder} has no checkpoint yet; go on with pcx resume {folder}")
+    with told():
+        checkpoints = Checkpoints(place.absolute())
+        try:
+            arrays, meta = checkpoints.load(best=best)
+        except CheckpointError as error:
+            if checkpoints.latest(best) is None:
+                kind = "best checkpoint" if best else "checkpoint"
+                raise CommandError(f"{folder} has no {kind} yet; go on with pcx resume {folder}") from error
+            raise
+        finally:
+            checkpoints.close()
+    return arrays, meta["epoch"]
+
+
+def _state(options: TrainOptions, splits: Splits, rule: Rule, arrays: dict[str, Any], network: int, seed: int) -> State:
+    """The state of one network with the weights of a checkpoint."""
+    before = RKG.key.get()
+    RKG.seed(seed)
+    try:
+        model = model_maker(options, splits)()
+    finally:
+        RKG.key.set(before)
+    batch = splits.train.x[: options.batch_size], splits.train.y[: options.batch_size]
+    state = rule.init(model, batch, seed)
+
+    def saved(path: Any, leaf: Any) -> Any:
+        name = f"['states'][{network}]{jtu.keystr(path)}"
+        if name not in arrays or np.shape(arrays[name]) != np.shape(leaf):
+            raise CommandError(f"the checkpoint is of another model: it has no {name} of shape {np.shape(leaf)}")
+        return jax.numpy.asarray(arrays[name], jax.numpy.result_type(leaf))
+
+    held = jtu.tree_map_with_path(saved, {"weights": state.weights, "rest": state.rest})
+    return dataclasses.replace(state, **held)
+
+
+def _show(report: dict[str, Any]) -> None:
+    made = table(
+        f"{report['rule']} on {report['data']}: {report['split']} set, {report['checkpoint']} checkpoint",
+        ["seed", "accuracy", "loss"],
+    )
+    for network in report["networks"]:
+        made.add_row(str(network["seed"]), percent(network["accuracy"]), number(network["loss"]))
+    if len(report["networks"]) > 1:
+        made.add_section()
+        cells = [
+            spread([network[name] for network in report["networks"]], write)
+            for name, write in (("accuracy", percent), ("loss", number))
+        ]
+        made.add_row("mean ± std", *cells)
+    console().print(made)
+    say(f"after {report['epochs']} epochs; {report['run']}")

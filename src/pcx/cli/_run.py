@@ -1,0 +1,58 @@
+"""One training run in its folder: what `pcx train`, `pcx resume` and `pcx compare` have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..training import EarlyStopping, Fit, Folder, fit
+from ._build import Splits, augmentation, make_rule, model_maker
+from ._failures import told
+from ._saved import as_json
+from ._settings import TrainOptions
+
+
+def monitored(options: TrainOptions) -> str:
+    """The metric by which one epoch is better than another. Never that of the test set."""
+    return options.monitor.replace("-", "_") if options.validation == "held-out" else "loss"
+
+
+def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> Fit:
+    """Train, or go on with the run in the folder.
+
+    **Raises:** `CommandError` for what the library refuses.
+    """
+    metric = monitored(options)
+    with told():
+        return fit(
+            model_maker(options, splits),
+            make_rule(options, options.rule, len(splits.train)),
+            splits.train,
+            splits.validation,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            seeds=options.all_seeds,
+            augment=augmentation(options),
+            early_stopping=None if options.patience is None else EarlyStopping(metric, options.patience),
+            folder=folder,
+            resume=resume,
+            checkpoint_every=options.checkpoint_every,
+            checkpoint_seconds=options.checkpoint_seconds,
+            best=metric,
+            config=config_of(options, argv),
+            show=not options.quiet,
+            parallel=options.parallel,
+        )
+
+
+def config_of(options: TrainOptions, argv: list[str]) -> dict[str, Any]:
+    """What a run's `config.json` holds of its command."""
+    return {"command": "train", "argv": ["pcx", *argv], "options": as_json(options)}
+
+
+def lengthen(folder: Path, options: TrainOptions) -> None:
+    """Write a run's new number of epochs into its config."""
+    with told():
+        place = Folder(folder, resume=True)
+        config = place.read_json("config.json")
+        place.write_json("config.json", config | {"epochs": options.epochs, "options": as_json(options)})

@@ -1,0 +1,228 @@
+"""The options of `pcx train` and `pcx compare`. Imports nothing heavy: they are read before anything else is."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ._options import Refused
+from ._rule_options import (
+    RULE_NAMES,
+    EPCOptions,
+    FPAOptions,
+    HILOptions,
+    IPCOptions,
+    MCPCOptions,
+    NudgedOptions,
+    PCOptions,
+    RuleName,
+    ZILOptions,
+)
+
+DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
+ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7"]
+IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained, on what, and how."""
+
+    data: DataName = "fashion-mnist"
+    """Data set; digits and two-moons come with scikit-learn, the others are read from their published files."""
+    data_folder: Path | None = None
+    """Where the files are; `pcx info` lists the folders that are searched otherwise."""
+    download: bool = False
+    """Fetch the files into the user's cache if they are nowhere."""
+    standardise: bool = True
+    """Inputs with mean 0 and variance 1 by the numbers of the training set; else pixels go from 0 to 1."""
+    flip: bool = False
+    """Mirror images left to right, each with probability 1/2."""
+    crop: int = 0
+    """Shift images: pad by so many pixels and cut out a window of the old size; 4 is usual for CIFAR, 0 is off."""
+    validation: Literal["held-out", "test", "none"] = "held-out"
+    """What is judged after every epoch: samples held out of the training set; the test set; or nothing."""
+    held_out: float = 0.1
+    """Part of the training set that is held out, above 0 and below 1: its last samples."""
+
+    model: ModelName = "mlp"
+    """Network: mlp and mu-mlp have layers as in --hidden, vgg5 and vgg7 are convolutional."""
+    hidden: tuple[int, ...] = (128, 128, 128)
+    """Widths of the hidden layers of mlp and mu-mlp; equal ones for mu-mlp."""
+    act: Literal["gelu", "relu", "leaky-relu", "tanh", "sigmoid"] = "gelu"
+    """Activation function."""
+    energy: Literal["se", "ce"] = "se"
+    """Energy of the output node: squared error, or cross entropy with the class."""
+
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Optimiser of the weights."""
+    lr: float = 3e-4
+    """Learning rate of the weights; 1e-4 to 1e-3 are usual for adam and adamw, 0.01 to 0.2 for sgd."""
+    weight_decay: float = 1e-3
+    """Weight decay of adamw; 1e-5 to 3e-2 are usual."""
+    momentum: float = 0.9
+    """Momentum of sgd, from 0 to below 1."""
+    schedule: Literal["constant", "warmup-cosine"] = "constant"
+    """Course of the rate; warmup-cosine: to 1.1 lr over the first tenth of training, then down to 0.1 lr."""
+    decay_epochs: int | None = None
+    """Epochs that warmup-cosine is spread over; --epochs if left out."""
+
+    epochs: int = 25
+    """Passes over the training set; 25 are usual for mlp, 50 for vgg."""
+    batch_size: int = 128
+    """Samples in a batch; what is left over of an epoch is dropped, other samples in each."""
+    seeds: tuple[int, ...] = (1,)
+    """One number: how many networks, with seeds from --first-seed on. Several numbers: those very seeds."""
+    first_seed: int = 0
+    """First seed, if --seeds is one number. A seed decides first weights, order of the data and noise."""
+    patience: int | None = None
+    """Stop a network after so many epochs in a row without a better --monitor; never if left out."""
+    monitor: Literal["validation-loss", "validation-accuracy"] = "validation-loss"
+    """What is meant by better, for --patience and for the best checkpoint."""
+    checkpoint_every: int | None = None
+    """Batches between checkpoints; if left out, one at an epoch's end once --checkpoint-seconds have passed."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between checkpoints. One is always written at the end, and on Ctrl-C."""
+    parallel: Literal["auto", "vmap", "loop"] = "auto"
+    """Several networks at once, or one after the other; auto: at once, except on CPUs."""
+
+    pc: PCOptions = field(default_factory=PCOptions)
+    ipc: IPCOptions = field(default_factory=IPCOptions)
+    zil: ZILOptions = field(default_factory=ZILOptions)
+    hil: HILOptions = field(default_factory=HILOptions)
+    fpa: FPAOptions = field(default_factory=FPAOptions)
+    nudged: NudgedOptions = field(default_factory=NudgedOptions)
+    epc: EPCOptions = field(default_factory=EPCOptions)
+    mcpc: MCPCOptions = field(default_factory=MCPCOptions)
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds, one for each network."""
+        if len(self.seeds) == 1:
+            return tuple(range(self.first_seed, self.first_seed + self.seeds[0]))
+        return self.seeds
+
+    @property
+    def used_rules(self) -> tuple[RuleName, ...]:
+        """The rules that are trained by."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raises `Refused` if an option has a value that can't be used, naming it."""
+        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
+            _at_least(name, getattr(self, name), 0)
+        if len(self.seeds) == 0 or (len(self.seeds) == 1 and self.seeds[0] < 1):
+            raise Refused(f"--seeds must be at least 1 network, got {' '.join(map(str, self.seeds)) or 'nothing'}")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.all_seeds) >= 2**32:
+            raise Refused(f"--seeds must be different numbers from 0 below 2**32, got {' '.join(map(str, self.seeds))}")
+        if any(width < 1 for width in self.hidden):
+            raise Refused(f"--hidden must be at least 1 each, got {' '.join(map(str, self.hidden))}")
+        if self.model == "mu-mlp" and (not self.hidden or len(set(self.hidden)) > 1):
+            raise Refused("--hidden must be one or more equal widths with --model mu-mlp")
+        if self.model.startswith("vgg") and self.data not in IMAGES[:-1]:
+            raise Refused(f"--model {self.model} needs larger images than --data {self.data}; use mlp")
+        if (self.flip or self.crop) and self.data not in IMAGES:
+            raise Refused(f"--flip and --crop are for images, and --data {self.data} has none")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise Refused(f"--lr must be above 0, got {self.lr}")
+        _momentum("momentum", self.momentum)
+        if not 0 < self.held_out < 1:
+            raise Refused(f"--held-out must be above 0 and below 1, got {self.held_out}")
+        if self.patience is not None and self.validation != "held-out":
+            raise Refused("--patience needs --validation held-out: when to stop may not be chosen by the test set")
+        for name in self.used_rules:
+            if name != "backprop":
+                _check_rule(name, getattr(self, name))
+
+    def check_given(self, args: list[str]) -> None:
+        """Raises `Refused` if an option was given for a rule that isn't used: it would have no effect."""
+        for word in args:
+            owner = word.removeprefix("--").partition(".")[0]
+            if word.startswith("--") and "." in word and owner in RULE_NAMES and owner not in self.used_rules:
+                raise Refused(f"{word.partition('=')[0]} has no effect: the rule is {', '.join(self.used_rules)}")
+
+
+@dataclass(frozen=True)
+class TrainOptions(Experiment):
+    """Train a network by a learning rule and keep the run in a folder."""
+
+    rule: RuleName = "pc"
+    """Learning rule. Each has options of its own, listed below."""
+    out: Path | None = None
+    """Folder of the run, new or empty; runs/train-<date>-<time> if left out."""
+    config: Path | None = None
+    """Folder or config.json of a run whose options are the defaults of this one."""
+    quiet: bool = False
+    """Show no progress."""
+
+    @property
+    def used_rules(self) -> tuple[RuleName, ...]:
+        return (self.rule,)
+
+
+@dataclass(frozen=True)
+class CompareOptions(Experiment):
+    """Train the same networks by several rules, with the same seeds, and say how sure the differences are."""
+
+    seeds: tuple[int, ...] = (3,)
+    """As in pcx train, the same for every rule; intervals need 2 networks, and 5 or more are useful."""
+    rules: tuple[RuleName, ...] = ("pc", "zil", "backprop")
+    """Learning rules. Differences and costs are against backprop, if it is among them."""
+    out: Path | None = None
+    """Folder of the comparison, new or empty; runs/compare-<date>-<time> if left out."""
+    resume: bool = False
+    """Go on with the comparison in --out, with the options that it was begun with."""
+    config: Path | None = None
+    """Folder or config.json of a comparison whose options are the defaults of this one."""
+    quiet: bool = False
+    """Show no progress."""
+
+    @property
+    def used_rules(self) -> tuple[RuleName, ...]:
+        return self.rules
+
+    def check(self) -> None:
+        super().check()
+        if not self.rules or len(set(self.rules)) < len(self.rules):
+            raise Refused("--rules must be one or more different rules")
+        if self.resume and self.out is None:
+            raise Refused("--resume needs --out, the folder of the comparison")
+
+    def of(self, rule: RuleName) -> TrainOptions:
+        """The options of the run of one rule."""
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Experiment)}
+        return TrainOptions(**shared, rule=rule, quiet=self.quiet)
+
+
+def _check_rule(name: str, rule: Any) -> None:
+    for own in (f.name for f in dataclasses.fields(rule)):
+        value, option = getattr(rule, own), f"{name}.{own}"
+        if own == "T":
+            _at_least(option, value, 1)
+        elif own in ("state_lr", "step") and not (math.isfinite(value) and value > 0):
+            raise Refused(f"--{_dashed(option)} must be above 0, got {value}")
+        elif own in ("variance", "burn_in"):
+            _at_least(option, value, 0)
+        elif own in ("state_momentum", "momentum"):
+            _momentum(option, value)
+        elif own == "beta" and not 0 < abs(value) <= 1:
+            raise Refused(f"--{option} must be from -1 to 1 and not 0, got {value}")
+    if isinstance(rule, MCPCOptions) and rule.burn_in >= rule.T:
+        raise Refused(f"--mcpc.burn-in must be below --mcpc.T, got {rule.burn_in} of {rule.T}")
+
+
+def _at_least(name: str, value: float | None, least: int) -> None:
+    if value is not None and not (math.isfinite(value) and value >= least):
+        raise Refused(f"--{_dashed(name)} must be at least {least}, got {value}")
+
+
+def _momentum(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise Refused(f"--{_dashed(name)} must be from 0 to below 1, got {value}")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

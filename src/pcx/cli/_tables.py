@@ -1,0 +1,50 @@
+"""Numbers and tables for people to read."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def console() -> Console:
+    """Where tables go. What is no terminal gets the width that the lines need."""
+    made = Console()
+    return made if made.is_terminal else Console(width=200)
+
+
+def say(text: str) -> None:
+    """Print a line as it is, however long."""
+    console().print(escape(text), soft_wrap=True, highlight=False)
+
+
+def table(title: str | None, names: Sequence[str], texts: int = 1) -> Table:
+    """An empty table; the first columns, `texts` of them, hold words and the others numbers."""
+    made = Table(title=title)
+    for i, name in enumerate(names):
+        made.add_column(name, justify="left" if i < texts else "right", overflow="fold")
+    return made
+
+
+def percent(value: float | None) -> str:
+    """A share as per cent."""
+    return "-" if value is None or math.isnan(value) else f"{value:.2%}"
+
+
+def number(value: float | None) -> str:
+    """A number to four digits."""
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def spread(values: Sequence[float | None], show: Any = percent) -> str:
+    """Mean and sample standard deviation of the values that are there."""
+    there = [v for v in values if v is not None]
+    if not there:
+        return "-"
+    mean = show(statistics.fmean(there))
+    return mean if len(there) == 1 else f"{mean} ± {show(statistics.stdev(there))}"

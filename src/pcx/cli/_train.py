@@ -1,0 +1,132 @@
+"""`pcx train` and `pcx resume`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..training import Fit, Folder
+from ._build import Splits
+from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._run import lengthen, monitored, train_in
+from ._saved import new_folder, read_config
+from ._settings import TrainOptions
+from ._tables import console, number, percent, say, spread, table
+
+
+def train(options: TrainOptions, argv: list[str]) -> int:
+    """Train and print what came out; the exit status."""
+    folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
+    with told():
+        splits = Splits(options)
+    return _go(folder, options, splits, argv, resume=False)
+
+
+def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool) -> int:
+    """Go on with a run; the exit status."""
+    options = read_config(folder, TrainOptions)
+    changed: dict[str, Any] = {"quiet": quiet}
+    if data_folder is not None:
+        changed["data_folder"] = data_folder
+    if epochs is not None and epochs < options.epochs:
+        raise CommandError(f"the run has {options.epochs} epochs; --epochs {epochs} would be fewer")
+    if epochs is not None and epochs > options.epochs:
+        changed["epochs"] = epochs
+        if options.schedule != "constant" and options.decay_epochs is None:
+            changed["decay_epochs"] = options.epochs  # what was begun goes on; the rate stays at its last value
+    options = dataclasses.replace(options, **changed)
+    with told():
+        splits = Splits(options)
+    if "epochs" in changed:
+        lengthen(folder, options)
+    return _go(folder, options, splits, [], resume=True)
+
+
+def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> int:
+    how = f"pcx resume {shlex.quote(str(folder))}"
+    try:
+        found = train_in(folder, options, splits, argv, resume)
+    except KeyboardInterrupt:  # the second Ctrl-C, or one before the first batch
+        if (folder / "config.json").exists():
+            print(f"pcx: interrupted; go on from the last checkpoint with: {how}", file=sys.stderr)
+            return INTERRUPTED
+        raise
+    summary = summarise(found, options)
+    with told():
+        Folder(folder, resume=True).write_json("summary.json", summary)
+    show(summary, options, folder)
+    return ending(found, how)
+
+
+def ending(found: Fit, how: str) -> int:
+    """The exit status of a run, and a line on stderr unless it came to its end."""
+    if found.ended == "interrupted":
+        print(f"pcx: interrupted; go on with: {how}", file=sys.stderr)
+        return INTERRUPTED
+    if found.ended == "failed":
+        print(f"pcx: error: training failed: {found.why}", file=sys.stderr)
+        return NOT_FINITE
+    return DONE
+
+
+def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
+    """What a run came to, for `summary.json`: for each network its last epoch, and its best one by `--monitor`."""
+    metric = monitored(options)
+    sign = 1 if "accuracy" in metric else -1
+    networks = []
+    for i, member in enumerate(found.members):
+        rows = found.of(i)
+        if not rows:
+            networks.append({"seed": member.seed, "epochs": 0})
+            continue
+        finite = [row for row in rows if row.get(metric) is not None]
+        best = max(finite, key=lambda row: sign * row[metric], default=rows[-1])
+        networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
+    # The first epoch holds the compilation; all networks of a run share the clock.
+    times = list({row["epoch"]: row["seconds"] for row in found.history}.values())
+    seconds = statistics.median(times[1:] or times) / len(found.members) if times else None
+    return {
+        "rule": options.rule,
+        "ended": found.ended,
+        "why": found.why,
+        "best_by": metric,
+        "seconds_per_epoch": seconds,
+        "networks": networks,
+    }
+
+
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("epoch", "energy", "loss", "accuracy", "validation_loss", "validation_accuracy")
+    return {name: row[name] for name in names if name in row}
+
+
+def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
+    """Print the table of a run."""
+    judged = {"held-out": "validation", "test": "test", "none": ""}[options.validation]
+    columns = ["seed", "epochs", "loss", "accuracy"]
+    columns += [f"{judged} loss", f"{judged} accuracy"] if judged else []
+    columns += ["best epoch"] if options.validation == "held-out" else []
+    made = table(f"{options.rule}, {options.model} on {options.data}: last epoch", columns)
+    names = ["loss", "accuracy", "validation_loss", "validation_accuracy"][: 4 if judged else 2]
+    shows = [number, percent, number, percent]
+    networks = summary["networks"]
+    for network in networks:
+        last = network.get("last", {})
+        cells = [write(last.get(name)) for name, write in zip(names, shows, strict=False)]
+        if options.validation == "held-out":
+            best = network.get("best")
+            cells.append(f"{best['epoch']}: {percent(best['validation_accuracy'])}" if best else "-")
+        made.add_row(str(network["seed"]), str(network["epochs"]), *cells)
+    if len(networks) > 1:
+        made.add_section()
+        lasts = [network.get("last", {}) for network in networks]
+        cells = [spread([last.get(n) for last in lasts], w) for n, w in zip(names, shows, strict=False)]
+        made.add_row("mean ± std", "", *cells)
+    console().print(made)
+    if summary["seconds_per_epoch"] is not None:
+        say(f"{summary['seconds_per_epoch']:.2f} s for each epoch and network")
+    say(f"results in {folder}; test with: pcx eval {shlex.quote(str(folder))}")

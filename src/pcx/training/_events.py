@@ -1,0 +1,70 @@
+"""Event files, which TensorBoard and other tools show."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ._result import Report
+
+
+class EventFiles:
+    """A callback for `fit` that writes the numbers of every epoch to event files, a run for each network.
+
+    ```python
+    with pxt.EventFiles("runs/events") as events:
+        pxt.fit(model, rule, data.train, data.test, epochs=10, callbacks=[events])
+    ```
+
+    **Arguments:**
+
+    - `folder`: of the event files. A run that is resumed adds to what is there.
+
+    **Raises:** `ImportError` if tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._writer_of = _require_writer()
+        self.folder = Path(folder)
+        self._writers: dict[str, Any] = {}
+
+    def __call__(self, report: Report) -> None:
+        """Write an epoch."""
+        for row in report.rows:
+            name = f"network-{row['network']}-seed-{row['seed']}"
+            if name not in self._writers:
+                # What a run wrote beyond the point where it is resumed is hidden: those epochs come again.
+                self._writers[name] = self._writer_of(str(self.folder / name), purge_step=report.epoch)
+            for tag, value in _scalars(row):
+                self._writers[name].add_scalar(tag, value, report.epoch)
+            self._writers[name].flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def __enter__(self) -> EventFiles:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _scalars(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in row.items():
+        if name == "energies":
+            yield from ((f"energies/{node}", energy) for node, energy in value.items() if energy is not None)
+        elif name not in ("epoch", "network", "seed") and value is not None:
+            yield name, value
+
+
+def _require_writer() -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as e:
+        raise ImportError("event files need tensorboardX: pip install 'pcx[events]'") from e
+    return SummaryWriter

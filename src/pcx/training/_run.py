@@ -1,0 +1,278 @@
+"""A run from its first batch to its last."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..core._random import RKG
+from ..learning import Rule, explain
+from ..predictive_coding import EnergyModule
+from ._crew import Crew
+from ._describe import describe
+from ._history import OWN, is_best, line, row
+from ._keep import Keep, Standing
+from ._loop import Loop, accuracy, as_function, held_out_rows, is_class
+from ._progress import Pace, interruptible, progress
+from ._result import Fit, Member, Report
+from ._source import InMemory, Streamed
+from ._stopping import EarlyStopping
+
+_JUDGED = 512  # held-out samples looked at together
+
+
+class Run:
+    """One call of `fit`, whose arguments these are. To make it changes nothing outside, the model included.
+
+    **Attributes:**
+
+    - `keep`: its folder, if it has one.
+    - `made_of`: what it is made of, as plain data.
+
+    **Raises:** `TypeError` or `ValueError` for arguments that don't fit together.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        rule: Any,
+        members: Sequence[Member],
+        source: InMemory | Streamed,
+        held_out: tuple[Any, Any] | None,
+        *,
+        epochs: int,
+        augment: Callable[[Any, Any], Any] | None,
+        metrics: Mapping[str, Callable[[Any, Any], Any]] | None,
+        early: EarlyStopping | None,
+        best: str | None,
+        callbacks: Sequence[Callable[[Report], Any]],
+        show: bool,
+        parallel: str,
+    ) -> None:
+        self.model, self.members, self.source, self.epochs = model, list(members), source, epochs
+        self.early, self.callbacks, self.show = early, list(callbacks), show
+        make = as_function(rule)
+        example = source.example()
+        states = []
+        for member in members:
+            made = self._model(member)
+            rule_ = _rule(make, member)
+            states.append(rule_.init(made, example, member.seed))
+            if len(states) == 1:
+                self.made_of = {
+                    "rule": describe(rule if member.settings else rule_),
+                    "model": describe(made),
+                    "data": source.describe(),
+                    "augment": describe(augment),
+                    "networks": [dataclasses.asdict(m) for m in members],
+                }
+        rule_ = _rule(make, members[0])
+        if metrics is None:
+            output = jax.eval_shape(lambda s: rule_.step(s, example)[1].output, states[0])
+            metrics = {"accuracy": accuracy} if is_class(output, example[1]) else {}
+        self.best = best if best is not None else "validation_loss" if held_out is not None else None
+        _check_names(members[0].settings, metrics, held_out is not None, self.best, early)
+        self.example = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
+        many = len(members) > 1 and (parallel == "vmap" or (parallel == "auto" and jax.default_backend() != "cpu"))
+        self.loop = Loop.of(rule, augment, metrics, many, rule_.convolves(states[0]))
+        self.crew = Crew(self.loop, states, [m.settings for m in members], many)
+        self.crew.begin(self.example)  # traces a step: what is wrong with it is said now
+        self.held_out = None if held_out is None else jtu.tree_map(jnp.asarray, held_out)
+        if self.held_out is not None:
+            n = len(jtu.tree_leaves(self.held_out)[0])
+            self.judged = n, *held_out_rows(n, min(_JUDGED, n))
+            self.crew.try_judge(self.held_out, *self.judged[1:])
+        self.keys = [jax.random.fold_in(jax.random.PRNGKey(m.seed), 0xDA7A) for m in members]
+        self.at = Standing(0, 0, 0.0, [], [True] * len(members), [])
+        self.passed = 0  # batches in this process
+        self.keep: Keep | None = None
+
+    def _model(self, member: Member) -> EnergyModule:
+        if isinstance(self.model, EnergyModule):
+            return self.model
+        before = RKG.key.get()
+        RKG.seed(member.seed)
+        try:
+            made = self.model()
+        finally:
+            RKG.key.set(before)
+        if not isinstance(made, EnergyModule):
+            raise TypeError(f"fit: the function must make an EnergyModule, but it gave {type(made).__name__}")
+        return made
+
+    # -- what is kept ---------------------------------------------------------------------------------
+    def keep_in(self, keep: Keep) -> None:
+        """Keep the run in a folder, and take up the one that is there, if there is one."""
+        self.keep = keep
+        found = keep.restore(self._tree()) if keep.folder.resumed else None
+        if found is not None:
+            tree, self.at = found
+            states = [dataclasses.replace(s, **held) for s, held in zip(self.crew.states, tree["states"], strict=True)]
+            self.crew = Crew(self.loop, states, [m.settings for m in self.members], self.crew.many)
+            self.crew.begin(self.example, tree["totals"] if self.at.batch else None)
+        keep.begin(self.at, f"began: {len(self.members)} network(s), {self.epochs} epochs")
+
+    def _tree(self) -> dict[str, Any]:
+        states = [
+            {"weights": s.weights, "rest": s.rest, "optim": s.optim, "key": s.key, "memory": s.memory}
+            for s in self.crew.states
+        ]
+        return {"states": states, "totals": self.crew.totals}
+
+    @property
+    def _number(self) -> int:
+        """The number of a checkpoint of now: batches done in all."""
+        return self.at.epoch * (self.source.per_epoch or 1_000_000) + self.at.batch
+
+    def _save(self) -> None:
+        if self.keep is not None:
+            self.keep.save(self._number, self._tree(), self.at, self.passed)
+
+    # -- the loop -------------------------------------------------------------------------------------
+    def go(self) -> Fit:
+        """Train to the end."""
+        ended = "done"
+        per_epoch = self.source.per_epoch
+        total = None if per_epoch is None else self.epochs * per_epoch
+        with interruptible() as asked, progress(total, self._number, self.show) as (advance, say):
+            while self.at.epoch < self.epochs and any(self.at.active):
+                if not self._epoch(asked, advance):
+                    ended = "interrupted"
+                    break
+                rows = self._finish_epoch()
+                say(line(self.at.epoch, self.epochs, rows))
+                stopped = self._judge_progress(rows)
+                if stopped or not any(self.at.active):
+                    ended = "stopped early"
+                    break
+                if asked():
+                    ended = "interrupted" if self.at.epoch < self.epochs else ended
+                    break
+                if self.keep is not None and self.keep.due(self.passed, epoch_ended=True):
+                    self._save()
+        self._save()
+        return self._end("failed" if self.at.why else ended)
+
+    def _epoch(self, asked: Callable[[], bool], advance: Callable[[int, str], None]) -> bool:
+        """Go through the rest of an epoch; whether it came to its end."""
+        at, text = self.at, f"epoch {self.at.epoch + 1}/{self.epochs}"
+        keys = [jax.random.fold_in(key, at.epoch) for key in self.keys]
+        begun = time.perf_counter()
+        pace = Pace(self.source.per_epoch or 1)
+        for span in self.source.epoch(at.epoch, at.batch):
+            # A streamed batch is the first of its span, and still has a key of its own.
+            of_span = [jax.random.fold_in(key, span.first) if span.first else key for key in keys]
+            while at.batch < span.first + span.count:
+                start = at.batch - span.first
+                stop = min(start + pace.next(), span.count)
+                most = None if self.keep is None else self.keep.at_most(self.passed)
+                stop = stop if most is None else min(stop, start + most)
+                with pace.timed(stop - start):
+                    self.crew.run(span.arrays, span.rows, start, stop, at.active, of_span)
+                at.batch += stop - start
+                self.passed += stop - start
+                self._notice_failures()
+                now = time.perf_counter()
+                at.seconds, begun = at.seconds + now - begun, now
+                advance(stop - start, text)
+                if not any(at.active):
+                    return True
+                if at.batch == self.source.per_epoch:
+                    continue  # what comes next waits for the epoch's end
+                if asked():
+                    return False
+                if self.keep is not None and self.keep.due(self.passed, epoch_ended=False):
+                    self._save()
+        return True
+
+    def _notice_failures(self) -> None:
+        for i, result in enumerate(self.crew.results()):
+            if result and self.at.active[i]:
+                self.at.active[i] = False
+                totals = jax.device_get(self.crew.totals[i])
+                info: Any = SimpleNamespace(result=result, first_bad=totals["bad"])
+                reason = explain(info, self.crew.states[i])
+                self.at.why.append(
+                    f"{self.members[i].name}, epoch {self.at.epoch + 1}, after batch {totals['batches']}: {reason}"
+                )
+
+    def _finish_epoch(self) -> list[dict[str, Any]]:
+        at = self.at
+        judged: list[dict[str, float]] = [{} for _ in self.members]
+        if self.held_out is not None:
+            n, *rows_of = self.judged
+            sums = self.crew.judge(self.held_out, *rows_of)
+            judged = [{f"validation_{k}": v / n for k, v in each.items()} for each in sums]
+        totals = jax.device_get(self.crew.totals)
+        # A network that stopped before has no batches.
+        learned = [i for i in range(len(self.members)) if totals[i]["batches"]]
+        rows = [row(at.epoch + 1, i, self.members[i], totals[i], judged[i], at.seconds) for i in learned]
+        at.history += rows
+        at.epoch, at.batch, at.seconds = at.epoch + 1, 0, 0.0
+        self.crew.begin(self.example)
+        if self.keep is not None:
+            self.keep.folder.metrics(rows)
+        return rows
+
+    def _judge_progress(self, rows: list[dict[str, Any]]) -> bool:
+        """After an epoch: whether to stop."""
+        at = self.at
+        if self.early is not None:
+            for i in range(len(self.members)):
+                own = [each for each in at.history if each["network"] == i]
+                if at.active[i] and own and self.early.out_of_patience(own):
+                    at.active[i] = False
+        if self.keep is not None and self.best is not None and rows and is_best(at.history, self.best):
+            self.keep.hold_best(self._number, self._tree(), at)
+        if not self.callbacks:
+            return False
+        # Copies: the loop will use up its own, and a callback may keep them.
+        report = Report(at.epoch, rows, jtu.tree_map(jnp.array, self.crew.states))
+        for callback in self.callbacks:
+            callback(report)
+        return report.stopped
+
+    def _end(self, ended: str) -> Fit:
+        states = self.crew.states
+        if isinstance(self.model, EnergyModule):
+            states[0].write_to(self.model)
+        why = "; ".join(self.at.why) or None
+        folder = None if self.keep is None else self.keep.folder.path
+        fit = Fit(states, self.members, self.at.history, ended, why, folder)
+        if self.keep is not None:
+            self.keep.end(fit)
+        return fit
+
+
+def _rule(make: Callable[..., Any], member: Member) -> Rule:
+    made = make(**member.settings)
+    if not isinstance(made, Rule):
+        raise TypeError(f"fit: the function of the settings must make a pcx.learning.Rule, not {type(made).__name__}")
+    return made
+
+
+def _check_names(
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    validation: bool,
+    best: str | None,
+    early: EarlyStopping | None,
+) -> None:
+    for name in [*settings, *[m for m in metrics if m != "accuracy"]]:
+        if name in OWN or name.startswith("validation_"):
+            raise ValueError(f"fit: {name!r} is a name that the history uses itself; choose another")
+        if name in settings and name in metrics:
+            raise ValueError(f"fit: {name!r} is a setting and a metric; choose another name for one")
+    names = ["energy", "loss", "steps", *metrics]
+    names += [f"validation_{name}" for name in ("loss", *metrics)] if validation else []
+    for call, name in {"best": best, "early_stopping": None if early is None else early.metric}.items():
+        if name is not None and name not in names:
+            missing = "" if validation or not name.startswith("validation_") else " without validation"
+            raise ValueError(f"fit: {call} asks for {name!r}{missing}; the history will have {', '.join(names)}")

@@ -1,0 +1,100 @@
+"""The pages' code runs, and prints what they say that it prints."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.learning as pxl
+import pcx.models as pxm
+
+DOCS = Path(__file__).parents[1] / "docs"
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page, with their languages, in order."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def outputs(page: str) -> list[tuple[str, str, str | None]]:
+    """Runs a page's Python blocks in one namespace: for each its code, what it printed, and what the page says that it
+    prints, None if nothing is said."""
+    found = blocks(page)
+    namespace: dict[str, object] = {"__name__": page}
+    results = []
+    for i, (language, code) in enumerate(found):
+        if language == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, f"{page}, block {i}", "exec"), namespace)
+            said = found[i + 1][1] if i + 1 < len(found) and found[i + 1][0] == "text" else None
+            results.append((code, printed.getvalue(), said))
+    return results
+
+
+def taken_apart(text: str) -> tuple[list[str], list[float]]:
+    """The words and the numbers of a text; how numbers are laid out doesn't count."""
+    words = NUMBER.sub(" # ", text).replace("[", " [ ").replace("]", " ] ").split()
+    return words, [float(n) for n in NUMBER.findall(text)]
+
+
+@pytest.fixture
+def untouched():
+    """Leaves the global key and NumPy's way of printing as they are."""
+    key, options = px.RKG.key.get(), np.get_printoptions()
+    yield
+    px.RKG.key.set(key)
+    np.set_printoptions(**options)
+
+
+@pytest.mark.parametrize("page", ["step-by-hand.md", "choose-a-rule.md"])
+@pytest.mark.usefixtures("untouched")
+def test_a_page_prints_what_it_says(page):
+    results = outputs(page)
+    assert results
+    for code, printed, said in results:
+        words, numbers = taken_apart(printed)
+        expected_words, expected_numbers = taken_apart(said or "")
+        assert words == expected_words, f"after\n{code}\nprinted\n{printed}"
+        np.testing.assert_allclose(numbers, expected_numbers, rtol=0, atol=1e-5, err_msg=code)
+
+
+def test_the_comparison_sees_what_differs():
+    assert taken_apart("a: [[ 1.  -0.5]]") == taken_apart("a: [[1.0 -0.50]]")
+    assert taken_apart("a: 1e-3") == (["a:", "#"], [0.001])
+    assert taken_apart("vodes[0] (3,)")[1] == [0.0, 3.0]
+    assert taken_apart("a: 1.0")[1] != taken_apart("a: 1.1")[1]
+    assert taken_apart("a: 1.0")[0] != taken_apart("b: 1.0")[0]
+
+
+def products(rule: pxl.Rule, layers: int) -> int:
+    """How many products of matrices the compiled step of a chain of equal layers takes."""
+    model = pxm.MLP([5] * (layers + 1), act=jnp.tanh)
+    batch = jnp.ones((3, 5)), jnp.ones((3, 5))
+    state = rule.init(model, batch)
+    return len(re.findall(r" dot\(", jax.jit(rule.step).lower(state, batch).compile().as_text() or ""))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads the program that XLA makes for CPUs")
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (pxl.backprop(optax.sgd(0.1)), 3 * 3 - 1),
+        (pxl.zil(optax.sgd(0.1)), 3 * 3 - 1),
+        (pxl.pc(optax.sgd(0.1), optax.sgd(0.1), T=2), 2 * 3 + 2 * (1 + 2)),
+        (pxl.fpa(optax.sgd(0.1), optax.sgd(1.0), T=2), 2 * 3 + (1 + 2) - 2 + 1),
+        (pxl.epc(optax.sgd(0.1), optax.sgd(0.1), T=1), 2 * 3 + 2 * 2),
+    ],
+    ids=["backprop", "zil", "pc", "fpa", "epc"],
+)
+def test_the_costs_that_the_page_counts(rule, expected):
+    assert products(rule, layers=3) == expected
