@@ -18,7 +18,8 @@ HIDDEN = 8
 
 
 def options(**changes: Any) -> ZilOptions:
-    return ZilOptions(**({"epochs": 1, "hidden": HIDDEN} | changes))
+    settings: dict[str, Any] = {"epochs": 1, "hidden": HIDDEN} | changes
+    return ZilOptions(**settings)
 
 
 @pytest.fixture(scope="module")

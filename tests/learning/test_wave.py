@@ -20,13 +20,14 @@ pytestmark = pytest.mark.usefixtures("double")
 MOVERS: dict[str, Any] = {
     "sgd": optax.sgd(0.1),
     "momentum": optax.sgd(0.3, momentum=0.8),
-    # The usual eps makes steps of the rounding errors that all nodes have for gradients while they should be zero.
-    "adam": optax.adam(0.05, eps=1e-4),
+    # With the usual eps, Adam makes whole steps of the rounding errors that nodes of `AllNodes` have for gradients
+    # where they should be zero.
+    "adam": optax.adam(0.05, eps=0.1),
     "rate schedule": optax.sgd(optax.linear_schedule(0.3, 0.01, 6)),
 }
 OTHERS: dict[str, Any] = {
     "weight decay": optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1)),
-    "adamw": optax.adamw(0.05, eps=1e-4, weight_decay=0.1),
+    "adamw": optax.adamw(0.05, eps=0.1, weight_decay=0.1),
     "noise": pxi.Langevin(0.05),
     "noisy sgd": optax.chain(optax.add_noise(0.1, 0.5, 0), optax.sgd(0.1)),
 }

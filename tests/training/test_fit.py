@@ -253,5 +253,5 @@ def test_progress_as_lines(capsys):
 
 
 def test_last_names_the_metrics_that_there_are():
-    with pytest.raises(ValueError, match="no metric 'recall'; the history has .*validation_loss"):
+    with pytest.raises(ValueError, match=r"no metric 'recall'; the history has .*validation_loss"):
         train(epochs=1).last("recall")

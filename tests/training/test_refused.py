@@ -41,7 +41,11 @@ X, Y = TRAIN
         ({"rule": lambda lr: RULE, "settings": [{"lr": np.nan}]}, ValueError, "finite numbers"),
         ({"rule": lambda lr: RULE, "settings": {"lr": 1.0}}, ValueError, "settings must be dicts"),
         ({"rule": lambda **c: RULE, "settings": [{"a": 1.0}, {"b": 1.0}]}, ValueError, "must all have the same names"),
-        ({"rule": lambda loss: RULE, "settings": [{"loss": 1.0}]}, ValueError, "'loss' is a name that the history uses"),
+        (
+            {"rule": lambda loss: RULE, "settings": [{"loss": 1.0}]},
+            ValueError,
+            "'loss' is a name that the history uses",
+        ),
         ({"metrics": {"energy": pxt.accuracy}}, ValueError, "'energy' is a name that the history uses"),
         ({"metrics": [pxt.accuracy]}, TypeError, "metrics must be a dict"),
         ({"metrics": {"recall": 3}}, TypeError, "the metric 'recall' must be a function, got 3"),

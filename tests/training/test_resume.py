@@ -30,6 +30,13 @@ class Cut(Exception):
     pass
 
 
+@pytest.fixture(autouse=True)
+def no_figure(monkeypatch, request):
+    """Drawing takes longer than training here."""
+    if request.function is not test_what_is_in_a_folder:
+        monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+
+
 def cut_after(monkeypatch, batches):
     """Make a run die once it has done so many batches, in this process."""
     before = pxt._crew.Crew.run
@@ -262,7 +269,7 @@ def test_a_full_disk(tmp_path, monkeypatch, unbroken):
             return before(self, step, *rest, **named)
 
         context.setattr(checkpoints.CheckpointManager, "save", save)
-        with pytest.raises(pxt.CheckpointError, match="No space left on device.*are whole; make room and resume"):
+        with pytest.raises(pxt.CheckpointError, match=r"No space left on device.*are whole; make room and resume"):
             train(augment=noisy, folder=tmp_path / "run", checkpoint_every=4)
     assert same_bits(train(augment=noisy, folder=tmp_path / "run", resume=True), unbroken)
 
@@ -270,7 +277,7 @@ def test_a_full_disk(tmp_path, monkeypatch, unbroken):
 def test_a_full_disk_for_other_files(tmp_path, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(pxt._keep, "save_weights", lambda path, state: full(None, 0))
-        with pytest.raises(pxt.CheckpointError, match="weights.safetensors can't be written to .*No space left"):
+        with pytest.raises(pxt.CheckpointError, match=r"weights.safetensors can't be written to .*No space left"):
             train(folder=tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.partial*"))
     assert same_bits(train(folder=tmp_path / "run", resume=True), train())
@@ -302,7 +309,9 @@ def test_a_checkpoint_of_another_form(tmp_path):
     tree, meta = held.load({"a": np.zeros(2), "b": np.int32(1), "none": np.zeros((0, 3))})
     assert meta == {"epoch": 1}
     assert (tree["a"] == 1).all()
-    with pytest.raises(pxt.CheckpointError, match=r"\['a'\]: the checkpoint has \(\(2,\), 'float64'\), the run nothing"):
+    with pytest.raises(
+        pxt.CheckpointError, match=r"\['a'\]: the checkpoint has \(\(2,\), 'float64'\), the run nothing"
+    ):
         held.load({"b": np.int32(1), "none": np.zeros((0, 3))})
     held.close()
     with pytest.raises(ValueError, match="keep must be at least 1"):

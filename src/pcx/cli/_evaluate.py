@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import statistics
 from collections.abc import Sequence
@@ -16,15 +17,14 @@ import numpy as np
 from .. import RKG
 from ..data import Split
 from ..learning import Rule, State
-from ..training import CheckpointError, Checkpoints
-from ..training._loop import Loop, accuracy, held_out_rows
+from ..training import CheckpointError, Checkpoints, accuracy
 from ._build import Splits, make_rule, model_maker
 from ._failures import DONE, CommandError, told
 from ._saved import read_config
 from ._settings import TrainOptions
 from ._tables import console, number, percent, say, spread, table
 
-_JUDGED = 512  # samples looked at together, as in training: sums in the same order
+_JUDGED = 512  # samples looked at together
 
 
 def evaluate(
@@ -73,12 +73,22 @@ def evaluate(
 
 def judge(rule: Rule, states: Sequence[State], split: Split) -> list[dict[str, float]]:
     """Loss and accuracy of each network, means over the samples of a split."""
-    count = len(split)
-    loop = Loop(lambda: rule, None, {"accuracy": accuracy}, False, rule.convolves(states[0]))
-    arrays = jtu.tree_map(jax.numpy.asarray, (split.x, split.y))
-    rows = held_out_rows(count, min(_JUDGED, count))
-    sums = jax.device_get([loop.judge(state, {}, arrays, *rows) for state in states])
-    return [{name: float(value) / count for name, value in each.items()} for each in sums]
+    sums = jax.jit(functools.partial(_sums, rule))
+    found = [{"accuracy": 0.0, "loss": 0.0} for _ in states]
+    for start in range(0, len(split), _JUDGED):
+        rows = np.arange(start, start + _JUDGED)
+        # The last batch is filled up, so that one program serves all.
+        batch = split.x[rows % len(split)], split.y[rows % len(split)]
+        for state, total in zip(states, found, strict=True):
+            for name, value in jax.device_get(sums(state, batch, rows < len(split))).items():
+                total[name] += float(value) / len(split)
+    return found
+
+
+def _sums(rule: Rule, state: State, batch: tuple[Any, Any], counts: Any) -> dict[str, Any]:
+    output, loss = rule.evaluate(state, batch)
+    each = {"accuracy": accuracy(output, batch[1]), "loss": loss}
+    return {name: jax.numpy.sum(jax.numpy.where(counts, values, 0.0)) for name, values in each.items()}
 
 
 def _read(folder: Path, best: bool) -> tuple[dict[str, Any], float]:

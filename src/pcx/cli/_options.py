@@ -44,4 +44,6 @@ class ZilOptions:
         if self.batch_size > POINTS:
             raise Refused(f"--batch-size must be at most {POINTS}, the number of points, got {self.batch_size}")
         if not self.rule or not set(self.rule) <= {*RULES, "all"}:
-            raise Refused(f"--rule must be one or several of {', '.join((*RULES, 'all'))}, got {' '.join(self.rule)}")
+            raise Refused(
+                f"--rule must be one or several of {', '.join((*RULES, 'all'))}, got {' '.join(self.rule) or 'none'}"
+            )

@@ -75,10 +75,12 @@ class Run:
     def fixed(self, nodes: dict[str, Any], steps: int, schedule: Schedule, key: Any) -> Any:
         segments = schedule.segments(self.landscape, steps)
         idle: dict[str, list[Any]] = {}
-        if isinstance(schedule, WaveFront) and len(segments) > 1:
-            late = [n for n in nodes if n not in segments[0].groups[0]]
-            for name in late:
-                unmoved = self.descent.idle(nodes[name], steps - segments[-1].repeats)
+        if isinstance(schedule, WaveFront) and steps:
+            first = segments[0].groups[0] if segments else ()
+            # Those that wait for the wave, and those that it doesn't reach in time.
+            for name in [n for n in nodes if n not in first]:
+                waits = steps - segments[-1].repeats if segments else 0
+                unmoved = self.descent.idle(nodes[name], max(waits, 1))
                 if unmoved is None:
                     segments, idle = AllNodes().segments(self.landscape, steps), {}
                     break

@@ -147,8 +147,8 @@ class Rule(abc.ABC):
 
     def predict(self, model: Any, x: Any) -> Any:
         """The output nodes' predictions by a forward pass in evaluation mode, `[batch, *shape]`; a dict by node if
-        there are several. Output nodes are those marked `frozen = True`, or else those that no other node is predicted
-        from.
+        there are several. Output nodes are those marked `frozen = True`; or else those that the model was seen to clamp
+        when `init` was given targets; or else those that no other node is predicted from.
 
         **Arguments:**
 
@@ -251,6 +251,9 @@ def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[s
     frozen = tuple([n for n in structure.nodes if n in structure.frozen])
     if frozen:
         return frozen
+    for problem in structure.problems.values():
+        if problem.clamped:  # by the model itself, as was seen when it was given targets
+            return problem.clamped
     graph = Problem.of(structure, Values(weights, rest), (x, None)).graph
     return tuple([n for n in structure.nodes if not graph.children[n]])
 
