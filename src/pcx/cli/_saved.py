@@ -63,7 +63,7 @@ def read_config(path: Path, cls: type[T]) -> T:
     **Raises:** `CommandError` if there is none, or it is of another command.
     """
     file = path / "config.json" if path.is_dir() else path
-    config = read_run(file)
+    config = read_run(path)
     if config.get("command") != {TrainOptions: "train", CompareOptions: "compare"}[cls]:
         made = {"train": "pcx train", "compare": "pcx compare"}.get(config.get("command", ""), "something else")
         raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}")

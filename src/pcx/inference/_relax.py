@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..predictive_coding._convolution import for_loops
+from ..predictive_coding._sums import first_not_finite
 from ._descent import as_descent
 from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront
 from ._solution import RESULT, Solution
@@ -192,10 +193,10 @@ class Run:
 
     def check(self, values: Mapping[str, Any], bad: Any, step: Any) -> Any:
         """The code of the first value that is not finite, see `Solution`."""
-        for name, value in values.items():
-            code = jnp.int32(len(self.index)) * step + self.index[name]
-            bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), code, bad)
-        return bad
+        first = first_not_finite(list(values.values()))
+        places = jnp.asarray([self.index[name] for name in values], jnp.int32)
+        code = jnp.int32(len(self.index)) * step + places[first] if len(values) else jnp.int32(-1)
+        return jnp.where((bad < 0) & (first >= 0), code, bad).astype(jnp.int32)
 
 
 def _finite(nodes: Mapping[str, Any]) -> jax.Array:

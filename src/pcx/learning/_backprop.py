@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from ._batch import Batch
-from ._gradient import bad_data
 from ._local import weighed
 from ._rule import Learned, Rule
 from ._state import State
@@ -42,6 +41,5 @@ class Backprop(Rule):
 
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
         weights, optim = self._updated(gradient, state.optim, batch.weights)
-        bad = bad_data(batch, u, targets)
-        u = {n: u[n] for n in p.clamped}
-        return Learned(weights, optim, dict(state.memory), energies, u, sum(energies.values()), 0, bad, gradient)
+        loss, memory = sum(energies.values()), dict(state.memory)
+        return Learned(weights, optim, memory, energies, u, p.clamped, loss, 0, jnp.int32(-1), gradient)

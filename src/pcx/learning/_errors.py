@@ -17,7 +17,6 @@ from ..inference._stop import Stop
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ._batch import Batch
-from ._gradient import bad_data
 from ._local import Forward, add, refuse
 from ._rule import Learned, Rule
 from ._settled import as_stop
@@ -163,10 +162,9 @@ class _OnErrors(Rule):
         elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
         memory = self._learn_precision(batch, state, elements)
         loss = sum(first.target(n, targets[n])[0] for n in held)
-        u = {n: first.u[n] for n in p.clamped}
-        bad = bad_data(batch, first.u, targets)
-        bad = jnp.where(bad < 0, solution.first_bad, bad)
-        return Learned(weights, optim, memory, energies, u, loss, solution.steps, bad, gradient)
+        return Learned(
+            weights, optim, memory, energies, first.u, p.clamped, loss, solution.steps, solution.first_bad, gradient
+        )
 
 
 class FPA(_OnErrors):

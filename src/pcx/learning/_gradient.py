@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..predictive_coding._sums import first_not_finite, row_sums
 from ._batch import Batch
 
 
@@ -37,15 +38,12 @@ def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
     for name in p.clamped:
         if name in p.cut:
             each = p.elements(name, targets[name], begin.u[name], known)
-            total = total + jnp.sum(each, axis=tuple(range(1, each.ndim)))
+            total = total + row_sums(each)
     return total
 
 
-def bad_data(batch: Batch, u: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
-    """The code of the first node whose forward prediction or target is not finite, -1 if all are."""
-    bad = jnp.int32(-1)
-    for i, name in enumerate(batch.problem.nodes):
-        for value in (u[name], targets.get(name)):
-            if value is not None:
-                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(value)), jnp.int32(i), bad)
-    return bad
+def bad_data(problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    """The place of the first node whose forward prediction or target is not finite, -1 if all are."""
+    held = [(i, v) for i, n in enumerate(problem.nodes) for v in (u.get(n), targets.get(n)) if v is not None]
+    first = first_not_finite([v for _, v in held])
+    return jnp.where(first < 0, -1, jnp.asarray([i for i, _ in held], jnp.int32)[first]).astype(jnp.int32)

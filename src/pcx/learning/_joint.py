@@ -145,9 +145,11 @@ class Joint(Rule):
         energies = {n: self.factors[0] * e for n, e in up_energies.items()}
         energies |= {n: self.factors[1] * e for n, e in down_energies.items()}
         memory = self._learn_precision(batch, state, up_elements | down_elements)
-        u = {n: upward.u[n] for n in recognition.clamped or recognition.free[-1:]}
+        outputs = recognition.clamped or recognition.free[-1:]
         loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
-        return Learned(weights, optim, memory, energies, u, loss, solution.steps, solution.first_bad, gradient)
+        return Learned(
+            weights, optim, memory, energies, upward.u, outputs, loss, solution.steps, solution.first_bad, gradient
+        )
 
     def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
         a, b = generative.free, recognition.free[::-1]

@@ -17,7 +17,9 @@ from ..nn import LayerParam
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
+from ..predictive_coding._sums import all_finite, row_sums
 from ._batch import Batch
+from ._gradient import bad_data
 from ._precision import LearnedPrecision, as_precision
 from ._state import OUTCOME, Info, State
 
@@ -25,8 +27,9 @@ from ._state import OUTCOME, Info, State
 class Learned(NamedTuple):
     """What a rule made of one batch.
 
-    - `energies`: each node's energy, `{node: [batch]}`; `u`: the output nodes' forward predictions; `loss`: the energy
-        of the output nodes at the forward pass, `[batch]`.
+    - `energies`: each node's energy, `{node: [batch]}`; `u`: the nodes' forward predictions; `outputs`: the names of
+        the output nodes; `loss`: their energy at the forward pass, `[batch]`.
+    - `first_bad`: where a value was first not finite while settling, -1 if all were.
     - `checked`: arrays that must be finite for the step to count, beside the energies.
     """
 
@@ -35,6 +38,7 @@ class Learned(NamedTuple):
     memory: dict[str, Any]
     energies: dict[str, Any]
     u: dict[str, Any]
+    outputs: tuple[str, ...]
     loss: Any
     steps: Any
     first_bad: Any
@@ -126,22 +130,24 @@ class Rule(abc.ABC):
         learned = self._learn(batch_, targets, state)
         rest = problem.rest_after(*batch_.arrays)
         total = sum(learned.energies.values())
-        finite = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
-        for leaf in jtu.tree_leaves(learned.checked):
-            finite &= jnp.all(jnp.isfinite(leaf))
+        settled = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
+        finite = settled & all_finite(learned.checked)
+        # What is not finite at the start makes the energy so: only then is the start looked at.
+        started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
         good = finite & valid
         old = state.weights, state.rest, state.optim, state.memory
         new = learned.weights, rest, learned.optim, learned.memory
         weights, rest, optim, memory = jtu.tree_map(lambda a, b: a if a is b else jnp.where(good, a, b), new, old)
         result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
+        u = [learned.u[n] for n in learned.outputs]
         info = Info(
             energy=jnp.mean(total),
             energies={n: jnp.mean(e) for n, e in learned.energies.items()},
             loss=jnp.mean(learned.loss),
-            output=next(iter(learned.u.values())) if len(learned.u) == 1 else learned.u,
+            output=u[0] if len(u) == 1 else dict(zip(learned.outputs, u, strict=True)),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
-            first_bad=learned.first_bad,
+            first_bad=jnp.where(started < 0, learned.first_bad, started),
         )
         return State(weights, rest, optim, key, memory, structure), info
 
@@ -179,7 +185,7 @@ class Rule(abc.ABC):
         for name in problem.clamped:
             if name in problem.cut:
                 each = problem.elements(name, targets[name], by_node[name], known)
-                loss = loss + jnp.sum(each, axis=tuple(range(1, each.ndim)))
+                loss = loss + row_sums(each)
         return u, loss
 
     def convolves(self, state: State) -> bool:

@@ -16,7 +16,7 @@ from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
 from ._batch import Batch
 from ._clamp import Clamp, Hard
-from ._gradient import bad_data, output_energy, weight_gradient
+from ._gradient import output_energy, weight_gradient
 from ._rule import Learned, Rule
 from ._start import Forward, Start
 from ._state import State
@@ -101,7 +101,7 @@ class PredictiveCoding(Rule):
         values: Any = None
         energies: dict[str, Any] = {}
         elements: dict[str, Any] = {}
-        steps, bad = jnp.int32(0), bad_data(batch, begin.u, targets)
+        steps, bad = jnp.int32(0), jnp.int32(-1)
         for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
             sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
             landscape = batch.landscape(phase.targets, sources, phase.scale)
@@ -127,9 +127,8 @@ class PredictiveCoding(Rule):
             memory["count"] = memory["count"] + 1
         if self.start.keeps:
             memory["nodes"] = values
-        u = {n: begin.u[n] for n in p.clamped}
         loss = output_energy(batch, begin, targets)
-        return Learned(weights, optim, memory, energies, u, loss, steps, bad, gradient)
+        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad, gradient)
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
         bad: Any = jnp.int32(-1)
@@ -172,7 +171,7 @@ class PredictiveCoding(Rule):
             return (nodes, states, weights, optim, bad, key), None
 
         states = {n: self.descent.init(v) for n, v in nodes.items()}
-        carry = nodes, states, batch.weights, state.optim, bad_data(batch, begin.u, targets), key
+        carry = nodes, states, batch.weights, state.optim, jnp.int32(-1), key
         body = for_loops(step, p.convolves)
         (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(body, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
         after = batch._replace(weights=weights)
@@ -180,9 +179,10 @@ class PredictiveCoding(Rule):
         memory = self._learn_precision(batch, state, elements)
         if self.start.keeps:
             memory["nodes"] = nodes
-        u = {n: begin.u[n] for n in p.clamped}
         loss = output_energy(batch, begin, targets)
-        return Learned(weights, optim, memory, energies, u, loss, jnp.int32(self.stop.steps), bad, weights)
+        return Learned(
+            weights, optim, memory, energies, begin.u, p.clamped, loss, jnp.int32(self.stop.steps), bad, weights
+        )
 
 
 def as_stop(name: str, T: Any) -> Stop:

@@ -12,8 +12,9 @@ from ..inference._descent import as_descent
 from ..inference._relax import Run
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
+from ..predictive_coding._sums import first_not_finite
 from ._batch import Batch
-from ._gradient import bad_data, output_energy, weight_gradient
+from ._gradient import output_energy, weight_gradient
 from ._local import Forward, add, mean_gradient, refuse
 from ._rule import Learned, Rule
 from ._state import State
@@ -60,7 +61,6 @@ class ZIL(Rule):
         arriving: dict[str, Any] = {}  # dE/dh of the nodes that the sweep has yet to come to
         _, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
         loss: Any = jnp.zeros((p.size,))
-        bad = bad_data(batch, forward.u, targets)
         for name in sorted(furthest, key=lambda n: furthest[n]):
             if name in targets:
                 energies[name], slope = forward.target(name, targets[name])
@@ -69,9 +69,6 @@ class ZIL(Rule):
                 error = self._moved(arriving.pop(name))
                 energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
                 slope = forward.slope(name, error)
-                step = furthest[name]
-                code = jnp.int32(len(p.nodes) * step + list(p.nodes).index(name))
-                bad = jnp.where((bad < 0) & ~jnp.all(jnp.isfinite(error)), code, bad)
             above, own = forward.back(name, slope)
             for path, part in own.items():
                 parts.setdefault(path, []).append(part)
@@ -83,8 +80,13 @@ class ZIL(Rule):
             if name in p.energy_ids:
                 elements[name] = forward.elements(name, targets[name], forward.u[name])
         memory = self._learn_precision(batch, state, elements)
-        u = {n: forward.u[n] for n in p.clamped}
-        return Learned(weights, optim, memory, energies, u, loss, max(furthest.values()), bad, gradient)
+        # The error's energy is finite where the error is.
+        moved = [n for n in energies if n not in targets]
+        codes = [len(p.nodes) * furthest[n] + list(p.nodes).index(n) for n in moved]
+        first = first_not_finite([energies[n] for n in moved])
+        bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
+        steps = max(furthest.values())
+        return Learned(weights, optim, memory, energies, forward.u, p.clamped, loss, steps, bad, gradient)
 
     def _moved(self, gradient: Any) -> Any:
         """The error of a node after its one step."""
@@ -165,7 +167,7 @@ class HIL(Rule):
         begin = p.start(*batch.arrays)
         weights, optim = dict(batch.weights), dict(state.optim)
         nodes, states = dict(begin.h), {}
-        bad = bad_data(batch, begin.u, targets)
+        bad: Any = jnp.int32(-1)
 
         def learn(names: list[str], gradient: Any, weights: dict[str, Any], optim: dict[str, Any]) -> Any:
             weights, optim = dict(weights), dict(optim)
@@ -204,6 +206,5 @@ class HIL(Rule):
         gradient, energies, elements = weight_gradient(after, landscape, nodes)
         weights, optim = learn(list(groups), gradient, weights, optim)
         memory = self._learn_precision(batch, state, elements)
-        u = {n: begin.u[n] for n in p.clamped}
         loss = output_energy(batch, begin, targets)
-        return Learned(weights, optim, memory, energies, u, loss, self.T, bad, weights)
+        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, self.T, bad, weights)

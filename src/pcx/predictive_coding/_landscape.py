@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ._sums import row_sums
+
 if TYPE_CHECKING:
     from ._problem import Problem
 
@@ -108,15 +110,19 @@ def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = F
 
     Half-precision energies are summed in float32: the sum over a batch leaves their range.
     """
-    axes = tuple(range(0 if summed else 1, elements.ndim))
-    dtype = jnp.promote_types(elements.dtype, jnp.float32)
+    # What is differentiated is a plain sum, whose gradient is nothing but ones.
+    add = _whole_sum if summed else row_sums
     if precision is None:
-        return jnp.sum(elements, axis=axes, dtype=dtype)
+        return add(elements)
     precision = jnp.asarray(precision, dtype=elements.dtype)
-    total = jnp.sum(precision * elements, axis=axes, dtype=dtype)
+    total = add(precision * elements)
     each = features // max(precision.size, 1)
     log = 0.5 * each * jnp.sum(jnp.log(precision))
     return total - log * (elements.shape[0] if summed else 1)
+
+
+def _whole_sum(x: jax.Array) -> jax.Array:
+    return jnp.sum(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _sum(terms: list[Any]) -> jax.Array:

@@ -17,7 +17,6 @@ from ._landscape import Landscape
 from ._program import Program
 from ._structure import Structure, Values
 
-
 # Settings that a traced operation keeps.
 _TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import hashlib
 import types
@@ -15,53 +16,79 @@ import numpy as np
 from ..core._param import BaseParam
 from ..core._static import Static
 
-_DEPTH = 12
+_MOST = 20_000  # parts of a description: what is reached beyond is given by its class
 
 
-def describe(x: Any, depth: int = _DEPTH) -> Any:
+def describe(x: Any) -> Any:
     """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions
     by name and by the values that they close over, arrays by shape, dtype and a digest."""
-    if x is None or isinstance(x, (bool, int, float, str)):
-        return x
-    if isinstance(x, (jax.Array, np.ndarray, np.generic)):
-        return _array(np.asarray(x))
-    if isinstance(x, BaseParam):  # where a value is, and of what form; not the value, which is what changes
-        shapes = [f"{jax.numpy.result_type(a)}{list(np.shape(a))}" for a in jax.tree.leaves(x.get())]
-        return {"param": type(x).__name__, "holds": shapes, **{k: describe(v, depth - 1) for k, v in x._facts.items()}}
-    if isinstance(x, Static):
-        return describe(x._wrapped, depth)
-    if depth == 0:
-        return type(x).__qualname__
-    if isinstance(x, Mapping):
-        return {str(k): describe(v, depth - 1) for k, v in x.items()}
-    if isinstance(x, tuple) and hasattr(x, "_fields"):
-        named: Any = x  # there is no type of all named tuples
-        return {"class": _name(type(x)), **{f: describe(getattr(x, f), depth - 1) for f in named._fields}}
-    if isinstance(x, (set, frozenset)):  # strings come in another order in another process
-        return sorted((describe(v, depth - 1) for v in x), key=str)
-    if isinstance(x, (list, tuple)):
-        return [describe(v, depth - 1) for v in x]
-    if isinstance(x, functools.partial):
-        return {
-            "partial": describe(x.func, depth - 1),
-            "args": describe(x.args, depth - 1),
-            "keywords": describe(x.keywords, depth - 1),
-        }
-    if isinstance(x, types.FunctionType):
-        return _function(x, depth)
-    if isinstance(x, types.MethodType):
-        return {"method": x.__func__.__qualname__, "of": describe(x.__self__, depth - 1)}
-    if isinstance(x, type):
-        return _name(x)
-    if callable(x) and hasattr(x, "__wrapped__"):
-        return describe(x.__wrapped__, depth - 1)
-    if dataclasses.is_dataclass(x):
-        fields = {f.name: describe(getattr(x, f.name, None), depth - 1) for f in dataclasses.fields(x)}
-        return {"class": _name(type(x)), **fields}
-    if hasattr(x, "__dict__"):
-        fields = {k: describe(v, depth - 1) for k, v in sorted(vars(x).items())}
-        return {"class": _name(type(x)), **fields}
-    return getattr(x, "__qualname__", None) or _name(type(x))
+    return _Description().of(x)
+
+
+class _Description:
+    def __init__(self) -> None:
+        self._inside: set[int] = set()
+        self._parts = 0
+
+    def of(self, x: Any) -> Any:
+        self._parts += 1
+        if isinstance(x, enum.Enum):
+            return f"{_name(type(x))}.{x.name}"
+        if x is None or isinstance(x, (bool, int, float, str)):
+            return x
+        if isinstance(x, types.ModuleType):
+            return x.__name__
+        if isinstance(x, (jax.Array, np.ndarray, np.generic)):
+            return _array(np.asarray(x))
+        if id(x) in self._inside or self._parts > _MOST:
+            return _name(type(x))
+        self._inside.add(id(x))
+        try:
+            return self._composite(x)
+        finally:
+            self._inside.discard(id(x))
+
+    def _composite(self, x: Any) -> Any:
+        of = self.of
+        if isinstance(x, BaseParam):  # where a value is, and of what form; not the value, which is what changes
+            shapes = [f"{jax.numpy.result_type(a)}{list(np.shape(a))}" for a in jax.tree.leaves(x.get())]
+            return {"param": type(x).__name__, "holds": shapes, **{k: of(v) for k, v in x._facts.items()}}
+        if isinstance(x, Static):
+            return of(x._wrapped)
+        if isinstance(x, Mapping):
+            return {str(k): of(v) for k, v in x.items()}
+        if isinstance(x, tuple) and hasattr(x, "_fields"):
+            named: Any = x  # there is no type of all named tuples
+            return {"class": _name(type(x)), **{f: of(getattr(x, f)) for f in named._fields}}
+        if isinstance(x, (set, frozenset)):  # strings come in another order in another process
+            return sorted((of(v) for v in x), key=str)
+        if isinstance(x, (list, tuple)):
+            return [of(v) for v in x]
+        if isinstance(x, functools.partial):
+            return {"partial": of(x.func), "args": of(x.args), "keywords": of(x.keywords)}
+        if isinstance(x, types.FunctionType):
+            return self._function(x)
+        if isinstance(x, types.MethodType):
+            return {"method": x.__func__.__qualname__, "of": of(x.__self__)}
+        if isinstance(x, type):
+            return _name(x)
+        if callable(x) and hasattr(x, "__wrapped__"):
+            return of(x.__wrapped__)
+        if dataclasses.is_dataclass(x):
+            return {"class": _name(type(x)), **{f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}}
+        if hasattr(x, "__dict__"):
+            return {"class": _name(type(x)), **{k: of(v) for k, v in sorted(vars(x).items())}}
+        return getattr(x, "__qualname__", None) or _name(type(x))
+
+    def _function(self, fn: types.FunctionType) -> Any:
+        closed: dict[str, Any] = {}
+        for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+            try:
+                closed[name] = self.of(cell.cell_contents)
+            except ValueError:  # not assigned yet
+                continue
+        name = f"{fn.__module__}.{fn.__qualname__}"
+        return {"function": name, **closed} if closed else name
 
 
 def _name(cls: type) -> str:
@@ -72,17 +99,6 @@ def _array(a: np.ndarray) -> Any:
     if a.ndim == 0:
         return a.item()
     return {"shape": list(a.shape), "dtype": str(a.dtype), "sha256": hashlib.sha256(a.tobytes()).hexdigest()[:16]}
-
-
-def _function(fn: types.FunctionType, depth: int) -> Any:
-    closed: dict[str, Any] = {}
-    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-        try:
-            closed[name] = describe(cell.cell_contents, depth - 1)
-        except ValueError:  # not assigned yet
-            continue
-    name = f"{fn.__module__}.{fn.__qualname__}"
-    return {"function": name, **closed} if closed else name
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
