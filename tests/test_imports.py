@@ -41,8 +41,8 @@ ROOMS = {
     "predictive_coding": {"core", "functional"},
     "nn": {"core", "functional"},
     "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
-    "inference": {"predictive_coding"},
-    "learning": {"inference", "nn", "predictive_coding"},
+    "inference": {"core", "predictive_coding"},
+    "learning": {"core", "inference", "nn", "predictive_coding"},
     "models": {"core", "nn", "predictive_coding"},
     "training": {"core", "data", "learning", "nn", "predictive_coding"},
     "cli": {

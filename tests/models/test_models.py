@@ -102,8 +102,8 @@ def test_mu_mlp_with_hidden_layers_of_many_widths():
 
 def test_vgg():
     px.RKG.seed(3)
-    model = pxm.VGG((2, 3), (True, False), (1, 0), shape=(1, 6, 5), classes=4, act=jnp.tanh)
-    x = normal(2, 1, 6, 5)
+    model = pxm.VGG((2, 3), (True, False), (1, 0), shape=(1, 8, 7), classes=4, act=jnp.tanh)
+    x = normal(2, 1, 8, 7)
     h, expected = x, []
     for conv, pooled, padding in zip(model.convs, (True, False), (1, 0), strict=True):
         h = jax.lax.conv_general_dilated(h, conv.nn.weight.get(), (1, 1), [(padding, padding)] * 2)

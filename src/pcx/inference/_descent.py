@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +12,17 @@ import jax.tree_util as jtu
 import optax
 from jax.core import Tracer
 
+from ..core._key import static_key
+
 Values = Mapping[str, Any]
 Gradient = Callable[[Values], dict[str, Any]]
 
 
 class Descent(abc.ABC):
     """How values move. Every node has a state of its own, so that nodes may start to move at different steps."""
+
+    def __static_key__(self) -> Hashable:
+        return (type(self), static_key(vars(self)))
 
     @abc.abstractmethod
     def init(self, value: jax.Array) -> Any:

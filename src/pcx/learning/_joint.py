@@ -147,9 +147,7 @@ class Joint(Rule):
         memory = self._learn_precision(batch, state, up_elements | down_elements)
         outputs = recognition.clamped or recognition.free[-1:]
         loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
-        return Learned(
-            weights, optim, memory, energies, upward.u, outputs, loss, solution.steps, solution.first_bad, gradient
-        )
+        return Learned(weights, optim, memory, energies, upward.u, outputs, loss, solution.steps, solution.first_bad)
 
     def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
         a, b = generative.free, recognition.free[::-1]

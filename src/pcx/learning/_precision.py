@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
 
+from ..core._key import static_key
+
 
 class Precision(abc.ABC):
     """The precision p of nodes: energies are `p * E - 1/2 log p` for each feature, Gaussian with variance 1 / p."""
+
+    def __static_key__(self) -> Hashable:
+        return (type(self), static_key(vars(self)))
 
     @abc.abstractmethod
     def init(self, problem: Any) -> dict[str, Any]:

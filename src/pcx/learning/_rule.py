@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import weakref
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 from jax.core import Tracer
 
+from ..core._key import static_key
 from ..nn import LayerParam
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
@@ -30,7 +32,6 @@ class Learned(NamedTuple):
     - `energies`: each node's energy, `{node: [batch]}`; `u`: the nodes' forward predictions; `outputs`: the names of
         the output nodes; `loss`: their energy at the forward pass, `[batch]`.
     - `first_bad`: where a value was first not finite while settling, -1 if all were.
-    - `checked`: arrays that must be finite for the step to count, beside the energies.
     """
 
     weights: Any
@@ -42,11 +43,23 @@ class Learned(NamedTuple):
     loss: Any
     steps: Any
     first_bad: Any
-    checked: Any
 
 
-class Rule(abc.ABC):
-    """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them.
+_known: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
+
+
+class _Interned(abc.ABCMeta):
+    """Rules built alike are one object, while one of them is held: so what JAX has compiled for the `step` of one
+    serves all."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        new = super().__call__(*args, **kwargs)
+        return _known.setdefault((cls, static_key(vars(new))), new)
+
+
+class Rule(metaclass=_Interned):
+    """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
+    don't change; two that are built alike are the same object.
 
     ```python
     state = rule.init(model, (x, y))
@@ -131,7 +144,7 @@ class Rule(abc.ABC):
         rest = problem.rest_after(*batch_.arrays)
         total = sum(learned.energies.values())
         settled = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
-        finite = settled & all_finite(learned.checked)
+        finite = settled & all_finite(learned.weights)
         # What is not finite at the start makes the energy so: only then is the start looked at.
         started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
         good = finite & valid

@@ -128,7 +128,7 @@ class PredictiveCoding(Rule):
         if self.start.keeps:
             memory["nodes"] = values
         loss = output_energy(batch, begin, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad, gradient)
+        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad)
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
         bad: Any = jnp.int32(-1)
@@ -180,9 +180,7 @@ class PredictiveCoding(Rule):
         if self.start.keeps:
             memory["nodes"] = nodes
         loss = output_energy(batch, begin, targets)
-        return Learned(
-            weights, optim, memory, energies, begin.u, p.clamped, loss, jnp.int32(self.stop.steps), bad, weights
-        )
+        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, jnp.int32(self.stop.steps), bad)
 
 
 def as_stop(name: str, T: Any) -> Stop:

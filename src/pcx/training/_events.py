@@ -57,7 +57,9 @@ class EventFiles:
 def _scalars(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in row.items():
         if name == "energies":
-            yield from ((f"energies/{node}", energy) for node, energy in value.items() if energy is not None)
+            # The writer allows no brackets, and says so each time.
+            energies = {node.replace("[", "_").replace("]", "_"): energy for node, energy in value.items()}
+            yield from ((f"energies/{node}", energy) for node, energy in energies.items() if energy is not None)
         elif name not in ("epoch", "network", "seed") and value is not None:
             yield name, value
 

@@ -25,8 +25,9 @@ def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.partial")
-    require_safetensors().save_file(_arrays(source), partial)
+    arrays = _arrays(source)
     try:
+        require_safetensors().save_file(arrays, partial)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,0 +1,135 @@
+"""Rules against rules."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pcx.cli._statistics import moments, paired
+
+from .commands import call
+
+FEW = ["--data", "two-moons", "--hidden", 8, "--batch-size", 50, "--lr", "0.01"]
+
+
+def test_the_statistics_are_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 6))
+    found = paired(list(a), list(b))
+    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), rel=1e-12)
+    assert found["mean"] == pytest.approx(np.mean(a - b), rel=1e-12)
+    assert found["std"] == pytest.approx(np.std(a - b, ddof=1), rel=1e-12)
+    by_hand = stats.t.ppf(0.975, 5) * np.std(a - b, ddof=1) / math.sqrt(6)
+    assert found["high"] - found["mean"] == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_pairs_that_lack_one_are_left_out():
+    assert paired([1.0, None, 3.0], [0.0, 5.0, None]) == {"n": 1, "mean": 1.0, "std": None, "low": None, "high": None}
+    assert moments([None]) == {"n": 0, "mean": None, "std": None}
+    assert moments([1.0, 3.0, None]) == {"n": 2, "mean": 2.0, "std": math.sqrt(2)}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare") / "out"
+    args = [*FEW, "--rules", "zil", "backprop", "--seeds", 3, "--epochs", 1, "--quiet", "--out", folder]
+    assert call("compare", *args) == 0
+    first = json.loads((folder / "summary.json").read_text())
+    # More epochs and one more rule: what was there goes on.
+    more = ["--resume", "--epochs", 2, "--rules", "zil", "fpa", "backprop", "--quiet"]
+    assert call("compare", "--out", folder, *more) == 0
+    return folder, first
+
+
+def test_a_comparison(comparison, capsys):
+    folder, first = comparison
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "versions.json", "summary.json", "figure.png", "zil", "fpa", "backprop"),
+    }
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert first["epochs"] == 1
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["epochs"], summary["seeds"]) == (2, [0, 1, 2])
+    rules = summary["rules"]
+    assert list(rules) == ["zil", "fpa", "backprop"]
+    base = list(rules["backprop"]["test_accuracy"]["by_seed"].values())
+    for rule, found in rules.items():
+        values = list(found["test_accuracy"]["by_seed"].values())
+        assert found["test_accuracy"]["mean"] == pytest.approx(np.mean(values))
+        assert found["test_accuracy"]["std"] == pytest.approx(np.std(values, ddof=1))
+        assert found["cost"] == pytest.approx(found["seconds_per_epoch"] / rules["backprop"]["seconds_per_epoch"])
+        if rule == "backprop":
+            assert found["minus_backprop"] is None
+        else:
+            expected = paired(values, base)
+            assert found["minus_backprop"] == expected
+        lines = (folder / rule / "metrics.jsonl").read_text().splitlines()
+        assert len(lines) == 6
+    # Z-IL is backpropagation.
+    assert rules["zil"]["test_loss"]["mean"] == pytest.approx(rules["backprop"]["test_loss"]["mean"], abs=1e-4)
+    assert call("eval", folder / "zil", "--json") == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert [n["accuracy"] for n in tested["networks"]] == pytest.approx(
+        list(rules["zil"]["test_accuracy"]["by_seed"].values()), abs=1e-6
+    )
+
+
+def test_what_differs_is_not_taken_up(comparison, capsys):
+    folder, _ = comparison
+    assert call("compare", "--out", folder, "--resume", "--lr", "0.5") == 1
+    assert "the comparison was begun otherwise: lr: was 0.01, is 0.5" in capsys.readouterr().err
+    assert call("compare", "--out", folder, "--resume", "--epochs", 1) == 1
+    assert call("compare", *FEW, "--out", folder) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert call("eval", folder) == 1
+    assert "was written by pcx compare" in capsys.readouterr().err
+
+
+def test_runs(comparison, trained, tmp_path, capsys):
+    folder, _ = comparison
+    assert call("runs", folder, "--json") == 0
+    found = {run["run"]: run for run in json.loads(capsys.readouterr().out)}
+    assert found[str(folder)]["state"] == "done"
+    assert found[str(folder)]["rule"] == "zil fpa backprop"
+    run = found[str(folder / "zil")]
+    assert (run["rule"], run["data"], run["done"], run["epochs"], run["networks"]) == ("zil", "two-moons", 2, 2, 3)
+    assert run["state"] == "done"
+    assert run["best"] >= run["last"] > 0.4
+
+    assert call("runs", trained.parent) == 0
+    assert "backprop" in capsys.readouterr().out
+    assert call("runs", tmp_path) == 0
+    assert "no runs in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("log", "state"),
+    [
+        ("2026-01-02T03:04:05 began: 1 network(s), 2 epochs\n", "unfinished"),
+        ("2026-01-02T03:04:05 began\n2026-01-02T03:04:06 interrupted\n", "interrupted"),
+        ("2026-01-02T03:04:05 interrupted\n2026-01-02T03:04:06 resumed at epoch 1, batch 0\n", "unfinished"),
+        ("2026-01-02T03:04:05 failed\nseed 0, epoch 1: not finite\n", "failed"),
+        ("2026-01-02T03:04:05 stopped early\n", "done"),
+    ],
+)
+def test_the_state_of_a_run(log, state, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"epochs": 2}')
+    (tmp_path / "log.txt").write_text(log)
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "network": 0, "accuracy": 0.5}\n{"epoch"')
+    assert call("runs", tmp_path, "--json") == 0
+    (run,) = json.loads(capsys.readouterr().out)
+    assert (run["state"], run["done"], run["epochs"], run["last"]) == (state, 1, 2, 0.5)
+
+
+def test_info(capsys, tmp_path):
+    assert call("info", "--json", "--data-folder", tmp_path) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["packages"]["jax"]
+    assert found["devices"]
+    assert found["searched"][0] == str(tmp_path)
+    assert set(found["data"]) == {"Fashion-MNIST", "MNIST", "CIFAR-10", "CIFAR-100"}
+    assert call("info") == 0
+    assert "Data sets are searched" in capsys.readouterr().out

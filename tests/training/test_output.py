@@ -1,0 +1,152 @@
+"""What a run shows: event files, the figure, and descriptions of what it was made of."""
+
+import builtins
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import optax
+import pytest
+
+import pcx.data as pxd
+import pcx.learning as pxl
+import pcx.training as pxt
+
+from .small import RULE, by_rate, make, train
+
+
+def without(monkeypatch, package):
+    before = builtins.__import__
+
+    def load(name, *rest, **named):
+        if name.split(".")[0] == package:
+            raise ImportError(name)
+        return before(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", load)
+
+
+# -- event files -------------------------------------------------------------------------------------------------------
+def events(folder):
+    """`{(tag, step): value}` of the event files in a folder."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in sorted(folder.iterdir()):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            size = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + size])
+            found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+            at += size + 16
+    return found
+
+
+def test_event_files(tmp_path):
+    pytest.importorskip("tensorboardX")
+    with pxt.EventFiles(tmp_path) as files:
+        fit = train(make, by_rate, settings=[{"lr": 1e-3}, {"lr": 1e-2}], callbacks=[files])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["network-0-seed-0", "network-1-seed-0"]
+    for i in (0, 1):
+        found = events(tmp_path / f"network-{i}-seed-0")
+        for row in fit.of(i):
+            assert found["validation_loss", row["epoch"]] == pytest.approx(row["validation_loss"], rel=1e-6)
+            assert found["energies/vodes_0_", row["epoch"]] == pytest.approx(row["energies"]["vodes[0]"], rel=1e-6)
+            assert found["lr", row["epoch"]] == pytest.approx(row["lr"])
+
+
+def test_event_files_need_a_package(monkeypatch, tmp_path):
+    without(monkeypatch, "tensorboardX")
+    with pytest.raises(ImportError, match=r"event files need tensorboardX: pip install 'pcx\[events\]'"):
+        pxt.EventFiles(tmp_path)
+
+
+# -- the figure --------------------------------------------------------------------------------------------------------
+def history(networks, epochs, **values):
+    rows = [
+        {"epoch": e, "network": i, "seed": i, "loss": 1.0 / e + i, **values}
+        for e in range(1, epochs + 1)
+        for i in range(networks)
+        if e < epochs or not i  # all but one stop an epoch before the end
+    ]
+    return pxt.Fit([], [pxt.Member(i, {}) for i in range(networks)], rows, "done", None, None)
+
+
+@pytest.mark.parametrize(
+    "fit", [history(1, 1), history(3, 20, accuracy=0.5, validation_loss=None), history(2, 5, validation_loss=1e4)]
+)
+def test_figure(tmp_path, fit):
+    pytest.importorskip("matplotlib")
+    path = pxt.draw(fit, tmp_path / "figure.png")
+    assert path is not None
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_to_draw(tmp_path, monkeypatch):
+    assert pxt.draw(history(1, 0), tmp_path / "figure.png") is None
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert pxt.draw(history(1, 3), tmp_path / "figure.png") is None
+    fit = train(folder=tmp_path / "run", epochs=1)
+    assert "figure.png" not in [p.name for p in fit.folder.iterdir()]
+    assert fit.ended == "done"
+
+
+def test_a_folder_needs_packages(monkeypatch, tmp_path):
+    without(monkeypatch, "orbax")
+    with pytest.raises(ImportError, match=r"checkpoints need Orbax: pip install 'pcx\[train\]'"):
+        train(folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert train(epochs=1).ended == "done"
+
+
+# -- descriptions ------------------------------------------------------------------------------------------------------
+def test_descriptions_are_the_same_in_another_process():
+    code = """
+        import optax, pcx, pcx.learning as pxl, pcx.models as pxm, pcx.training as pxt, json
+        rule = pxl.ipc(optax.adam(optax.cosine_decay_schedule(0.1, 10)), optax.sgd(0.1), 3)
+        print(json.dumps(pxt.describe([rule, pxm.MLP([2, 3, 2]), {"b", "a", "c"}])))
+    """
+    code = "\n".join(line.strip() for line in code.splitlines())
+    each = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
+    ]
+    assert each[0] == each[1]
+    assert "0x" not in each[0]
+
+
+def test_descriptions_of_anything_end():
+    import jax
+
+    around = {"a": 1}
+    around["self"] = around  # pyright: ignore
+    many = [object() for _ in range(30_000)]
+    assert pxt.describe(lambda: (jax, around, many))["jax"] == "jax"
+    assert pxt.describe(around) == {"a": 1, "self": "builtins.dict"}
+
+
+def test_descriptions_tell_apart():
+    def scaled(a):
+        return lambda key, x: a * x
+
+    assert pxt.describe(scaled(1.0)) == pxt.describe(scaled(1.0))
+    found = pxt.differences(pxt.describe(scaled(1.0)), pxt.describe(scaled(2.0)))
+    assert found == ["a: was 1.0, is 2.0"]
+    pairs = [
+        (pxd.flip(), pxd.crop(pad=4)),
+        (pxd.crop(pad=2), pxd.crop(pad=4)),
+        (functools.partial(max, 1), functools.partial(max, 2)),
+        (np.arange(3), np.arange(3) + 1),
+        (np.float32(1), np.float32(2)),
+        (RULE, pxl.backprop(optax.adamw(1e-2))),
+        (optax.sgd(0.1), optax.sgd(optax.linear_schedule(0.1, 0.0, 10))),
+    ]
+    for a, b in pairs:
+        assert pxt.differences(pxt.describe(a), pxt.describe(a)) == []
+        assert pxt.differences(pxt.describe(a), pxt.describe(b))
+    nan = float("nan")
+    assert pxt.differences({"a": [nan, 1], "b": 1}, {"a": [nan, 2], "c": 1}) == [
+        "a[1]: was 1, is 2",
+        "b: was 1, is gone",
+        "c: is 1, was not there",
+    ]
