@@ -65,7 +65,8 @@ def child(folder, epochs):
 
 def start(folder, epochs, cache):
     command = [sys.executable, __file__, "--child", str(folder), "--epochs", str(epochs)]
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    env["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
 
@@ -116,7 +117,8 @@ def result_of(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=60, help="of the run")
+    parser.add_argument("--epochs", type=int, default=20, help="of the run")
+    parser.add_argument("--minutes", type=float, default=8.0, help="no more kills after so long")
     parser.add_argument("--longest", type=float, default=0.8, help="most seconds before a kill")
     parser.add_argument("--json", help="where the result is written")
     parser.add_argument("--child", type=pathlib.Path, help=argparse.SUPPRESS)
@@ -126,6 +128,10 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="pcx-kill-"))
     begun = time.monotonic()
     kills, runs = [], []
+
+    def enough():
+        return len(kills) >= args.kills or time.monotonic() - begun > args.minutes * 60
+
     process = waiting = start(work / "whole", args.epochs, work / "compiled")
     try:
         go(process)
@@ -133,17 +139,17 @@ def main():
         expected = result_of(work / "whole")
         folder = work / "run-0"
         waiting = start(folder, args.epochs, work / "compiled")
-        while len(kills) < args.kills or not (folder / "weights.safetensors").exists():
+        while True:
             # Children that follow start while the one before runs. A new run begins where one was done.
             process, waiting = waiting, start(folder, args.epochs, work / "compiled")
             go(process)
-            found = kill(process, folder, len(kills) % 2 == 1, args.longest) if len(kills) < args.kills else None
+            found = kill(process, folder, len(kills) % 2 == 1, args.longest) if not enough() else None
             if found is not None:
                 kills.append(found)
                 continue
             process.communicate()
             runs.append({"equal": result_of(folder) == expected, "after_kills": len(kills)})
-            if len(kills) >= args.kills:
+            if enough():
                 break
             folder = work / f"run-{len(runs)}"
             waiting.kill()

@@ -69,7 +69,7 @@ def test_a_folder_in_use_is_refused(trained, tmp_path, capsys):
 
 def test_the_default_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    args = ["--rule", "zil", "--epochs", 1, "--validation", "none", "--optimiser", "sgd"]
+    args = ["--rule", "backprop", "--lr", "0.01", "--epochs", 1, "--validation", "none"]
     assert call("train", *SMALL, *args) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("train-")

@@ -76,18 +76,20 @@ def test_several_seeds_are_separate_runs():
     assert together.last("loss")[0] != together.last("loss")[1]
 
 
+CALLS = []
+
+
+def counted(lr):
+    CALLS.append(lr)
+    return by_rate(lr)
+
+
 def test_settings_pass_through_one_program():
-    traced = []
-
-    def rule(lr):
-        traced.append(lr)
-        return by_rate(lr)
-
     rates = [{"lr": 1e-3}, {"lr": 1e-2}]
-    both = train(make, rule, seeds=[0, 1], settings=rates, parallel="loop")
-    before = len(traced)
-    train(make, rule, seeds=[2], settings=[{"lr": 3e-3}], parallel="loop", epochs=2)
-    assert len(traced) - before <= 4  # made anew to begin with, but not traced anew in the loop
+    both = train(make, counted, seeds=[0, 1], settings=rates, parallel="loop")
+    before = len(CALLS)
+    train(make, counted, seeds=[2], settings=[{"lr": 3e-3}], parallel="loop", epochs=2)
+    assert len(CALLS) - before <= 4  # made anew to begin with, but not traced anew in the loop
     assert [(m.seed, m.settings["lr"]) for m in both.members] == [(0, 1e-3), (0, 1e-2), (1, 1e-3), (1, 1e-2)]
     assert both.members[1].name == "seed 0, lr 0.01"
     alone = train(make, by_rate(1e-2), seeds=1)

@@ -96,7 +96,7 @@ def _tested(found: Fit, options: CompareOptions, splits: Splits) -> list[dict[st
     """Loss and accuracy on the test set after the last epoch; None for a network that failed."""
     rule = make_rule(options, options.rules[0], len(splits.train))  # a forward pass: that of any rule
     tested = [_finite(each) for each in judge(rule, found.states, splits.test)]
-    failed = {i for i in range(len(found.members)) if len(found.of(i)) < options.epochs} if found.why else set()
+    failed = {i for i, member in enumerate(found.members) if f"{member.name}, epoch " in (found.why or "")}
     return [
         {"seed": member.seed, **({"accuracy": None, "loss": None} if i in failed else tested[i])}
         for i, member in enumerate(found.members)

@@ -32,7 +32,8 @@ def draw(path: Path, accuracy: Mapping[str, np.ndarray], name: str) -> None:
             colour = "#222222" if black else next(colours)
             shown = ~np.isnan(values).all(axis=0)
             steps, there = np.arange(1, values.shape[1] + 1)[shown], values[:, shown]
-            mean, std = np.nanmean(there, axis=0), np.nanstd(there, axis=0)
+            mean, count = np.nanmean(there, axis=0), (~np.isnan(there)).sum(axis=0)
+            std = np.sqrt(np.nansum((there - mean) ** 2, axis=0) / np.maximum(count - 1, 1))
             axes.fill_between(steps, mean - std, np.minimum(mean + std, 1), color=colour, alpha=0.15, linewidth=0)
             axes.plot(steps, mean, "--" if black else "-", color=colour, marker="o", markersize=3, label=rule)
         networks = max(len(values) for values in accuracy.values())

@@ -88,7 +88,7 @@ def judge(rule: Rule, states: Sequence[State], split: Split) -> list[dict[str, f
 def _sums(rule: Rule, state: State, batch: tuple[Any, Any], counts: Any) -> dict[str, Any]:
     output, loss = rule.evaluate(state, batch)
     each = {"accuracy": accuracy(output, batch[1]), "loss": loss}
-    return {name: jax.numpy.sum(jax.numpy.where(counts, values, 0.0)) for name, values in each.items()}
+    return {name: jax.numpy.sum(values, where=counts) for name, values in each.items()}
 
 
 def _read(folder: Path, best: bool) -> tuple[dict[str, Any], float]:

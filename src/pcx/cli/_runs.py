@@ -99,4 +99,4 @@ def _state(folder: Path, config: dict[str, Any]) -> str:
     except OSError:
         lines = []
     entries = [match[1] for line in lines if (match := _ENTRY.match(line))]
-    return _STATES.get(entries[-1] if entries else "", "unfinished")
+    return _STATES.get(entries[-1].partition(":")[0] if entries else "", "unfinished")

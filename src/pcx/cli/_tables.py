@@ -47,4 +47,7 @@ def spread(values: Sequence[float | None], show: Any = percent) -> str:
     if not there:
         return "-"
     mean = show(statistics.fmean(there))
-    return mean if len(there) == 1 else f"{mean} ± {show(statistics.stdev(there))}"
+    if len(there) == 1:
+        return mean
+    std = statistics.stdev(there)
+    return f"{mean} ± {f'{std:.2g}' if show is number else show(std)}"

@@ -43,19 +43,19 @@ class Checkpoints:
         **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
         """
         ocp = require_orbax()
-        arrays, paths = _flat(tree)
+        arrays, paths, empty = _flat(tree)
         manager = self._best if best else self._last
         if step in manager.all_steps():
             return
         content = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave({**meta, "paths": paths})
+            arrays=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave({**meta, "paths": paths, "empty": empty})
         )
         try:
             manager.save(step, args=content, force=True)
             manager.wait_until_finished()
         except Exception as e:  # the file system's, TensorStore's or Orbax's own
             _remove_partial(self.path)
-            reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+            reason = _reason(e)
             raise CheckpointError(
                 f"checkpoint {step} can't be written to {self.path}: {reason}. The earlier checkpoints are whole; make "
                 "room and resume"
@@ -86,8 +86,11 @@ class Checkpoints:
         except Exception as e:
             raise CheckpointError(f"checkpoint {step} in {self.path} can't be read: {str(e).strip()[:300]}") from e
         meta = dict(found.meta)
-        paths = meta.pop("paths")
-        by_path = {path: np.asarray(found.arrays[f"{i:05d}"]) for i, path in enumerate(paths)}
+        paths, empty = meta.pop("paths"), meta.pop("empty")
+        by_path = {
+            path: np.zeros(*empty[path]) if path in empty else np.asarray(found.arrays[f"{i:05d}"])
+            for i, path in enumerate(paths)
+        }
         if like is None:
             return by_path, meta
         return _fitted(by_path, like), meta
@@ -104,7 +107,8 @@ def require_orbax() -> Any:
         import orbax.checkpoint as ocp
     except ImportError as e:
         raise ImportError("checkpoints need Orbax: pip install 'pcx[train]'") from e
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it tells of every file
+    # It tells of every file, and of errors that are raised as well.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     return ocp
 
 
@@ -116,13 +120,15 @@ def _manager(path: Path, keep: int) -> Any:
     return ocp.CheckpointManager(path, options=options)
 
 
-def _flat(tree: Any) -> tuple[dict[str, Any], list[str]]:
-    # By number: paths hold characters that not every store takes.
-    leaves = jtu.tree_flatten_with_path(tree)[0]
-    return (
-        {f"{i:05d}": np.asarray(jax.device_get(leaf)) for i, (_, leaf) in enumerate(leaves)},
-        [jtu.keystr(path) for path, _ in leaves],
-    )
+def _flat(tree: Any) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
+    """Arrays by number, their paths, and shapes and dtypes of those without elements."""
+    # By number: paths hold characters that not every store takes; and none takes an array without elements.
+    leaves = [
+        (jtu.keystr(path), np.asarray(leaf)) for path, leaf in jtu.tree_flatten_with_path(jax.device_get(tree))[0]
+    ]
+    arrays = {f"{i:05d}": leaf for i, (_, leaf) in enumerate(leaves) if leaf.size}
+    empty = {path: (list(leaf.shape), str(leaf.dtype)) for path, leaf in leaves if not leaf.size}
+    return arrays, [path for path, _ in leaves], empty
 
 
 def _fitted(by_path: dict[str, np.ndarray], like: Any) -> Any:
@@ -142,6 +148,13 @@ def _fitted(by_path: dict[str, np.ndarray], like: Any) -> Any:
 
 def _dtype(leaf: Any) -> Any:
     return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+
+
+def _reason(e: Exception) -> str:
+    text = str(e).strip()
+    if "No space left on device" in text:  # TensorStore says so at length
+        return "No space left on device"
+    return text.splitlines()[0] if text else type(e).__name__
 
 
 def _remove_partial(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ..core._param import BaseParam
 from ..core._static import Static
@@ -38,6 +39,8 @@ class _Description:
             return x
         if isinstance(x, types.ModuleType):
             return x.__name__
+        if isinstance(x, Tracer):
+            return str(x.aval)
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
             return _array(np.asarray(x))
         if id(x) in self._inside or self._parts > _MOST:

@@ -74,7 +74,7 @@ def _arrays(source: Any) -> dict[str, np.ndarray]:
         }
     else:
         leaves = {name: value for name, (_, _, value) in _params(source).items()}
-    return {name: np.ascontiguousarray(jax.device_get(leaf)) for name, leaf in leaves.items()}
+    return {name: np.asarray(jax.device_get(leaf), order="C") for name, leaf in leaves.items()}
 
 
 def _params(model: Any) -> dict[str, tuple[BaseParam, int, Any]]:
