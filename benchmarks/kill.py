@@ -8,6 +8,7 @@ be those of the unbroken run. It takes some minutes.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -77,21 +78,24 @@ def go(process):
     process.stdin.flush()
 
 
-def writing(folder):
-    """Whether a checkpoint is being written."""
-    try:
-        names = [name for kind in ("last", "best") for name in os.listdir(folder / "checkpoints" / kind)]
-    except FileNotFoundError:
-        return False
-    return any("orbax-checkpoint-tmp" in name for name in names)
+def unfinished(folder):
+    """The temporary folders of checkpoints: name and number, which tells one from its successor of the same name."""
+    found = set()
+    for kind in ("last", "best"):
+        with contextlib.suppress(FileNotFoundError):  # they come and go meanwhile
+            for path in (folder / "checkpoints" / kind).iterdir():
+                if "orbax-checkpoint-tmp" in path.name:
+                    found.add((path.name, path.stat().st_ino))
+    return found
 
 
 def kill(process, folder, aimed, longest):
     """Kill at a random instant, or within the writing of a checkpoint. What was there, or None if it was done first."""
+    old = unfinished(folder)  # what the kill before left doesn't count
     due = time.monotonic() + random.uniform(0.0, longest)
     while process.poll() is None:
         now = time.monotonic()
-        if now >= due and (not aimed or writing(folder)):
+        if now >= due and (not aimed or unfinished(folder) - old):
             if aimed:
                 time.sleep(random.uniform(0.0, 0.008))
             break
@@ -101,7 +105,7 @@ def kill(process, folder, aimed, longest):
     process.kill()
     process.wait()
     config = (folder / "config.json").exists()
-    return {"aimed": aimed, "half_a_checkpoint_left": writing(folder), "run_had_begun": config}
+    return {"aimed": aimed, "half_a_checkpoint_left": bool(unfinished(folder) - old), "run_had_begun": config}
 
 
 def result_of(folder):

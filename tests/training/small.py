@@ -1,6 +1,7 @@
 """A run of a second, that all tests share, so that it is compiled once."""
 
 import json
+from typing import Any
 
 import jax
 import jax.tree_util as jtu
@@ -42,7 +43,7 @@ def model(seed=0):
         pcx.RKG.key.set(before)
 
 
-def train(net=None, rule=RULE, data=TRAIN, validation=HELD_OUT, **options):
+def train(net: Any = None, rule: Any = RULE, data: Any = TRAIN, validation: Any = HELD_OUT, **options: Any):
     """`fit` with what is usual here."""
     options = {"epochs": 3, "batch_size": 16, "show": False, **options}
     return pxt.fit(model() if net is None else net, rule, data, validation, **options)

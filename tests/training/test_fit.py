@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false
 """What a run computes: it is the loop that one would write by hand, however it is cut into dispatches."""
 
 import jax

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false
 """What a run shows: event files, the figure, and descriptions of what it was made of."""
 
 import builtins

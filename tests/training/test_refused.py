@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false
 """What `fit` refuses at the door: it says why, and leaves no folder behind."""
 
 import numpy as np

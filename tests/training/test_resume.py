@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false
 """Folders and checkpoints: a run that was cut off anywhere goes on to the bits of one that wasn't."""
 
 import contextlib

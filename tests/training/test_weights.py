@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportOptionalOperand=false, reportArgumentType=false
 """Weights files: they come back to the bit, and one that doesn't fit changes nothing."""
 
 import jax
