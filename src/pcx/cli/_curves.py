@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from ..training._matplotlib import own_config
 
 # Okabe and Ito: apart for colour-blind eyes. backprop is black and dashed wherever it stands.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
@@ -20,7 +19,7 @@ def draw(path: Path, accuracy: Mapping[str, np.ndarray], name: str) -> None:
     **Arguments:** `accuracy`, `[networks, epochs]` for each rule, NaN where a network had stopped; `name`, of what is
     shown.
     """
-    with _own_config():
+    with own_config():
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -45,17 +44,3 @@ def draw(path: Path, accuracy: Mapping[str, np.ndarray], name: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower right", frameon=False)
         figure.savefig(path)
-
-
-@contextmanager
-def _own_config() -> Iterator[None]:
-    """Matplotlib keeps a font cache in the user's home; a run leaves nothing outside its folder."""
-    if "MPLCONFIGDIR" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["MPLCONFIGDIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["MPLCONFIGDIR"]

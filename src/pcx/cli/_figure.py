@@ -1,14 +1,12 @@
 """The figure of `pcx run zil`."""
 
-import os
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..training._matplotlib import own_config
 from ._zil import Data
 
 
@@ -33,7 +31,7 @@ _POINTS: tuple[dict[str, Any], ...] = ({"color": "#9AD1E3", "marker": "o"}, {"co
 
 def load() -> None:
     """Imports what `draw` needs, ahead of time."""
-    with _own_config():
+    with own_config():
         import matplotlib.figure  # noqa: F401
 
 
@@ -42,7 +40,7 @@ def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boun
 
     **Arguments:** `accuracy`, `[seeds, epochs]` per rule; `boundaries`, one network per rule; `data`, the test points.
     """
-    with _own_config():
+    with own_config():
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -90,17 +88,3 @@ def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boun
         right.set(title="Decision boundaries of the first seed, test points", xticks=[], yticks=[], aspect="equal")
         right.spines[:].set_visible(False)
         figure.savefig(path)
-
-
-@contextmanager
-def _own_config():
-    """Matplotlib keeps a font cache in the user's home; a study leaves nothing outside its folder."""
-    if "MPLCONFIGDIR" in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["MPLCONFIGDIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["MPLCONFIGDIR"]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ._matplotlib import own_config
 from ._result import Fit
 
 _COLOURS = {"train": "#4878a8", "validation": "#c8553d"}
@@ -25,6 +26,11 @@ def draw(fit: Fit, path: str | os.PathLike[str]) -> Path | None:
     """
     if not can_draw(fit):
         return None
+    with own_config():
+        return _drawn(fit, path)
+
+
+def _drawn(fit: Fit, path: str | os.PathLike[str]) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
