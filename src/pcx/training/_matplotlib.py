@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def own_config() -> Iterator[None]:
-    """Matplotlib looks through all fonts when it is first used, which takes a second or two, and keeps what it found in the
-    user's home. Here it is kept inside the virtual environment; where there is none to write to, not at all: a run leaves
-    nothing outside its folder."""
+    """Matplotlib looks through all fonts when it is first used, which takes a second or two, and keeps what it found in
+    the user's home. Here it is kept inside the virtual environment; where there is none to write to, not at all: a run
+    leaves nothing outside its folder."""
     if "MPLCONFIGDIR" in os.environ:
         yield
         return
