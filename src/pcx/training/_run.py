@@ -75,7 +75,7 @@ class Run:
                 }
         rule_ = _rule(make, members[0])
         if metrics is None:
-            output = jax.eval_shape(lambda s: rule_.step(s, example)[1].output, states[0])
+            output = jax.eval_shape(lambda s: rule_.predict(s, example[0]), states[0])
             metrics = {"accuracy": accuracy} if is_class(output, example[1]) else {}
         self.best = best if best is not None else "validation_loss" if held_out is not None else None
         _check_names(members[0].settings, metrics, held_out is not None, self.best, early)
