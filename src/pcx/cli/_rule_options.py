@@ -15,8 +15,8 @@ class PCOptions:
     T: int = 8
     """Inference steps for each batch; 4 to 12 are usual, no fewer than the number of layers less one."""
     state_lr: float = 0.015
-    """Step size of the values; 0.01 to 0.07 are usual. Larger ones learn as well at first, and may become unstable late in
-    training, when the weights have grown."""
+    """Step size of the values; 0.01 to 0.07 are usual. Larger ones learn as well at first, and may become unstable late
+    in training, when the weights have grown."""
     state_momentum: float = 0.3
     """Momentum of the values, from 0 to below 1."""
 
