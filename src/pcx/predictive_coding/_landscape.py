@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from ._problem import Problem
 
 
-_MANY = 4096  # features of one sample
-
-
 class Landscape:
     """The energy of a batch as a function of its free nodes, with weights, data and clamped nodes fixed.
 
@@ -114,7 +111,7 @@ def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = F
     Half-precision energies are summed in float32: the sum over a batch leaves their range.
     """
     # What is differentiated is a plain sum, whose gradient is nothing but ones.
-    add = _whole_sum if summed else _each_sum
+    add = _whole_sum if summed else row_sums
     if precision is None:
         return add(elements)
     precision = jnp.asarray(precision, dtype=elements.dtype)
@@ -126,13 +123,6 @@ def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = F
 
 def _whole_sum(x: jax.Array) -> jax.Array:
     return jnp.sum(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _each_sum(x: jax.Array) -> jax.Array:
-    if math.prod(x.shape[1:]) <= _MANY:
-        return row_sums(x)
-    # A plain sum takes the elements as they are made; a product would need them in memory, all at once.
-    return jnp.sum(x, axis=tuple(range(1, x.ndim)), dtype=jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _sum(terms: list[Any]) -> jax.Array:

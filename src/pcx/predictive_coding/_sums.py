@@ -6,6 +6,7 @@ ones is vectorised.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +14,16 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+_MANY = 2048  # numbers in a row
+
 
 def row_sums(x: jax.Array) -> jax.Array:
     """The sum of everything but the first axis, `[batch]`, in float32 at least."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)
+    if math.prod(x.shape[1:]) >= _MANY:
+        # Convolutions are dear enough. A plain sum takes numbers as they are made and in the layout that they have; a
+        # product would need them in memory, in rows.
+        return jnp.sum(x, axis=tuple(range(1, x.ndim)), dtype=dtype)
     rows = x.reshape(x.shape[0], -1)
     ones = jnp.ones((rows.shape[1],), x.dtype)
     return jnp.matmul(rows, ones, precision=jax.lax.Precision.HIGHEST, preferred_element_type=dtype)
