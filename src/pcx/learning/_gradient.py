@@ -30,14 +30,14 @@ def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict
     return gradient, {n: landscape.weighed(n, e) for n, e in elements.items()}, elements
 
 
-def output_energy(batch: Batch, begin: Any, targets: Any) -> Any:
-    """The energy of the output nodes at the forward pass, `[batch]`."""
+def output_energy(batch: Batch, u: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:
+    """The energy of the output nodes with predictions `u`, `[batch]`."""
     p = batch.problem
     known = p.known(*batch.arrays)
     total: Any = jnp.zeros((p.size,))
     for name in p.clamped:
         if name in p.cut:
-            each = p.elements(name, targets[name], begin.u[name], known)
+            each = p.elements(name, targets[name], u[name], known)
             total = total + row_sums(each)
     return total
 

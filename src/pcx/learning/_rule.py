@@ -19,9 +19,9 @@ from ..nn import LayerParam
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
-from ..predictive_coding._sums import all_finite, row_sums
+from ..predictive_coding._sums import all_finite
 from ._batch import Batch
-from ._gradient import bad_data
+from ._gradient import bad_data, output_energy
 from ._precision import LearnedPrecision, as_precision
 from ._state import OUTCOME, Info, State
 
@@ -190,16 +190,10 @@ class Rule(metaclass=_Interned):
         structure, values = self._values(state)
         u = _forward(structure, values.weights, values.rest, x)
         problem = Problem.of(structure, values, (x, y))
-        arrays = (values.weights, values.rest, state.key, x, y)
-        targets, _ = problem.targets(*arrays)
+        at = Batch(problem, values.weights, values.rest, state.key, x, y, {})
+        targets, _ = problem.targets(*at.arrays)
         by_node = u if isinstance(u, dict) else dict.fromkeys(targets, u)
-        known = problem.known(*arrays)
-        loss = jnp.zeros((problem.size,))
-        for name in problem.clamped:
-            if name in problem.cut:
-                each = problem.elements(name, targets[name], by_node[name], known)
-                loss = loss + row_sums(each)
-        return u, loss
+        return u, output_energy(at, by_node, targets)
 
     def convolves(self, state: State) -> bool:
         """Whether the model of a state from `init` has convolutions."""

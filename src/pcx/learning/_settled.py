@@ -127,7 +127,7 @@ class PredictiveCoding(Rule):
             memory["count"] = memory["count"] + 1
         if self.start.keeps:
             memory["nodes"] = values
-        loss = output_energy(batch, begin, targets)
+        loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad)
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
@@ -179,7 +179,7 @@ class PredictiveCoding(Rule):
         memory = self._learn_precision(batch, state, elements)
         if self.start.keeps:
             memory["nodes"] = nodes
-        loss = output_energy(batch, begin, targets)
+        loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, jnp.int32(self.stop.steps), bad)
 
 

@@ -206,5 +206,5 @@ class HIL(Rule):
         gradient, energies, elements = weight_gradient(after, landscape, nodes)
         weights, optim = learn(list(groups), gradient, weights, optim)
         memory = self._learn_precision(batch, state, elements)
-        loss = output_energy(batch, begin, targets)
+        loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, self.T, bad)
