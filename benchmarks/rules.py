@@ -5,8 +5,9 @@
 - `mlp`: 784-128-128-128-10, batch 256. `pc` with T = 8 against the least work by hand (the faster of an unrolled and a
   scanned form); `epc` with T = 8 against 9 steps of backpropagation.
 - `vgg5`: VGG-5 on 32x32x3, batch 32. Z-IL against backpropagation, `pc` with T = 7 against the least work by hand,
-  unrolled (on CPUs, convolutions in a scan are far slower). Memory of a `pc` step against one of backpropagation, in
-  bytes of arguments, results and temporaries as XLA reports them.
+  unrolled (on CPUs, convolutions in a scan are far slower). The programs by hand pool as the library's layer does,
+  whose gradient is cheap; backpropagation also as one writes it, with `jax.lax.reduce_window`. Memory of a `pc` step
+  against both, in bytes of arguments, results and temporaries as XLA reports them.
 
 Weights learn by SGD with momentum, whose state after the first step is the gradient: by it programs are compared.
 Milliseconds a step; steps interleaved; medians and minima.
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _common import finish, in_turns, milliseconds, ratio
-from _plain import backprop, mlp, predictive_coding, squared_error, vgg
+from _plain import backprop, mlp, predictive_coding, squared_error, vgg, windows
 
 import pcx as px
 import pcx.learning as pxl
@@ -147,6 +148,7 @@ def convolutional(args):
     n, T = vgg5(args.vgg_batch), 7
     steps = {
         "backprop": n.plain(backprop(n.layer, squared_error, OPTIM)),
+        "backprop, reduce_window": n.plain(backprop(vgg(jax.nn.gelu, windows), squared_error, OPTIM)),
         "zil": n.rule(pxl.zil(OPTIM)),
         "by hand": n.plain(predictive_coding(n.layer, OPTIM, T, RATE, unroll=True)),
         "pc": n.rule(pxl.pc(OPTIM, optax.sgd(RATE), T)),
@@ -158,7 +160,9 @@ def convolutional(args):
     row["ratios"] = {
         "zil / backprop": ratio(times["zil"], times["backprop"], 1.05),
         "pc T=7 / by hand": ratio(times["pc"], times["by hand"], 1.10),
+        "backprop, reduce_window / backprop": ratio(times["backprop, reduce_window"], times["backprop"]),
         "memory, pc / backprop": {"of_bytes": size["pc"] / size["backprop"], "bar": 1.3},
+        "memory, pc / backprop, reduce_window": {"of_bytes": size["pc"] / size["backprop, reduce_window"]},
     }
     return row
 

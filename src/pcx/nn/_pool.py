@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 
 from ._layer import Layer
+from ._windows import largest
 
 _Size = int | Sequence[int]
 _Padding = int | Sequence[int] | Sequence[Sequence[int]]
@@ -57,14 +60,25 @@ class Pool(Layer):
         )
 
 
+class _MaxPool2d(eqx.nn.MaxPool2d):
+    """Equinox's layer, whose gradient costs less where windows lie side by side."""
+
+    def __call__(self, x: jax.Array, *, key: Any = None) -> jax.Array:
+        padded = any(n for pair in self.padding for n in pair)
+        if x.ndim != 3 or self.kernel_size != self.stride or padded or self.use_ceil:
+            return super().__call__(x, key=key)
+        return jnp.moveaxis(largest(jnp.moveaxis(x, 0, -1), tuple(self.kernel_size)), -1, 0)
+
+
 class MaxPool2d(Layer):
-    """The largest value of every window, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`.
+    """The largest value of every window, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`. Of equal values in a
+    window the first one has the gradient.
 
     **Arguments:** as in `Pool`.
     """
 
     def __init__(self, kernel_size: _Size, stride: _Size = 1, padding: _Padding = 0, use_ceil: bool = False):
-        super().__init__(eqx.nn.MaxPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
+        super().__init__(_MaxPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
 
 
 class AvgPool2d(Layer):
