@@ -82,9 +82,43 @@ def test_equal(make):
     assert Keyed(make()) == Keyed(make())
 
 
+def test_where_a_function_stands_is_no_part_of_what_it_computes():
+    a = lambda x, y=1: [x + y for _ in range(3)]  # noqa: E731
+
+    b = lambda x, y=1: [x + y for _ in range(3)]  # noqa: E731
+    assert a.__code__ != b.__code__
+    assert static_key(a) == static_key(b)
+
+    def within(n):
+        def inner(x):
+            try:
+                return x * n
+            finally:
+                pass
+
+        return inner
+
+    first = within
+
+    def within(n):
+        def inner(x):
+            try:
+                return x * n
+            finally:
+                pass
+
+        return inner
+
+    assert static_key(first(2.0)) == static_key(within(2.0)) != static_key(within(3.0))
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [
+        (lambda x: x + 1, lambda y: y + 1),
+        (lambda x: (x, 1), lambda x: (x, True)),
+        (lambda x: lambda: x + 1, lambda x: lambda: x + 2),
+        (lambda x: x if x in {1, 2} else 0, lambda x: x if x in {1, 3} else 0),
         (1, 1.0),
         (1, True),
         (0.0, -0.0),

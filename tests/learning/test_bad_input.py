@@ -252,6 +252,10 @@ def cubic(vode, rkg=None):
     return (vode.get("h") - vode.get("u")) ** 4
 
 
+def whole(vode, rkg=None):
+    return jnp.sum((vode.get("h") - vode.get("u")) ** 2)
+
+
 @pytest.mark.parametrize(
     ("rule", "model", "said"),
     [
@@ -267,6 +271,21 @@ def cubic(vode, rkg=None):
         (lambda: pxl.hybrid(W, H, 3), lambda: build(), "MLP lacks a part.*generative"),
         (lambda: pxl.bpc(W, H, 3), lambda: build(), "MLP lacks a part.*generative"),
         (lambda: pxl.pc(W, H, 3, precision={"vodes[9]": 1.0}), lambda: build(), r"precision names 'vodes\[9\]'"),
+        (
+            lambda: pxl.pc(W, H, 3, precision={"vodes[0]": jnp.ones(3)}),
+            lambda: Custom(),
+            r"the precision of vodes\[0\] has shape \(3,\), its value \(4,\)",
+        ),
+        (
+            lambda: pxl.pc(W, H, 3, precision={"vodes[0]": jnp.ones(4)}),
+            lambda: Custom(whole),
+            r"the energy of vodes\[0\] is one number for each sample",
+        ),
+        (
+            lambda: pxl.pc(W, H, 3, precision=pxl.LearnedPrecision(W, per="feature", nodes=("vodes[0]",))),
+            lambda: Custom(whole),
+            r"LearnedPrecision: the energy of vodes\[0\] is one number",
+        ),
         (lambda: pxl.pc(W, H, 3, learn=pxnn.LayerState), lambda: build(), "no weights to learn"),
     ],
 )

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..training import CheckpointError, Folder, versions
+from ._failures import CommandError
 from ._figure import Boundary, draw, load
-from ._options import ZilOptions
-from ._run_folder import RunFolder, versions
+from ._options import Refused, ZilOptions
+from ._saved import new_folder
 from ._zil import Data, Study, two_moons
 
 _GRID = 250  # points per side, for the decision boundaries
@@ -23,13 +25,25 @@ _GRID = 250  # points per side, for the decision boundaries
 def run(options: ZilOptions) -> None:
     """Runs the study and prints its table.
 
-    **Raises:** `Refused` for options or a folder that cannot be used.
+    **Raises:** `Refused` for options or a folder that cannot be used, `CommandError` if it can't be written to.
     """
     options.check()
-    folder = RunFolder(options.out, "zil")
+    out = new_folder(None, "zil", "") if options.out is None else options.out
+    try:
+        folder = Folder(out, resume=False)
+    except OSError as error:
+        message = f"cannot use the folder {out}: {error}; a run is not mixed into another, choose with --out"
+        raise Refused(message) from error
+    try:
+        _run(replace(options, out=out), folder)
+    except CheckpointError as error:  # a full disk, say
+        raise CommandError(str(error)) from error
+
+
+def _run(options: ZilOptions, folder: Folder) -> None:
     console = Console()
     facts = versions()
-    folder.write_json("config.json", asdict(options) | {"rules": options.rules, "out": str(folder.path)})
+    folder.write_json("config.json", asdict(options) | {"rules": options.rules, "out": str(options.out)})
     folder.write_json("versions.json", facts)
     folder.log(f"pcx {facts['pcx']}, jax {facts['packages']['jax']}, {facts['device']} ({facts['backend']})")
 
@@ -45,7 +59,7 @@ def run(options: ZilOptions) -> None:
 
     table = _table(summary, options)
     console.print(table)
-    total = f"{time.perf_counter() - start:.1f} s in all; results in {folder.path}"
+    total = f"{time.perf_counter() - start:.1f} s in all; results in {options.out}"
     console.print(escape(total), soft_wrap=True)
     plain = Console(width=100, no_color=True, force_terminal=False)
     with plain.capture() as captured:
@@ -75,7 +89,7 @@ def _moments(values: np.ndarray) -> dict[str, float]:
 
 
 def _train_all(
-    study: Study, data: Data, folder: RunFolder, console: Console
+    study: Study, data: Data, folder: Folder, console: Console
 ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, Boundary]]:
     seeds, epochs = len(study.seeds), study.epochs
     accuracy = {rule: np.zeros((seeds, epochs)) for rule in study.rules}
@@ -89,15 +103,17 @@ def _train_all(
                 accuracy[rule][:, result.epoch - 1] = result.test_accuracy
                 seconds[rule] += result.seconds
                 left_out += result.left_out
-                for seed in range(seeds):
-                    folder.metric(
-                        rule=rule,
-                        seed=seed,
-                        epoch=result.epoch,
-                        test_accuracy=float(result.test_accuracy[seed]),
-                        test_loss=float(result.test_loss[seed]),
-                        seconds_of_all_seeds=result.seconds,
-                    )
+                folder.metrics(
+                    {
+                        "rule": rule,
+                        "seed": seed,
+                        "epoch": result.epoch,
+                        "test_accuracy": float(result.test_accuracy[seed]),
+                        "test_loss": float(result.test_loss[seed]),
+                        "seconds_of_all_seeds": result.seconds,
+                    }
+                    for seed in range(seeds)
+                )
                 advance(f"{rule} epoch {result.epoch}/{epochs}")
             boundaries[rule] = _boundary(study, data, state)
             for seed in range(seeds):

@@ -145,7 +145,7 @@ class _Keys:
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
             return _array_key(x)
         if cls is types.CodeType:
-            return x
+            return _code_key(x)
         if id(x) in self._inside:  # a value that contains itself
             return ("again", self._inside[id(x)])
         self._inside[id(x)] = len(self._inside)
@@ -215,7 +215,7 @@ class _Keys:
             defaults = self.key(fn.__defaults__), self.key(fn.__kwdefaults__)
         except _Opaque:
             return ById(fn)
-        return ("function", fn.__code__, ById(fn.__globals__["__builtins__"]), defaults, cells, captured)
+        return ("function", _code_key(fn.__code__), ById(fn.__globals__["__builtins__"]), defaults, cells, captured)
 
     def _cell(self, cell: Any) -> Hashable:
         try:
@@ -234,6 +234,45 @@ class _Keys:
             todo.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
         scope = fn.__globals__
         return tuple([(name, self.key(scope[name])) for name in names if name in scope])
+
+
+class _CodeKey:
+    """What a function's code computes. Code objects themselves also compare by the line that they stand on."""
+
+    __slots__ = ("_hash", "_parts")
+
+    def __init__(self, code: types.CodeType) -> None:
+        self._parts = (
+            code.co_name,
+            code.co_argcount,
+            code.co_posonlyargcount,
+            code.co_kwonlyargcount,
+            code.co_flags,
+            code.co_code,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+            code.co_cellvars,
+            getattr(code, "co_exceptiontable", b""),
+            _Keys().key(code.co_consts),
+        )
+        self._hash = hash(self._parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _CodeKey) and self._parts == other._parts)
+
+
+_code_keys: weakref.WeakKeyDictionary[types.CodeType, _CodeKey] = weakref.WeakKeyDictionary()
+
+
+def _code_key(code: types.CodeType) -> _CodeKey:
+    found = _code_keys.get(code)
+    if found is None:
+        found = _code_keys[code] = _CodeKey(code)
+    return found
 
 
 def _array_key(x: Any) -> Hashable:

@@ -126,12 +126,30 @@ def run(
             if new is not value or (i in held and not _same(held[i], new)):
                 changed[i] = new
         return Run(result, changed, marks)
+    except TypeError as e:
+        _say_what_is_unset(e, template, params)
+        raise
     finally:
         key._value, key._mark = saved
         for param in params[1:]:
             param._mark = None
 
 
+def _say_what_is_unset(e: TypeError, template: Template, params: list[Any]) -> None:
+    """A param that holds nothing gives None, and what is computed with it fails without a word of where that came
+    from: say so."""
+    if "NoneType" not in str(e) or any(note.startswith(_UNSET) for note in getattr(e, "__notes__", ())):
+        return
+    read = [i for i, p in enumerate(params) if p._value is None and p._mark is not None and p._mark.live]
+    if read:
+        paths = ", ".join(template.param_paths[i] for i in read)
+        e.add_note(
+            f"{_UNSET} {paths}. A value node has its value from pxu.step(model, pxc.STATUS.INIT), under which it is "
+            "set to its prediction, or from vode.set('h', value)"
+        )
+
+
+_UNSET = "Read before it was set, and so None:"
 _CONTAINERS = (dict, list, tuple)
 
 

@@ -200,6 +200,7 @@ class JointProblem:
         self.size = generative.size
         self.draws = generative.draws or recognition.draws
         self.nodes = generative.nodes | recognition.nodes
+        self.energy_avals = generative.energy_avals | recognition.energy_avals
         self.clamped = (*generative.clamped, *recognition.clamped)
         self.free = generative.free
 

@@ -48,6 +48,7 @@ class Fixed(Precision):
             unknown = [n for n in self.precision if n not in problem.nodes]
             if unknown:
                 raise ValueError(f"precision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+            _check_shapes("precision", problem, self.precision)
         return {}
 
     def values(self, problem: Any, memory: Any) -> dict[str, Any]:
@@ -94,10 +95,25 @@ class LearnedPrecision(Precision):
             )
             for n in names
         }
+        _check_shapes("LearnedPrecision", problem, log)
         return {"log_precision": log, "precision_optim": self.optim.init(log)}
 
     def values(self, problem: Any, memory: Any) -> dict[str, Any]:
         return {n: jnp.exp(log) for n, log in memory["log_precision"].items()}
+
+
+def _check_shapes(call: str, problem: Any, precision: Mapping[str, Any]) -> None:
+    for name, value in precision.items():
+        shape, node = jnp.shape(value), problem.nodes[name].shape
+        if shape == ():
+            continue
+        if name in problem.energy_avals and problem.energy_avals[name].ndim == 1 and node:
+            raise ValueError(
+                f"{call}: the energy of {name} is one number for each sample, so its precision must be one number too, "
+                f"got shape {shape}"
+            )
+        if len(shape) > len(node) or any(s not in (1, n) for s, n in zip(shape[::-1], node[::-1], strict=False)):
+            raise ValueError(f"{call}: the precision of {name} has shape {shape}, its value {node} for one sample")
 
 
 def as_precision(x: Any) -> Precision | None:

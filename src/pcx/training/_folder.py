@@ -90,8 +90,7 @@ class Folder:
             yield
         except Exception as e:  # the file system's, or that of whoever writes the file
             raise CheckpointError(
-                f"{name} can't be written to {self.path}: {e}. The checkpoints that are there are whole; make room and "
-                "resume"
+                f"{name} can't be written to {self.path}: {e}. What is there already is whole; make room and resume"
             ) from e
 
 
@@ -136,6 +135,7 @@ def versions() -> dict[str, Any]:
         "pcx": __version__,
         "python": sys.version.split()[0],
         "platform": platform.platform(),
+        "cpus": os.cpu_count(),
         "backend": device.platform,
         "device": device.device_kind,
         "device_count": jax.device_count(),
