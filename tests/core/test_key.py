@@ -82,6 +82,26 @@ def test_equal(make):
     assert Keyed(make()) == Keyed(make())
 
 
+def one(n):
+    def inner(x):
+        try:
+            return x * n
+        finally:
+            pass
+
+    return inner
+
+
+def other(n):
+    def inner(x):
+        try:
+            return x * n
+        finally:
+            pass
+
+    return inner
+
+
 def test_where_a_function_stands_is_no_part_of_what_it_computes():
     a = lambda x, y=1: [x + y for _ in range(3)]  # noqa: E731
 
@@ -89,27 +109,7 @@ def test_where_a_function_stands_is_no_part_of_what_it_computes():
     assert a.__code__ != b.__code__
     assert static_key(a) == static_key(b)
 
-    def within(n):
-        def inner(x):
-            try:
-                return x * n
-            finally:
-                pass
-
-        return inner
-
-    first = within
-
-    def within(n):
-        def inner(x):
-            try:
-                return x * n
-            finally:
-                pass
-
-        return inner
-
-    assert static_key(first(2.0)) == static_key(within(2.0)) != static_key(within(3.0))
+    assert static_key(one(2.0)) == static_key(other(2.0)) != static_key(other(3.0))
 
 
 @pytest.mark.parametrize(

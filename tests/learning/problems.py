@@ -207,6 +207,23 @@ class Shared(pxc.EnergyModule):
         return self.vodes[-1].get("u")
 
 
+class HeldInput(pxc.EnergyModule):
+    """A network whose input is held in a value node of its own, without a prediction or an energy."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = pxc.Vode(None)
+        self.layers = [pxnn.Linear(3, 4), pxnn.Linear(4, 2)]
+        self.vodes = [pxc.Vode(), pxc.Vode()]
+        self.input.h.frozen = self.vodes[-1].h.frozen = True
+
+    def __call__(self, x, y=None):
+        self.input.set("h", x)
+        self.vodes[1](self.layers[1](self.vodes[0](jnp.tanh(self.layers[0](self.input.get("h"))))))
+        if y is not None:
+            self.vodes[-1].set("h", y)
+
+
 @dataclasses.dataclass(frozen=True)
 class Known:
     """A network, data for it, and the same network in plain JAX: its loss on one sample."""
@@ -275,6 +292,10 @@ def _shared(w, x, y):
     return se(dense(w, "last", x), y)
 
 
+def _held(w, x, y):
+    return se(dense(w, "layers[1]", jnp.tanh(dense(w, "layers[0]", x))), y)
+
+
 def _convolutional(w, x, y):
     def conv(i, x):
         kernel = w[f"convs[{i}].nn.weight"]
@@ -317,6 +338,7 @@ LEVELLED = MLPS | {
         _two_outputs,
     ),
     "shared": Known(lambda: seeded(Shared), _pair(3), _shared),
+    "held": Known(lambda: seeded(HeldInput), _pair(3), _held),
 }
 UNLEVELLED = {
     "skip": Known(lambda: seeded(Residual, levelled=False), _pair(3), _residual),

@@ -23,6 +23,15 @@ def test_zil_is_backpropagation_in_every_layer(name):
     assert error(found, expected) <= 1e-12
 
 
+def test_an_input_held_in_a_value_node_is_no_output():
+    model, (x, y) = LEVELLED["held"].build(), LEVELLED["held"].batch()
+    rule = pxl.zil(GRADIENT)
+    state, info = jit(rule.step)(rule.init(model, (x, y)), (x, y))
+    for output in (info.output, rule.predict(state, x), rule.predict(model, x)):
+        assert output.shape == y.shape
+    np.testing.assert_allclose(info.loss, jnp.mean(0.5 * jnp.sum((y - info.output) ** 2, 1)), rtol=1e-5)
+
+
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("name", ["relu-ce", "conv", "residual", "outputs", "shared"])
 def test_so_are_fixed_predictions_and_backprop_itself(name):

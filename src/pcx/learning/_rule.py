@@ -152,12 +152,11 @@ class Rule(metaclass=_Interned):
         new = learned.weights, rest, learned.optim, learned.memory
         weights, rest, optim, memory = jtu.tree_map(lambda a, b: a if a is b else jnp.where(good, a, b), new, old)
         result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
-        u = [learned.u[n] for n in learned.outputs]
         info = Info(
             energy=jnp.mean(total),
             energies={n: jnp.mean(e) for n, e in learned.energies.items()},
             loss=jnp.mean(learned.loss),
-            output=u[0] if len(u) == 1 else dict(zip(learned.outputs, u, strict=True)),
+            output=_predicted({n: learned.u[n] for n in learned.outputs}),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
             first_bad=jnp.where(started < 0, learned.first_bad, started),
@@ -255,7 +254,12 @@ def _forward(structure: Structure, weights: Any, rest: Any, x: Any) -> Any:
     key = jax.random.PRNGKey(0)
     (made, _), _ = structure.start(weights, rest, key, x, None, training=False)
     outputs = outputs_of(structure, weights, rest, x)
-    u = {n: made[n]["u"] for n in outputs}
+    return _predicted({n: made[n]["u"] for n in outputs})
+
+
+def _predicted(u: dict[str, Any]) -> Any:
+    """The predictions of nodes that have one (an input held in a node has none): one alone, or by node."""
+    u = {n: value for n, value in u.items() if value is not None}
     return next(iter(u.values())) if len(u) == 1 else u
 
 
