@@ -14,10 +14,9 @@ from ..inference._relax import relax
 from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._solution import Solution
 from ..inference._stop import Stop
-from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ._batch import Batch
-from ._local import Forward, add, refuse
+from ._local import Forward, add, error_energy, refuse, weigh
 from ._rule import Learned, Rule
 from ._settled import as_stop
 from ._state import State
@@ -47,14 +46,9 @@ class FixedLandscape:
         def at(values: Mapping[str, Any]) -> dict[str, Any]:
             slopes = self.slopes({**errors, **values})
             found = {n: -slopes[n] for n in names}  # p e, what the node itself is pulled by
-            # A child that has no error yet sends nothing.
-            for child in {c: None for n in names for c in children[n] if c in self.held or c in names}:
+            for child in {c: None for n in names for c in children[n] if c in slopes}:
                 above, _ = self.forward.back(child, slopes[child])
                 add(found, [(n, g) for n, g in above.items() if n in found])
-            for child in {c: None for n in names for c in children[n] if c not in self.held and c not in names}:
-                if child in slopes:
-                    above, _ = self.forward.back(child, slopes[child])
-                    add(found, [(n, g) for n, g in above.items() if n in found])
             return found
 
         return at
@@ -90,13 +84,12 @@ class ErrorLandscape:
     def energies(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         """The energy of every node, `{node: [batch]}`."""
         p = self.batch.problem
-        forward = _Energies(self.batch)
         _, u = self.values(errors)
-        found = {n: forward.energy(n, errors[n]) for n in self.free}
+        found = {n: error_energy(self.batch, n, errors[n]) for n in self.free}
         for name in self.targets:
             if name in p.energy_ids:
                 elements = p.elements(name, self.targets[name], u[name], self._known)
-                found[name] = _weigh(self.batch, name, elements)
+                found[name] = weigh(self.batch, name, elements)
         return found
 
     def gradient(self, errors: Mapping[str, Any], moving: Iterable[str] | None = None) -> Any:
@@ -107,17 +100,6 @@ class ErrorLandscape:
 
         slope = jax.grad(total)
         return lambda values: slope({n: values[n] for n in names})
-
-
-class _Energies(Forward):
-    """The energies of a `Forward` without its pass."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-
-
-def _weigh(batch: Batch, name: str, elements: Any) -> Any:
-    return weighed(elements, batch.precision.get(name), elements[0].size)
 
 
 class _OnErrors(Rule):

@@ -77,14 +77,13 @@ class Forward:
 
     def energy(self, name: str, error: Any) -> Any:
         """The energy of a free node with that error, `[batch]`."""
-        return weighed(0.5 * jnp.square(error), self.batch.precision.get(name), error[0].size)
+        return error_energy(self.batch, name, error)
 
     def target(self, name: str, value: Any) -> tuple[Any, Any]:
         """The energy `[batch]` of a clamped node that is held at `value`, and its slope along the prediction."""
 
         def total(u: Any) -> Any:
-            energy = self.elements(name, value, u)
-            each = weighed(energy, self.batch.precision.get(name), value[0].size)
+            each = weigh(self.batch, name, self.elements(name, value, u))
             return jnp.sum(each), each
 
         (_, each), slope = jax.value_and_grad(total, has_aux=True)(self.u[name])
@@ -101,6 +100,16 @@ class Forward:
             for path, part in self.back(name, slope)[1].items():
                 parts.setdefault(path, []).append(part)
         return mean_gradient(self.batch, parts)
+
+
+def error_energy(batch: Batch, name: str, error: Any) -> Any:
+    """The energy of a free node with that error, `[batch]`."""
+    return weigh(batch, name, 0.5 * jnp.square(error))
+
+
+def weigh(batch: Batch, name: str, elements: Any) -> Any:
+    """A node's energy `[batch]` from its elementwise one, with its precision."""
+    return weighed(elements, batch.precision.get(name), batch.problem.nodes[name].size)
 
 
 def mean_gradient(batch: Batch, parts: dict[str, list[Any]]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,7 @@ class Landscape:
         return self.scale[name] * energy if name in self.scale else energy
 
     def _features(self, name: str) -> int:
-        return math.prod(self.problem.nodes[name].shape) if name else 1
+        return self.problem.nodes[name].size if name else 1
 
 
 def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = False) -> jax.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,11 @@ class Node:
     dtype: Any
     clamped: bool
     energy: str
+
+    @property
+    def size(self) -> int:
+        """How many numbers its value for one sample has."""
+        return math.prod(self.shape)
 
 
 @dataclasses.dataclass(frozen=True)
