@@ -15,6 +15,7 @@ from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._solution import Solution
 from ..inference._stop import Stop
 from ..predictive_coding._problem import Problem
+from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._local import Forward, add, error_energy, refuse, weigh
 from ._rule import Learned, Rule
@@ -117,6 +118,11 @@ class _OnErrors(Rule):
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
         refuse(type(self).__name__.lower(), problem)
+
+    def _at_rest(self, structure: Structure, values: Values, memory: Any, key: Any, x: Any) -> dict[str, Any]:
+        # Without a target no error has a cause: they stay at zero, where they start.
+        u = self.predict(State(values.weights, values.rest, None, key, {}, structure), x)
+        return u if isinstance(u, dict) else {"": u}
 
     def _settle(self, batch: Batch, landscape: Any) -> Any:
         p = batch.problem

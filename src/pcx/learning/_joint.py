@@ -58,6 +58,9 @@ class Joint(Rule):
     """Two networks over the same values: `recognition`, bottom-up from x, and `generative`, top-down, which predicts x.
     Values start at the recognition network's forward pass and settle; then both learn, each from its own local errors.
 
+    `predict` gives the recognition network's output; with `settle=True` the settled values of its last node, which must
+    be a value node of both parts, both called without y.
+
     The model is one energy module that holds both. On one sample, `model.recognition(x, y)` is called and
     `model.generative(y, x)`; without y (None), the generative network gets None. The free nodes of the one, in order,
     are those of the other in reverse.
@@ -106,9 +109,10 @@ class Joint(Rule):
             Structure.of(model, self.learn, lambda m, x, y: recognition(m)(x, y), recognition),
         )
 
-    def _problem(self, structure: Any, values: Values, x: Any, y: Any) -> Any:
+    def _problem(self, structure: Any, values: Values, x: Any, y: Any, training: bool = True) -> Any:
         return JointProblem(
-            Problem.of(structure.generative, values, (y, x)), Problem.of(structure.recognition, values, (x, y))
+            Problem.of(structure.generative, values, (y, x), training),
+            Problem.of(structure.recognition, values, (x, y), training),
         )
 
     def _admit(self, problem: Any) -> None:
@@ -129,14 +133,7 @@ class Joint(Rule):
         pairs = self._pairs(generative, recognition)
         above = batch._replace(problem=generative, x=batch.y, y=batch.x)
         below = batch._replace(problem=recognition)
-        upward = recognition.start(*below.arrays)
-        nodes = {n: upward.h[m] for n, m in pairs.items()}
-        one = above.landscape({n: targets[n] for n in generative.clamped})
-        two = below.landscape({n: targets[n] for n in recognition.clamped})
-        one.arrival = None  # values do not start at the generative predictions
-        landscape = JointLandscape(one, two, pairs, self.factors) if self.both else one
-        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
-        solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
+        upward, one, two, solution = self._rest(above, below, targets, pairs)
         settled = {m: solution.nodes[n] for n, m in pairs.items()}
         up, up_energies, up_elements = weight_gradient(above, one, solution.nodes)
         down, down_energies, down_elements = weight_gradient(below, two, settled)
@@ -148,6 +145,35 @@ class Joint(Rule):
         outputs = recognition.clamped or recognition.free[-1:]
         loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
         return Learned(weights, optim, memory, energies, upward.u, outputs, loss, solution.steps, solution.first_bad)
+
+    def _rest(self, above: Batch, below: Batch, targets: dict[str, Any], pairs: dict[str, str]) -> Any:
+        """The recognition network's forward pass, both landscapes, and the settled values."""
+        upward = below.problem.start(*below.arrays)
+        nodes = {n: upward.h[m] for n, m in pairs.items()}
+        one = above.landscape({n: targets[n] for n in above.problem.clamped})
+        two = below.landscape({n: targets[n] for n in below.problem.clamped})
+        one.arrival = None  # values do not start at the generative predictions
+        landscape = JointLandscape(one, two, pairs, self.factors) if self.both else one
+        draw = jax.random.fold_in(above.key, 0x9C) if self.random else None
+        solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
+        return upward, one, two, solution
+
+    def _at_rest(self, structure: Any, values: Values, memory: Any, key: Any, x: Any) -> dict[str, Any]:
+        try:
+            joint = self._problem(structure, values, x, None, training=False)
+            pairs = self._pairs(joint.generative, joint.recognition)
+        except (AttributeError, TypeError, ValueError) as e:
+            raise ValueError(
+                f"{type(self).__name__}: to predict by settling, both parts are called without y, and what is "
+                f"predicted must be a value node of both: {e}"
+            ) from e
+        precision = {} if self.precision is None else self.precision.values(joint, memory or self.precision.init(joint))
+        below = Batch(joint.recognition, values.weights, values.rest, key, x, None, precision)
+        above = below._replace(problem=joint.generative, x=None, y=x)
+        targets, _ = joint.targets(*below.arrays)
+        *_, solution = self._rest(above, below, targets, pairs)
+        last = joint.recognition.free[-1]
+        return {last: next(solution.nodes[n] for n, m in pairs.items() if m == last)}
 
     def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
         a, b = generative.free, recognition.free[::-1]

@@ -111,7 +111,7 @@ class Rule(metaclass=_Interned):
             raise ValueError(
                 f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
             )
-        key = jax.random.PRNGKey(key) if isinstance(key, (int, np.integer)) else _raw(key)
+        key = _as_key(key)
         problem = self._problem(structure, values, x, y)
         _check_labels(problem, y)
         self._admit(problem)
@@ -163,18 +163,31 @@ class Rule(metaclass=_Interned):
         )
         return State(weights, rest, optim, key, memory, structure), info
 
-    def predict(self, model: Any, x: Any) -> Any:
-        """The output nodes' predictions by a forward pass in evaluation mode, `[batch, *shape]`; a dict by node if
-        there are several. Output nodes are those marked `frozen = True`; or else those that the model was seen to clamp
-        when `init` was given targets; or else those that no other node is predicted from.
+    def predict(self, model: Any, x: Any, *, settle: bool = False, key: Any = 0) -> Any:
+        """The output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node if there are several.
+        Output nodes are those marked `frozen = True`; or else those that the model was seen to clamp when `init` was
+        given targets; or else those that no other node is predicted from.
+
+        By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing holds the
+        output, which follows its prediction. From a forward pass nothing moves then, so this differs for rules that
+        start elsewhere, draw random numbers, or have a network for each direction (see `Joint`).
 
         **Arguments:**
 
         - `model`: the model, or a state.
         - `x`: the input, `[batch, ...]`.
+        - `settle`: whether the values settle first.
+        - `key`: a seed or a random key, for rules that draw random numbers as they settle.
+
+        **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL.
         """
+        x = jtu.tree_map(jnp.asarray, x)
         structure, values = self._values(model)
-        return _forward(structure, values.weights, values.rest, jtu.tree_map(jnp.asarray, x))
+        if not settle:
+            return _forward(structure, values.weights, values.rest, x)
+        whole = model.structure if isinstance(model, State) else self._structure(model)
+        memory = model.memory if isinstance(model, State) else {}
+        return _settled(self, whole, values.weights, values.rest, memory, _as_key(key), x)
 
     def evaluate(self, state: State, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
@@ -202,6 +215,10 @@ class Rule(metaclass=_Interned):
     @abc.abstractmethod
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         """Learn from one batch."""
+
+    def _at_rest(self, structure: Any, values: Values, memory: dict[str, Any], key: Any, x: Any) -> dict[str, Any]:
+        """The output nodes' predictions after settling, by node."""
+        raise ValueError(f"{type(self).__name__}: its values don't settle, so predictions are by a forward pass alone")
 
     def _admit(self, problem: Problem) -> None:
         """Refuse, with the reason, a problem that the rule can't work on."""
@@ -257,6 +274,11 @@ def _forward(structure: Structure, weights: Any, rest: Any, x: Any) -> Any:
     return _predicted({n: made[n]["u"] for n in outputs})
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _settled(rule: Rule, structure: Any, weights: Any, rest: Any, memory: Any, key: Any, x: Any) -> Any:
+    return _predicted(rule._at_rest(structure, Values(weights, rest), memory, key, x))
+
+
 def _predicted(u: dict[str, Any]) -> Any:
     """The predictions of nodes that have one (an input held in a node has none): one alone, or by node."""
     u = {n: value for n, value in u.items() if value is not None}
@@ -303,6 +325,9 @@ def _pair(name: str, batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
-def _raw(key: Any) -> Any:
+def _as_key(key: Any) -> Any:
+    """A raw key, from a seed or any key."""
+    if isinstance(key, (int, np.integer)):
+        return jax.random.PRNGKey(key)
     key = jnp.asarray(key)
     return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key

@@ -14,10 +14,11 @@ from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._stop import Steps, Stop
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
+from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient
-from ._rule import Learned, Rule
+from ._rule import Learned, Rule, outputs_of
 from ._start import Forward, Start
 from ._state import State
 from ._timing import AtEnd, ChainAverage, EveryStep, Timing
@@ -129,6 +130,29 @@ class PredictiveCoding(Rule):
             memory["nodes"] = values
         loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad)
+
+    def _at_rest(
+        self, structure: Structure, values: Values, memory: dict[str, Any], key: Any, x: Any
+    ) -> dict[str, Any]:
+        p = Problem.of(structure, values, (x, None), training=False)
+        precision = {} if self.precision is None else self.precision.values(p, memory or self.precision.init(p))
+        batch = Batch(p, values.weights, values.rest, key, x, None, precision)
+        begin = p.start(*batch.arrays)
+        outputs = [n for n in outputs_of(structure, values.weights, values.rest, x) if p.u_ids[n] is not None]
+        # An output that predicts nothing follows its own prediction, and has no energy then.
+        ends = {n: begin.h[n] for n in outputs if not p.graph.children[n]}
+        sources = tuple([n for n in p.unsettled if n not in ends])
+        landscape = batch.landscape(ends, sources, dict.fromkeys(ends, 0.0))
+        start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
+        if not start.forward:
+            landscape.arrival = None
+        nodes = {n: start.nodes(begin.h, None)[n] for n in landscape.free}
+        if nodes:
+            draw = jax.random.fold_in(key, 0x9C) if self.random else None
+            solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
+            nodes = solution.nodes
+        known = landscape.known | {p.h_ids[n]: v for n, v in nodes.items()}
+        return {n: p.predict(n, known) if n in ends else nodes[n] for n in outputs}
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
         bad: Any = jnp.int32(-1)

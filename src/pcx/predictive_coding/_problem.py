@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,6 +71,7 @@ class Problem:
     - `structure`: the model without its values, from `Structure.of`.
     - `values`: arrays or shapes of weights and rest.
     - `batch`: `(x, y)`, arrays or shapes with the batch as first axis; either may be a tree, or None.
+    - `training`: whether the model is in training mode, or in that of evaluation.
 
     **Attributes:**
 
@@ -81,14 +83,14 @@ class Problem:
     that doesn't fit.
     """
 
-    def __init__(self, structure: Structure, values: Values, batch: tuple[Any, Any]) -> None:
+    def __init__(self, structure: Structure, values: Values, batch: tuple[Any, Any], training: bool = True) -> None:
         self.structure = structure
         x, y = batch
         self.size = _batch_size(x, y)
         weights, rest = _avals(values.weights), _avals(values.rest)
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
         x, y = _avals(x), _avals(y)
-        self._start = Program(structure.start, weights, rest, key, x, y)
+        self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
         (made, _), _ = self._start.outputs
         (avals, _), _ = self._start.avals
         self.draws = bool(self._start.reached([self._start.inputs[2]]) & set(jtu.tree_leaves(self._start.outputs[0])))
@@ -112,7 +114,7 @@ class Problem:
         clamped = frozenset(self.clamped)
 
         def energy(weights: Any, rest: Any, key: Any, x: Any, y: Any, nodes: Any) -> Any:
-            return structure.energy(weights, rest, key, x, y, nodes, clamped)
+            return structure.energy(weights, rest, key, x, y, nodes, clamped, training)
 
         self.program = Program(energy, weights, rest, key, x, y, shapes)
         self.convolves = convolves(self.program)
@@ -127,16 +129,16 @@ class Problem:
         self.plain_start = all(n in self.targets_given or made[n]["h"] == made[n]["u"] for n in self.nodes)
 
     @staticmethod
-    def of(structure: Structure, values: Values, batch: tuple[Any, Any]) -> Problem:
+    def of(structure: Structure, values: Values, batch: tuple[Any, Any], training: bool = True) -> Problem:
         """The problem of a structure at these shapes: the one traced before, if there is one."""
         leaves, treedef = jtu.tree_flatten((values.weights, values.rest, batch))
         avals = tuple([(np.shape(a), jnp.result_type(a)) for a in leaves])
-        key = treedef, avals, tuple([getattr(jax.config, name) for name in _TRACED_UNDER])
+        key = treedef, avals, training, tuple([getattr(jax.config, name) for name in _TRACED_UNDER])
         problem = structure.problems.get(key)
         if problem is None:
             if len(structure.problems) >= 16:
                 structure.problems.pop(next(iter(structure.problems)))
-            problem = structure.problems[key] = Problem(structure, values, batch)
+            problem = structure.problems[key] = Problem(structure, values, batch, training)
         return problem
 
     # -- what is clamped, and to what -------------------------------------------------------------------

@@ -186,12 +186,22 @@ class Structure:
 
         return self._mapped(forward, weights, rest, key, x, y)
 
-    def energy(self, weights: Any, rest: Any, key: Any, x: Any, y: Any, nodes: dict[str, Any], clamped: Any) -> Any:
+    def energy(
+        self,
+        weights: Any,
+        rest: Any,
+        key: Any,
+        x: Any,
+        y: Any,
+        nodes: dict[str, Any],
+        clamped: Any,
+        training: bool = True,
+    ) -> Any:
         """Everything at given values of the nodes: `{node: {"u", "E"}}`, with E elementwise, or one for each sample
         if the node says so itself; and `[batch]` of what the modules' own energies add."""
 
         def energies(x: Any, y: Any, lane: Any, h: dict[str, Any], *, model: Any) -> Any:
-            _prepare(model, True, None)
+            _prepare(model, training, None)
             vodes = self._vodes(model)
             for name, vode in vodes.items():
                 vode.h.set(h.get(name))
