@@ -2,7 +2,8 @@
 
 - MLP 784-128-128-128-10, batch 256: lowering (tracing included) and compiling for T = 8 and T = 64, several times in
   turn, each with a fresh model and rule; run time for T = 8, 16, 32, 64.
-- MLPs of width 64 and depth 8, 32, 128, batch 64, T the depth but no more than 32: once each.
+- MLPs of width 64 and depth 8, 32, 128, batch 64, T the depth but no more than 32: once each; and a step of plain
+  backpropagation of the same network with the same optimiser, which is written out layer by layer too.
 
 Seconds to compile, milliseconds to run; medians and minima.
 """
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _common import finish, in_turns, milliseconds, ratio
+from _plain import backprop, mlp, squared_error
 
 import pcx as px
 import pcx.learning as pxl
@@ -86,16 +88,32 @@ def over_steps(repeats, rounds):
     }
 
 
+def plain(widths, state, batch):
+    """Seconds to lower and to compile a step of backpropagation, written by hand."""
+    jax.clear_caches()
+    optimiser = optax.sgd(0.01, momentum=0.9)
+    pairs = [
+        tuple(state.weights[f"layers[{i}].nn.{part}"] for part in ("weight", "bias")) for i in range(len(widths) - 1)
+    ]
+    start = time.perf_counter()
+    lowered = backprop(mlp(jnp.tanh), squared_error, optimiser).lower(pairs, optimiser.init(pairs), *batch)
+    middle = time.perf_counter()
+    lowered.compile()
+    return {"lower": middle - start, "compile": time.perf_counter() - middle}
+
+
 def over_depth(depths):
     rows = {}
     for depth in depths:
-        T = min(depth, 32)
-        taken, step, args = compiled([64] * (depth + 1), 64, T)
+        T, widths = min(depth, 32), [64] * (depth + 1)
+        taken, step, args = compiled(widths, 64, T)
         jax.block_until_ready(step(*args))
         start = time.perf_counter()
         jax.block_until_ready(step(*args))
-        rows[f"depth {depth}, T={T}"] = {f"{k}_s": v for k, v in taken.items()} | {
-            "run_ms": (time.perf_counter() - start) * 1e3
+        rows[f"depth {depth}, T={T}"] = {
+            **{f"{k}_s": v for k, v in taken.items()},
+            "run_ms": (time.perf_counter() - start) * 1e3,
+            **{f"plain backprop, {k}_s": v for k, v in plain(widths, *args).items()},
         }
     return rows
 

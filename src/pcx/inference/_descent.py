@@ -45,7 +45,8 @@ class Descent(abc.ABC):
 
     def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
         """The states of a node after 0, 1, ..., `steps` steps with zero gradient; None if such a step can move it, or
-        if that can't be known. Nodes that no error has reached yet need no work if it is known."""
+        if that can't be known. Nodes that no error has reached yet need no work if it is known. Of `value`, its shape
+        and dtype count."""
         return None
 
 

@@ -78,10 +78,14 @@ class Run:
         idle: dict[str, list[Any]] = {}
         if isinstance(schedule, WaveFront) and steps:
             first = segments[0].groups[0] if segments else ()
+            waits = max(steps - segments[-1].repeats if segments else 0, 1)
+            alike: dict[Any, list[Any] | None] = {}  # nodes of one form wait alike
             # Those that wait for the wave, and those that it doesn't reach in time.
             for name in [n for n in nodes if n not in first]:
-                waits = steps - segments[-1].repeats if segments else 0
-                unmoved = self.descent.idle(nodes[name], max(waits, 1))
+                form = nodes[name].shape, nodes[name].dtype
+                if form not in alike:
+                    alike[form] = self.descent.idle(nodes[name], waits)
+                unmoved = alike[form]
                 if unmoved is None:
                     segments, idle = AllNodes().segments(self.landscape, steps), {}
                     break

@@ -44,6 +44,8 @@ class Loop:
         if many:
             run = jax.vmap(run, in_axes=(0, 0, 0, None, 0, None, None, 0, 0))
             judge = jax.vmap(judge, in_axes=(0, 0, None, None, None))
+        # By itself, so that it is traced once: `totals` asks for the form of what a step gives before any is taken.
+        self._stepped = jax.jit(self._step_and_sums)
         self.run = jax.jit(run, donate_argnums=(0, 1))
         self.judge = jax.jit(judge)
 
@@ -60,7 +62,7 @@ class Loop:
 
     def totals(self, state: Any, settings: Any, batch: Any) -> dict[str, Any]:
         """Zero for all that is summed over the batches of an epoch."""
-        _, sums = jax.eval_shape(self._step, state, settings, batch, jax.random.PRNGKey(0))
+        _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
         zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         return {"sums": zero, "batches": jnp.int32(0), "result": jnp.int32(0), "bad": jnp.int32(-1)}
 
@@ -99,11 +101,7 @@ class Loop:
         _, state, totals = jax.lax.while_loop(going, for_loops(body, self.convolves), (start, state, totals))
         return state, totals
 
-    def _step(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
-        state, (_, sums) = self._stepped(state, settings, batch, key)
-        return state, sums
-
-    def _stepped(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
+    def _step_and_sums(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
         x, y = batch
         if self.augment is not None:
             x = self.augment(key, x)
