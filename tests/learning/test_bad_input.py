@@ -2,12 +2,16 @@
 # (wrong types are what this file is about)
 """What is wrong is said at the door; in compiled code it is an outcome, and the weights stay as they were."""
 
+import warnings
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+import pcx as px
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
@@ -87,7 +91,8 @@ def test_states_that_run_away_are_named_with_the_step():
         h, step = h - 1e6 * jax.grad(energy)(h), step + 1
     assert 1 < step < 20
     assert pxl.explain(info, after) == (
-        f"vodes[0] is not finite after inference step {step}: lower the rate of the states"
+        f"vodes[0] is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
+        "went well, of the weights or of a precision that learns"
     )
 
 
@@ -349,3 +354,113 @@ def test_half_precision(name, dtype):
     full = jit(rule.step)(rule.init(cast(model, "float32"), data()), data())[0]
     for path, w in full.weights.items():
         np.testing.assert_allclose(np.asarray(after.weights[path], np.float32), w, atol=2e-2)
+
+
+class Wrong(pxc.EnergyModule):
+    """A network with the mistakes that people make."""
+
+    def __init__(self, bare=False, twice=False, hidden_marked=False):
+        super().__init__()
+        first = eqx.nn.Linear(3, 4, key=jax.random.PRNGKey(0)) if bare else pxnn.Linear(3, 4)
+        self.layers = [first, pxnn.Linear(4, 4), pxnn.Linear(4, 2)]
+        self.vodes = [pxc.Vode(), pxc.Vode(), pxc.Vode()]
+        self.vodes[0 if hidden_marked else -1].h.frozen = True
+        self.twice = twice
+
+    def __call__(self, x, y=None):
+        h = self.vodes[0](jnp.tanh(self.layers[0](x)))
+        h = self.vodes[0 if self.twice else 1](jnp.tanh(self.layers[1](h)))
+        self.vodes[2](self.layers[2](h))
+        if y is not None:
+            self.vodes[2].set("h", y)
+
+
+def test_a_layer_of_equinox_as_it_is_would_not_learn():
+    with pytest.warns(UserWarning, match=r"\.layers\[0\] will not learn.*pxnn.Layer"):
+        pxl.pc(W, H, 3).init(Wrong(bare=True), data())
+
+    class Bare(Wrong):
+        def __init__(self):
+            super().__init__()
+            self.layers = [eqx.nn.Linear(a, b, key=jax.random.PRNGKey(0)) for a, b in ((3, 4), (4, 4), (4, 2))]
+
+    with pytest.raises(ValueError, match=r"no weights to learn.*\.layers\[0\], \.layers\[1\].*pxnn.Layer"):
+        pxl.pc(W, H, 3).init(Bare(), data())
+    model = Wrong()
+    model.constant = px.static(eqx.nn.Linear(3, 4, key=jax.random.PRNGKey(0)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pxl.pc(W, H, 3).init(model, data())
+
+
+def test_a_value_node_has_one_prediction():
+    with pytest.raises(ValueError, match=r"vodes\[0\] 2 predictions.*a value node of its own"):
+        pxl.pc(W, H, 3).init(Wrong(twice=True), data())
+
+
+def test_a_hidden_node_that_is_marked_is_held_but_is_no_output():
+    x, y = data()
+    rule, model = pxl.pc(W, H, 3), Wrong(hidden_marked=True)
+    state = rule.init(model, (x, y))
+    _, info = rule.step(state, (x, y))
+    assert info.output.shape == rule.predict(state, x).shape == y.shape
+    problem = pxl.bind(model, (x, y)).problem
+    assert set(problem.clamped) == {"vodes[0]", "vodes[2]"}
+    assert problem.outputs == ("vodes[2]",)
+
+
+def test_what_fails_in_the_models_call_is_told_with_its_shapes():
+    _, y = data()
+    with pytest.raises(TypeError) as caught:
+        pxl.pc(W, H, 3).init(build(), (jnp.ones((len(y), 5)), y))
+    notes = "\n".join(caught.value.__notes__)
+    assert (
+        f"The model was called on one sample: x {jnp.ones(1).dtype}[5], y {y.dtype}[2]; the batch has {len(y)}" in notes
+    )
+
+
+def test_states_are_those_of_the_rule():
+    model, batch = build(), data()
+    with pytest.raises(TypeError, match="expected the state that init or the step before gave, got MLP"):
+        pxl.pc(W, H, 3).step(model, batch)
+    state = pxl.pc(optax.adam(0.1), H, 3).init(model, batch)
+    for other in (pxl.zil(W), pxl.hil(optax.adam(0.1), T=4), pxl.pc(optax.sgd(0.1, momentum=0.9), H, 3)):
+        with pytest.raises(ValueError, match="the state is that of another rule or another optimiser"):
+            other.step(state, batch)
+    pxl.zil(optax.adam(0.01)).step(state, batch)  # the same kind of memory: rules may take turns
+
+
+def test_evaluate_takes_a_model_and_refuses_labels_outside_the_classes():
+    model, (x, y) = build(), data()
+    rule = pxl.pc(W, H, 3)
+    state = rule.init(model, (x, y))
+    for one, two in zip(rule.evaluate(model, (x, y)), rule.evaluate(state, (x, y)), strict=True):
+        np.testing.assert_array_equal(one, two)
+    for label in (-1, 2):
+        with pytest.raises(ValueError, match=f"labels must be from 0 to 1.*got {label}"):
+            rule.evaluate(state, (x, jnp.full(len(x), label)))
+
+
+def test_class_numbers_are_integers():
+    x, _ = data()
+    with pytest.raises(ValueError, match="class numbers must be integers, not float"):
+        pxl.pc(W, H, 3).init(build(), (x, jnp.ones(len(x))))
+
+
+def test_many_infos_are_explained_by_the_first_that_went_wrong():
+    model, (x, y) = build(), data()
+    rule = pxl.pc(W, H, 3)
+    state = rule.init(model, (x, y))
+    xs = jnp.stack([x, x, x.at[0, 0].set(jnp.nan), x.at[0].set(jnp.inf)])
+    _, infos = jax.lax.scan(rule.step, state, (xs, jnp.stack([y] * 4)))
+    assert pxl.explain(infos, state) == "at [2]: vodes[0] is not finite at the start: look at the data and the weights"
+    assert pxl.explain(jax.tree.map(lambda a: a[:2], infos), state) is None
+
+
+def test_the_number_of_steps_is_no_setting():
+    with pytest.raises(ValueError, match="must be known while the program is made"):
+        jax.vmap(lambda T: pxl.pc(W, H, T).T)(jnp.arange(1, 3))
+
+
+def test_a_rule_shows_its_parts():
+    assert repr(pxl.pc(W, H, 3)).startswith("PredictiveCoding(descent=Optax, stop=Steps(steps=3), schedule=WaveFront()")

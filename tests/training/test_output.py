@@ -152,3 +152,16 @@ def test_descriptions_tell_apart():
         "b: was 1, is gone",
         "c: is 1, was not there",
     ]
+
+
+def test_a_run_that_failed_is_not_silent(capsys):
+    bad = pxl.pc(optax.sgd(0.1), optax.sgd(1e30), 8)
+    with pytest.warns(RuntimeWarning, match="training failed: seed 0, epoch 1.*is not finite"):
+        fit = train(rule=bad)
+    assert repr(fit).startswith("Fit(seed 0: failed after 0 epochs, why=")
+    train(rule=bad, show=True)
+    assert "epoch 1/3" not in capsys.readouterr().out
+
+
+def test_a_run_is_shown_in_a_line():
+    assert repr(train(epochs=1)) == "Fit(seed 0: done after 1 epoch, folder=None)"

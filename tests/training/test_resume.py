@@ -138,6 +138,23 @@ def test_streamed_batches_resume(tmp_path, monkeypatch):
         assert same_bits(train(data=epoch, augment=noisy, folder=tmp_path / str(cut), resume=True), whole)
 
 
+def test_fewer_epochs_than_a_run_has(tmp_path):
+    train(epochs=3, folder=tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match="has 3 epochs; epochs=2 would be fewer"):
+        train(epochs=2, folder=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+def test_checkpoints_are_read_by_any_form_of_path(tmp_path, monkeypatch):
+    train(epochs=1, folder=tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    for path in ("run/checkpoints", Path("run") / "checkpoints", tmp_path / "run" / "checkpoints"):
+        arrays, meta = pxt.Checkpoints(path).load(best=True)
+        assert arrays
+        assert meta["epoch"] == 1
+
+
 def test_a_failed_run_stays_failed(tmp_path):
     x = TRAIN[0].copy()
     x[40] = np.nan

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Stop(abc.ABC):
     steps: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.steps, Tracer):
+            raise ValueError(
+                f"{type(self).__name__}: the number of steps must be known while the program is made: it can't be "
+                "mapped, traced, or one of fit's settings; make a rule for each number"
+            )
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
             raise ValueError(f"{type(self).__name__}: steps must be a whole number, 0 or more, got {self.steps!r}")
 

@@ -42,4 +42,4 @@ class Backprop(Rule):
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
         weights, optim = self._updated(gradient, state.optim, batch.weights)
         loss, memory = sum(energies.values()), dict(state.memory)
-        return Learned(weights, optim, memory, energies, u, p.clamped, loss, 0, jnp.int32(-1))
+        return Learned(weights, optim, memory, energies, u, p.outputs, loss, 0, jnp.int32(-1))

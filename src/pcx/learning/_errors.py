@@ -150,7 +150,7 @@ class _OnErrors(Rule):
         elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
         memory = self._learn_precision(batch, state, elements)
         loss = sum(first.target(n, targets[n])[0] for n in held)
-        return Learned(weights, optim, memory, energies, first.u, p.clamped, loss, solution.steps, solution.first_bad)
+        return Learned(weights, optim, memory, energies, first.u, p.outputs, loss, solution.steps, solution.first_bad)
 
 
 class FPA(_OnErrors):

@@ -58,8 +58,11 @@ class Fixed(Precision):
 
 
 class LearnedPrecision(Precision):
-    """Precisions that learn with the weights, by descent of the same energy with its log-determinant term: at the
-    optimum `1 / p` is the mean squared error.
+    """Precisions that learn with the weights, by descent of the same energy with its log-determinant term, the mean
+    over the samples and over the features that share a precision: at the optimum `1 / p` is the mean squared error.
+
+    Hidden errors start at zero and are small after a few inference steps, so the precisions of hidden nodes tend to
+    grow. Values diverge where the rate of the states times p passes 2.
 
     **Arguments:**
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import functools
+import warnings
 import weakref
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from jax.core import Tracer
 
 from ..core._key import static_key
 from ..nn import LayerParam
+from ..nn._layer import bare_layers
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
@@ -45,6 +48,10 @@ class Learned(NamedTuple):
     first_bad: Any
 
 
+_BARE = (
+    "{} will not learn: arrays of an Equinox module are constants. Make it a layer, as in "
+    "pxnn.Layer(eqx.nn.Linear, 3, 4, key=key), or say that it is constant by px.static(...)"
+)
 _known: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 
 
@@ -80,6 +87,15 @@ class Rule(metaclass=_Interned):
 
     random = False  # whether a step draws random numbers though the model doesn't
 
+    def __repr__(self) -> str:
+        shown = {
+            name: value if isinstance(value, (bool, int, float)) or dataclasses.is_dataclass(value) else type(value)
+            for name, value in vars(self).items()
+            if isinstance(value, (bool, int, float)) or type(value).__module__.startswith("pcx.")
+        }
+        parts = [f"{name}={v.__name__ if isinstance(v, type) else v}" for name, v in shown.items()]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     def __init__(
         self, optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None
     ):
@@ -107,10 +123,14 @@ class Rule(metaclass=_Interned):
         x, y = _pair(type(self).__name__, batch)
         structure = self._structure(model)
         values = structure.values_of(model)
+        bare = bare_layers(model)
         if not values.weights:
             raise ValueError(
                 f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
+                + (f". {_BARE.format(', '.join(bare))}" if bare else "")
             )
+        if bare:
+            warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=2)
         key = _as_key(key)
         problem = self._problem(structure, values, x, y)
         _check_labels(problem, y)
@@ -131,8 +151,14 @@ class Rule(metaclass=_Interned):
         """
         x, y = _pair(type(self).__name__, batch)
         x, y = jtu.tree_map(jnp.asarray, (x, y))
+        if not isinstance(state, State):
+            raise TypeError(
+                f"{type(self).__name__}.step: expected the state that init or the step before gave, got "
+                f"{type(state).__name__}"
+            )
         structure = state.structure
         problem = self._problem(structure, Values(state.weights, state.rest), x, y)
+        self._check_optim(problem, state)
         _check_labels(problem, y)
         key, draw = state.key, state.key
         if problem.draws or self.random:
@@ -165,8 +191,8 @@ class Rule(metaclass=_Interned):
 
     def predict(self, model: Any, x: Any, *, settle: bool = False, key: Any = 0) -> Any:
         """The output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node if there are several.
-        Output nodes are those marked `frozen = True`; or else those that the model was seen to clamp when `init` was
-        given targets; or else those that no other node is predicted from.
+        Output nodes are those that were seen to be held by targets when `init` was given some; or else those marked
+        `frozen = True`; or else those that no other node is predicted from.
 
         By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing holds the
         output, which follows its prediction. From a forward pass nothing moves then, so this differs for rules that
@@ -189,23 +215,40 @@ class Rule(metaclass=_Interned):
         memory = model.memory if isinstance(model, State) else {}
         return _settled(self, whole, values.weights, values.rest, memory, _as_key(key), x)
 
-    def evaluate(self, state: State, batch: tuple[Any, Any]) -> tuple[Any, Any]:
+    def evaluate(self, state: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
         output nodes at their targets, `[batch]`. Pure.
 
         **Arguments:**
 
-        - `state`: from `init` or `step`.
+        - `state`: from `init` or `step`; or a model.
         - `batch`: `(x, y)` as in `init`.
+
+        **Raises:** `ValueError` for labels outside the classes, where they can be read.
         """
         x, y = jtu.tree_map(jnp.asarray, _pair(type(self).__name__, batch))
         structure, values = self._values(state)
-        u = _forward(structure, values.weights, values.rest, x)
         problem = Problem.of(structure, values, (x, y))
-        at = Batch(problem, values.weights, values.rest, state.key, x, y, {})
+        _check_labels(problem, y)
+        u = _forward(structure, values.weights, values.rest, x)
+        key = state.key if isinstance(state, State) else _as_key(0)
+        at = Batch(problem, values.weights, values.rest, key, x, y, {})
         targets, _ = problem.targets(*at.arrays)
         by_node = u if isinstance(u, dict) else dict.fromkeys(targets, u)
         return u, output_energy(at, by_node, targets)
+
+    def check_labels(self, state: State, batch: tuple[Any, Any], y: Any) -> None:
+        """Refuse targets, of any number of samples, that hold labels outside the classes.
+
+        **Arguments:**
+
+        - `state`, `batch`: from `init`, and as given to it.
+        - `y`: the targets.
+
+        **Raises:** `ValueError`, naming the output node.
+        """
+        structure, values = self._values(state)
+        _check_labels(Problem.of(structure, values, jtu.tree_map(jnp.asarray, batch)), y)
 
     def convolves(self, state: State) -> bool:
         """Whether the model of a state from `init` has convolutions."""
@@ -240,6 +283,14 @@ class Rule(metaclass=_Interned):
         structure = self._structure(model)
         return structure, structure.values_of(model)
 
+    def _check_optim(self, problem: Problem, state: State) -> None:
+        made = jtu.tree_structure(jax.eval_shape(lambda w: self._init_optim(problem, w), state.weights))
+        if made != jtu.tree_structure(state.optim):
+            raise ValueError(
+                f"{type(self).__name__}.step: the state is that of another rule or another optimiser of the weights; "
+                "begin with rule.init(model, batch)"
+            )
+
     def _init_optim(self, problem: Problem, weights: dict[str, Any]) -> Any:
         return self.optim_w.init(weights)
 
@@ -257,7 +308,13 @@ class Rule(metaclass=_Interned):
             return memory
 
         def mean(log: dict[str, Any]) -> Any:
-            each = [weighed(energies[n], jnp.exp(p), energies[n][0].size, summed=True) for n, p in log.items()]
+            # Of the mean over samples, and over the features that share a precision: a rate means the same for a
+            # number and for one of each feature, and for every width.
+            sizes = {n: energies[n][0].size for n in log}
+            each = [
+                weighed(energies[n], jnp.exp(p), sizes[n], summed=True) * (max(p.size, 1) / sizes[n])
+                for n, p in log.items()
+            ]
             return sum(each) / batch.problem.size
 
         slope = jax.grad(mean)(memory["log_precision"])
@@ -287,12 +344,12 @@ def _predicted(u: dict[str, Any]) -> Any:
 
 def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[str, ...]:
     """The names of the output nodes."""
+    for problem in structure.problems.values():
+        if problem.outputs:  # as was seen when it was given targets
+            return problem.outputs
     frozen = tuple([n for n in structure.nodes if n in structure.frozen])
     if frozen:
         return frozen
-    for problem in structure.problems.values():
-        if problem.clamped:  # by the model itself, as was seen when it was given targets
-            return problem.clamped
     graph = Problem.of(structure, Values(weights, rest), (x, None)).graph
     return tuple([n for n in structure.nodes if not graph.children[n]])
 
@@ -308,10 +365,12 @@ def _check_labels(problem: Problem, y: Any) -> None:
     for leaf in jtu.tree_leaves(y):
         if isinstance(leaf, Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
             continue
+        label = np.asarray(leaf)
         for name in problem.clamped:
             shape = problem.nodes[name].shape
-            label = np.asarray(leaf)
-            if shape and label.shape == (problem.size, *shape[:-1]) and (label.min() < 0 or label.max() >= shape[-1]):
+            if not shape or not label.size or label.ndim != len(shape) or label.shape[1:] != shape[:-1]:
+                continue  # no label of this node
+            if label.min() < 0 or label.max() >= shape[-1]:
                 raise ValueError(
                     f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to "
                     f"{label.max()}"

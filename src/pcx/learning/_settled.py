@@ -129,7 +129,7 @@ class PredictiveCoding(Rule):
         if self.start.keeps:
             memory["nodes"] = values
         loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, steps, bad)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, steps, bad)
 
     def _at_rest(
         self, structure: Structure, values: Values, memory: dict[str, Any], key: Any, x: Any
@@ -204,11 +204,13 @@ class PredictiveCoding(Rule):
         if self.start.keeps:
             memory["nodes"] = nodes
         loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, jnp.int32(self.stop.steps), bad)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, jnp.int32(self.stop.steps), bad)
 
 
 def as_stop(name: str, T: Any) -> Stop:
     """A stop of at least one step, from one or from a number."""
+    if isinstance(T, int) and T < 1:
+        raise ValueError(f"{name}: T must be at least 1, got {T}")
     stop = T if isinstance(T, Stop) else Steps(T)
     if stop.steps < 1:
         raise ValueError(f"{name}: T must be at least 1, got {stop.steps}")

@@ -83,9 +83,18 @@ def explain(info: Info, state: State) -> str | None:
 
     **Arguments:**
 
-    - `info`, `state`: what `rule.step` returned, for one seed.
+    - `info`, `state`: what `rule.step` returned; of many steps or seeds (an `info` with leading axes, as from
+        `jax.lax.scan` or `jax.vmap`) the first that went wrong, and where it is.
     """
-    result = int(info.result)
+    results = np.asarray(info.result)
+    if results.ndim:
+        wrong = np.argwhere(results != OUTCOME.ok)
+        if not len(wrong):
+            return None
+        at = tuple(int(i) for i in wrong[0])
+        one = info._replace(result=results[at], first_bad=np.asarray(info.first_bad)[at])
+        return f"at {list(at)}: {explain(one, state)}"
+    result = int(results)
     if result == OUTCOME.ok:
         return None
     if result == OUTCOME.bad_label:
@@ -96,7 +105,10 @@ def explain(info: Info, state: State) -> str | None:
     name, step = names[code % len(names)], code // len(names)
     if step == 0:
         return f"{name} is not finite at the start: look at the data and the weights"
-    return f"{name} is not finite after inference step {step}: lower the rate of the states"
+    return (
+        f"{name} is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
+        "went well, of the weights or of a precision that learns"
+    )
 
 
 def stack(states: Any) -> State:

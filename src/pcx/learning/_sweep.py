@@ -86,7 +86,7 @@ class ZIL(Rule):
         first = first_not_finite([energies[n] for n in moved])
         bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
         steps = max(furthest.values())
-        return Learned(weights, optim, memory, energies, forward.u, p.clamped, loss, steps, bad)
+        return Learned(weights, optim, memory, energies, forward.u, p.outputs, loss, steps, bad)
 
     def _moved(self, gradient: Any) -> Any:
         """The error of a node after its one step."""
@@ -207,4 +207,4 @@ class HIL(Rule):
         weights, optim = learn(list(groups), gradient, weights, optim)
         memory = self._learn_precision(batch, state, elements)
         loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.clamped, loss, self.T, bad)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, self.T, bad)

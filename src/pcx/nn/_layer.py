@@ -80,6 +80,21 @@ def boxed(layer: Any, filter: Callable[[Any], Any]) -> Any:
     return jtu.tree_map(box, layer, is_leaf=_is_whole)
 
 
+def bare_layers(model: Any) -> list[str]:
+    """The paths of Equinox modules that stand in a model as they are, with float arrays that are no params."""
+    found: list[str] = []
+
+    def whole(x: Any) -> bool:
+        return isinstance(x, (BaseParam, Static)) or (isinstance(x, eqx.Module) and not isinstance(x, BaseModule))
+
+    for path, leaf in jtu.tree_flatten_with_path(model, is_leaf=whole)[0]:
+        if isinstance(leaf, eqx.Module):
+            inside = jtu.tree_leaves(leaf, is_leaf=lambda x: isinstance(x, (BaseParam, Static)))
+            if any(eqx.is_inexact_array(x) for x in inside):
+                found.append(jtu.keystr(path))
+    return found
+
+
 def unboxed(layer: Any) -> Any:
     """The inverse of `boxed`: a plain Equinox layer that holds the values of now."""
     return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else unwrap(get(x)), layer, is_leaf=_is_whole)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -76,7 +77,8 @@ class Problem:
     **Attributes:**
 
     - `nodes`: `{name: Node}`, in the order of the model.
-    - `free`, `clamped`: the names of the nodes that settle and of those that targets hold.
+    - `free`, `clamped`: the names of the nodes that settle and of those that are held; `outputs`: of those that targets
+        hold.
     - `graph`: which node's value reaches which node's energy.
 
     **Raises:** `ValueError` for a batch whose parts differ in size, a node that the model never reached, or a target
@@ -90,7 +92,8 @@ class Problem:
         weights, rest = _avals(values.weights), _avals(values.rest)
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
         x, y = _avals(x), _avals(y)
-        self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
+        with self._told(x, y):
+            self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
         (made, _), _ = self._start.outputs
         (avals, _), _ = self._start.avals
         self.draws = bool(self._start.reached([self._start.inputs[2]]) & set(jtu.tree_leaves(self._start.outputs[0])))
@@ -141,6 +144,18 @@ class Problem:
             problem = structure.problems[key] = Problem(structure, values, batch, training)
         return problem
 
+    @contextlib.contextmanager
+    def _told(self, x: Any, y: Any) -> Iterator[None]:
+        """What fails inside of the model's call is told with the shapes that it was called with."""
+        try:
+            yield
+        except (TypeError, ValueError) as e:
+            one = [
+                ", ".join(f"{a.dtype}{list(a.shape[1:])}" for a in jtu.tree_leaves(tree)) or "None" for tree in (x, y)
+            ]
+            e.add_note(f"The model was called on one sample: x {one[0]}, y {one[1]}; the batch has {self.size}.")
+            raise
+
     # -- what is clamped, and to what -------------------------------------------------------------------
     @property
     def targets_given(self) -> frozenset[str]:
@@ -150,6 +165,7 @@ class Problem:
     def _find_targets(self, y: Any, made: Any, avals: Any) -> dict[str, int | None]:
         """For each clamped node, which leaf of y holds it; None if it is held at what the forward pass gives, be it
         that the model itself says what becomes of y."""
+        self.outputs: tuple[str, ...] = ()
         if y is None:
             return {}
         y_ids = jtu.tree_leaves(self._start.inputs[4])
@@ -162,7 +178,8 @@ class Problem:
             if ids["h"] in depends and ids["h"] != ids["u"] and ids["h"] in self._start.reached(y_ids, stop=[ids["u"]])
         ]
         if own:
-            # A marked node that y says nothing of doesn't move either.
+            # A marked node that y says nothing of doesn't move either, but is no output.
+            self.outputs = tuple(own)
             return dict.fromkeys([*own, *[n for n in frozen if made[n]["h"] is not None]])
         if not frozen and len(y_ids) == 1:
             return {}
@@ -171,6 +188,7 @@ class Problem:
                 f"the batch has {len(y_ids)} targets, but {len(frozen)} nodes are marked `vode.h.frozen = True`"
                 f"{': ' + ', '.join(frozen) if frozen else ''}"
             )
+        self.outputs = tuple(frozen)
         return dict(zip(frozen, range(len(y_ids)), strict=True))
 
     def _check_targets(self, y: Any, avals: Any) -> None:
@@ -179,8 +197,10 @@ class Problem:
             given = avals[name]["h"] if place is None else leaves[place]
             node = self.nodes[name]
             if not _is_label(given, node) and tuple(given.shape[1:]) != node.shape:
+                floats = tuple(given.shape[1:]) == node.shape[:-1] and not jnp.issubdtype(given.dtype, jnp.integer)
                 raise ValueError(
                     f"the target of {name} has shape {tuple(given.shape)}, its prediction {(self.size, *node.shape)}"
+                    + (f"; class numbers must be integers, not {given.dtype}" if floats and node.shape else "")
                 )
 
     def _check_energies(self) -> None:

@@ -26,7 +26,7 @@ from ..core._static import unwrap
 from ._energy import ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._param import VodeParam
-from ._vode import Vode
+from ._vode import Vode, predictions
 
 BATCH = "batch"
 Call = Callable[[Any, Any, Any], Any]
@@ -176,9 +176,18 @@ class Structure:
 
         def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
-            output = self._called(model, x, y)
+            token = predictions.set(given := [])
+            try:
+                output = self._called(model, x, y)
+            finally:
+                predictions.reset(token)
             made = {}
             for name, vode in self._vodes(model).items():
+                if given.count(id(vode)) > 1:
+                    raise ValueError(
+                        f"the model's call gives the value node {name} {given.count(id(vode))} predictions, and only "
+                        "the last one would have an energy; each prediction needs a value node of its own"
+                    )
                 h, u = vode.h.get(), vode.get("u")
                 led = _led(u, lane)
                 made[name] = {"h": led if h is u else _led(h, lane), "u": led}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -16,6 +18,9 @@ from ._energy import se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
 from ._rules import Ruleset, Transformation
+
+# Where it is asked for: which vodes were given a prediction, in order, by identity.
+predictions: ContextVar[list[int] | None] = ContextVar("pcx_predictions", default=None)
 
 EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
 
@@ -49,6 +54,7 @@ class Vode(EnergyModule):
         super().__init__()
         if energy_fn is not None and not callable(energy_fn):
             raise TypeError(f"Vode: energy_fn must be a function or None, got {type(energy_fn).__name__}")
+        _check_energy_fn(energy_fn)
         if not isinstance(param_type, type) or not hasattr(param_type, "Cache"):
             raise TypeError(f"Vode: param_type must be VodeParam or a subclass of it, got {param_type!r}")
         if not isinstance(ruleset or {}, Mapping):
@@ -76,6 +82,8 @@ class Vode(EnergyModule):
         return self
 
     def _set(self, key: str, value: Any, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
+        if key == "u" and (counted := predictions.get()) is not None:
+            counted.append(id(self))
         rules = self.ruleset._wrapped
         held = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
@@ -149,3 +157,17 @@ class Vode(EnergyModule):
         else:
             batch = 1 if ndim >= 2 else 0
         return tuple(range(batch, ndim))
+
+
+def _check_energy_fn(energy_fn: Any) -> None:
+    """It is called with the vode and a generator of random keys, from which names alone no one would guess that h and u
+    are read from the vode."""
+    try:
+        inspect.signature(energy_fn).bind(None, None) if energy_fn is not None else None
+    except TypeError as e:
+        raise TypeError(
+            "Vode: energy_fn is called as energy_fn(vode, rkg) and reads vode.get('h') and vode.get('u'), but "
+            f"{getattr(energy_fn, '__name__', energy_fn)!r} can't be called so: {e}"
+        ) from None
+    except ValueError:  # no signature to look at
+        return

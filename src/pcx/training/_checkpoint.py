@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,16 +27,16 @@ class Checkpoints:
 
     **Arguments:**
 
-    - `path`: their folder, made if need be.
+    - `path`: their folder, made if need be; that of a run is `checkpoints` inside it.
     - `keep`: how many of the last are kept.
     """
 
-    def __init__(self, path: Path, keep: int = 2) -> None:
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        self.path = path
-        self._last = _manager(path / "last", keep)
-        self._best = _manager(path / "best", 1)
+        self.path = Path(path).absolute()
+        self._last = _manager(self.path / "last", keep)
+        self._best = _manager(self.path / "best", 1)
 
     def save(self, step: int, tree: Any, meta: dict[str, Any], best: bool = False) -> None:
         """Save a tree of arrays and a JSON value under a step's number, as the newest or as the `best`.

@@ -61,8 +61,9 @@ def fit(
     - `validation`: a split or a pair of arrays, judged after every epoch in evaluation mode.
     - `epochs`: in all, those before a resume included.
     - `batch_size`: of arrays that come without batches; what is left over of an epoch is dropped.
-    - `seeds`: one or several; with several, `model` must be a function. Each gives a network of its own, with first
-        weights, order of the data and random keys from the seed.
+    - `seeds`: one seed (a number: `seeds=2` is one network, of seed 2) or several (`range(2)`, `[3, 7]`); with
+        several, `model` must be a function. Each gives a network of its own, with first weights, order of the data and
+        random keys from the seed.
     - `settings`: what a function `rule` is called with, one network for each seed and each of them; numbers, passed
         into the one compiled program.
     - `augment`: `augment(key, x) -> x` inside the compiled step, as from `pcx.data.flip`.
@@ -84,6 +85,8 @@ def fit(
     """
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
     _check_numbers(epochs, checkpoint_every, checkpoint_seconds, keep, parallel)
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"fit: callbacks must be a list of functions, got {type(callbacks).__name__}")
     _check_functions(augment, metrics, callbacks := list(callbacks), early_stopping)
     members = _members(model, rule, seeds, settings)
     if resume and folder is None:

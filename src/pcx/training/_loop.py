@@ -107,8 +107,20 @@ class Loop:
             x = self.augment(key, x)
         state, info = self.make(**settings).step(state, (x, y))
         sums = {"energy": info.energy, "loss": info.loss, "steps": info.steps, "energies": info.energies}
-        sums |= {name: jnp.mean(metric(info.output, y)) for name, metric in self.metrics.items()}
+        sums |= {name: jnp.mean(each) for name, each in self._judged(info.output, y).items()}
         return state, (info, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
+
+    def _judged(self, output: Any, y: Any) -> dict[str, Any]:
+        """Each metric, `[batch]`."""
+        size = jtu.tree_leaves(output)[0].shape[0]
+        found = {name: jnp.asarray(metric(output, y)) for name, metric in self.metrics.items()}
+        for name, each in found.items():
+            if each.shape != (size,):
+                raise ValueError(
+                    f"fit: the metric {name!r} gives shape {each.shape}, but there must be one number for each of the "
+                    f"{size} samples"
+                )
+        return found
 
     def _judge(self, state: Any, settings: Any, arrays: Any, rows: Any, counts: Any) -> dict[str, Any]:
         """Sums of loss and metrics over held-out samples: of batch i those that `counts[i]` (0 or 1) says."""
@@ -118,7 +130,7 @@ class Loop:
             rows, counts = at
             x, y = jtu.tree_map(lambda a: a[rows], arrays)
             output, loss = rule.evaluate(state, (x, y))
-            each: dict[str, Any] = {"loss": loss, **{name: metric(output, y) for name, metric in self.metrics.items()}}
+            each: dict[str, Any] = {"loss": loss, **self._judged(output, y)}
             return jtu.tree_map(lambda t, e: t + _sum_where(counts, e), total, each), None
 
         zero: dict[str, Any] = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))

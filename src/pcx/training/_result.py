@@ -40,6 +40,12 @@ class Fit:
     why: str | None
     folder: Path | None
 
+    def __repr__(self) -> str:
+        names = ", ".join(m.name for m in self.members)
+        epochs = max((row["epoch"] for row in self.history), default=0)
+        why = f", why={self.why!r}" if self.why else ""
+        return f"Fit({names}: {self.ended} after {epochs} epoch{'s' if epochs != 1 else ''}{why}, folder={self.folder})"
+
     def last(self, metric: str) -> list[float]:
         """A metric of each network's last epoch."""
         found: dict[int, float] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +87,7 @@ class Run:
         self.crew.begin(self.example)  # traces a step: what is wrong with it is said now
         self.held_out = None if held_out is None else jtu.tree_map(jnp.asarray, held_out)
         if self.held_out is not None:
+            rule_.check_labels(states[0], example, self.held_out[1])
             n = len(jtu.tree_leaves(self.held_out)[0])
             self.judged = n, *held_out_rows(n, min(_JUDGED, n))
             self.crew.try_judge(self.held_out, *self.judged[1:])
@@ -113,7 +115,12 @@ class Run:
         self.keep = keep
         found = keep.restore(self._tree()) if keep.folder.resumed else None
         if found is not None:
-            tree, self.at = found
+            tree, at = found
+            if at.epoch > self.epochs:
+                raise ValueError(
+                    f"fit: the run in {keep.folder.path} has {at.epoch} epochs; epochs={self.epochs} would be fewer"
+                )
+            self.at = at
             states = [dataclasses.replace(s, **held) for s, held in zip(self.crew.states, tree["states"], strict=True)]
             self.crew = Crew(self.loop, states, [m.settings for m in self.members], self.crew.many)
             self.crew.begin(self.example, tree["totals"] if self.at.batch else None)
@@ -147,7 +154,8 @@ class Run:
                     ended = "interrupted"
                     break
                 rows = self._finish_epoch()
-                say(line(self.at.epoch, self.epochs, rows))
+                if rows:
+                    say(line(self.at.epoch, self.epochs, rows))
                 stopped = self._judge_progress(rows)
                 if stopped or not any(self.at.active):
                     ended = "stopped early"
@@ -244,6 +252,8 @@ class Run:
         if isinstance(self.model, EnergyModule):
             states[0].write_to(self.model)
         why = "; ".join(self.at.why) or None
+        if why and not self.show:
+            warnings.warn(f"fit: training failed: {why}", RuntimeWarning, stacklevel=4)
         folder = None if self.keep is None else self.keep.folder.path
         fit = Fit(states, self.members, self.at.history, ended, why, folder)
         if self.keep is not None:

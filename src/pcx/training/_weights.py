@@ -55,7 +55,8 @@ def load_weights(path: str | os.PathLike[str], model: Any) -> None:
         if have.get(name) != held.get(name)
     ]
     if wrong:
-        raise ValueError(f"load_weights: {path} doesn't fit the model: {'; '.join(wrong[:5])}")
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ValueError(f"load_weights: {path} doesn't fit the model: {'; '.join(wrong[:5])}{more}")
     new: dict[int, tuple[BaseParam, list[Any], Any]] = {}
     for name, (param, place, value) in params.items():
         _, leaves, treedef = new.setdefault(id(param), (param, *jtu.tree_flatten(param.get())))
