@@ -173,7 +173,7 @@ def test_what_does_not_go_together_is_refused(posed):
         (TypeError, "optax transformation", {"descent": 0.1, "stop": 3}),
         (ValueError, "whole number", {"descent": sgd, "stop": -1}),
         (ValueError, "LayerTime", {"descent": sgd, "stop": pxi.GradientNorm(3), "schedule": pxi.LayerTime()}),
-        (ValueError, "trace", {"descent": sgd, "stop": pxi.GradientNorm(3), "trace": True}),
+        (ValueError, "observe", {"descent": sgd, "stop": pxi.GradientNorm(3), "observe": lambda nodes: nodes}),
     ]:
         with pytest.raises(error, match=words):
             pxi.relax(field, h, **options)
@@ -185,6 +185,25 @@ def test_what_does_not_go_together_is_refused(posed):
         pxi.Langevin(0.1, momentum=1.0)
     with pytest.raises(ValueError, match="step"):
         pxi.Langevin(0.0)
+
+
+@pytest.mark.parametrize(
+    "stop", [pxi.Plateau(40, rtol=1e-3), pxi.GradientNorm(40, tol=0.05), pxi.GradientNorm(3, tol=0)]
+)
+def test_the_trace_of_an_early_stop(posed, stop):
+    field, h = landscape(posed)
+    got = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop, trace=True)
+    plain = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop)
+    fixed = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop.steps, trace=True)
+    assert all(jnp.array_equal(got.nodes[n], plain.nodes[n]) for n in h)
+    longest = int(got.steps.max())
+    assert longest < stop.steps or stop.steps == 3
+    for name, energies in got.trace.items():
+        assert energies.shape == (stop.steps + 1, 6)
+        for sample, steps in enumerate(got.steps.tolist()):
+            np.testing.assert_allclose(energies[: steps + 1, sample], fixed.trace[name][: steps + 1, sample], atol=1e-6)
+            assert jnp.all(energies[steps : longest + 1, sample] == energies[steps, sample])  # stopped
+        assert jnp.all(jnp.isnan(energies[longest + 2 :]))
 
 
 def test_linear_equilibrium_refuses_what_is_not_linear(posed):

@@ -387,7 +387,7 @@ def test_a_layer_of_equinox_as_it_is_would_not_learn():
     with pytest.raises(ValueError, match=r"no weights to learn.*\.layers\[0\], \.layers\[1\].*pxnn.Layer"):
         pxl.pc(W, H, 3).init(Bare(), data())
     model = Wrong()
-    model.constant = px.static(eqx.nn.Linear(3, 4, key=jax.random.PRNGKey(0)))
+    model.layers.append(px.static(eqx.nn.Linear(3, 4, key=jax.random.PRNGKey(0))))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pxl.pc(W, H, 3).init(model, data())
@@ -459,7 +459,7 @@ def test_many_infos_are_explained_by_the_first_that_went_wrong():
 
 def test_the_number_of_steps_is_no_setting():
     with pytest.raises(ValueError, match="must be known while the program is made"):
-        jax.vmap(lambda T: pxl.pc(W, H, T).T)(jnp.arange(1, 3))
+        jax.vmap(lambda T: pxl.pc(W, H, T).optim_w.init(T))(jnp.arange(1, 3))
 
 
 def test_a_rule_shows_its_parts():

@@ -153,29 +153,32 @@ class Run:
 
     # -- until settled ----------------------------------------------------------------------------------
     def until(self, nodes: dict[str, Any], stop: Stop, schedule: Schedule, key: Any) -> Any:
-        if self.trace or self.observe is not None:
-            raise ValueError("relax: a trace needs a fixed number of steps; use Steps(...)")
+        if self.observe is not None:
+            raise ValueError("relax: to observe every step needs a fixed number of them; use Steps(...)")
         (segment,) = schedule.segments(self.landscape, 1)
         states = {n: self.descent.init(v) for n, v in nodes.items()}
         size = next(iter(nodes.values())).shape[0]
         slope = self.landscape.gradient(nodes, segment.groups[0]) if len(segment.groups) == 1 else None
 
         def step(carry: Any) -> Any:
-            t, values, states, done, taken, before, bad, key = carry
+            t, values, states, done, taken, before, bad, key, trace = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
             each = self.energies(values)
+            trace = {n: a.at[t].set(each[n]) for n, a in trace.items()}
             energy: Any = sum(each.values())
             moved, states, gradient = self.move(segment.groups, values, states, draw, slope)
             done = done | stop.reached(energy, before, gradient)
             values = {n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()}
             bad = self.check(values, bad, t + 1)
             done = done | ~_finite(values)
-            return t + 1, values, states, done, taken + ~done, energy, bad, key
+            return t + 1, values, states, done, taken + ~done, energy, bad, key, trace
 
         def going(carry: Any) -> Any:
             return (carry[0] < stop.steps) & ~jnp.all(carry[3])
 
-        energy: Any = sum(self.energies(nodes).values())
+        each = self.energies(nodes)
+        energy: Any = sum(each.values())
+        unseen = {n: jnp.full((stop.steps + 1, size), jnp.nan, e.dtype) for n, e in each.items()} if self.trace else {}
         start = (
             jnp.int32(0),
             nodes,
@@ -185,11 +188,14 @@ class Run:
             jnp.full((size,), jnp.inf, jnp.result_type(energy)),
             self.check(nodes, jnp.int32(-1), 0),
             key,
+            unseen,
         )
         body = for_loops(step, self.landscape.convolves)
-        _, nodes, _, done, taken, _, bad, _ = jax.lax.while_loop(going, body, start)
+        t, nodes, _, done, taken, _, bad, _, trace = jax.lax.while_loop(going, body, start)
+        if self.trace:
+            trace = {n: trace[n].at[t].set(e) for n, e in self.energies(nodes).items()}
         result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
-        return Solution(nodes, taken, _results(nodes, result), None, bad)
+        return Solution(nodes, taken, _results(nodes, result), trace or None, bad)
 
     # -- what one looks at ------------------------------------------------------------------------------
     def energies(self, nodes: dict[str, Any]) -> dict[str, Any]:

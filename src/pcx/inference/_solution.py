@@ -26,7 +26,7 @@ class Solution(NamedTuple):
     - `steps`: steps really taken by each sample, `[batch]`.
     - `result`: a `RESULT` for each sample, `[batch]`.
     - `trace`: each node's energy before the first step and after every step, `{node: [steps + 1, batch]}`, if asked
-        for.
+        for; where all samples stopped early, NaN from there on.
     - `first_bad`: where a value was first not finite: `step * number of nodes + index of the node`, with step 0 the
         start, or -1, a scalar. `where_bad` reads it.
     """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -86,9 +88,6 @@ class Pace:
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Within it, the first Ctrl-C only sets a flag, which the function given reads; a second one interrupts at once."""
-    import signal
-    import threading
-
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -97,8 +96,14 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     def ask(number: int, frame: Any) -> None:
         nonlocal asked
-        asked = True
-        signal.signal(signal.SIGINT, before)
+        if not asked:
+            asked = True
+            print("stopping after the batches under way; again: at once", file=sys.stderr, flush=True)
+        elif frame is not None and frame.f_code.co_name == "_xla_gc_callback":
+            # What is raised within JAX's callback of the garbage collector is lost: once more, a moment later.
+            threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+        elif callable(before):
+            before(number, frame)
 
     signal.signal(signal.SIGINT, ask)
     try:
