@@ -43,6 +43,23 @@ def test_help(command, capsys):
         assert word in shown
 
 
+@pytest.mark.parametrize(
+    ("args", "words", "not_words"),
+    [
+        (["train", "--rul", "pc"], ["--rule", "pcx train --help"], ["--rules", "compare", "zil,hil,backprop,all"]),
+        (["train", "--lr", "abc"], ["could not convert", "pcx train --help"], []),
+        (["run", "zil", "--sedes", "2"], ["--seeds", "pcx run zil --help"], ["--first-seed", "compare"]),
+        (["run", "zill"], ["zil", "pcx run --help"], ["compare"]),
+        (["trian"], ["train, resume, eval, compare, runs, info, run", "pcx --help"], []),
+    ],
+)
+def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, capsys):
+    assert call(*args) == 2
+    shown = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
+    assert all(word in shown for word in words), shown
+    assert not any(word in shown for word in not_words), shown
+
+
 def test_every_option_has_help():
     for cls in (TrainOptions, CompareOptions):
         for part in (cls(), *[getattr(cls(), name) for name in RULE_NAMES if name != "backprop"]):
