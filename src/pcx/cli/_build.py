@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from .. import models
 from .. import predictive_coding as pxc
 from ..data import Dataset, Split
 from ._failures import CommandError
+from ._interrupt import by_exception
 from ._rule_options import RuleName
 from ._settings import Experiment
 
@@ -67,8 +69,11 @@ def _dataset(options: Experiment) -> Dataset:
         "cifar10": pxd.cifar10,
         "cifar100": pxd.cifar100,
     }[options.data]
+    # A download that is broken off leaves no part of a file behind.
+    breakable = by_exception() if options.download else contextlib.nullcontext()
     try:
-        return load(options.data_folder, download=options.download, standardise=options.standardise)
+        with breakable:
+            return load(options.data_folder, download=options.download, standardise=options.standardise)
     except FileNotFoundError as error:
         first = str(error).splitlines()[0]
         raise CommandError(

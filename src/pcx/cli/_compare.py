@@ -15,7 +15,8 @@ from ..training import Fit, Folder, differences, versions
 from ._build import Splits, make_rule
 from ._curves import draw
 from ._evaluate import judge
-from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._failures import DONE, NOT_FINITE, CommandError, told
+from ._interrupt import resumable
 from ._run import lengthen, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions
@@ -43,19 +44,16 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         place.write_json("versions.json", versions())
     results: dict[str, dict[str, Any]] = {}
     curves: dict[str, np.ndarray] = {}
-    try:
-        for rule in options.rules:
-            found = _train(folder / rule, options.of(rule), splits)
-            if found.ended == "interrupted":
-                return ending(found, how)
-            if not options.quiet:
-                say(f"{rule}: {found.ended}")
-            results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
-            curves[rule] = _curve(found, options)
-            Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
-    except KeyboardInterrupt:  # a second Ctrl-C, or one between two rules
-        print(f"pcx: interrupted; go on with: {how}", file=sys.stderr)
-        return INTERRUPTED
+    resumable(folder, how)
+    for rule in options.rules:
+        found = _train(folder / rule, options.of(rule), splits)
+        if found.ended == "interrupted":
+            return ending(found, how)
+        if not options.quiet:
+            say(f"{rule}: {found.ended}")
+        results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
+        curves[rule] = _curve(found, options)
+        Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
     summary = compared(results, options)
     shown = "training" if options.validation == "none" else "test" if options.validation == "test" else "validation"
     with told():

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from ..core._version import __version__
-from ._failures import CommandError
+from ._failures import INTERRUPTED, CommandError
+from ._interrupt import at_once, interrupted, resumable
 from ._options import Refused
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
@@ -21,7 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     extra is missing); 2 for options that cannot be used; 3 if training failed; 130 if interrupted. Words that cannot be
     read, and `--help`, leave through `SystemExit` (2 and 0).
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        with at_once():
+            return _main(sys.argv[1:])
+    return _main(list(argv))
+
+
+def _main(args: list[str]) -> int:
+    resumable(None)
     if args in (["--version"], ["-V"]):
         print(f"pcx {__version__}")
         return 0
@@ -39,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pcx: error: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        print("pcx: interrupted", file=sys.stderr)
-        return 130
+        print(interrupted(), file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parse_and_run(args: list[str]) -> int:

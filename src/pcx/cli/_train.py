@@ -12,6 +12,7 @@ from typing import Any
 from ..training import Fit, Folder
 from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._interrupt import resumable
 from ._run import lengthen, monitored, train_in
 from ._saved import new_folder, read_config
 from ._settings import TrainOptions
@@ -48,13 +49,8 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
 
 def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> int:
     how = f"pcx resume {shlex.quote(str(folder))}"
-    try:
-        found = train_in(folder, options, splits, argv, resume)
-    except KeyboardInterrupt:  # the second Ctrl-C, or one before the first batch
-        if (folder / "config.json").exists():
-            print(f"pcx: interrupted; go on from the last checkpoint with: {how}", file=sys.stderr)
-            return INTERRUPTED
-        raise
+    resumable(folder, how)
+    found = train_in(folder, options, splits, argv, resume)
     summary = summarise(found, options)
     with told():
         Folder(folder, resume=True).write_json("summary.json", summary)
