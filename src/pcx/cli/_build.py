@@ -15,7 +15,7 @@ from .. import learning as pxl
 from .. import models
 from .. import predictive_coding as pxc
 from ..data import Dataset, Split
-from ._failures import CommandError
+from ._failures import USAGE, CommandError
 from ._interrupt import by_exception
 from ._rule_options import RuleName
 from ._settings import Experiment
@@ -43,13 +43,15 @@ class Splits:
         if options.validation == "held-out":
             count = round(len(train) * options.held_out)
             if not 0 < count < len(train):
-                raise CommandError(f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples")
+                message = f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples"
+                raise CommandError(message, USAGE)
             # The last ones, as is usual: all these sets are in random order, and views cost nothing.
             self.validation = Split(train.x[-count:], train.y[-count:])
             train = Split(train.x[:-count], train.y[:-count])
         self.train = train
         if options.batch_size > len(train):
-            raise CommandError(f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on")
+            message = f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on"
+            raise CommandError(message, USAGE)
 
     @property
     def named(self) -> dict[str, Split]:
