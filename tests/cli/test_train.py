@@ -4,7 +4,13 @@ import json
 import math
 import signal
 
+import numpy as np
+import optax
 import pytest
+
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.training as pxt
 
 from .commands import SMALL, call, start
 
@@ -134,6 +140,18 @@ def agrees(report, folder, kept):
         assert found["seed"] == row["seed"]
         assert found["accuracy"] == pytest.approx(row["validation_accuracy"], abs=1e-6)
         assert found["loss"] == pytest.approx(row["validation_loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize("words", [["eval"], ["resume"], ["train", "--config"]])
+def test_a_run_of_fit_is_named(words, tmp_path, capsys):
+    data = np.zeros((4, 2), np.float32), np.zeros(4, np.int32)
+    rule = pxl.backprop(optax.sgd(0.1))
+    pxt.fit(lambda: pxm.MLP([2, 2]), rule, data, epochs=1, batch_size=4, folder=tmp_path, show=False)
+    assert call(*words, tmp_path) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "was written by pcx.training.fit" in line
+    assert "resume=True" in line
+    assert "load_weights" in line
 
 
 def test_eval(trained, capsys):
