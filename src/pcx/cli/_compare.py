@@ -142,28 +142,27 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
 def _show(summary: dict[str, Any], options: CompareOptions) -> None:
     count = len(summary["seeds"])
     seeds = f"{count} seed{'s' if count > 1 else ''}"
-    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch", "cost / backprop"]
-    made = table(f"{options.model} on {options.data}, {options.epochs} epochs, {seeds}, mean ± deviation", columns)
+    against = BASELINE in summary["rules"]
+    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch and network", "cost / backprop"]
+    shown = [name for name in columns if against or "backprop" not in name]
+    made = table(f"{options.model} on {options.data}, {options.epochs} epochs, {seeds}, mean ± deviation", shown)
     for rule, found in summary["rules"].items():
-        accuracy, less = found["test_accuracy"], found["minus_backprop"]
+        accuracy, seconds, cost = found["test_accuracy"], found["seconds_per_epoch"], found["cost"]
         text = percent(accuracy["mean"])
         if accuracy["std"] is not None:
             text += f" ± {percent(accuracy['std'])}"
         if accuracy["n"] < count:
             text += f" ({accuracy['n']} of {count})"
-        difference = "-"
-        if less is not None and less["mean"] is not None:
-            difference = f"{less['mean']:+.2%}"
-            if less["low"] is not None:
-                difference += f" [{less['low']:+.2%}, {less['high']:+.2%}]"
-        seconds, cost = found["seconds_per_epoch"], found["cost"]
-        made.add_row(
-            rule,
-            text,
-            difference,
-            "-" if seconds is None else f"{seconds:.2f}",
-            "-" if cost is None else f"{cost:.2f}",
-        )
+        cells = [rule, text, _difference(found["minus_backprop"])]
+        cells += ["-" if value is None else f"{value:.2f}" for value in (seconds, cost)]
+        made.add_row(*[cell for name, cell in zip(columns, cells, strict=True) if name in shown])
     console().print(made)
     if options.epochs == 1:
-        say("The time of a single epoch holds the compilation; two or more epochs give the cost.")
+        say("The time of a single epoch holds the compilation; with two or more the first is left out.")
+
+
+def _difference(less: dict[str, Any] | None) -> str:
+    if less is None or less["mean"] is None:
+        return "-"
+    interval = "" if less["low"] is None else f" [{less['low']:+.2%}, {less['high']:+.2%}]"
+    return f"{less['mean']:+.2%}{interval}"
