@@ -17,6 +17,7 @@ from ._curves import draw
 from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, told
 from ._interrupt import resumable
+from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions
@@ -42,6 +43,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         place = Folder(folder, options.resume)
         place.write_json("config.json", {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options)})
         place.write_json("versions.json", versions())
+    warn_of_layers_out_of_reach(options)
     results: dict[str, dict[str, Any]] = {}
     curves: dict[str, np.ndarray] = {}
     resumable(folder, how)

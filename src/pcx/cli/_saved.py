@@ -66,8 +66,8 @@ def read_config(path: Path, cls: type[T]) -> T:
     config = read_run(path)
     if "command" not in config and "made_of" in config:
         raise CommandError(
-            f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: go on with it by "
-            "fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
+            f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: go on with it "
+            "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
         )
     if config.get("command") != {TrainOptions: "train", CompareOptions: "compare"}[cls]:
         made = {"train": "pcx train", "compare": "pcx compare"}.get(config.get("command", ""), "something else")
