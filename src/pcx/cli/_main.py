@@ -8,6 +8,7 @@ from ..core._version import __version__
 from ._failures import INTERRUPTED, CommandError
 from ._interrupt import at_once, interrupted, resumable
 from ._options import Refused
+from ._output import closed_pipe_is_no_error
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
 _EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules of the `cli` extra
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     read, and `--help`, leave through `SystemExit` (2 and 0).
     """
     if argv is None:
-        with at_once():
+        with at_once(), closed_pipe_is_no_error():
             return _main(sys.argv[1:])
     return _main(list(argv))
 
