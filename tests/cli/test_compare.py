@@ -87,6 +87,7 @@ def test_a_comparison(comparison, capsys):
 def test_columns_against_backprop_are_there_if_it_is(comparison):
     folder, _ = comparison
     alone, against = [(folder.parent / name).read_text() for name in ("shown.txt", "shown more.txt")]
+    assert "mlp on two-moons, 1 epoch, 3 seeds, mean ± deviation\n" in alone  # on one line
     assert "s / epoch and network" in alone
     assert "backprop" not in alone
     assert "minus backprop" in against
@@ -101,7 +102,9 @@ def test_what_differs_is_not_taken_up(comparison, capsys):
     assert call("compare", *FEW, "--out", folder) == 1
     assert "--resume" in capsys.readouterr().err
     assert call("eval", folder) == 1
-    assert "was written by pcx compare" in capsys.readouterr().err
+    assert (
+        "was written by pcx compare; this needs one of pcx train; the folders of its rules" in capsys.readouterr().err
+    )
 
 
 def test_runs(comparison, trained, tmp_path, capsys):

@@ -125,7 +125,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 def _base(cls: type[T], argv: list[str]) -> T:
     """The options that the command line comes on top of."""
     config = option_in(argv, "--config")
-    if config is None and "--resume" in argv:
+    if config is None and cls is CompareOptions and "--resume" in argv:
         config = option_in(argv, "--out")
     if config is None or {"-h", "--help"} & set(argv):
         return cls()

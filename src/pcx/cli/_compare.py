@@ -22,7 +22,7 @@ from ._run import lengthen, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions
 from ._statistics import moments, paired
-from ._tables import console, percent, say, table
+from ._tables import console, counted, percent, say, table
 from ._train import ending, summarise
 
 BASELINE = "backprop"
@@ -77,7 +77,9 @@ def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     if changed:
         raise CommandError(f"the comparison was begun otherwise: {'; '.join(changed)}. Begin another one with --out")
     if options.epochs < old.epochs:
-        raise CommandError(f"the comparison has {old.epochs} epochs; --epochs {options.epochs} would be fewer")
+        raise CommandError(
+            f"the comparison has {counted(old.epochs, 'epoch')}; --epochs {options.epochs} would be fewer"
+        )
     if options.epochs > old.epochs and options.schedule != "constant" and options.decay_epochs is None:
         options = dataclasses.replace(options, decay_epochs=old.epochs)
     return options
@@ -143,11 +145,11 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
 
 def _show(summary: dict[str, Any], options: CompareOptions) -> None:
     count = len(summary["seeds"])
-    seeds = f"{count} seed{'s' if count > 1 else ''}"
+    epochs, seeds = counted(options.epochs, "epoch"), counted(count, "seed")
     against = BASELINE in summary["rules"]
     columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch and network", "cost / backprop"]
     shown = [name for name in columns if against or "backprop" not in name]
-    made = table(f"{options.model} on {options.data}, {options.epochs} epochs, {seeds}, mean ± deviation", shown)
+    made = table(f"{options.model} on {options.data}, {epochs}, {seeds}, mean ± deviation", shown)
     for rule, found in summary["rules"].items():
         accuracy, seconds, cost = found["test_accuracy"], found["seconds_per_epoch"], found["cost"]
         text = percent(accuracy["mean"])

@@ -71,7 +71,8 @@ def read_config(path: Path, cls: type[T]) -> T:
         )
     if config.get("command") != {TrainOptions: "train", CompareOptions: "compare"}[cls]:
         made = {"train": "pcx train", "compare": "pcx compare"}.get(config.get("command", ""), "something else")
-        raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}")
+        hint = "; the folders of its rules are such runs" if made == "pcx compare" else ""
+        raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}{hint}")
     return from_json(cls, config["options"], file)
 
 

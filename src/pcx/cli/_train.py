@@ -18,7 +18,7 @@ from ._run import lengthen, monitored, train_in
 from ._runs import described, last_entry
 from ._saved import new_folder, read_config
 from ._settings import TrainOptions
-from ._tables import console, number, percent, say, spread, table
+from ._tables import console, counted, number, percent, say, spread, table
 
 
 def train(options: TrainOptions, argv: list[str]) -> int:
@@ -37,7 +37,7 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
     if data_folder is not None:
         changed["data_folder"] = data_folder
     if epochs is not None and epochs < options.epochs:
-        raise CommandError(f"the run has {options.epochs} epochs; --epochs {epochs} would be fewer")
+        raise CommandError(f"the run has {counted(options.epochs, 'epoch')}; --epochs {epochs} would be fewer")
     if epochs is not None and epochs > options.epochs:
         changed["epochs"] = epochs
         if options.schedule != "constant" and options.decay_epochs is None:
@@ -67,7 +67,7 @@ def _finished(folder: Path, options: TrainOptions, longer: bool) -> bool:
         return True
     if longer or described(folder)["done"] < options.epochs:
         return False  # or it was killed when it was to be made longer
-    say(f"{folder} is finished already, after {options.epochs} epochs; --epochs N trains longer")
+    say(f"{folder} is finished already, after {counted(options.epochs, 'epoch')}; --epochs N trains longer")
     return True
 
 
