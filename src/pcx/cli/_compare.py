@@ -77,9 +77,8 @@ def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     if changed:
         raise CommandError(f"the comparison was begun otherwise: {'; '.join(changed)}. Begin another one with --out")
     if options.epochs < old.epochs:
-        raise CommandError(
-            f"the comparison has {counted(old.epochs, 'epoch')}; --epochs {options.epochs} would be fewer"
-        )
+        had = counted(old.epochs, "epoch")
+        raise CommandError(f"the comparison has {had}; --epochs {options.epochs} would be fewer")
     if options.epochs > old.epochs and options.schedule != "constant" and options.decay_epochs is None:
         options = dataclasses.replace(options, decay_epochs=old.epochs)
     return options
