@@ -63,6 +63,6 @@ def by_exception() -> Iterator[None]:
 
 def _end(number: int, frame: Any) -> None:
     if sys.stdout.isatty():
-        os.write(1, b"\x1b[?25h")  # a progress bar hides the cursor
+        os.write(1, b"\r\x1b[2K\x1b[?25h")  # over a progress bar, and the cursor that it hides is back
     os.write(2, f"{interrupted()}\n".encode())  # print might have been interrupted itself
     os._exit(INTERRUPTED)
