@@ -55,6 +55,27 @@ def test_help(args, words, tmp_path):
         assert word in done.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compare", "--help"],
+        ["runs", "--json"],
+        ["train", "--data", "two-moons", "--hidden", "8", "--epochs", "10000", "--rule", "backprop"],
+    ],
+)
+def test_a_reader_that_has_seen_enough(words, tmp_path):
+    command = [sys.executable, "-m", "pcx.cli", *words]
+    (tmp_path / "runs").mkdir()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if words[0] == "train":
+            process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=120) == 141
+
+
 def test_run(tmp_path):
     out = tmp_path / "results" / "first"
     done = pcx("run", "zil", "--seeds", 1, "--epochs", 1, "--out", out, cwd=tmp_path)

@@ -1,5 +1,7 @@
 """Rules against rules."""
 
+import contextlib
+import io
 import json
 import math
 
@@ -36,11 +38,15 @@ def test_pairs_that_lack_one_are_left_out():
 def comparison(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "out"
     args = [*FEW, "--rules", "zil", "--seeds", 3, "--epochs", 1, "--quiet", "--out", folder]
-    assert call("compare", *args) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        assert call("compare", *args) == 0
+    (folder.parent / "shown.txt").write_text(shown.getvalue())
     first = json.loads((folder / "summary.json").read_text())
     # More epochs and one more rule: what was there goes on.
     more = ["--resume", "--epochs", 2, "--rules", "zil", "backprop", "--quiet"]
-    assert call("compare", "--out", folder, *more) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        assert call("compare", "--out", folder, *more) == 0
+    (folder.parent / "shown more.txt").write_text(shown.getvalue())
     return folder, first
 
 
@@ -78,6 +84,16 @@ def test_a_comparison(comparison, capsys):
     )
 
 
+def test_columns_against_backprop_are_there_if_it_is(comparison):
+    folder, _ = comparison
+    alone, against = [(folder.parent / name).read_text() for name in ("shown.txt", "shown more.txt")]
+    assert "mlp on two-moons, 1 epoch, 3 seeds, mean ± deviation\n" in alone  # on one line
+    assert "s / epoch and network" in alone
+    assert "backprop" not in alone
+    assert "minus backprop" in against
+    assert "cost / backprop" in against
+
+
 def test_what_differs_is_not_taken_up(comparison, capsys):
     folder, _ = comparison
     assert call("compare", "--out", folder, "--resume", "--lr", "0.5") == 1
@@ -86,7 +102,7 @@ def test_what_differs_is_not_taken_up(comparison, capsys):
     assert call("compare", *FEW, "--out", folder) == 1
     assert "--resume" in capsys.readouterr().err
     assert call("eval", folder) == 1
-    assert "was written by pcx compare" in capsys.readouterr().err
+    assert "was written by pcx compare; this needs one of pcx train; the folders of" in capsys.readouterr().err
 
 
 def test_runs(comparison, trained, tmp_path, capsys):

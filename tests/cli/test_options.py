@@ -43,6 +43,24 @@ def test_help(command, capsys):
         assert word in shown
 
 
+@pytest.mark.parametrize(
+    ("args", "words", "not_words"),
+    [
+        (["train", "--rul", "pc"], ["--rule", "pcx train --help"], ["--rules", "compare", "zil,hil,backprop,all"]),
+        (["train", "--lr", "abc"], ["could not convert", "pcx train --help"], []),
+        (["run", "zil", "--sedes", "2"], ["--seeds", "pcx run zil --help"], ["--first-seed", "compare"]),
+        (["run", "zill"], ["zil", "pcx run --help"], ["compare"]),
+        (["train", "--resume", "--out", "nowhere"], ["Unrecognized options: --resume"], ["there is no"]),
+        (["trian"], ["train, resume, eval, compare, runs, info, run", "pcx --help"], []),
+    ],
+)
+def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, capsys):
+    assert call(*args) == 2
+    shown = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
+    assert all(word in shown for word in words), shown
+    assert not any(word in shown for word in not_words), shown
+
+
 def test_every_option_has_help():
     for cls in (TrainOptions, CompareOptions):
         for part in (cls(), *[getattr(cls(), name) for name in RULE_NAMES if name != "backprop"]):
@@ -86,6 +104,8 @@ def _documented(cls: type, name: str) -> bool:
         (["--rule", "nudged", "--nudged.beta", "2"], "--nudged.beta must be from -1 to 1 and not 0"),
         (["--rule", "mcpc", "--mcpc.burn-in", "20"], "--mcpc.burn-in must be below --mcpc.T"),
         (["--rule", "zil", "--pc.T", "3"], "--pc.T has no effect: the rule is zil"),
+        (["--data", "digits", "--batch-size", "5000"], "--batch-size 5000 is more than the 1293 samples"),
+        (["--data", "two-moons", "--held-out", "0.0001"], "--held-out 0.0001 leaves nothing"),
         (["--rule", "hebb"], "hebb"),
         (["--T", "3"], "--pc.T"),
         (["--data", "imagenet"], "imagenet"),
@@ -120,8 +140,6 @@ def test_what_cannot_be_compared_is_refused(args, message, tmp_path, capsys):
         (["runs", "nowhere"], "there is no folder nowhere"),
         (["train", "--config", "nowhere"], "there is no nowhere"),
         (["compare", "--resume", "--out", "nowhere"], "there is no nowhere"),
-        (["train", "--data", "digits", "--batch-size", "5000"], "--batch-size 5000 is more than the 1293 samples"),
-        (["train", "--data", "two-moons", "--held-out", "0.0001"], "--held-out 0.0001 leaves nothing"),
         (["train", "--data", "mnist", "--data-folder", "nowhere"], "'nowhere' is not a folder"),
         (["train", "--data", "two-moons", "--rule", "hil", "--hil.T", "2"], "hil: T=2, but the error needs"),
     ],

@@ -4,7 +4,13 @@ import json
 import math
 import signal
 
+import numpy as np
+import optax
 import pytest
+
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.training as pxt
 
 from .commands import SMALL, call, start
 
@@ -98,6 +104,38 @@ def test_longer_is_as_if_it_had_never_ended(trained, tmp_path):
     assert configs[0]["epochs"] == 4
 
 
+def test_a_finished_run_is_left_as_it_is(trained, capsys):
+    files = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    for words in ([], ["--epochs", 2]):
+        assert call("resume", trained, *words) == 0
+        assert "finished already, after 2 epochs; --epochs N trains longer" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == files
+
+
+def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path):
+    run = tmp_path / "run"
+    assert call("train", *SMALL, "--rule", "backprop", "--lr", "0.01", "--epochs", 1, "--out", run) == 0
+    config = json.loads((run / "config.json").read_text())
+    config["options"]["epochs"] = config["epochs"] = 2
+    (run / "config.json").write_text(json.dumps(config))
+    assert call("resume", run, "--quiet") == 0
+    assert len(rows(run)) == 2
+
+
+def test_a_run_that_stopped_early_is_left_as_it_is(tmp_path, capsys):
+    run = tmp_path / "run"
+    args = ["--rule", "backprop", "--lr", "0.3", "--patience", 1, "--out", run]
+    assert call("train", *SMALL, *args, "--epochs", 200) == 0
+    log = (run / "log.txt").read_text()
+    assert log.endswith(" stopped early\n")
+    capsys.readouterr()
+    assert call("resume", run) == 0
+    assert f"stopped early, by --patience; begin another run with: pcx train --config {run}" in capsys.readouterr().out
+    assert call("resume", run, "--epochs", 300) == 1
+    assert "stopped early, by --patience" in capsys.readouterr().err
+    assert (run / "log.txt").read_text() == log
+
+
 def test_interrupted_and_resumed_is_as_if_unbroken(tmp_path):
     args = ["--data", "two-moons", "--hidden", 8, "--batch-size", 5, "--epochs", 40, "--rule", "backprop"]
     process = start("train", *args, "--out", "broken", cwd=tmp_path)
@@ -134,6 +172,18 @@ def agrees(report, folder, kept):
         assert found["seed"] == row["seed"]
         assert found["accuracy"] == pytest.approx(row["validation_accuracy"], abs=1e-6)
         assert found["loss"] == pytest.approx(row["validation_loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize("words", [["eval"], ["resume"], ["train", "--config"]])
+def test_a_run_of_fit_is_named(words, tmp_path, capsys):
+    data = np.zeros((4, 2), np.float32), np.zeros(4, np.int32)
+    rule = pxl.backprop(optax.sgd(0.1))
+    pxt.fit(lambda: pxm.MLP([2, 2]), rule, data, epochs=1, batch_size=4, folder=tmp_path, show=False)
+    assert call(*words, tmp_path) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "was written by pcx.training.fit" in line
+    assert "resume=True" in line
+    assert "load_weights" in line
 
 
 def test_eval(trained, capsys):

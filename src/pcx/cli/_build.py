@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ from .. import learning as pxl
 from .. import models
 from .. import predictive_coding as pxc
 from ..data import Dataset, Split
-from ._failures import CommandError
+from ._failures import USAGE, CommandError
+from ._interrupt import by_exception
 from ._rule_options import RuleName
 from ._settings import Experiment
 
@@ -41,13 +43,15 @@ class Splits:
         if options.validation == "held-out":
             count = round(len(train) * options.held_out)
             if not 0 < count < len(train):
-                raise CommandError(f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples")
+                message = f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples"
+                raise CommandError(message, USAGE)
             # The last ones, as is usual: all these sets are in random order, and views cost nothing.
             self.validation = Split(train.x[-count:], train.y[-count:])
             train = Split(train.x[:-count], train.y[:-count])
         self.train = train
         if options.batch_size > len(train):
-            raise CommandError(f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on")
+            message = f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on"
+            raise CommandError(message, USAGE)
 
     @property
     def named(self) -> dict[str, Split]:
@@ -67,8 +71,11 @@ def _dataset(options: Experiment) -> Dataset:
         "cifar10": pxd.cifar10,
         "cifar100": pxd.cifar100,
     }[options.data]
+    # A download that is broken off leaves no part of a file behind.
+    breakable = by_exception() if options.download else contextlib.nullcontext()
     try:
-        return load(options.data_folder, download=options.download, standardise=options.standardise)
+        with breakable:
+            return load(options.data_folder, download=options.download, standardise=options.standardise)
     except FileNotFoundError as error:
         first = str(error).splitlines()[0]
         raise CommandError(

@@ -1,15 +1,16 @@
-"""The commands that train and judge. Imports nothing heavy: each command imports what it needs when it runs."""
+"""The commands. Imports nothing heavy: each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
 from ._failures import CommandError
+from ._options import ZilOptions
 from ._saved import option_in, read_config
 from ._settings import CompareOptions, TrainOptions
 
@@ -18,8 +19,8 @@ T = TypeVar("T")
 Run = Annotated[Path, tyro.conf.Positional]
 
 
-def add_commands(app: Any, args: Sequence[str]) -> None:
-    """Add the commands to an app.
+def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | None]]:
+    """The commands by name, with what they do, unless their docstring says it.
 
     **Arguments:** `args`, the words of the command line: defaults come from the run that `--config` names in them.
     """
@@ -103,18 +104,28 @@ def add_commands(app: Any, args: Sequence[str]) -> None:
 
         return info(json, data_folder)
 
-    app.command(name="train", help=TrainOptions.__doc__)(train)
-    app.command(name="resume")(resume)
-    app.command(name="eval")(evaluate)
-    app.command(name="compare", help=CompareOptions.__doc__)(compare)
-    app.command(name="runs")(runs)
-    app.command(name="info")(info)
+    def zil(options: Annotated[ZilOptions, tyro.conf.arg(name="")]) -> int:
+        options.check()
+        from ._study import run  # imports JAX
+
+        run(options)
+        return 0
+
+    return {
+        "train": (train, TrainOptions.__doc__),
+        "resume": (resume, None),
+        "eval": (evaluate, None),
+        "compare": (compare, CompareOptions.__doc__),
+        "runs": (runs, None),
+        "info": (info, None),
+        "run zil": (zil, ZilOptions.__doc__),
+    }
 
 
 def _base(cls: type[T], argv: list[str]) -> T:
     """The options that the command line comes on top of."""
     config = option_in(argv, "--config")
-    if config is None and "--resume" in argv:
+    if config is None and cls is CompareOptions and "--resume" in argv:
         config = option_in(argv, "--out")
     if config is None or {"-h", "--help"} & set(argv):
         return cls()

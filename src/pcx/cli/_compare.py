@@ -15,12 +15,14 @@ from ..training import Fit, Folder, differences, versions
 from ._build import Splits, make_rule
 from ._curves import draw
 from ._evaluate import judge
-from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._failures import DONE, NOT_FINITE, CommandError, told
+from ._interrupt import resumable
+from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions
 from ._statistics import moments, paired
-from ._tables import console, percent, say, table
+from ._tables import console, counted, percent, say, table
 from ._train import ending, summarise
 
 BASELINE = "backprop"
@@ -41,21 +43,19 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         place = Folder(folder, options.resume)
         place.write_json("config.json", {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options)})
         place.write_json("versions.json", versions())
+    warn_of_layers_out_of_reach(options)
     results: dict[str, dict[str, Any]] = {}
     curves: dict[str, np.ndarray] = {}
-    try:
-        for rule in options.rules:
-            found = _train(folder / rule, options.of(rule), splits)
-            if found.ended == "interrupted":
-                return ending(found, how)
-            if not options.quiet:
-                say(f"{rule}: {found.ended}")
-            results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
-            curves[rule] = _curve(found, options)
-            Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
-    except KeyboardInterrupt:  # a second Ctrl-C, or one between two rules
-        print(f"pcx: interrupted; go on with: {how}", file=sys.stderr)
-        return INTERRUPTED
+    resumable(folder, how)
+    for rule in options.rules:
+        found = _train(folder / rule, options.of(rule), splits)
+        if found.ended == "interrupted":
+            return ending(found, how)
+        if not options.quiet:
+            say(f"{rule}: {found.ended}")
+        results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
+        curves[rule] = _curve(found, options)
+        Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
     summary = compared(results, options)
     shown = "training" if options.validation == "none" else "test" if options.validation == "test" else "validation"
     with told():
@@ -77,7 +77,8 @@ def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     if changed:
         raise CommandError(f"the comparison was begun otherwise: {'; '.join(changed)}. Begin another one with --out")
     if options.epochs < old.epochs:
-        raise CommandError(f"the comparison has {old.epochs} epochs; --epochs {options.epochs} would be fewer")
+        had = counted(old.epochs, "epoch")
+        raise CommandError(f"the comparison has {had}; --epochs {options.epochs} would be fewer")
     if options.epochs > old.epochs and options.schedule != "constant" and options.decay_epochs is None:
         options = dataclasses.replace(options, decay_epochs=old.epochs)
     return options
@@ -143,29 +144,28 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
 
 def _show(summary: dict[str, Any], options: CompareOptions) -> None:
     count = len(summary["seeds"])
-    seeds = f"{count} seed{'s' if count > 1 else ''}"
-    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch", "cost / backprop"]
-    made = table(f"{options.model} on {options.data}, {options.epochs} epochs, {seeds}, mean ± deviation", columns)
+    epochs, seeds = counted(options.epochs, "epoch"), counted(count, "seed")
+    against = BASELINE in summary["rules"]
+    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch and network", "cost / backprop"]
+    shown = [name for name in columns if against or "backprop" not in name]
+    made = table(f"{options.model} on {options.data}, {epochs}, {seeds}, mean ± deviation", shown)
     for rule, found in summary["rules"].items():
-        accuracy, less = found["test_accuracy"], found["minus_backprop"]
+        accuracy, seconds, cost = found["test_accuracy"], found["seconds_per_epoch"], found["cost"]
         text = percent(accuracy["mean"])
         if accuracy["std"] is not None:
             text += f" ± {percent(accuracy['std'])}"
         if accuracy["n"] < count:
             text += f" ({accuracy['n']} of {count})"
-        difference = "-"
-        if less is not None and less["mean"] is not None:
-            difference = f"{less['mean']:+.2%}"
-            if less["low"] is not None:
-                difference += f" [{less['low']:+.2%}, {less['high']:+.2%}]"
-        seconds, cost = found["seconds_per_epoch"], found["cost"]
-        made.add_row(
-            rule,
-            text,
-            difference,
-            "-" if seconds is None else f"{seconds:.2f}",
-            "-" if cost is None else f"{cost:.2f}",
-        )
+        cells = [rule, text, _difference(found["minus_backprop"])]
+        cells += ["-" if value is None else f"{value:.2f}" for value in (seconds, cost)]
+        made.add_row(*[cell for name, cell in zip(columns, cells, strict=True) if name in shown])
     console().print(made)
     if options.epochs == 1:
-        say("The time of a single epoch holds the compilation; two or more epochs give the cost.")
+        say("The time of a single epoch holds the compilation; with two or more the first is left out.")
+
+
+def _difference(less: dict[str, Any] | None) -> str:
+    if less is None or less["mean"] is None:
+        return "-"
+    interval = "" if less["low"] is None else f" [{less['low']:+.2%}, {less['high']:+.2%}]"
+    return f"{less['mean']:+.2%}{interval}"

@@ -22,7 +22,7 @@ from ._build import Splits, make_rule, model_maker
 from ._failures import DONE, CommandError, told
 from ._saved import read_config
 from ._settings import TrainOptions
-from ._tables import console, number, percent, say, spread, table
+from ._tables import console, counted, number, percent, say, spread, table
 
 _JUDGED = 512  # samples looked at together
 
@@ -146,4 +146,4 @@ def _show(report: dict[str, Any]) -> None:
         ]
         made.add_row("mean ± std", *cells)
     console().print(made)
-    say(f"after {report['epochs']} epochs; {report['run']}")
+    say(f"after {counted(report['epochs'], 'epoch')}; {report['run']}")

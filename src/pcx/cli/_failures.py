@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-DONE, ERROR, USAGE, NOT_FINITE, INTERRUPTED = 0, 1, 2, 3, 130  # exit statuses
+DONE, ERROR, USAGE, NOT_FINITE, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141  # exit statuses
 
 
 class CommandError(Exception):
@@ -26,5 +26,7 @@ def told() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:  # of stdout; see _output.py
+        raise
     except (CheckpointError, ImportError, OSError, TypeError, ValueError) as error:
         raise CommandError(str(error)) from error

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Annotated
 
 from ..core._version import __version__
-from ._failures import CommandError
-from ._options import Refused, ZilOptions
+from ._failures import INTERRUPTED, CommandError
+from ._interrupt import at_once, interrupted, resumable
+from ._options import Refused
+from ._output import closed_pipe_is_no_error
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
 _EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules of the `cli` extra
@@ -22,7 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     extra is missing); 2 for options that cannot be used; 3 if training failed; 130 if interrupted. Words that cannot be
     read, and `--help`, leave through `SystemExit` (2 and 0).
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        with at_once(), closed_pipe_is_no_error():
+            return _main(sys.argv[1:])
+    return _main(list(argv))
+
+
+def _main(args: list[str]) -> int:
+    resumable(None)
     if args in (["--version"], ["-V"]):
         print(f"pcx {__version__}")
         return 0
@@ -40,25 +48,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pcx: error: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        print("pcx: interrupted", file=sys.stderr)
-        return 130
+        print(interrupted(), file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parse_and_run(args: list[str]) -> int:
     import tyro
 
-    from ._commands import add_commands
+    from ._commands import commands
 
-    def zil(options: Annotated[ZilOptions, tyro.conf.arg(name="")]) -> int:
-        options.check()
-        from ._study import run  # imports JAX
-
-        run(options)
-        return 0
-
-    studies = tyro.extras.SubcommandApp()
-    studies.command(name="zil", help=ZilOptions.__doc__)(zil)
-    app = tyro.extras.SubcommandApp()
-    add_commands(app, args)
+    made = commands(args)
+    for name, (command, description) in made.items():
+        words = name.split()
+        if args[: len(words)] == words:
+            # Read by itself, so that what is said of its options is about them alone.
+            return tyro.cli(command, prog=f"pcx {name}", description=description, args=args[len(words) :])
+    app, studies = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
+    for name, (command, description) in made.items():
+        owner = studies if name.startswith("run ") else app
+        owner.command(name=name.removeprefix("run "), help=description)(command)
     app.command(studies, name="run", help="Run a study and keep what it found in a folder of its own.")
+    if args[0] == "run":
+        return studies.cli(prog="pcx run", args=args[1:])
     return app.cli(prog="pcx", description=_DESCRIPTION, args=args)

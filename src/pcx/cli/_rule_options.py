@@ -26,7 +26,7 @@ class IPCOptions:
     """Incremental PC: values and weights move together at each of T steps (arXiv 2212.00720)."""
 
     T: int = 8
-    """Steps for each batch; the weight optimiser takes as many."""
+    """Steps for each batch, no fewer than the number of layers; the weight optimiser takes as many."""
     state_lr: float = 0.8
     """Step size of the values; about 0.8 is usual."""
     state_momentum: float = 0.3
@@ -67,7 +67,7 @@ class NudgedOptions:
     """Nudged PC: the output is held near its prediction, a part beta of the way to the target (arXiv 2407.01163)."""
 
     T: int = 8
-    """Inference steps for each settling; 4 to 12 are usual."""
+    """Inference steps for each settling; 4 to 12 are usual, no fewer than the number of layers less one."""
     state_lr: float = 0.05
     """Step size of the values; 0.01 to 0.1 are usual."""
     state_momentum: float = 0.5

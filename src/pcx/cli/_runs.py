@@ -94,9 +94,14 @@ def _state(folder: Path, config: dict[str, Any]) -> str:
     """done, interrupted or failed, by the log's last entry; else unfinished: the run goes on, or was killed."""
     if config.get("command") == "compare":
         return "done" if (folder / "summary.json").exists() else "unfinished"
+    return _STATES.get(last_entry(folder).partition(":")[0], "unfinished")
+
+
+def last_entry(folder: Path) -> str:
+    """The last entry of a run's log, without its time; empty if there is none."""
     try:
         lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
+        return ""
     entries = [match[1] for line in lines if (match := _ENTRY.match(line))]
-    return _STATES.get(entries[-1].partition(":")[0] if entries else "", "unfinished")
+    return entries[-1] if entries else ""

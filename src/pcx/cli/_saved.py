@@ -64,9 +64,15 @@ def read_config(path: Path, cls: type[T]) -> T:
     """
     file = path / "config.json" if path.is_dir() else path
     config = read_run(path)
+    if "command" not in config and "made_of" in config:
+        raise CommandError(
+            f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: go on with it "
+            "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
+        )
     if config.get("command") != {TrainOptions: "train", CompareOptions: "compare"}[cls]:
         made = {"train": "pcx train", "compare": "pcx compare"}.get(config.get("command", ""), "something else")
-        raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}")
+        hint = "; the folders of its rules are such runs" if made == "pcx compare" else ""
+        raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}{hint}")
     return from_json(cls, config["options"], file)
 
 

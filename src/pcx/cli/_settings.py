@@ -104,6 +104,11 @@ class Experiment:
         return self.seeds
 
     @property
+    def layers(self) -> int:
+        """How many layers the network has, each with weights."""
+        return {"vgg5": 5, "vgg7": 7}.get(self.model, len(self.hidden) + 1)
+
+    @property
     def used_rules(self) -> tuple[RuleName, ...]:
         """The rules that are trained by."""
         raise NotImplementedError

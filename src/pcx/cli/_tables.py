@@ -25,10 +25,16 @@ def say(text: str) -> None:
 
 def table(title: str | None, names: Sequence[str], texts: int = 1) -> Table:
     """An empty table; the first columns, `texts` of them, hold words and the others numbers."""
-    made = Table(title=title)
+    # A title wider than the columns would be broken over lines.
+    made = Table(title=title, min_width=min(len(title or ""), console().width))
     for i, name in enumerate(names):
         made.add_column(name, justify="left" if i < texts else "right", overflow="fold")
     return made
+
+
+def counted(count: int, name: str) -> str:
+    """So many of something."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def percent(value: float | None) -> str:

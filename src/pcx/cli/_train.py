@@ -12,10 +12,13 @@ from typing import Any
 from ..training import Fit, Folder
 from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._interrupt import resumable
+from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, monitored, train_in
+from ._runs import described, last_entry
 from ._saved import new_folder, read_config
 from ._settings import TrainOptions
-from ._tables import console, number, percent, say, spread, table
+from ._tables import console, counted, number, percent, say, spread, table
 
 
 def train(options: TrainOptions, argv: list[str]) -> int:
@@ -23,6 +26,7 @@ def train(options: TrainOptions, argv: list[str]) -> int:
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
     with told():
         splits = Splits(options)
+    warn_of_layers_out_of_reach(options)
     return _go(folder, options, splits, argv, resume=False)
 
 
@@ -33,11 +37,13 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
     if data_folder is not None:
         changed["data_folder"] = data_folder
     if epochs is not None and epochs < options.epochs:
-        raise CommandError(f"the run has {options.epochs} epochs; --epochs {epochs} would be fewer")
+        raise CommandError(f"the run has {counted(options.epochs, 'epoch')}; --epochs {epochs} would be fewer")
     if epochs is not None and epochs > options.epochs:
         changed["epochs"] = epochs
         if options.schedule != "constant" and options.decay_epochs is None:
             changed["decay_epochs"] = options.epochs  # what was begun goes on; the rate stays at its last value
+    if _finished(folder, options, "epochs" in changed):
+        return DONE
     options = dataclasses.replace(options, **changed)
     with told():
         splits = Splits(options)
@@ -46,15 +52,29 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
     return _go(folder, options, splits, [], resume=True)
 
 
+def _finished(folder: Path, options: TrainOptions, longer: bool) -> bool:
+    """Whether there is nothing to go on with, which is said."""
+    entry = last_entry(folder)
+    if not (folder / "summary.json").exists() or entry not in ("done", "stopped early"):
+        return False
+    if entry == "stopped early":
+        # No network of it learns any more, however many epochs there are.
+        again = f"pcx train --config {shlex.quote(str(folder))}"
+        message = f"{folder} stopped early, by --patience; begin another run with: {again}"
+        if longer:
+            raise CommandError(message)
+        say(message)
+        return True
+    if longer or described(folder)["done"] < options.epochs:
+        return False  # or it was killed when it was to be made longer
+    say(f"{folder} is finished already, after {counted(options.epochs, 'epoch')}; --epochs N trains longer")
+    return True
+
+
 def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> int:
     how = f"pcx resume {shlex.quote(str(folder))}"
-    try:
-        found = train_in(folder, options, splits, argv, resume)
-    except KeyboardInterrupt:  # the second Ctrl-C, or one before the first batch
-        if (folder / "config.json").exists():
-            print(f"pcx: interrupted; go on from the last checkpoint with: {how}", file=sys.stderr)
-            return INTERRUPTED
-        raise
+    resumable(folder, how)
+    found = train_in(folder, options, splits, argv, resume)
     summary = summarise(found, options)
     with told():
         Folder(folder, resume=True).write_json("summary.json", summary)
