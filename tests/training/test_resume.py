@@ -155,6 +155,13 @@ def test_checkpoints_are_read_by_any_form_of_path(tmp_path, monkeypatch):
         assert meta["epoch"] == 1
 
 
+def test_a_run_out_of_patience_stays_ended(tmp_path):
+    stop = pxt.EarlyStopping("loss", patience=2, least=1e3)  # never good enough
+    for epochs in (9, 12):
+        fit = train(early_stopping=stop, epochs=epochs, folder=tmp_path / "run", resume=epochs > 9)
+        assert (fit.ended, len(fit.history)) == ("stopped early", 3)
+
+
 def test_a_failed_run_stays_failed(tmp_path):
     x = TRAIN[0].copy()
     x[40] = np.nan

@@ -98,7 +98,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         if not asked:
             asked = True
-            print("stopping after the batches under way; again: at once", file=sys.stderr, flush=True)
+            with contextlib.suppress(RuntimeError):  # if it comes in the middle of another print
+                print("stopping after the batches under way; again: at once", file=sys.stderr, flush=True)
         elif frame is not None and frame.f_code.co_name == "_xla_gc_callback":
             # What is raised within JAX's callback of the garbage collector is lost: once more, a moment later.
             threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()

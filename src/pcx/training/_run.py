@@ -145,7 +145,8 @@ class Run:
     # -- the loop -------------------------------------------------------------------------------------
     def go(self) -> Fit:
         """Train to the end."""
-        ended = "done"
+        # A run that had run out of patience stays ended, whatever the number of epochs is now.
+        ended = "done" if any(self.at.active) or self.at.epoch >= self.epochs else "stopped early"
         per_epoch = self.source.per_epoch
         total = None if per_epoch is None else self.epochs * per_epoch
         with interruptible() as asked, progress(total, self._number, self.show) as (advance, say):
