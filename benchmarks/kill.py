@@ -66,7 +66,7 @@ def child(folder, epochs):
 
 def start(folder, epochs, cache):
     command = [sys.executable, __file__, "--child", str(folder), "--epochs", str(epochs)]
-    env = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    env = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     env["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
