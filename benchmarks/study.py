@@ -36,7 +36,8 @@ def main():
                 "pcx run zil": [*command, "--out", f"{folder}/{i}"],
                 env.PUBLISHED: [pythons[env.PUBLISHED], args.program.resolve()],
             }.items():
-                taken, printed[name] = env.run(process)
+                taken, lines = env.run(process)
+                printed[name] = [line.replace(folder, "RUN") for line in lines]
                 seconds[name].append(taken)
                 print(f"{name}: {taken:.2f} s", flush=True)
     finish(
