@@ -284,7 +284,10 @@ class Rule(metaclass=_Interned):
         return structure, structure.values_of(model)
 
     def _check_optim(self, problem: Problem, state: State) -> None:
-        made = jtu.tree_structure(jax.eval_shape(lambda w: self._init_optim(problem, w), state.weights))
+        try:
+            made = jtu.tree_structure(jax.eval_shape(lambda w: self._init_optim(problem, w), state.weights))
+        except jax.errors.ConcretizationTypeError:  # an optimiser whose memory depends on values can't be asked
+            return
         if made != jtu.tree_structure(state.optim):
             raise ValueError(
                 f"{type(self).__name__}.step: the state is that of another rule or another optimiser of the weights; "
