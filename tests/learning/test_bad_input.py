@@ -404,6 +404,9 @@ def test_a_hidden_node_that_is_marked_is_held_but_is_no_output():
     state = rule.init(model, (x, y))
     _, info = rule.step(state, (x, y))
     assert info.output.shape == rule.predict(state, x).shape == y.shape
+    output, energy = rule.evaluate(state, (x, y))
+    np.testing.assert_allclose(energy, 0.5 * jnp.sum((y - output) ** 2, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(info.loss, jnp.mean(energy), rtol=1e-5)
     problem = pxl.bind(model, (x, y)).problem
     assert set(problem.clamped) == {"vodes[0]", "vodes[2]"}
     assert problem.outputs == ("vodes[2]",)

@@ -122,7 +122,7 @@ def check_against_classic(model, x, y):
     @jax.jit
     def energies(arrays, targets, moved):
         # All arrays are arguments: up to JAX 0.8.1 XLA folds a convolution of constants, and a bias, wrongly.
-        return made.problem.landscape(*arrays, targets).energies(moved)
+        return made.problem.landscape(*arrays, clamped=targets).energies(moved)
 
     found = energies(made.arrays, made.start.targets, moved)
     each, total = classic(model, x, y, moved)

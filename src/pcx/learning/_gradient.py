@@ -35,7 +35,7 @@ def output_energy(batch: Batch, u: Mapping[str, Any], targets: Mapping[str, Any]
     p = batch.problem
     known = p.known(*batch.arrays)
     total: Any = jnp.zeros((p.size,))
-    for name in p.clamped:
+    for name in p.outputs:
         if name in p.cut:
             each = p.elements(name, targets[name], u[name], known)
             total = total + row_sums(each)

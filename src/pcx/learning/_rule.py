@@ -234,7 +234,7 @@ class Rule(metaclass=_Interned):
         key = state.key if isinstance(state, State) else _as_key(0)
         at = Batch(problem, values.weights, values.rest, key, x, y, {})
         targets, _ = problem.targets(*at.arrays)
-        by_node = u if isinstance(u, dict) else dict.fromkeys(targets, u)
+        by_node = u if isinstance(u, dict) else dict.fromkeys(problem.outputs, u)
         return u, output_energy(at, by_node, targets)
 
     def check_labels(self, state: State, batch: tuple[Any, Any], y: Any) -> None:
