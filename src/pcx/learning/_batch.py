@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 from ..nn import LayerParam
 from ..predictive_coding._problem import Problem, Start
 from ..predictive_coding._structure import Structure
-from ._precision import as_precision
+from ._precision import as_precision, values_of
 
 
 class Batch(NamedTuple):
@@ -81,6 +81,5 @@ def bind(
     structure = Structure.of(model, learn, call)
     values = structure.values_of(model)
     problem = Problem.of(structure, values, (x, y))
-    chosen = as_precision(precision)
-    held = {} if chosen is None else chosen.values(problem, chosen.init(problem))
+    held = values_of(as_precision(precision), problem)
     return Batch(problem, values.weights, values.rest, jax.random.PRNGKey(key), x, y, held)

@@ -127,7 +127,7 @@ class _OnErrors(Rule):
     def _settle(self, batch: Batch, landscape: Any) -> Any:
         p = batch.problem
         zero = {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
-        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
+        draw = self._draw(batch.key)
         return relax(landscape, zero, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
 
     def _learned(

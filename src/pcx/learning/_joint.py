@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
@@ -18,6 +17,7 @@ from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._gradient import weight_gradient
+from ._precision import values_of
 from ._rule import Learned, Rule
 from ._settled import as_stop
 from ._state import State
@@ -154,7 +154,7 @@ class Joint(Rule):
         two = below.landscape({n: targets[n] for n in below.problem.clamped})
         one.arrival = None  # values do not start at the generative predictions
         landscape = JointLandscape(one, two, pairs, self.factors) if self.both else one
-        draw = jax.random.fold_in(above.key, 0x9C) if self.random else None
+        draw = self._draw(above.key)
         solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
         return upward, one, two, solution
 
@@ -167,7 +167,7 @@ class Joint(Rule):
                 f"{type(self).__name__}: to predict by settling, both parts are called without y, and what is "
                 f"predicted must be a value node of both: {e}"
             ) from e
-        precision = {} if self.precision is None else self.precision.values(joint, memory or self.precision.init(joint))
+        precision = values_of(self.precision, joint, memory)
         below = Batch(joint.recognition, values.weights, values.rest, key, x, None, precision)
         above = below._replace(problem=joint.generative, x=None, y=x)
         targets, _ = joint.targets(*below.arrays)

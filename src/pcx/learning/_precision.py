@@ -119,6 +119,11 @@ def _check_shapes(call: str, problem: Any, precision: Mapping[str, Any]) -> None
             raise ValueError(f"{call}: the precision of {name} has shape {shape}, its value {node} for one sample")
 
 
+def values_of(precision: Precision | None, problem: Any, memory: Any = None) -> dict[str, Any]:
+    """The precisions of nodes, from what a state remembers of them; without that, as they begin."""
+    return {} if precision is None else precision.values(problem, memory or precision.init(problem))
+
+
 def as_precision(x: Any) -> Precision | None:
     """A precision, from one, a number, a dict, or None for one everywhere."""
     return x if x is None or isinstance(x, Precision) else Fixed(x)

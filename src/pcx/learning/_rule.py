@@ -25,7 +25,7 @@ from ..predictive_coding._structure import Structure, Values
 from ..predictive_coding._sums import all_finite
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
-from ._precision import LearnedPrecision, as_precision
+from ._precision import LearnedPrecision, as_precision, values_of
 from ._state import OUTCOME, Info, State
 
 
@@ -163,7 +163,7 @@ class Rule(metaclass=_Interned):
         key, draw = state.key, state.key
         if problem.draws or self.random:
             key, draw = jax.random.split(state.key)
-        precision = {} if self.precision is None else self.precision.values(problem, state.memory)
+        precision = values_of(self.precision, problem, state.memory)
         batch_ = Batch(problem, state.weights, state.rest, draw, x, y, precision)
         targets, valid = problem.targets(*batch_.arrays)
         learned = self._learn(batch_, targets, state)
@@ -262,6 +262,10 @@ class Rule(metaclass=_Interned):
     def _at_rest(self, structure: Any, values: Values, memory: dict[str, Any], key: Any, x: Any) -> dict[str, Any]:
         """The output nodes' predictions after settling, by node."""
         raise ValueError(f"{type(self).__name__}: its values don't settle, so predictions are by a forward pass alone")
+
+    def _draw(self, key: Any) -> Any:
+        """The key that values draw from as they settle; None if they draw nothing."""
+        return jax.random.fold_in(key, 0x9C) if self.random else None
 
     def _admit(self, problem: Problem) -> None:
         """Refuse, with the reason, a problem that the rule can't work on."""

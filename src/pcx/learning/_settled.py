@@ -18,6 +18,7 @@ from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient
+from ._precision import values_of
 from ._rule import Learned, Rule, outputs_of
 from ._start import Forward, Start
 from ._state import State
@@ -95,7 +96,7 @@ class PredictiveCoding(Rule):
         p = batch.problem
         begin = p.start(*batch.arrays)
         nodes = self.start.nodes(begin.h, state.memory.get("nodes"))
-        draw = jax.random.fold_in(batch.key, 0x9C) if self.random else None
+        draw = self._draw(batch.key)
         if isinstance(self.timing, EveryStep):
             return self._every_step(batch, targets, state, begin, nodes, draw)
         gradient: Any = None
@@ -135,8 +136,7 @@ class PredictiveCoding(Rule):
         self, structure: Structure, values: Values, memory: dict[str, Any], key: Any, x: Any
     ) -> dict[str, Any]:
         p = Problem.of(structure, values, (x, None), training=False)
-        precision = {} if self.precision is None else self.precision.values(p, memory or self.precision.init(p))
-        batch = Batch(p, values.weights, values.rest, key, x, None, precision)
+        batch = Batch(p, values.weights, values.rest, key, x, None, values_of(self.precision, p, memory))
         begin = p.start(*batch.arrays)
         outputs = [n for n in outputs_of(structure, values.weights, values.rest, x) if p.u_ids[n] is not None]
         # An output that predicts nothing follows its own prediction, and has no energy then.
@@ -148,7 +148,7 @@ class PredictiveCoding(Rule):
             landscape.arrival = None
         nodes = {n: start.nodes(begin.h, None)[n] for n in landscape.free}
         if nodes:
-            draw = jax.random.fold_in(key, 0x9C) if self.random else None
+            draw = self._draw(key)
             solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
             nodes = solution.nodes
         known = landscape.known | {p.h_ids[n]: v for n, v in nodes.items()}
