@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any
 
 from ..core._version import __version__
 from ._checkpoint import CheckpointError
+from ._commit import commit
 
 
 class RunExists(FileExistsError):
@@ -120,8 +120,8 @@ _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "
 
 
 def versions() -> dict[str, Any]:
-    """What a result depends on besides its options: software, platform, device, and the state of the git repository
-    that the program was started in, if there is one."""
+    """What a result depends on besides its options: software, platform, device, and the commit of the git repository
+    that the program was started in, if there is one. No other program is run to find that out."""
     import jax
 
     packages = {}
@@ -130,7 +130,7 @@ def versions() -> dict[str, Any]:
             packages[package] = version(package)
         except PackageNotFoundError:
             packages[package] = None
-    device = jax.devices()[0]
+    device, found = jax.devices()[0], commit()
     return {
         "pcx": __version__,
         "python": sys.version.split()[0],
@@ -140,15 +140,5 @@ def versions() -> dict[str, Any]:
         "device": device.device_kind,
         "device_count": jax.device_count(),
         "packages": packages,
-        "git": _git(),
+        "git": None if found is None else {"commit": found},
     }
-
-
-def _git() -> dict[str, Any] | None:
-    def ask(*args: str) -> str:
-        return subprocess.run(["git", *args], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        return {"commit": ask("rev-parse", "HEAD"), "clean": not ask("status", "--porcelain")}
-    except (OSError, subprocess.SubprocessError):
-        return None
