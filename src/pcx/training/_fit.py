@@ -19,7 +19,7 @@ from ._keep import Keep, plain
 from ._result import Fit, Member, Report
 from ._run import Run
 from ._source import as_arrays, as_source
-from ._stopping import EarlyStopping
+from ._stopping import EarlyStopping, check_mode
 from ._weights import require_safetensors
 
 
@@ -43,6 +43,7 @@ def fit(
     checkpoint_seconds: float = 60.0,
     keep: int = 2,
     best: str | None = None,
+    best_mode: Literal["min", "max"] | None = None,
     config: Mapping[str, Any] | None = None,
     show: bool = True,
     parallel: Literal["auto", "vmap", "loop"] = "auto",
@@ -75,7 +76,8 @@ def fit(
     - `checkpoint_every`: batches between checkpoints; else one at the first epoch's end after `checkpoint_seconds`. One
         is always written at the end and on Ctrl-C.
     - `keep`: how many of the last checkpoints are kept. `best`: the metric by which one more, the best, is; by default
-        `"validation_loss"` if there is validation, the mean over the networks.
+        `"validation_loss"` if there is validation, the mean over the networks. `best_mode`: whether more (`"max"`) or
+        less (`"min"`) of it is better; known of losses, energies and accuracies, to be said of any other.
     - `config`: anything to be kept in the folder's `config.json`, as JSON.
     - `show`: whether to show progress.
     - `parallel`: several networks at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on CPUs.
@@ -87,6 +89,7 @@ def fit(
     _check_numbers(epochs, checkpoint_every, checkpoint_seconds, keep, parallel)
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"fit: callbacks must be a list of functions, got {type(callbacks).__name__}")
+    check_mode("fit: best_mode", best_mode)
     _check_functions(augment, metrics, callbacks := list(callbacks), early_stopping)
     members = _members(model, rule, seeds, settings)
     if resume and folder is None:
@@ -108,6 +111,7 @@ def fit(
         metrics=metrics,
         early=early_stopping,
         best=best,
+        best_mode=best_mode,
         callbacks=callbacks,
         show=show,
         parallel=parallel,
@@ -120,7 +124,7 @@ def fit(
         checkpoint_every,
         checkpoint_seconds,
         run.made_of,
-        {"epochs": epochs, "best": run.best, **kept},
+        {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
     )
     try:
         run.keep_in(held)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._result import Member
-from ._stopping import cost
+from ._stopping import Mode, cost
 
 OWN = ("epoch", "network", "seed", "accuracy", "energy", "loss", "steps", "seconds", "energies")
 """Names in a row that settings and metrics can't have (but for accuracy, which a metric may replace)."""
@@ -21,11 +21,11 @@ def row(
     **Arguments:**
 
     - `epoch`: from 1.
-    - `totals`: the network's sums over the batches of the epoch, on the host.
+    - `totals`: the network's sums over the samples of the epoch, on the host.
     - `judged`: means over the held-out samples, by their names in the row.
     - `seconds`: of all networks together.
     """
-    count = int(totals["batches"])
+    count = int(totals["samples"])
     sums = dict(totals["sums"])
     energies = {k: _number(v / count) for k, v in sums.pop("energies").items()}
     return {
@@ -40,13 +40,13 @@ def row(
     }
 
 
-def is_best(history: Sequence[dict[str, Any]], metric: str) -> bool:
+def is_best(history: Sequence[dict[str, Any]], metric: str, mode: Mode) -> bool:
     """Whether no epoch was better than the last one, by the mean over the networks. One that stopped counts as it was
     at its last epoch."""
     now: dict[int, float] = {}
     means: dict[int, float] = {}
     for each in history:
-        now[each["network"]] = cost(each, metric)
+        now[each["network"]] = cost(each, metric, mode)
         means[each["epoch"]] = sum(now.values()) / len(now)
     return bool(means) and means[max(means)] <= min(means.values())
 

@@ -61,10 +61,11 @@ class Loop:
         return _loop(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many, convolves)
 
     def totals(self, state: Any, settings: Any, batch: Any) -> dict[str, Any]:
-        """Zero for all that is summed over the batches of an epoch."""
+        """Zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs less."""
         _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
         zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
-        return {"sums": zero, "batches": jnp.int32(0), "result": jnp.int32(0), "bad": jnp.int32(-1)}
+        count = jnp.int32(0)
+        return {"sums": zero, "samples": count, "batches": count, "result": jnp.int32(0), "bad": jnp.int32(-1)}
 
     def _run(
         self,
@@ -89,9 +90,11 @@ class Loop:
             batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
             state, (info, sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
             good = info.result == 0
-            summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b, a), totals["sums"], sums)
+            size = jtu.tree_leaves(info.output)[0].shape[0]
+            summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
             totals = {
                 "sums": summed,
+                "samples": totals["samples"] + good * size,
                 "batches": totals["batches"] + good,
                 "result": info.result,
                 "bad": info.first_bad,

@@ -24,7 +24,7 @@ from ._loop import Loop, accuracy, as_function, held_out_rows, is_class
 from ._progress import Pace, interruptible, progress
 from ._result import Fit, Member, Report
 from ._source import InMemory, Streamed
-from ._stopping import EarlyStopping
+from ._stopping import EarlyStopping, Mode, direction
 
 _JUDGED = 512  # held-out samples looked at together
 
@@ -53,6 +53,7 @@ class Run:
         metrics: Mapping[str, Callable[[Any, Any], Any]] | None,
         early: EarlyStopping | None,
         best: str | None,
+        best_mode: Mode | None,
         callbacks: Sequence[Callable[[Report], Any]],
         show: bool,
         parallel: str,
@@ -80,6 +81,13 @@ class Run:
             metrics = {"accuracy": accuracy} if is_class(output, example[1]) else {}
         self.best = best if best is not None else "validation_loss" if held_out is not None else None
         _check_names(members[0].settings, metrics, held_out is not None, self.best, early)
+        if best_mode is not None and self.best is None:
+            raise ValueError("fit: best_mode says how `best` is meant, and there is neither that nor validation")
+        scores = [name for name, metric in metrics.items() if metric is accuracy or name == "accuracy"]
+        self.mode: Mode = "min" if self.best is None else best_mode or direction(self.best, "fit: best_mode", scores)
+        if early is not None and early.mode is None:
+            way = direction(early.metric, "fit: the mode of early_stopping", scores)
+            self.early = dataclasses.replace(early, mode=way)
         self.example = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
         many = len(members) > 1 and (parallel == "vmap" or (parallel == "auto" and jax.default_backend() != "cpu"))
         self.loop = Loop.of(rule, augment, metrics, many, rule_.convolves(states[0]))
@@ -238,7 +246,7 @@ class Run:
                 own = [each for each in at.history if each["network"] == i]
                 if at.active[i] and own and self.early.out_of_patience(own):
                     at.active[i] = False
-        if self.keep is not None and self.best is not None and rows and is_best(at.history, self.best):
+        if self.keep is not None and self.best is not None and rows and is_best(at.history, self.best, self.mode):
             self.keep.hold_best(self._number, self._tree(), at)
         if not self.callbacks:
             return False

@@ -122,11 +122,16 @@ def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | S
     return Streamed(train, len(seeds)) if arrays is None else InMemory(arrays, batch_size, seeds)
 
 
+def _two_batches(source: Any) -> bool:
+    """Whether it is a list of two batches; `((a, b), (c, d))`, a tuple, is x and y, each made of two arrays."""
+    return isinstance(source, list) and all(isinstance(each, (tuple, list)) and len(each) == 2 for each in source)
+
+
 def as_arrays(source: Any) -> tuple[Any, Any] | None:
     """`(x, y)` from a split or a pair of arrays; None if it is something else."""
     if hasattr(source, "x") and hasattr(source, "y"):
         return source.x, source.y
-    if isinstance(source, (tuple, list)) and len(source) == 2:
+    if isinstance(source, (tuple, list)) and len(source) == 2 and not _two_batches(source):
         leaves = jtu.tree_leaves(tuple(source))
         if leaves and all(isinstance(a, (np.ndarray, jax.Array)) for a in leaves):
             return source[0], source[1]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
+
+import numpy as np
+
+Mode = Literal["min", "max"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,31 +20,73 @@ class EarlyStopping:
 
     - `metric`: a name in the history, such as `"validation_accuracy"` or `"validation_loss"`.
     - `patience`: how many epochs without a better value it goes on, 1 or more.
-    - `least`: by how much a value must be better to count.
-    - `mode`: whether larger (`"max"`) or smaller (`"min"`) is better; by default `"max"` for accuracies.
+    - `least`: by how much a value must be better to count, 0 or more.
+    - `mode`: whether larger (`"max"`) or smaller (`"min"`) is better. It is known of losses, energies and accuracies;
+        of any other metric it must be said.
+
+    **Raises:** `ValueError` or `TypeError` for arguments of another kind; from `fit` and `out_of_patience`,
+    `ValueError` where `mode` is needed and missing.
     """
 
     metric: str = "validation_loss"
     patience: int = 5
     least: float = 0.0
-    mode: Literal["min", "max"] | None = None
+    mode: Mode | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.metric, str):
+            raise TypeError(f"EarlyStopping: metric must be a name in the history, got {self.metric!r}")
+        if isinstance(self.patience, bool) or not isinstance(self.patience, (int, np.integer)):
+            raise TypeError(f"EarlyStopping: patience must be a whole number of epochs, got {self.patience!r}")
         if self.patience < 1:
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {self.patience}")
-        if self.mode not in (None, "min", "max"):
-            raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {self.mode!r}")
+        real = isinstance(self.least, (int, float, np.integer, np.floating)) and not isinstance(self.least, bool)
+        if not real or not 0 <= self.least < math.inf:
+            raise ValueError(f"EarlyStopping: least must be a number of 0 or more, got {self.least!r}")
+        check_mode("EarlyStopping: mode", self.mode)
 
-    def out_of_patience(self, rows: list[dict[str, Any]]) -> bool:
+    def out_of_patience(self, rows: Sequence[dict[str, Any]]) -> bool:
         """Whether the epochs so far of one network say to stop."""
+        mode = self.mode or direction(self.metric, "EarlyStopping: mode")
         best, since = math.inf, 0
         for row in rows:
-            value = cost(row, self.metric, self.mode)
+            value = cost(row, self.metric, mode)
             best, since = (value, 0) if value < best - self.least else (best, since + 1)
         return since >= self.patience
 
 
-def cost(row: dict[str, Any], metric: str, mode: str | None = None) -> float:
+def check_mode(name: str, mode: Any) -> None:
+    """Refuse, under an argument's name, what is no direction.
+
+    **Raises:** `ValueError`.
+    """
+    if mode is not None and mode not in ("min", "max"):
+        raise ValueError(f"{name} must be 'min' or 'max', got {mode!r}")
+
+
+def direction(metric: str, name: str, accuracies: Sequence[str] = ("accuracy",)) -> Mode:
+    """Whether less or more of a metric is better, where that follows from what it is. Never from how it is called: of
+    a metric of one's own nothing is known.
+
+    **Arguments:**
+
+    - `name`: of the argument that could say it, for the error.
+    - `accuracies`: names of metrics that are accuracies.
+
+    **Raises:** `ValueError` if it must be said.
+    """
+    judged = metric.removeprefix("validation_")
+    if judged in ("loss", "energy"):
+        return "min"
+    if judged in accuracies:
+        return "max"
+    raise ValueError(
+        f"{name} is needed for {metric!r}: 'max' if more of it is better, 'min' if less is. Only of losses, energies "
+        "and accuracies it is known"
+    )
+
+
+def cost(row: dict[str, Any], metric: str, mode: Mode) -> float:
     """A row's metric as a number of which less is better; infinite if it is not finite.
 
     **Raises:** `ValueError` if the row has no such metric, naming those it has.
@@ -50,4 +97,4 @@ def cost(row: dict[str, Any], metric: str, mode: str | None = None) -> float:
     value = row[metric]
     if value is None or not math.isfinite(value):
         return math.inf
-    return -value if (mode or ("max" if "accuracy" in metric else "min")) == "max" else value
+    return -value if mode == "max" else value
