@@ -218,14 +218,15 @@ def test_folders(tmp_path, begun):
         train(folder=begun)
     assert snapshot(begun) == before
     (tmp_path / "file").write_text("mine")
-    for resume in (False, True):
+    for resume in (False, True, "auto"):
         with pytest.raises(pxt.RunExists, match="is a file; choose a folder"):
             train(folder=tmp_path / "file", resume=resume)
     with pytest.raises(pxt.RunExists, match=r"is not empty \(file\)"):
         train(folder=tmp_path)
-    for nothing in (tmp_path, tmp_path / "not there"):
-        with pytest.raises(FileNotFoundError, match="holds no run to resume"):
-            train(folder=nothing, resume=True)
+    with pytest.raises(FileNotFoundError, match="holds no run to resume"):
+        train(folder=tmp_path, resume=True)
+    with pytest.raises(pxt.RunExists, match=r"is not empty \(file\)"):
+        train(folder=tmp_path, resume="auto")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     (tmp_path / "empty").mkdir()
     assert train(folder=tmp_path / "empty", epochs=1).folder == tmp_path / "empty"

@@ -1,9 +1,10 @@
 """pxt: training. `fit` for whole runs; checkpoints, weights files and run folders."""
 
-from ._checkpoint import CheckpointError, Checkpoints
+from ._checkpoint import Checkpoints
 from ._describe import describe, differences
 from ._events import EventFiles
 from ._figure import draw
+from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, versions
 from ._loop import accuracy

@@ -14,27 +14,35 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
+from ._checksums import sealed, unsealed
+from ._files import CheckpointError, refuse_links
 
-class CheckpointError(RuntimeError):
-    """A checkpoint that can't be written, read, or used."""
+
+class Damaged(CheckpointError):
+    """A checkpoint that isn't what was written."""
 
 
 class Checkpoints:
     """The checkpoints of a run: the last few, and the best.
 
     Each is written under another name and renamed when it is whole, so that a process that is killed at any instant
-    leaves the one before. Nothing in a checkpoint can run code: arrays, and JSON.
+    leaves the one before. Nothing in a checkpoint can run code: arrays, and JSON. Each array and the JSON have a
+    checksum, so that a byte that changed on the disk is noticed.
 
     **Arguments:**
 
     - `path`: their folder, made if need be; that of a run is `checkpoints` inside it.
     - `keep`: how many of the last are kept.
+
+    **Raises:** `CheckpointError` if there are links in the folder: nothing is written through one.
     """
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
         self.path = Path(path).absolute()
+        refuse_links(self.path)
+        _remove_partial(self.path)  # Orbax writes over what it finds there
         self._last = _manager(self.path / "last", keep)
         self._best = _manager(self.path / "best", 1)
 
@@ -44,12 +52,17 @@ class Checkpoints:
         **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
         """
         ocp = require_orbax()
-        arrays, paths, empty = _flat(tree)
         manager = self._best if best else self._last
         if step in manager.all_steps():
-            return
+            try:
+                self._read(step, best)
+                return
+            except Damaged:
+                self.set_aside(step, best)
+        arrays, paths, empty = _flat(tree)
         content = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave({**meta, "paths": paths, "empty": empty})
+            arrays=ocp.args.StandardSave(arrays),
+            meta=ocp.args.JsonSave(sealed({"meta": meta, "paths": paths, "empty": empty}, arrays)),
         )
         try:
             manager.save(step, args=content, force=True)
@@ -66,35 +79,69 @@ class Checkpoints:
         """The number of the newest whole checkpoint (of the best one); None if there is none."""
         return (self._best if best else self._last).latest_step()
 
-    def load(self, like: Any = None, best: bool = False) -> tuple[Any, dict[str, Any]]:
-        """The newest checkpoint's arrays and JSON value.
+    def steps(self, best: bool = False) -> list[int]:
+        """The numbers of the checkpoints that are there, the newest first."""
+        return sorted((self._best if best else self._last).all_steps(), reverse=True)
+
+    def load(self, like: Any = None, best: bool = False, step: int | None = None) -> tuple[Any, dict[str, Any]]:
+        """A checkpoint's arrays and JSON value.
 
         **Arguments:**
 
         - `like`: a tree of the same form; without it, the arrays come as a dict by path.
+        - `best`: the best one, not the newest.
+        - `step`: the number of an earlier one, see `steps`.
 
-        **Raises:** `CheckpointError` if there is none, it can't be read, or it is of another form, naming the
-        differences.
+        **Raises:** `CheckpointError` if there is none, it is damaged (naming an earlier one that is whole, if there is
+        one), or it is of another form, naming the differences.
         """
-        ocp = require_orbax()
-        manager = self._best if best else self._last
-        step = manager.latest_step()
-        if step is None:
-            raise CheckpointError(f"{self.path} holds no whole checkpoint")
-        content = ocp.args.Composite(arrays=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+        chosen = self.latest(best) if step is None else step
+        if chosen is None or chosen not in self.steps(best):
+            what = "no whole checkpoint" if step is None else f"no checkpoint {step}"
+            raise CheckpointError(f"{self.path} holds {what}")
         try:
-            found = manager.restore(step, args=content)
+            by_path, meta = self._read(chosen, best)
+        except Damaged as e:
+            raise Damaged(f"{e}{self._offer(chosen, best)}") from e
+        return (by_path if like is None else _fitted(by_path, like)), meta
+
+    def set_aside(self, step: int, best: bool = False) -> Path:
+        """Move a damaged checkpoint to the folder `damaged`; where it is now."""
+        manager, kind = (self._best, "best") if best else (self._last, "last")
+        target, count = self.path / "damaged" / f"{kind}-{step}", 1
+        while target.exists():
+            target, count = target.with_name(f"{kind}-{step}-{count}"), count + 1
+        target.parent.mkdir(exist_ok=True)
+        os.rename(self.path / kind / str(step), target)
+        manager.reload()
+        return target
+
+    def _read(self, step: int, best: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        ocp = require_orbax()
+        content = ocp.args.Composite(arrays=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
+        where = f"checkpoint {step} in {self.path}"
+        try:
+            found = (self._best if best else self._last).restore(step, args=content)
+            arrays = {name: np.asarray(array) for name, array in (found.arrays or {}).items()}
         except Exception as e:
-            raise CheckpointError(f"checkpoint {step} in {self.path} can't be read: {str(e).strip()[:300]}") from e
-        meta = dict(found.meta)
-        paths, empty = meta.pop("paths"), meta.pop("empty")
-        by_path = {
-            path: np.zeros(*empty[path]) if path in empty else np.asarray(found.arrays[f"{i:05d}"])
-            for i, path in enumerate(paths)
-        }
-        if like is None:
-            return by_path, meta
-        return _fitted(by_path, like), meta
+            raise Damaged(f"{where} can't be read: {str(e).strip()[:300]}") from e
+        try:
+            seal = unsealed(found.meta, arrays)
+            paths, empty = seal["paths"], seal["empty"]
+            by_path = {
+                path: np.zeros(*empty[path]) if path in empty else arrays[f"{i:05d}"] for i, path in enumerate(paths)
+            }
+            return by_path, seal["meta"]
+        except (KeyError, TypeError, ValueError) as e:
+            raise Damaged(f"{where} can't be read: {e}") from e
+
+    def _offer(self, step: int, best: bool) -> str:
+        for of_best, each in [(best, s) for s in self.steps(best)] + [(not best, s) for s in self.steps(not best)]:
+            if (of_best, each) != (best, step):
+                with contextlib.suppress(Damaged):
+                    self._read(each, of_best)
+                    return f". Checkpoint {each} is whole: load({'best=True, ' if of_best else ''}step={each})"
+        return ""
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from ._folder import Folder, check_folder
 from ._keep import Keep, plain
 from ._result import Fit, Member, Report
 from ._run import Run
-from ._source import as_arrays, as_source
+from ._source import InMemory, as_arrays, as_source, fingerprint
 from ._stopping import EarlyStopping, check_mode
 from ._weights import require_safetensors
 
@@ -38,7 +39,7 @@ def fit(
     early_stopping: EarlyStopping | None = None,
     callbacks: Iterable[Callable[[Report], Any]] = (),
     folder: str | os.PathLike[str] | None = None,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     checkpoint_every: int | None = None,
     checkpoint_seconds: float = 60.0,
     keep: int = 2,
@@ -71,8 +72,9 @@ def fit(
     - `metrics`: `{name: f(output, y) -> [batch]}`; by default accuracy where y holds class numbers.
     - `early_stopping`: see `EarlyStopping`.
     - `callbacks`: functions of a `Report`, called after every epoch.
-    - `folder`: where config, versions, log, metrics, checkpoints and weights are kept; `resume` goes on with the run in
-        it.
+    - `folder`: where config, versions, log, metrics, checkpoints and weights are kept.
+    - `resume`: `"auto"`: go on with the run in the folder if there is one, else begin it: one call for a job that may
+        be restarted. True: the same, with a warning where it begins. False: a folder that holds a run is refused.
     - `checkpoint_every`: batches between checkpoints; else one at the first epoch's end after `checkpoint_seconds`. One
         is always written at the end and on Ctrl-C.
     - `keep`: how many of the last checkpoints are kept. `best`: the metric by which one more, the best, is; by default
@@ -93,10 +95,11 @@ def fit(
     _check_functions(augment, metrics, callbacks := list(callbacks), early_stopping)
     members = _members(model, rule, seeds, settings)
     if resume and folder is None:
-        raise ValueError("fit: resume=True needs the folder of the run")
+        raise ValueError(f"fit: resume={resume!r} needs the folder of the run")
     kept: dict[str, Any] = {}
     if folder is not None:
-        check_folder(folder, resume)
+        if not check_folder(folder, resume) and resume is True:
+            warnings.warn(f"fit: there is no run in {folder} yet: it begins", RuntimeWarning, stacklevel=2)
         require_orbax()
         require_safetensors()
         kept = plain(dict(config or {}))
@@ -123,7 +126,7 @@ def fit(
         keep,
         checkpoint_every,
         checkpoint_seconds,
-        run.made_of,
+        _with_data(run),
         {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
     )
     try:
@@ -131,6 +134,15 @@ def fit(
         return run.go()
     finally:
         held.close()
+
+
+def _with_data(run: Run) -> dict[str, Any]:
+    """What a run is made of, its data to the last bit."""
+    data = dict(run.made_of["data"])
+    if isinstance(run.source, InMemory):
+        data |= fingerprint(run.source.arrays)
+    judged = None if run.held_out is None else fingerprint(run.held_out)
+    return {**run.made_of, "data": data, "validation": judged}
 
 
 def _members(model: Any, rule: Any, seeds: Any, settings: Any) -> list[Member]:

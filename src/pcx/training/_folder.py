@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..core._version import __version__
-from ._checkpoint import CheckpointError
 from ._commit import commit
+from ._files import CheckpointError, append, is_partial, refuse_links, replacing
 
 
 class RunExists(FileExistsError):
@@ -28,19 +28,23 @@ class Folder:
     `config.json`, `versions.json`, `metrics.jsonl` (one line for each epoch and network), `log.txt`, `checkpoints/`,
     `weights*.safetensors`. A file that is written in one go is there in full or not at all.
 
+    Nothing is written through a link: one in a folder that someone else handed over could lead anywhere.
+
     **Arguments:**
 
     - `path`: the folder.
-    - `resume`: whether a run in it is to go on.
+    - `resume`: whether a run in it is to go on, see `check_folder`; `resumed` says whether there is one.
 
-    **Raises:** `RunExists` if it holds a run and `resume` is False, or anything that is no run; `FileNotFoundError` if
-    it holds none and `resume` is True.
+    **Raises:** as `check_folder`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], resume: bool) -> None:
-        check_folder(path, resume)
-        self.path, self.resumed = Path(path).absolute(), resume
+    def __init__(self, path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> None:
+        self.resumed = check_folder(path, resume)
+        self.path = Path(path).absolute()
         self.path.mkdir(parents=True, exist_ok=True)
+        if not self.resumed:
+            for left in filter(is_partial, os.listdir(self.path)):
+                (self.path / left).unlink()
 
     def write(self, name: str, save: Callable[[Path], object]) -> Path:
         """Call `save` with a temporary path, and give the file its name once it is complete and on the disk.
@@ -48,15 +52,8 @@ class Folder:
         **Raises:** `CheckpointError` if that fails; a file that was there under this name stays as it is.
         """
         target = self.path / name
-        partial = target.with_name(f".{target.stem}.partial{target.suffix}")
-        with self._told(name):
-            try:
-                save(partial)
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(partial, target)
-            finally:
-                partial.unlink(missing_ok=True)
+        with self._told(name), replacing(target) as partial:
+            save(partial)
         return target
 
     def write_json(self, name: str, value: Any) -> Path:
@@ -65,8 +62,14 @@ class Folder:
         return self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
 
     def read_json(self, name: str) -> Any:
-        """Read a JSON file of the folder."""
-        return json.loads((self.path / name).read_text(encoding="utf-8"))
+        """Read a JSON file of the folder.
+
+        **Raises:** `CheckpointError` if it can't be read.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as e:
+            raise CheckpointError(f"{name} in {self.path} can't be read: {e}") from e
 
     def metrics(self, rows: Iterable[dict[str, Any]], fresh: bool = False) -> None:
         """Add rows to `metrics.jsonl`; with `fresh` they are all it holds from now on."""
@@ -81,8 +84,8 @@ class Folder:
         self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
 
     def _append(self, name: str, text: str) -> None:
-        with self._told(name), (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(text)
+        with self._told(name):
+            append(self.path / name, text)
 
     @contextlib.contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -94,26 +97,42 @@ class Folder:
             ) from e
 
 
-def check_folder(path: str | os.PathLike[str], resume: bool) -> None:
-    """Refuse a folder that a run can't begin in, or be resumed in.
+def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> bool:
+    """Whether there is a run in the folder that is to go on; otherwise one can begin there.
 
-    **Raises:** as `Folder`.
+    **Arguments:**
+
+    - `resume`: False: there must be no run. True or `"auto"`: one that is there goes on, and in a new or empty folder
+        one begins.
+
+    **Raises:** `RunExists` if it holds a run that isn't to go on, or anything that is no run; `FileNotFoundError` if
+    it holds something else and `resume` is True; `CheckpointError` if it holds links.
     """
+    if resume not in (True, False, "auto"):
+        raise ValueError(f"resume must be True, False or 'auto', got {resume!r}")
     path = Path(path).absolute()
     if path.exists() and not path.is_dir():
         raise RunExists(f"{path} is a file; choose a folder")
-    held = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
-    is_run = "config.json" in held
-    if resume and not is_run:
+    if (path / "config.json").is_file():
+        if not resume:
+            raise RunExists(
+                f"{path} holds a run already: give resume=True to go on with it (resume='auto': go on if there is a "
+                "run, else begin), or another folder"
+            )
+        refuse_links(path)
+        return True
+    held = foreign(path)
+    if held and resume is True:
         raise FileNotFoundError(f"{path} holds no run to resume (no config.json)")
-    if resume:
-        return
-    if is_run:
-        raise RunExists(f"{path} holds a run already: give resume=True to go on with it, or another folder")
-    # A run that was killed before it had its config leaves these.
-    held = [name for name in held if name not in ("versions.json", ".versions.partial.json", ".config.partial.json")]
     if held:
         raise RunExists(f"{path} is not empty ({', '.join(held[:3])}); choose a new or empty folder")
+    return False
+
+
+def foreign(path: Path) -> list[str]:
+    """What a folder holds, but for what a run leaves that was killed, or had no room, before it had its config."""
+    held = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+    return [name for name in held if name != "versions.json" and not is_partial(name)]
 
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "scikit-learn")

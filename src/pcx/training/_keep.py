@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._checkpoint import CheckpointError, Checkpoints
+from ._checkpoint import Checkpoints, Damaged
 from ._describe import differences
 from ._figure import can_draw, draw
+from ._files import CheckpointError
 from ._folder import Folder, versions
 from ._result import Fit
 from ._weights import save_weights
@@ -80,17 +82,35 @@ class Keep:
         self.checkpoints = Checkpoints(folder.path / "checkpoints", keep)
         self._best: tuple[int, Any, dict[str, Any]] | None = None
         self._saved = -1
+        self._said: str | None = None  # of damaged checkpoints
         self._done_at_save, self._time_of_save = 0, time.monotonic()
 
     def restore(self, like: Any) -> tuple[Any, Standing] | None:
-        """What the newest checkpoint holds, a tree of the form of `like`; None if there is none."""
-        if self.checkpoints.latest() is None:
-            return None
-        tree, meta = self.checkpoints.load(like)
-        return jtu.tree_map(jnp.asarray, tree), Standing(**meta)
+        """What the newest whole checkpoint holds, a tree of the form of `like`; None if there is none. Damaged ones
+        that are newer are moved out of its way, which is warned of.
+
+        **Raises:** `CheckpointError` if all are damaged, or of another form.
+        """
+        damaged: list[tuple[int, Damaged]] = []
+        for step in self.checkpoints.steps():
+            try:
+                tree, meta = self.checkpoints.load(like, step=step)
+            except Damaged as e:
+                damaged.append((step, e))
+                continue
+            for number, _ in damaged:
+                place = self.checkpoints.set_aside(number)
+                self._said = f"checkpoint {number} is damaged and was moved to {place}; checkpoint {step} is whole"
+                warnings.warn(f"fit: {self._said}: the run goes on from there", RuntimeWarning, stacklevel=4)
+            return jtu.tree_map(jnp.asarray, tree), Standing(**meta)
+        if damaged:
+            raise damaged[0][1]
+        return None
 
     def begin(self, standing: Standing, text: str) -> None:
         """Bring the files in line with where the run begins."""
+        if self._said is not None:
+            self.folder.log(self._said)
         if self.folder.resumed:
             self.folder.metrics(standing.history, fresh=True)
             text = f"resumed at epoch {standing.epoch}, batch {standing.batch}"
