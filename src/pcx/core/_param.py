@@ -14,6 +14,8 @@ from ._operators import install_operators
 
 _SLOTS = ("_value", "_facts", "_mark", "__weakref__")
 _NO_FACTS: dict[str, Any] = {}
+# Told of every read and write of a param that is no part of a traced function's objects. See `_foreign`.
+watchers: list[Any] = []
 
 
 class BaseParam:
@@ -53,6 +55,9 @@ class BaseParam:
         mark = self._mark
         if mark is not None:
             mark.read(self)
+        elif watchers:
+            for watcher in watchers:
+                watcher.read(self)
         return self._value
 
     def set(self, value: Any) -> Any:
@@ -61,6 +66,9 @@ class BaseParam:
         mark = self._mark
         if mark is not None:
             mark.written = True
+        elif watchers:
+            for watcher in watchers:
+                watcher.written(self)
         self._value = value
         return self
 

@@ -11,7 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 import jax
+import numpy as np
 
+from ._hidden import refuse_hidden
 from ._kept import LEAVES, Guard, Plan, held_by, is_frozen_dataclass, kept_under
 from ._key import ById, static_key
 from ._module import FACTS, BaseModule
@@ -46,6 +48,8 @@ class _Walk:
         self.memo: dict[int, int] = {}
         self.guard = Guard(plan._dicts, plan._lists)
         self.keep: list[Any] = []  # objects whose identity the memo uses
+        # What may hold params that the walk doesn't find: constants, and the metadata of trees.
+        self.constants: list[tuple[Any, str, bool]] = []
 
     def visit(self, x: Any, path: str) -> tuple[Any, Hashable]:
         cls = type(x)
@@ -67,6 +71,8 @@ class _Walk:
             self._watch(node)
             return node, ("static", self.key(x._wrapped))
         if isinstance(x, LEAVES):
+            if issubclass(cls, np.ndarray) and x.dtype.hasobject:
+                self.constants.append((x, path, False))
             self.plan.raws.append(x)
             self.template.raw_paths.append(path)
             return _RawNode(len(self.plan.raws) - 1), "leaf"
@@ -74,6 +80,7 @@ class _Walk:
             return _ConstNode(x), (cls, x)
         children, treedef = jax.tree_util.tree_flatten(x, is_leaf=lambda y: y is not x)
         if len(children) == 1 and children[0] is x:  # no pytree: a function or any other object
+            self.constants.append((x, path, False))
             node = _ConstNode(x)
             self._watch(node)
             return node, self.key(x)
@@ -157,12 +164,22 @@ class _Walk:
             self.template.volatile = True  # perhaps mutable in ways that a check can't see
         paths, _ = jax.tree_util.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
         visited = [self.visit(c, path + jax.tree_util.keystr(p)) for (p, _), c in zip(paths, children, strict=True)]
+        if not isinstance(x, tuple):
+            self.constants.append((x, path, True))
         try:
             hash(treedef)
             key: Hashable = treedef
         except TypeError:  # metadata that can't be compared
             key = ById(x)
         return _PytreeNode(treedef, [n for n, _ in visited]), (key, tuple([k for _, k in visited]))
+
+    def refuse_hidden(self) -> None:
+        """Refuse params that are nowhere but inside of constants, once all that can be found is."""
+        for x, path, is_tree in self.constants:
+            refuse_hidden(x, path, self._is_known, is_tree)
+
+    def _is_known(self, x: Any) -> bool:
+        return id(x) in self.param_ids or id(x) in self.memo
 
     def _watch(self, node: _ConstNode) -> None:
         """Notice it when a mutable value that is part of the program changes."""
@@ -234,6 +251,7 @@ def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
         keys.append((name, key))
         template.ends.append((plan.n, len(plan.raws), len(plan.facts), len(template.homes)))
         plan._ends.append((len(plan._dicts), len(plan._lists)))
+    walker.refuse_hidden()
     template.key = tuple(keys) if keyed else None
     plan.seal([objects[name] for name in sorted(objects)])
     return plan

@@ -229,6 +229,22 @@ def leaves_of(node: Any) -> list[tuple[str, int]]:
     return found
 
 
+def statics_of(node: Any) -> list[Any]:
+    """The static values under a node of a template."""
+    found: list[Any] = []
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        cls = type(node)
+        if cls is _StaticNode:
+            found.append(node.value)
+        elif cls is _ModuleNode or cls is _DictNode:
+            todo.extend([child for _, child in node.children])
+        elif cls is _ListNode or cls is _PytreeNode:
+            todo.extend(node.children)
+    return found
+
+
 def _is_copied(x: Any) -> bool:
     """Whether there are containers in `x` that `_copied` copies."""
     return isinstance(x, (list, dict, set, bytearray, *RECORDS)) or (type(x) is tuple and any(map(_is_copied, x)))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._foreign import no_foreign_params
 from ._convolution import convolves
 from ._graph import Graph
 from ._landscape import Landscape
@@ -92,7 +93,7 @@ class Problem:
         weights, rest = _avals(values.weights), _avals(values.rest)
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
         x, y = _avals(x), _avals(y)
-        with self._told(x, y):
+        with self._told(x, y), no_foreign_params(structure.learns):
             self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
         (made, _), _ = self._start.outputs
         (avals, _), _ = self._start.avals
@@ -119,7 +120,8 @@ class Problem:
         def energy(weights: Any, rest: Any, key: Any, x: Any, y: Any, nodes: Any) -> Any:
             return structure.energy(weights, rest, key, x, y, nodes, clamped, training)
 
-        self.program = Program(energy, weights, rest, key, x, y, shapes)
+        with no_foreign_params(structure.learns):
+            self.program = Program(energy, weights, rest, key, x, y, shapes)
         self.convolves = convolves(self.program)
         out, self.extra = self.program.outputs
         self.h_ids: dict[str, int] = self.program.inputs[5]

@@ -23,6 +23,7 @@ from ..core._plan import plan_for
 from ..core._random import RKG, RKGState
 from ..core._select import predicate
 from ..core._static import unwrap
+from ..core._template import statics_of
 from ._energy import ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._param import VodeParam
@@ -114,6 +115,11 @@ class Structure:
     def convolves(self) -> bool:
         """Whether any problem that was traced of it has convolutions."""
         return any(problem.convolves for problem in self.problems.values())
+
+    def learns(self, param: BaseParam) -> bool:
+        """Whether a param that is no part of the model is one that would have to learn."""
+        constant = any(p is param for held in statics_of(self.template.roots["model"]) for p in _params_of(held))
+        return not isinstance(param, (VodeParam, VodeParam.Cache)) and bool(self._learn(param)) and not constant
 
     def is_weight(self, index: int) -> bool:
         """Whether the param at that place of the template learns."""
@@ -337,6 +343,12 @@ def _positional(model: Module) -> int:
 
 def _size(*trees: Any) -> int:
     return int(np.shape(jtu.tree_leaves(trees)[0])[0])
+
+
+def _params_of(x: Any) -> list[BaseParam]:
+    """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
+    leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
+    return [leaf for leaf in leaves if isinstance(leaf, BaseParam)]
 
 
 def _short(path: str) -> str:

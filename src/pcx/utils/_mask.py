@@ -9,6 +9,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._hidden import refuse_hidden
 from ..core._key import static_key
 from ..core._module import FACTS, BaseModule
 from ..core._param import BaseParam
@@ -193,6 +194,7 @@ class _Masking:
             return tuple([self.visit(v) for v in x])
         children, treedef = jtu.tree_flatten(x, is_leaf=lambda y: y is not x)
         if len(children) == 1 and children[0] is x:
+            refuse_hidden(x, "pxu.M: " + type(x).__name__)
             return x  # a function or another constant
         return treedef.unflatten([self.visit(c) for c in children])
 
