@@ -6,11 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import pcx as px
 import pcx.functional as pxf
+import pcx.learning as pxl
 import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
 import pcx.utils as pxu
 
 
@@ -129,10 +132,33 @@ def test_batch_norm_by_hand(mode, momentum):
         bn(x[0])
 
 
-def test_batch_norm_before_the_first_training_call():
+@pytest.mark.parametrize("mode", ["ema", "batch"])
+def test_batch_norm_before_the_first_training_call(mode):
     x = jnp.arange(3.0)
-    np.testing.assert_allclose(pxnn.BatchNorm(3, "batch", inference=True, mode="batch")(x), x, rtol=1e-4)
-    np.testing.assert_allclose(pxnn.BatchNorm(3, "batch", inference=True)(x), x / np.sqrt(EPS), rtol=1e-4)
+    np.testing.assert_allclose(pxnn.BatchNorm(3, "batch", inference=True, mode=mode)(x), x, rtol=1e-4)
+    several = pxnn.StatefulLayer(
+        lambda: eqx.nn.Sequential([eqx.nn.BatchNorm(3, "batch", inference=True, mode=mode) for _ in range(3)])
+    )
+    np.testing.assert_allclose(several(x), x, rtol=1e-4)  # Equinox's own, wherever they stand
+
+
+def test_an_untrained_network_with_batch_norm_can_be_looked_at():
+    class Net(pxc.EnergyModule):
+        def __init__(self):
+            super().__init__()
+            self.norms = [pxnn.BatchNorm(3, "batch") for _ in range(4)]
+            self.layer, self.vode = pxnn.Linear(3, 3), pxc.Vode()
+            self.vode.h.frozen = True
+
+        def __call__(self, x):
+            for norm in self.norms:
+                x = norm(x)
+            return self.vode(self.layer(x))
+
+    model, x = Net(), batches(1, (8, 3))[0]
+    model.layer.nn.weight.set(jnp.eye(3))
+    model.layer.nn.bias.set(jnp.zeros(3))
+    np.testing.assert_allclose(pxl.backprop(optax.sgd(0.1)).predict(model, x), x, rtol=1e-3)
 
 
 def test_batch_norm_scales_and_shifts():

@@ -61,8 +61,8 @@ def no_foreign_params(learns: Callable[[BaseParam], bool]) -> Iterator[None]:
             param._value = old
     if left:
         raise TypeError(
-            f"the model's call sets a {type(left[0][0]).__qualname__} that is no part of the model as rules see it: one "
-            f"that the call reaches through {_WAYS}. {_REMEDY}"
+            f"the model's call sets a {type(left[0][0]).__qualname__} that is no part of the model as rules see it: "
+            f"one that the call reaches through {_WAYS}. {_REMEDY}"
         ) from error
     if error is not None:
         raise error

@@ -44,7 +44,7 @@ class BatchNorm(StatefulLayer):
     ones. What a training call itself uses is a matter of `mode`:
 
     - `"ema"`: the running values, once they have moved. The first training call makes them those of its batch. Before
-        it, both are 0.
+        it, they are 0 and 1.
     - `"batch"`: those of the batch. The running values start from zero, and evaluation divides them by `1 - momentum^n`
         after n training calls (as Adam's moments are), which makes them a weighted mean of what the batches had; before
         the first training call they are 0 and 1.

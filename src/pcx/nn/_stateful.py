@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..core._module import Module
@@ -36,6 +37,7 @@ class StatefulLayer(Layer):
     def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
         Module.__init__(self)  # not Layer's, which makes a layer without state
         nn, state = eqx.nn.make_with_state(cls)(*args, **kwargs)
+        state = _with_unit_variance(nn, state)
         self.nn = boxed(nn, filter)
         # Equinox marks a State as used up when it is updated; a dict can be read any number of times.
         values, names = state.tree_flatten()
@@ -66,3 +68,19 @@ class StatefulLayer(Layer):
         if len(before) != len(after) or any(a is not b for a, b in zip(before, after, strict=True)):
             self.state.set(by_name)
         return out
+
+
+def _is_batch_norm(x: Any) -> bool:
+    return isinstance(x, eqx.nn.BatchNorm)
+
+
+def _with_unit_variance(nn: Any, state: eqx.nn.State) -> eqx.nn.State:
+    # Equinox's batch normalisation starts the running variance of mode "ema" at zero, so that an untrained layer would
+    # multiply by 1 / sqrt(eps) in evaluation. What it starts from has no other effect: the first training call replaces
+    # it. Mode "batch" weighs it, and is left alone.
+    for layer in jtu.tree_leaves(nn, is_leaf=_is_batch_norm):
+        index = layer.ema_state_index if _is_batch_norm(layer) else None
+        if index is not None:
+            mean, var = state.get(index)
+            state = state.set(index, (mean, jnp.ones_like(var)))
+    return state
