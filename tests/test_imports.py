@@ -19,8 +19,8 @@ PUBLIC = {
     "pcx.inference": """AllNodes Descent Flow GradientNorm Langevin LayerTime Optax Plateau RESULT Schedule Segment
         Solution Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
     "pcx.learning": """AtEnd Backprop Batch ChainAverage Clamp EPC EveryStep FPA Forward HIL Hard Info Joint Kept
-        LearnedPrecision Nudged OUTCOME Precision PredictiveCoding Rule Start State Timing ZIL Zeros backprop bind bpc
-        epc explain fpa hil hybrid ipc mcpc nudged pc stack unstack
+        LearnedPrecision Nudged OUTCOME Precision PredictiveCoding Rule Start State Targets Timing ZIL Zeros backprop
+        bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack unstack
         weight_gradient zil""",
     "pcx.models": "MLP MuMLP VGG vgg5 vgg7",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d

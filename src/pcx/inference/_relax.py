@@ -34,7 +34,8 @@ def relax(
     **Arguments:**
 
     - `landscape`: the energy as a function of the free nodes, from `pcx.predictive_coding.Problem.landscape`.
-    - `nodes`: their values at the start, `{node: [batch, *shape]}`.
+    - `nodes`: their values at the start, `{node: [batch, *shape]}`. Parts that the landscape holds start, and stay, at
+        what they are held at.
     - `descent`: an Optax transformation, applied to each node by itself, or a `Descent`.
     - `stop`: a `Stop`, or a number of steps.
     - `schedule`: which nodes move when; by default `WaveFront()`.
@@ -53,6 +54,7 @@ def relax(
     integrate = getattr(descent, "integrate", None)
     if integrate is not None:
         return integrate(landscape, nodes, stop, schedule, trace)
+    nodes = landscape.hold(nodes) if hasattr(landscape, "hold") else nodes
     missing = [n for n in landscape.free if n not in nodes]
     if missing:
         raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
@@ -147,7 +149,7 @@ class Run:
                 draw = None if key is None else jax.random.fold_in(key, self.index[name])
                 update, states[name] = self.descent.update(gradient[name], states[name], values[name], draw)
                 moved[name] = values[name] + update.astype(values[name].dtype)
-            values = {**values, **moved}
+            values = {**values, **self.hold(moved)}
             gradients |= gradient
         return values, states, gradients
 
@@ -196,6 +198,10 @@ class Run:
             trace = {n: trace[n].at[t].set(e) for n, e in self.energies(nodes).items()}
         result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
         return Solution(nodes, taken, _results(nodes, result), trace or None, bad)
+
+    def hold(self, moved: dict[str, Any]) -> dict[str, Any]:
+        held: dict[str, tuple[jax.Array, jax.Array]] = getattr(self.landscape, "held", {})
+        return {n: jnp.where(held[n][0], held[n][1], v) if n in held else v for n, v in moved.items()}
 
     # -- what one looks at ------------------------------------------------------------------------------
     def energies(self, nodes: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from ._joint import Joint
 from ._named import backprop, bpc, epc, fpa, hil, hybrid, ipc, mcpc, nudged, pc, zil
 from ._precision import LearnedPrecision, Precision
 from ._rule import Rule
+from ._samples import Targets
 from ._settled import PredictiveCoding
 from ._start import Forward, Kept, Start, Zeros
 from ._state import OUTCOME, Info, State, explain, stack, unstack
@@ -39,6 +40,7 @@ __all__ = [
     "Rule",
     "Start",
     "State",
+    "Targets",
     "Timing",
     "Zeros",
     "backprop",

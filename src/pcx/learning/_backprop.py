@@ -35,9 +35,9 @@ class Backprop(Rule):
             energies = {}
             for name in p.clamped:
                 if name in p.energy_ids:
-                    each = p.elements(name, targets[name], u[name], known)
+                    each = batch.samples.masked(p.elements(name, targets[name], u[name], known))
                     energies[name] = weighed(each, batch.precision.get(name), each[0].size)
-            return sum(jnp.sum(e) for e in energies.values()) / p.size, (energies, u)
+            return sum(jnp.sum(batch.samples.weighted(e)) for e in energies.values()) / p.size, (energies, u)
 
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
         weights, optim = self._updated(gradient, state.optim, batch.weights)

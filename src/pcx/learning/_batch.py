@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..nn import LayerParam
+from ..predictive_coding._landscape import Landscape
 from ..predictive_coding._problem import Problem, Start
 from ..predictive_coding._structure import Structure
 from ._precision import as_precision, values_of
+from ._samples import Samples, split
 
 
 class Batch(NamedTuple):
@@ -25,6 +27,7 @@ class Batch(NamedTuple):
     - `key`: for models that draw random numbers.
     - `x`, `y`: the batch.
     - `precision`: of nodes, by name.
+    - `samples`: the samples' weights, and which of them have a target, see `Targets`.
     """
 
     problem: Problem
@@ -34,6 +37,7 @@ class Batch(NamedTuple):
     x: Any
     y: Any
     precision: Mapping[str, Any]
+    samples: Samples = Samples()
 
     @property
     def arrays(self) -> tuple[dict[str, Any], dict[str, Any], Any, Any, Any]:
@@ -44,15 +48,41 @@ class Batch(NamedTuple):
         """A forward pass: values, predictions and targets by node."""
         return self.problem.start(*self.arrays)
 
-    def landscape(self, clamped: Any, sources: Any = None, scale: Any = None) -> Any:
+    def landscape(
+        self,
+        clamped: Mapping[str, Any],
+        sources: Any = None,
+        scale: Mapping[str, Any] | None = None,
+        hold: Mapping[str, Any] | None = None,
+    ) -> Landscape:
         """The energy as a function of the free nodes, see `pcx.predictive_coding.Landscape`.
 
         **Arguments:**
 
         - `clamped`: values of the others, by name, such as `start().targets`.
-        - `sources`, `scale`: see `pcx.predictive_coding.Problem.landscape`.
+        - `sources`, `scale`, `hold`: see `pcx.predictive_coding.Problem.landscape`. The output nodes of samples
+            without a target are free.
         """
-        return self.problem.landscape(*self.arrays, clamped, self.precision, sources, scale)
+        if self.samples.known is not None:
+            shapes = {n: len(self.problem.nodes[n].shape) for n in self.problem.outputs if n in clamped}
+            known = {n: self.samples.known.reshape(-1, *[1] * d) for n, d in shapes.items()}
+            hold = {**known, **(hold or {})}
+        return self.problem.landscape(*self.arrays, clamped, self.precision, sources, scale, hold)
+
+    def predictions(self, nodes: Mapping[str, Any], clamped: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return every node's prediction at given values, `{node: [batch, *shape]}`; of a node that has none, none.
+
+        **Arguments:**
+
+        - `nodes`: values of the free nodes, such as a solution's, `{node: [batch, *shape]}`.
+        - `clamped`: those of the others, such as `start().targets`; a prediction that needs a value which neither
+            gives is left out.
+        """
+        p = self.problem
+        given = {**(clamped or {}), **nodes}
+        at = p.known(*self.arrays) | {p.h_ids[n]: v for n, v in given.items()}
+        whole = [n for n in p.nodes if p.u_ids[n] is not None and all(m in given for m in p.graph.parents[n])]
+        return {n: p.predict(n, at) for n in whole}
 
 
 def bind(
@@ -77,9 +107,10 @@ def bind(
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
-    x, y = jtu.tree_map(jnp.asarray, tuple(batch))
+    y, samples = split(batch[1])
+    x, y = jtu.tree_map(jnp.asarray, (batch[0], y))
     structure = Structure.of(model, learn, call)
     values = structure.values_of(model)
     problem = Problem.of(structure, values, (x, y))
     held = values_of(as_precision(precision), problem)
-    return Batch(problem, values.weights, values.rest, jax.random.PRNGKey(key), x, y, held)
+    return Batch(problem, values.weights, values.rest, jax.random.PRNGKey(key), x, y, held, samples)

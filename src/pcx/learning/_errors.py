@@ -119,7 +119,9 @@ class _OnErrors(Rule):
         super()._admit(problem)
         refuse(type(self).__name__.lower(), problem)
 
-    def _at_rest(self, structure: Structure, values: Values, memory: Any, key: Any, x: Any) -> dict[str, Any]:
+    def _at_rest(
+        self, structure: Structure, values: Values, memory: Any, key: Any, x: Any, hold: Any
+    ) -> dict[str, Any]:
         # Without a target no error has a cause: they stay at zero, where they start.
         u = self.predict(State(values.weights, values.rest, None, key, {}, structure), x)
         return u if isinstance(u, dict) else {"": u}

@@ -23,7 +23,10 @@ def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict
     def mean(weights: Any) -> Any:
         at = known | dict(zip(jax.tree.leaves(p.program.inputs[0]), jax.tree.leaves(weights), strict=True))
         elements = dict(zip(wanted, p.program.evaluate(list(wanted.values()), at), strict=True))
-        total = sum(landscape.weighed(n, e, summed=True) for n, e in elements.items())
+        if batch.samples.weight is None:
+            total = sum(landscape.weighed(n, e, summed=True) for n, e in elements.items())
+        else:
+            total = sum(jnp.sum(batch.samples.weighted(landscape.weighed(n, e))) for n, e in elements.items())
         return total / p.size, elements
 
     gradient, elements = jax.grad(mean, has_aux=True)(batch.weights)
@@ -39,7 +42,7 @@ def output_energy(batch: Batch, u: Mapping[str, Any], targets: Mapping[str, Any]
         if name in p.cut:
             each = p.elements(name, targets[name], u[name], known)
             total = total + row_sums(each)
-    return total
+    return batch.samples.masked(total)
 
 
 def bad_data(problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any]) -> Any:

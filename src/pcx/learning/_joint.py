@@ -19,6 +19,7 @@ from ._batch import Batch
 from ._gradient import weight_gradient
 from ._precision import values_of
 from ._rule import Learned, Rule
+from ._samples import Samples
 from ._settled import as_stop
 from ._state import State
 
@@ -123,6 +124,11 @@ class Joint(Rule):
             )
         self._pairs(problem.generative, problem.recognition)
 
+    def _check_samples(self, problem: Any, samples: Samples) -> None:
+        if samples.known is not None:
+            raise ValueError(f"{type(self).__name__}: every sample needs both x and y; give batches of those that do")
+        super()._check_samples(problem, samples)
+
     def _values(self, model: Any) -> tuple[Any, Values]:
         structure, values = super()._values(model)
         return structure.recognition, values
@@ -158,7 +164,7 @@ class Joint(Rule):
         solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
         return upward, one, two, solution
 
-    def _at_rest(self, structure: Any, values: Values, memory: Any, key: Any, x: Any) -> dict[str, Any]:
+    def _at_rest(self, structure: Any, values: Values, memory: Any, key: Any, x: Any, hold: Any) -> dict[str, Any]:
         try:
             joint = self._problem(structure, values, x, None, training=False)
             pairs = self._pairs(joint.generative, joint.recognition)

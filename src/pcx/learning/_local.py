@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ._batch import Batch
+from ._samples import Samples
 
 
 def refuse(rule: str, problem: Problem) -> None:
@@ -68,6 +69,17 @@ class Forward:
         """A cotangent of a node's prediction, carried to its parents' values and to its weights."""
         return self._back[name](cotangent)
 
+    def weighted_back(self, name: str, cotangent: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """As `back`, with the samples' weights in what goes to the weights, and none in what goes to the values; a
+        sample of weight 0 sends nothing."""
+        weight = self.batch.samples.weight
+        if weight is None:
+            return self.back(name, cotangent)
+        # One pass serves both: what is carried back is a linear function of each sample's cotangent.
+        above, own = self.back(name, self.batch.samples.weighted(cotangent))
+        inverse = Samples(jnp.where(weight == 0, 0, jnp.reciprocal(jnp.maximum(weight, jnp.finfo(weight.dtype).tiny))))
+        return {n: inverse.weighted(g) for n, g in above.items()}, own
+
     # Each node's energy, and its slope along the prediction, from the node's error. With squared errors both are
     # functions of the error alone, which keeps the digits that h - u would lose.
     def slope(self, name: str, error: Any) -> Any:
@@ -97,6 +109,7 @@ class Forward:
         """The gradient of the batch's mean energy with respect to the weights, given each node's dE/du."""
         parts: dict[str, list[Any]] = {}
         for name, slope in slopes.items():
+            slope = self.batch.samples.weighted(slope)
             for path, part in self.back(name, slope)[1].items():
                 parts.setdefault(path, []).append(part)
         return mean_gradient(self.batch, parts)
@@ -108,7 +121,10 @@ def error_energy(batch: Batch, name: str, error: Any) -> Any:
 
 
 def weigh(batch: Batch, name: str, elements: Any) -> Any:
-    """A node's energy `[batch]` from its elementwise one, with its precision."""
+    """A node's energy `[batch]` from its elementwise one, with its precision; of an output, zero for a sample without a
+    target."""
+    if name in batch.problem.outputs:
+        elements = batch.samples.masked(elements)
     return weighed(elements, batch.precision.get(name), batch.problem.nodes[name].size)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import warnings
 import weakref
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from ..predictive_coding._sums import all_finite
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
 from ._precision import LearnedPrecision, as_precision, values_of
+from ._samples import Samples, check_samples, split
 from ._state import OUTCOME, Info, State
 
 
@@ -86,6 +88,7 @@ class Rule(metaclass=_Interned):
     """
 
     random = False  # whether a step draws random numbers though the model doesn't
+    _settles_outputs = False  # whether parts of its outputs can be held while others settle
 
     def __repr__(self) -> str:
         shown = {
@@ -115,12 +118,14 @@ class Rule(metaclass=_Interned):
 
         - `model`: an energy module; it is not changed.
         - `batch`: an example `(x, y)`, `[batch, ...]` each (arrays or trees of them; y may be class numbers `[batch]`
-            where an output node holds a vector over the classes).
+            where an output node holds a vector over the classes). With weights of samples, or without targets for
+            some, see `Targets`.
         - `key`: a seed or a random key, for models and rules that draw random numbers.
 
         **Raises:** `ValueError` for a model or batch that the rule can't work on, with the reason.
         """
         x, y = _pair(type(self).__name__, batch)
+        y, samples = split(y)
         structure = self._structure(model)
         values = structure.values_of(model)
         bare = bare_layers(model)
@@ -135,6 +140,7 @@ class Rule(metaclass=_Interned):
         problem = self._problem(structure, values, x, y)
         _check_labels(problem, y)
         self._admit(problem)
+        self._check_samples(problem, samples)
         memory = {} if self.precision is None else self.precision.init(problem)
         state = State(values.weights, values.rest, self._init_optim(problem, values.weights), key, memory, structure)
         more = self._remember(problem, state, x, y)
@@ -150,6 +156,7 @@ class Rule(metaclass=_Interned):
         - `batch`: as in `init`.
         """
         x, y = _pair(type(self).__name__, batch)
+        y, samples = split(y)
         x, y = jtu.tree_map(jnp.asarray, (x, y))
         if not isinstance(state, State):
             raise TypeError(
@@ -160,15 +167,17 @@ class Rule(metaclass=_Interned):
         problem = self._problem(structure, Values(state.weights, state.rest), x, y)
         self._check_optim(problem, state)
         _check_labels(problem, y)
+        self._check_samples(problem, samples)
         key, draw = state.key, state.key
         if problem.draws or self.random:
             key, draw = jax.random.split(state.key)
         precision = values_of(self.precision, problem, state.memory)
-        batch_ = Batch(problem, state.weights, state.rest, draw, x, y, precision)
+        batch_ = Batch(problem, state.weights, state.rest, draw, x, y, precision, samples)
         targets, valid = problem.targets(*batch_.arrays)
         learned = self._learn(batch_, targets, state)
         rest = problem.rest_after(*batch_.arrays)
-        total = sum(learned.energies.values())
+        energies = {n: samples.weighted(e) for n, e in learned.energies.items()}
+        total = sum(energies.values())
         settled = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
         finite = settled & all_finite(learned.weights)
         # What is not finite at the start makes the energy so: only then is the start looked at.
@@ -180,8 +189,8 @@ class Rule(metaclass=_Interned):
         result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
         info = Info(
             energy=jnp.mean(total),
-            energies={n: jnp.mean(e) for n, e in learned.energies.items()},
-            loss=jnp.mean(learned.loss),
+            energies={n: jnp.mean(e) for n, e in energies.items()},
+            loss=jnp.mean(samples.weighted(learned.loss)),
             output=_predicted({n: learned.u[n] for n in learned.outputs}),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
@@ -189,7 +198,15 @@ class Rule(metaclass=_Interned):
         )
         return State(weights, rest, optim, key, memory, structure), info
 
-    def predict(self, model: Any, x: Any, *, settle: bool = False, key: Any = 0) -> Any:
+    def predict(
+        self,
+        model: Any,
+        x: Any,
+        *,
+        settle: bool = False,
+        hold: Mapping[str, tuple[Any, Any]] | None = None,
+        key: Any = 0,
+    ) -> Any:
         """The output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node if there are several.
         Output nodes are those that were seen to be held by targets when `init` was given some; or else those marked
         `frozen = True`; or else those that no other node is predicted from.
@@ -203,17 +220,27 @@ class Rule(metaclass=_Interned):
         - `model`: the model, or a state.
         - `x`: the input, `[batch, ...]`.
         - `settle`: whether the values settle first.
+        - `hold`: `{node: (mask, value)}`, parts of nodes that are held while all else settles, such as the known half
+            of an image: value `[batch, *shape]`, and booleans `[batch, *shape]` or what broadcasts to that, True where it
+            is held. Outputs come back with what was held in its place. With it `x` may be None, where the model needs
+            none and every output node is named. It needs `settle=True`, and a rule of `PredictiveCoding`.
         - `key`: a seed or a random key, for rules that draw random numbers as they settle.
 
-        **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL.
+        **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
+        doesn't fit the nodes.
         """
+        if hold and not (settle and self._settles_outputs):
+            raise ValueError(
+                f"{type(self).__name__}.predict: hold needs settle=True and a rule of PredictiveCoding, such as pxl.pc"
+            )
+        hold = {n: (jnp.asarray(mask), jnp.asarray(value)) for n, (mask, value) in (hold or {}).items()}
         x = jtu.tree_map(jnp.asarray, x)
         structure, values = self._values(model)
         if not settle:
             return _forward(structure, values.weights, values.rest, x)
         whole = model.structure if isinstance(model, State) else self._structure(model)
         memory = model.memory if isinstance(model, State) else {}
-        return _settled(self, whole, values.weights, values.rest, memory, _as_key(key), x)
+        return _settled(self, whole, values.weights, values.rest, memory, _as_key(key), x, hold)
 
     def evaluate(self, state: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
@@ -226,13 +253,15 @@ class Rule(metaclass=_Interned):
 
         **Raises:** `ValueError` for labels outside the classes, where they can be read.
         """
-        x, y = jtu.tree_map(jnp.asarray, _pair(type(self).__name__, batch))
+        x, y = _pair(type(self).__name__, batch)
+        y, samples = split(y)
+        x, y = jtu.tree_map(jnp.asarray, (x, y))
         structure, values = self._values(state)
         problem = Problem.of(structure, values, (x, y))
         _check_labels(problem, y)
         u = _forward(structure, values.weights, values.rest, x)
         key = state.key if isinstance(state, State) else _as_key(0)
-        at = Batch(problem, values.weights, values.rest, key, x, y, {})
+        at = Batch(problem, values.weights, values.rest, key, x, y, {}, samples)
         targets, _ = problem.targets(*at.arrays)
         by_node = u if isinstance(u, dict) else dict.fromkeys(problem.outputs, u)
         return u, output_energy(at, by_node, targets)
@@ -248,7 +277,8 @@ class Rule(metaclass=_Interned):
         **Raises:** `ValueError`, naming the output node.
         """
         structure, values = self._values(state)
-        _check_labels(Problem.of(structure, values, jtu.tree_map(jnp.asarray, batch)), y)
+        batch = jtu.tree_map(jnp.asarray, (batch[0], split(batch[1])[0]))
+        _check_labels(Problem.of(structure, values, batch), split(y)[0])
 
     def convolves(self, state: State) -> bool:
         """Whether the model of a state from `init` has convolutions."""
@@ -259,9 +289,18 @@ class Rule(metaclass=_Interned):
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         """Learn from one batch."""
 
-    def _at_rest(self, structure: Any, values: Values, memory: dict[str, Any], key: Any, x: Any) -> dict[str, Any]:
+    def _at_rest(
+        self, structure: Any, values: Values, memory: dict[str, Any], key: Any, x: Any, hold: Any
+    ) -> dict[str, Any]:
         """The output nodes' predictions after settling, by node."""
         raise ValueError(f"{type(self).__name__}: its values don't settle, so predictions are by a forward pass alone")
+
+    def _check_samples(self, problem: Any, samples: Samples) -> None:
+        check_samples(type(self).__name__, problem, samples, self._settles_outputs)
+        if isinstance(self.precision, LearnedPrecision) and any(a is not None for a in samples):
+            raise ValueError(
+                f"{type(self).__name__}: a precision that learns takes no weights of samples and needs all targets"
+            )
 
     def _draw(self, key: Any) -> Any:
         """The key that values draw from as they settle; None if they draw nothing."""
@@ -339,8 +378,8 @@ def _forward(structure: Structure, weights: Any, rest: Any, x: Any) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _settled(rule: Rule, structure: Any, weights: Any, rest: Any, memory: Any, key: Any, x: Any) -> Any:
-    return _predicted(rule._at_rest(structure, Values(weights, rest), memory, key, x))
+def _settled(rule: Rule, structure: Any, weights: Any, rest: Any, memory: Any, key: Any, x: Any, hold: Any) -> Any:
+    return _predicted(rule._at_rest(structure, Values(weights, rest), memory, key, x, hold))
 
 
 def _predicted(u: dict[str, Any]) -> Any:

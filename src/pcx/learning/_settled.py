@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,7 +14,9 @@ from ..inference._relax import Run, relax
 from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._stop import Steps, Stop
 from ..predictive_coding._convolution import for_loops
+from ..predictive_coding._landscape import Landscape
 from ..predictive_coding._problem import Problem
+from ..predictive_coding._problem import Start as ForwardPass
 from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._clamp import Clamp, Hard
@@ -39,6 +42,8 @@ class PredictiveCoding(Rule):
     - `start`: `Forward()`, `Zeros()` or `Kept()`.
     - `timing`: `AtEnd()`, `EveryStep()` or `ChainAverage(...)`.
     """
+
+    _settles_outputs = True
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class PredictiveCoding(Rule):
             landscape = batch.landscape(phase.targets, sources, phase.scale)
             if not self.start.forward:
                 landscape.arrival = None
+            nodes = {**_unmoved(landscape, begin), **nodes}
             if isinstance(self.timing, ChainAverage):
                 values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw, self.timing.burn_in)
                 _, energies, elements = weight_gradient(batch, landscape, values)
@@ -128,31 +134,55 @@ class PredictiveCoding(Rule):
         if self.clamp.counts:
             memory["count"] = memory["count"] + 1
         if self.start.keeps:
-            memory["nodes"] = values
+            memory["nodes"] = {n: values[n] for n in p.free}
         loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, steps, bad)
 
     def _at_rest(
-        self, structure: Structure, values: Values, memory: dict[str, Any], key: Any, x: Any
+        self,
+        structure: Structure,
+        values: Values,
+        memory: dict[str, Any],
+        key: Any,
+        x: Any,
+        hold: Mapping[str, tuple[Any, Any]],
     ) -> dict[str, Any]:
-        p = Problem.of(structure, values, (x, None), training=False)
-        batch = Batch(p, values.weights, values.rest, key, x, None, values_of(self.precision, p, memory))
+        y = None
+        if x is None:  # the size of the batch is that of what is held
+            y = {n: v for n, (_, v) in hold.items() if n in structure.frozen}
+            y = next(iter(y.values())) if len(y) == 1 else y or None
+        p = Problem.of(structure, values, (x, y), training=False)
+        unknown = [n for n in hold if n not in p.nodes]
+        if unknown:
+            raise ValueError(f"predict: hold names {unknown[0]!r}; the nodes are {', '.join(p.nodes)}")
+        batch = Batch(p, values.weights, values.rest, key, x, y, values_of(self.precision, p, memory))
         begin = p.start(*batch.arrays)
+        first = {**{n: u for n, u in begin.u.items() if u is not None}, **begin.h}
         outputs = [n for n in outputs_of(structure, values.weights, values.rest, x) if p.u_ids[n] is not None]
         # An output that predicts nothing follows its own prediction, and has no energy then.
-        ends = {n: begin.h[n] for n in outputs if not p.graph.children[n]}
+        ends = {n: first[n] for n in outputs if not p.graph.children[n]}
         sources = tuple([n for n in p.unsettled if n not in ends])
-        landscape = batch.landscape(ends, sources, dict.fromkeys(ends, 0.0))
+        held = {n: jnp.where(mask, v, first[n]) if n in first else v for n, (mask, v) in hold.items()}
+        landscape = batch.landscape(
+            {**ends, **held},
+            None if held else sources,
+            {n: 0.0 for n in ends if n not in held},
+            {n: mask for n, (mask, _) in hold.items()},
+        )
+        if held:
+            landscape.arrival = None
         start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
         if not start.forward:
             landscape.arrival = None
-        nodes = {n: start.nodes(begin.h, None)[n] for n in landscape.free}
+        begins = start.nodes(first, None)
+        nodes = landscape.hold({n: begins[n] for n in landscape.free if n in begins})
         if nodes:
             draw = self._draw(key)
             solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
             nodes = solution.nodes
         known = landscape.known | {p.h_ids[n]: v for n, v in nodes.items()}
-        return {n: p.predict(n, known) if n in ends else nodes[n] for n in outputs}
+        found = {n: p.predict(n, known) if n in ends else nodes[n] for n in outputs}
+        return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
         bad: Any = jnp.int32(-1)
@@ -181,6 +211,7 @@ class PredictiveCoding(Rule):
         p = batch.problem
         run = Run(batch.landscape(targets), self.descent, False, None)
         (segment,) = AllNodes().segments(run.landscape, 1)
+        nodes = run.landscape.hold({**_unmoved(run.landscape, begin), **nodes})
 
         def step(carry: Any, i: Any) -> Any:
             nodes, states, weights, optim, bad, key = carry
@@ -202,9 +233,15 @@ class PredictiveCoding(Rule):
         _, energies, elements = weight_gradient(after, after.landscape(targets), nodes)
         memory = self._learn_precision(batch, state, elements)
         if self.start.keeps:
-            memory["nodes"] = nodes
+            memory["nodes"] = {n: nodes[n] for n in p.free}
         loss = output_energy(batch, begin.u, targets)
         return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, jnp.int32(self.stop.steps), bad)
+
+
+def _unmoved(landscape: Landscape, begin: ForwardPass) -> dict[str, Any]:
+    """The values that nodes which are held in part start from: their predictions, or zero."""
+    u = {n: begin.u[n] for n in landscape.held}
+    return {n: jnp.zeros_like(landscape.held[n][1]) if u[n] is None else u[n] for n in u}
 
 
 def as_stop(name: str, T: Any) -> Stop:

@@ -69,7 +69,7 @@ class ZIL(Rule):
                 error = self._moved(arriving.pop(name))
                 energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
                 slope = forward.slope(name, error)
-            above, own = forward.back(name, slope)
+            above, own = forward.weighted_back(name, slope)
             for path, part in own.items():
                 parts.setdefault(path, []).append(part)
             hops = {n: furthest[n] - furthest[name] - 1 for n in above}

@@ -29,6 +29,7 @@ class Landscape:
     - `names`: the names of all nodes, in the order of the model; `order`: parents before children.
     - `arrival`: the step, from 0, at which each node's gradient may first be other than zero when the nodes start from
         a forward pass; None if nothing is known.
+    - `held`: `{node: (mask, value)}` of free nodes of which a part doesn't move, see `Problem.landscape`.
     """
 
     def __init__(
@@ -38,8 +39,12 @@ class Landscape:
         precision: Mapping[str, Any],
         sources: Iterable[str] | None,
         scale: Mapping[str, Any] | None = None,
+        held: Mapping[str, tuple[Any, Any]] | None = None,
+        counted: Mapping[str, Any] | None = None,
     ) -> None:
         self.problem = problem
+        self.held = dict(held or {})
+        self._counted = dict(counted or {})
         self.known = known
         self.precision = dict(precision)
         self.scale = dict(scale or {})
@@ -92,10 +97,28 @@ class Landscape:
             return _sum([self.weighed(n, e, summed=True) for n, e in zip(wanted, found, strict=True)])
 
         slope = jax.grad(total)
-        return lambda values: slope({n: values[n] for n in names})
+        if not self.held:
+            return lambda values: slope({n: values[n] for n in names})
+
+        def moving_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+            found = slope({n: values[n] for n in names})
+            return {n: jnp.where(self.held[n][0], 0, g) if n in self.held else g for n, g in found.items()}
+
+        return moving_parts
+
+    def hold(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of free nodes, with the parts that are held at what they are held at."""
+        if not self.held:
+            return dict(nodes)
+        found = {n: v for n, (_, v) in self.held.items() if n in self.free} | dict(nodes)
+        return {n: jnp.where(*self.held[n], v) if n in self.held else v for n, v in found.items()}
 
     def weighed(self, name: str, elements: jax.Array, summed: bool = False) -> jax.Array:
         """One energy for each sample, or with `summed` over the batch as well, from elementwise ones."""
+        if name in self._counted:
+            mask = self._counted[name]
+            mask = mask.reshape(mask.shape[0]) if elements.ndim == 1 else mask
+            elements = jnp.where(mask, elements, 0)
         # The constant log-determinant has no gradient for the states, but is part of the energy that is reported.
         energy = weighed(elements, self.precision.get(name), self._features(name), summed)
         return self.scale[name] * energy if name in self.scale else energy

@@ -314,6 +314,7 @@ class Problem:
         precision: Mapping[str, Any] | None = None,
         sources: Sequence[str] | None = None,
         scale: Mapping[str, Any] | None = None,
+        hold: Mapping[str, Any] | None = None,
     ) -> Landscape:
         """The energy as a function of the free nodes, all else fixed; see `Landscape`.
 
@@ -322,12 +323,49 @@ class Problem:
         - `clamped`: values of the nodes that don't move, by name.
         - `precision`: of nodes, by name, see `Landscape`; `scale`: factors of nodes' energies.
         - `sources`: nodes that may have an error when the others have none; by default the clamped ones, if all are.
+        - `hold`: `{node: mask}` for clamped nodes of which a part alone is held at its value, where the mask is True;
+            booleans `[batch, *shape]`, or what broadcasts to that: `[batch, 1, ...]` holds some samples. The rest is
+            free: it follows its prediction; where other nodes are predicted from it, it settles, so the node becomes
+            one of `free`.
+
+        **Raises:** `ValueError` for a mask that doesn't fit.
         """
+        clamped, held, counted = self._partly(clamped, hold or {})
         known = self.known(weights, rest, key, x, y)
         known |= {self.h_ids[n]: v for n, v in clamped.items()}
         if sources is None:
             sources = (*self.clamped, *self.unsettled) if set(clamped) == set(self.clamped) else None
-        return Landscape(self, known, precision or {}, sources, scale)
+        return Landscape(self, known, precision or {}, None if held else sources, scale, held, counted)
+
+    def _partly(self, clamped: Mapping[str, Any], hold: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+        """The nodes that are clamped as a whole; those that are held in part, with mask and value; and what counts of
+        the energies of those that no other node is predicted from: their free part has none."""
+        whole, held, counted = dict(clamped), {}, {}
+        for name, mask in hold.items():
+            if name not in clamped:
+                raise ValueError(
+                    f"landscape: hold names {name!r}, which has no value; those that have: {list(clamped)}"
+                )
+            node = self.nodes[name]
+            mask = jnp.asarray(mask)
+            full = (self.size, *node.shape)
+            fits = mask.ndim == len(full) and all(m in (1, n) for m, n in zip(mask.shape, full, strict=True))
+            if mask.dtype != bool or not fits:
+                raise ValueError(
+                    f"landscape: the mask of {name} must be booleans {list(full)} or what broadcasts to that, got "
+                    f"{mask.dtype}{list(mask.shape)}"
+                )
+            if self.graph.children[name]:
+                held[name] = mask, whole.pop(name)
+            else:
+                aval = self.energy_avals.get(name)
+                if aval is not None and aval.ndim == 1 and math.prod(mask.shape[1:]) > 1:
+                    raise ValueError(
+                        f"landscape: the energy of {name} is one number for each sample, so that no part of its "
+                        "features can be held; give a mask of samples, or an elementwise energy"
+                    )
+                counted[name] = jnp.broadcast_to(mask, (self.size, *mask.shape[1:]))
+        return whole, held, counted
 
 
 def _is_label(given: Any, node: Node) -> bool:

@@ -1,0 +1,117 @@
+"""Targets with a weight for each sample, and samples without a target."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax.core import Tracer
+
+if TYPE_CHECKING:
+    from ..predictive_coding._problem import Problem
+
+
+@jtu.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """The targets of a batch, with a weight for each sample, or without a target for some. Stands in the place of y:
+    `rule.step(state, (x, pxl.Targets(y, weight=w)))`, and in the arrays that `fit` is given.
+
+    A sample of weight w counts as w samples in the gradients of the weights; its values settle as those of any other.
+    Class weights are weights of samples: `pxl.Targets(y, weight=class_weight[y])`.
+
+    Of a sample without a target the output nodes are free: they follow their predictions, or, where other nodes are
+    predicted from them, settle like hidden nodes (rules of predictive coding alone).
+
+    **Arguments:**
+
+    - `y`: the targets, as a rule takes them, `[batch, ...]` or a tree of such arrays.
+    - `weight`: `[batch]`, 0 or more; None is 1 for all.
+    - `known`: which samples have a target, booleans `[batch]`; None is all. What `y` holds for the others is not
+        looked at.
+
+    **Raises:** `ValueError` or `TypeError` for arrays of another size or kind, or a weight that is negative or not
+    finite.
+    """
+
+    y: Any
+    weight: Any = None
+    known: Any = None
+
+    def __post_init__(self) -> None:
+        leaves = jtu.tree_leaves(self.y)
+        for name, array in (("weight", self.weight), ("known", self.known)):
+            # What JAX puts in the place of leaves when it takes a tree apart has no shape.
+            if array is None or not all(hasattr(a, "shape") and hasattr(a, "dtype") for a in (array, *leaves)):
+                continue
+            if any(a.shape[:1] != array.shape[:1] for a in leaves) or not array.shape:
+                shapes = ", ".join(str(tuple(a.shape)) for a in leaves)
+                raise ValueError(f"Targets: {name} has shape {tuple(array.shape)}, but y has {shapes}")
+            boolean = np.issubdtype(array.dtype, np.bool_)
+            if boolean != (name == "known"):
+                kind = "booleans, one for each sample" if name == "known" else "numbers, one for each sample"
+                raise TypeError(f"Targets: {name} must be {kind}, got {array.dtype}")
+            if name == "weight" and isinstance(array, np.ndarray | jax.Array) and not isinstance(array, Tracer):
+                values = np.asarray(array)
+                if values.size and not (np.all(np.isfinite(values)) and values.min() >= 0):
+                    raise ValueError("Targets: every weight must be finite and at least 0")
+
+
+class Samples(NamedTuple):
+    """The weights of a batch's samples and which of them have a target, `[batch]` each; None for 1 and for all."""
+
+    weight: Any = None
+    known: Any = None
+
+    def weighted(self, each: Any) -> Any:
+        """Numbers of samples, `[batch, ...]`, times the samples' weights."""
+        return each if self.weight is None else each * _as_rows(self.weight, each).astype(each.dtype)
+
+    def masked(self, each: Any) -> Any:
+        """Numbers of samples, `[batch, ...]`, zero where a sample has no target."""
+        return each if self.known is None else jnp.where(_as_rows(self.known, each), each, 0)
+
+
+def split(y: Any) -> tuple[Any, Samples]:
+    """The bare targets, zero where a sample has none, and what is said of the samples."""
+    if not isinstance(y, Targets):
+        return y, Samples()
+    bare = y.y
+    if y.known is not None:
+        bare = jtu.tree_map(lambda a: _zero_unless(y.known, a), bare)
+    weight = None if y.weight is None else jnp.asarray(y.weight).astype(jnp.result_type(float))
+    return bare, Samples(weight, y.known)
+
+
+def bare(y: Any) -> Any:
+    """The targets without what is said of the samples."""
+    return y.y if isinstance(y, Targets) else y
+
+
+def check_samples(rule: str, problem: Problem, samples: Samples, settles_outputs: bool) -> None:
+    """Refuse samples without a target where the rule can't leave an output free.
+
+    **Raises:** `ValueError`, naming the output node.
+    """
+    if samples.known is None:
+        return
+    for name in problem.outputs:
+        if problem.graph.children[name] and not settles_outputs:
+            raise ValueError(
+                f"{rule}: some samples have no target, but other nodes are predicted from the output {name}, which "
+                "would have to settle: use pxl.pc or another rule of PredictiveCoding"
+            )
+
+
+def _zero_unless(known: Any, a: Any) -> Any:
+    if isinstance(a, np.ndarray) and isinstance(known, np.ndarray):  # as it came: wide integers are still whole
+        return np.where(known.reshape(-1, *[1] * (a.ndim - 1)), a, np.zeros((), a.dtype))
+    return jnp.where(_as_rows(known, a), a, jnp.zeros((), a.dtype))
+
+
+def _as_rows(each: Any, like: Any) -> Any:
+    return jnp.asarray(each).reshape(-1, *[1] * (like.ndim - 1))
