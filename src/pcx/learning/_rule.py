@@ -221,9 +221,9 @@ class Rule(metaclass=_Interned):
         - `x`: the input, `[batch, ...]`.
         - `settle`: whether the values settle first.
         - `hold`: `{node: (mask, value)}`, parts of nodes that are held while all else settles, such as the known half
-            of an image: value `[batch, *shape]`, and booleans `[batch, *shape]` or what broadcasts to that, True where it
-            is held. Outputs come back with what was held in its place. With it `x` may be None, where the model needs
-            none and every output node is named. It needs `settle=True`, and a rule of `PredictiveCoding`.
+            of an image: value `[batch, *shape]`, and booleans `[batch, *shape]`, or what broadcasts to that, True where
+            it is held. Outputs come back with what was held in its place. With it `x` may be None, where the model
+            needs none and every output node is named. It needs `settle=True`, and a rule of `PredictiveCoding`.
         - `key`: a seed or a random key, for rules that draw random numbers as they settle.
 
         **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
