@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
     def start(self) -> Start:
         """A forward pass: values, predictions and targets by node."""
-        return self.problem.start(*self.arrays)
+        return self.problem.start(*self.arrays, effects=True)
 
     def landscape(
         self,

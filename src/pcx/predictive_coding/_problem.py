@@ -254,11 +254,14 @@ class Problem:
         """All inputs of the energy but the nodes' values, by number."""
         return _matched(self.program.inputs[:5], (weights, rest, key, x, y))
 
-    def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> Start:
-        """Forward initialisation of the batch, with the targets that y stands for."""
+    def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any, effects: bool = False) -> Start:
+        """Forward initialisation of the batch, with the targets that y stands for.
+
+        **Arguments:** `effects`, whether the call's prints and callbacks are done.
+        """
         known = _matched(self._start.inputs, (weights, rest, key, x, y))
         flat, treedef = jtu.tree_flatten(self._start.outputs)
-        (made, output), new = jtu.tree_unflatten(treedef, self._start.evaluate(flat, known))
+        (made, output), new = jtu.tree_unflatten(treedef, self._start.evaluate(flat, known, effects=effects))
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
         u = {n: made[n]["u"] for n in self.nodes}
         targets, valid = self._held(y, {n: made[n]["h"] for n in self.clamped})
@@ -273,10 +276,11 @@ class Problem:
         return self._held(y, dict(zip(names, found, strict=True)))
 
     def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
-        """The params that don't learn, after a forward pass in training."""
+        """The params that don't learn, after a forward pass in training. Asked for once a step: here the call's prints
+        and callbacks are done."""
         known = _matched(self._start.inputs, (weights, rest, key, x, y))
         ids, treedef = jtu.tree_flatten(self._start.outputs[1])
-        return jtu.tree_unflatten(treedef, self._start.evaluate(ids, known))
+        return jtu.tree_unflatten(treedef, self._start.evaluate(ids, known, effects=True))
 
     def predict(self, name: str, known: Mapping[int, Any]) -> Any:
         """A node's prediction, `[batch, *shape]`, from the numbered values that it needs; None if it has none."""

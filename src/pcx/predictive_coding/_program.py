@@ -18,6 +18,10 @@ import jax.tree_util as jtu
 _OPENED = frozenset({"pjit", "jit", "closed_call", "core_call"})
 
 
+# What a model does beside computing is done once an evaluation that asks for it: prints, and callbacks to the host.
+_DONE = frozenset({"DebugEffect", "OrderedDebugEffect", "IOEffect", "_IOEffect", "OrderedIOEffect", "_OrderedIOEffect"})
+
+
 class Op(NamedTuple):
     """One operation, between values named by numbers."""
 
@@ -34,12 +38,16 @@ class Program:
     - `inputs`: the tree of `fn`'s arguments, with a value's number in each array's place.
     - `outputs`: the tree of its result, likewise.
     - `avals`: the tree of the result's shapes and dtypes.
+
+    **Raises:** `ValueError` for a function that changes something in place, as a `jax.new_ref`: what is evaluated in
+    parts can't keep the order of such changes.
     """
 
     def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
         closed, self.avals = jax.make_jaxpr(fn, return_shape=True)(*args)
         self.constants: dict[int, Any] = {}
         self.ops: list[Op] = []
+        self.effects: list[int] = []  # the operations that do something beside computing
         self._made_by: dict[int, int] = {}  # value -> the operation that makes it
         self._count = 0
         self._needed: dict[Any, tuple[tuple[int, ...], frozenset[int]]] = {}
@@ -65,6 +73,8 @@ class Program:
             else:
                 made = [self._new() for _ in eqn.outvars]
                 self._made_by.update(dict.fromkeys(made, len(self.ops)))
+                if _does_something(eqn):
+                    self.effects.append(len(self.ops))
                 self.ops.append(Op(eqn, tuple(inputs), tuple(made)))
             env.update(zip(eqn.outvars, made, strict=True))
         return [self._read(env, v) for v in jaxpr.outvars]
@@ -110,17 +120,25 @@ class Program:
         return reached
 
     def evaluate(
-        self, wanted: Sequence[int], known: Mapping[int, Any], bind: Callable[[Any, list[Any]], Any] | None = None
+        self,
+        wanted: Sequence[int],
+        known: Mapping[int, Any],
+        bind: Callable[[Any, list[Any]], Any] | None = None,
+        effects: bool = False,
     ) -> list[Any]:
         """The wanted values, computed from the known ones by no more operations than that takes.
 
         **Arguments:**
 
         - `bind`: performs one operation, given its equation and inputs; by default as it stands.
+        - `effects`: whether to do also what has an effect and isn't needed, such as prints.
 
         **Raises:** `KeyError` with the numbers of inputs that are needed and not known.
         """
         ops, missing = self.needed(wanted, known)
+        if effects and self.effects:
+            more, also = self.needed([i for op in self.effects for i in self.ops[op].inputs], known)
+            ops, missing = tuple(sorted({*ops, *more, *self.effects})), missing | also
         if missing:
             raise KeyError(tuple(sorted(missing)))
         perform = bind_as_it_stands if bind is None else bind
@@ -147,6 +165,17 @@ class Program:
                 meets.update(i for i in op.inputs if i not in dependent)
         todo = sorted(i for i in meets if i not in self.constants)
         return dict(zip(todo, self.evaluate(todo, known), strict=True))
+
+
+def _does_something(eqn: Any) -> bool:
+    kinds = {type(e).__name__ for e in eqn.effects} - {"NamedAxisEffect"}
+    if kinds <= _DONE:
+        return bool(kinds)
+    raise ValueError(
+        f"the model's call does something that rules can't keep the order of: {eqn.primitive.name} "
+        f"({', '.join(sorted(kinds - _DONE))}). Only prints and callbacks (jax.debug, io_callback) may have effects; "
+        "write what is changed in place (jax.new_ref) as values, or keep it in a pcx.Param"
+    )
 
 
 def bind_as_it_stands(eqn: Any, args: list[Any]) -> Any:
