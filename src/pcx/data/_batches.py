@@ -63,6 +63,9 @@ class ArrayBatches:
             raise ValueError(f"ArrayBatches: needs arrays with the same number of samples, but {found}")
         self.arrays = arrays
         self.n_samples = next(iter(lengths.values()))
+        for name, value in {"batch_size": batch_size, "seed": seed}.items():
+            if isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"ArrayBatches: {name} must be a whole number, got {value!r}")
         self.batch_size = operator.index(batch_size)
         self.seed = operator.index(seed)
         self.shuffle = bool(shuffle)

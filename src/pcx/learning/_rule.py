@@ -259,7 +259,7 @@ class Rule(metaclass=_Interned):
         structure, values = self._values(state)
         problem = Problem.of(structure, values, (x, y))
         _check_labels(problem, y)
-        u = _forward(structure, values.weights, values.rest, x)
+        u = _forward(structure, values.weights, values.rest, x, None if jtu.tree_leaves(x) else problem.size)
         key = state.key if isinstance(state, State) else _as_key(0)
         at = Batch(problem, values.weights, values.rest, key, x, y, {}, samples)
         targets, _ = problem.targets(*at.arrays)
@@ -369,10 +369,10 @@ class Rule(metaclass=_Interned):
         return memory | {"log_precision": log, "precision_optim": optim}
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _forward(structure: Structure, weights: Any, rest: Any, x: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _forward(structure: Structure, weights: Any, rest: Any, x: Any, size: int | None = None) -> Any:
     key = jax.random.PRNGKey(0)
-    (made, _), _ = structure.start(weights, rest, key, x, None, training=False)
+    (made, _), _ = structure.start(weights, rest, key, x, None, training=False, size=size)
     outputs = outputs_of(structure, weights, rest, x)
     return _predicted({n: made[n]["u"] for n in outputs})
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._shown import fields_shown, shown
 from ..predictive_coding._structure import Structure, Values
 
 
@@ -36,6 +37,9 @@ class State:
     key: Any
     memory: dict[str, Any]
     structure: Structure = dataclasses.field(metadata={"static": True}, repr=False)
+
+    def __repr__(self) -> str:
+        return fields_shown(self)
 
     def write_to(self, model: Any) -> None:
         """Set the params of `model`, which must be built as the one that the state was made of, to what was learned.
@@ -66,6 +70,9 @@ class Info(NamedTuple):
     steps: Any
     result: Any
     first_bad: Any
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class OUTCOME:

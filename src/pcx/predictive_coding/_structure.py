@@ -177,8 +177,11 @@ class Structure:
                 plan.params[self._params[path]].set(value)
 
     # -- the pure functions ---------------------------------------------------------------------------
-    def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any, training: bool = True) -> Any:
-        """Forward initialisation of a batch: `({node: {"h", "u"}}, output, new rest)`."""
+    def start(
+        self, weights: Any, rest: Any, key: Any, x: Any, y: Any, training: bool = True, size: int | None = None
+    ) -> Any:
+        """Forward initialisation of a batch: `({node: {"h", "u"}}, output, new rest)`. `size`: how many samples, where
+        neither x nor y says it."""
 
         def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
@@ -199,7 +202,7 @@ class Structure:
                 made[name] = {"h": led if h is u else _led(h, lane), "u": led}
             return made, output
 
-        return self._mapped(forward, weights, rest, key, x, y)
+        return self._mapped(forward, weights, rest, key, x, y, size=size)
 
     def energy(
         self,
@@ -254,7 +257,9 @@ class Structure:
             return self.call(model, x, y)
         return model(x, y) if self.takes_y else model(x) if self.takes_x else model()
 
-    def _mapped(self, fn: Any, weights: Any, rest: Any, key: Any, x: Any, y: Any, *more: Any) -> Any:
+    def _mapped(
+        self, fn: Any, weights: Any, rest: Any, key: Any, x: Any, y: Any, *more: Any, size: int | None = None
+    ) -> Any:
         values: list[Any] = [None] * len(self.template.params)
         keys = [0]
         values[0] = key
@@ -278,7 +283,7 @@ class Structure:
             changed = {names[i]: v for i, v in out.changed.items() if i not in self._vode_params and i not in keys}
             return out.result, changed
 
-        lanes = jnp.arange(_size(x, y, *more))
+        lanes = jnp.arange(_size(x, y, *more) if size is None else size)
         try:
             result, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(x, y, lanes, *more)
         except ValueError as e:
@@ -342,7 +347,10 @@ def _positional(model: Module) -> int:
 
 
 def _size(*trees: Any) -> int:
-    return int(np.shape(jtu.tree_leaves(trees)[0])[0])
+    leaves = jtu.tree_leaves(trees)
+    if not leaves:
+        raise ValueError("there is no array in the batch, so it is not known how many samples it has")
+    return int(np.shape(leaves[0])[0])
 
 
 def _params_of(x: Any) -> list[BaseParam]:

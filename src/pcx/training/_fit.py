@@ -9,17 +9,18 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import jax.tree_util as jtu
 import numpy as np
 
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
 from ._checkpoint import require_orbax
 from ._folder import Folder, check_folder
+from ._held_out import as_held_out
 from ._keep import Keep, plain
+from ._overwrite import check_overwrite, remove_run
 from ._result import Fit, Member, Report
 from ._run import Run
-from ._source import InMemory, as_arrays, as_source, fingerprint
+from ._source import InMemory, as_source, fingerprint
 from ._stopping import EarlyStopping, check_mode
 from ._weights import require_safetensors
 
@@ -40,11 +41,13 @@ def fit(
     callbacks: Iterable[Callable[[Report], Any]] = (),
     folder: str | os.PathLike[str] | None = None,
     resume: bool | Literal["auto"] = False,
+    overwrite: bool = False,
     checkpoint_every: int | None = None,
     checkpoint_seconds: float = 60.0,
     keep: int = 2,
     best: str | None = None,
     best_mode: Literal["min", "max"] | None = None,
+    restore_best: bool = False,
     config: Mapping[str, Any] | None = None,
     show: bool = True,
     parallel: Literal["auto", "vmap", "loop"] = "auto",
@@ -60,7 +63,8 @@ def fit(
     - `rule`: a learning rule; or a function of the settings that makes one.
     - `train`: a `pcx.data.Split` or a pair of arrays `(x [N, ...], y [N, ...])`, shuffled by each network's seed;
         `pcx.data.ArrayBatches`; or any iterable of batches `(x, y)`, Grain's loaders included.
-    - `validation`: a split or a pair of arrays, judged after every epoch in evaluation mode.
+    - `validation`: a split or a pair of arrays, judged after every epoch in evaluation mode; or batches `(x, y)` that
+        come anew after every epoch, as for `train`.
     - `epochs`: in all, those before a resume included.
     - `batch_size`: of arrays that come without batches; what is left over of an epoch is dropped.
     - `seeds`: one seed (a number: `seeds=2` is one network, of seed 2) or several (`range(2)`, `[3, 7]`); with
@@ -75,11 +79,14 @@ def fit(
     - `folder`: where config, versions, log, metrics, checkpoints and weights are kept.
     - `resume`: `"auto"`: go on with the run in the folder if there is one, else begin it: one call for a job that may
         be restarted. True: the same, with a warning where it begins. False: a folder that holds a run is refused.
+    - `overwrite`: whether a run that is in the folder is removed first, once all arguments are seen to fit.
     - `checkpoint_every`: batches between checkpoints; else one at the first epoch's end after `checkpoint_seconds`. One
         is always written at the end and on Ctrl-C.
     - `keep`: how many of the last checkpoints are kept. `best`: the metric by which one more, the best, is; by default
-        `"validation_loss"` if there is validation, the mean over the networks. `best_mode`: whether more (`"max"`) or
-        less (`"min"`) of it is better; known of losses, energies and accuracies, to be said of any other.
+        `"validation_loss"` if there is validation; each network has a best epoch of its own. `best_mode`: whether more
+        (`"max"`) or less (`"min"`) of it is better; known of losses, energies and accuracies, to be said of any other.
+    - `restore_best`: whether the weights at the end, in the model, in `states` and in the folder's weights files, are
+        those of the best epoch, not of the last. Either way they are in the `Fit`: see `Fit.restore_best`.
     - `config`: anything to be kept in the folder's `config.json`, as JSON.
     - `show`: whether to show progress.
     - `parallel`: several networks at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on CPUs.
@@ -89,6 +96,7 @@ def fit(
     """
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
     _check_numbers(epochs, checkpoint_every, checkpoint_seconds, keep, parallel)
+    _check_kinds(batch_size, folder, config, restore_best, overwrite)
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"fit: callbacks must be a list of functions, got {type(callbacks).__name__}")
     check_mode("fit: best_mode", best_mode)
@@ -96,9 +104,13 @@ def fit(
     members = _members(model, rule, seeds, settings)
     if resume and folder is None:
         raise ValueError(f"fit: resume={resume!r} needs the folder of the run")
+    if overwrite and (resume or folder is None):
+        raise ValueError("fit: overwrite=True begins anew in a folder: give the folder, and no resume")
     kept: dict[str, Any] = {}
+    if overwrite:
+        check_overwrite(folder or "")
     if folder is not None:
-        if not check_folder(folder, resume) and resume is True:
+        if not overwrite and not check_folder(folder, resume) and resume is True:
             warnings.warn(f"fit: there is no run in {folder} yet: it begins", RuntimeWarning, stacklevel=2)
         require_orbax()
         require_safetensors()
@@ -108,19 +120,22 @@ def fit(
         rule,
         members,
         as_source(train, batch_size, [m.seed for m in members]),
-        _held_out(validation),
+        as_held_out(validation),
         epochs=epochs,
         augment=augment,
         metrics=metrics,
         early=early_stopping,
         best=best,
         best_mode=best_mode,
+        restore_best=restore_best,
         callbacks=callbacks,
         show=show,
         parallel=parallel,
     )
     if folder is None:
         return run.go()
+    if overwrite:
+        remove_run(folder)
     held = Keep(
         Folder(folder, resume),
         keep,
@@ -179,7 +194,10 @@ def _settings(settings: Any) -> list[dict[str, float]]:
             raise ValueError(f"fit: settings must be dicts such as {{'lr': 1e-3}}, got {each!r}")
         if found and set(each) != set(found[0]):
             raise ValueError(f"fit: settings must all have the same names, got {sorted(found[0])} and {sorted(each)}")
-        found.append({str(k): _real(k, v) for k, v in each.items()})
+        odd = [k for k in each if not isinstance(k, str) or not k]
+        if odd:
+            raise TypeError(f"fit: names of settings must be strings, got {odd[0]!r}")
+        found.append({k: _real(k, v) for k, v in each.items()})
     return found
 
 
@@ -191,33 +209,38 @@ def _real(name: str, value: Any) -> float:
     raise ValueError(f"fit: settings must be finite numbers, but {name!r} is {value!r}; other choices are other runs")
 
 
-def _held_out(validation: Any) -> tuple[Any, Any] | None:
-    if validation is None:
-        return None
-    arrays = as_arrays(validation)
-    if arrays is None:
-        raise TypeError(f"fit: validation must be a split or a pair of arrays (x, y), got {type(validation).__name__}")
-    lengths = sorted({len(leaf) if np.ndim(leaf) else 0 for leaf in jtu.tree_leaves(arrays)})
-    if len(lengths) != 1 or not lengths[0]:
-        raise ValueError(f"fit: validation must be arrays of the same number of samples, at least 1; found {lengths}")
-    return arrays
-
-
 def _check_numbers(epochs: Any, every: Any, seconds: Any, keep: Any, parallel: Any) -> None:
     for name, value in {"epochs": epochs, "checkpoint_every": every, "keep": keep}.items():
         if value is None and name == "checkpoint_every":
             continue
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise ValueError(f"fit: {name} must be a whole number of at least 1, got {value!r}")
-    if not seconds >= 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float, np.number)) or not seconds >= 0:
         raise ValueError(f"fit: checkpoint_seconds must be 0 or more, got {seconds!r}")
     if parallel not in ("auto", "vmap", "loop"):
         raise ValueError(f"fit: parallel must be 'auto', 'vmap' or 'loop', got {parallel!r}")
 
 
+def _check_kinds(batch_size: Any, folder: Any, config: Any, restore_best: Any, overwrite: Any) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
+        raise TypeError(f"fit: batch_size must be a whole number, got {batch_size!r}")
+    if folder is not None and not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"fit: folder must be a path, got {folder!r}")
+    if folder is not None and not os.fspath(folder):
+        raise ValueError("fit: folder is an empty path; '.' is the folder that the program runs in")
+    if config is not None and not isinstance(config, Mapping):
+        raise TypeError(f"fit: config must be a dict, got {type(config).__name__}")
+    for name, value in {"restore_best": restore_best, "overwrite": overwrite}.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"fit: {name} must be True or False, got {value!r}")
+
+
 def _check_functions(augment: Any, metrics: Any, callbacks: Sequence[Any], early: Any) -> None:
     if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(f"fit: metrics must be a dict {{name: f(output, y)}}, got {type(metrics).__name__}")
+    for name in metrics or {}:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"fit: names of metrics must be strings, got {name!r}")
     named = {"augment": augment, **{f"the metric {k!r}": f for k, f in (metrics or {}).items()}}
     named |= {f"callback {i}": f for i, f in enumerate(callbacks)}
     for name, value in named.items():

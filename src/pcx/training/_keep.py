@@ -127,9 +127,23 @@ class Keep:
             return batches - self._done_at_save >= self.every
         return epoch_ended and time.monotonic() - self._time_of_save > self.seconds
 
-    def hold_best(self, number: int, tree: Any, standing: Standing) -> None:
-        """Hold the best so far until the next checkpoint is due: a run that is killed before comes to it again."""
-        self._best = (number, jax.device_get(tree), standing.copy())
+    def hold_best(self, number: int, tree: Any, standing: Standing, epochs: list[int]) -> None:
+        """Hold the best so far until the next checkpoint is due: a run that is killed before comes to it again.
+
+        **Arguments:** `epochs`, of which each network's state is.
+        """
+        self._best = (number, jax.device_get(tree), {**standing.copy(), "best_epochs": list(epochs)})
+
+    def restore_best(self, like: Any) -> tuple[Any, list[int]] | None:
+        """What the best checkpoint holds, and of which epoch each network is; None if there is none."""
+        if self.checkpoints.latest(best=True) is None:
+            return None
+        try:
+            tree, meta = self.checkpoints.load(like, best=True)
+        except CheckpointError as e:
+            warnings.warn(f"fit: the best epoch so far is lost: {e}", RuntimeWarning, stacklevel=4)
+            return None
+        return tree, meta.get("best_epochs", [meta["epoch"]] * len(tree["states"]))
 
     def save(self, number: int, tree: Any, standing: Standing, batches: int) -> None:
         """Write a checkpoint of now, unless the last one is of now."""

@@ -116,7 +116,7 @@ class Loop:
     def _judged(self, output: Any, y: Any) -> dict[str, Any]:
         """Each metric, `[batch]`."""
         size = jtu.tree_leaves(output)[0].shape[0]
-        found = {name: jnp.asarray(metric(output, y)) for name, metric in self.metrics.items()}
+        found = {name: _on_device(name, metric, output, y) for name, metric in self.metrics.items()}
         for name, each in found.items():
             if each.shape != (size,):
                 raise ValueError(
@@ -139,6 +139,25 @@ class Loop:
         zero: dict[str, Any] = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))
         total, _ = jax.lax.scan(for_loops(body, self.convolves), zero, (rows, counts))
         return total
+
+
+_NOT_TRACED = (
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+
+
+def _on_device(name: str, metric: Callable[[Any, Any], Any], output: Any, y: Any) -> Any:
+    try:
+        return jnp.asarray(metric(output, y))
+    except _NOT_TRACED as e:
+        raise TypeError(
+            f"fit: the metric {name!r} is no function of JAX arrays, and metrics are compiled into the step. Write it "
+            "with jax.numpy, one number for each sample; or, if it is of NumPy or scikit-learn, compute it after every "
+            "epoch, in a callback: there, rule.predict(report.states[0], x) are the outputs to give it"
+        ) from e
 
 
 @functools.lru_cache(maxsize=32)

@@ -50,7 +50,8 @@ def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance
         task = bar.add_task("compiling", total=total, completed=done)
         yield (
             lambda n, text: bar.update(task, advance=n, description=text),
-            lambda line: bar.console.print(line, highlight=False),
+            # As it is: a console in a notebook is narrower than the line, and names may hold brackets.
+            lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
         )
 
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-
-@dataclasses.dataclass(frozen=True)
-class Member:
-    """One network of a run: its seed, and the settings that it is trained with."""
-
-    seed: int
-    settings: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """A short name."""
-        return ", ".join([f"seed {self.seed}", *[f"{k} {v:g}" for k, v in self.settings.items()]])
+from ._member import Member
+from ._stopping import direction
+from ._table import Table, tabled
 
 
 @dataclasses.dataclass
@@ -26,11 +17,14 @@ class Fit:
 
     **Attributes:**
 
-    - `states`: the last state of each network, in the order of `members`.
+    - `states`: the last state of each network, in the order of `members`; with `restore_best=True` the best.
     - `members`: seed and settings of each.
     - `history`: one row for each epoch and network.
     - `ended`: `"done"`, `"stopped early"`, `"interrupted"`, or `"failed"`; `why`: in words, if it failed.
     - `folder`: the run's folder, if it has one.
+    - `best_states`, `best_epochs`: each network's state after its best epoch, and which one that is (0: it had none,
+        and the state is the last); empty if there was neither validation nor `best`.
+    - `by`, `mode`: the metric that says which is best, and whether `"max"` or `"min"` of it.
     """
 
     states: list[Any]
@@ -39,6 +33,10 @@ class Fit:
     ended: str
     why: str | None
     folder: Path | None
+    best_states: list[Any] = dataclasses.field(default_factory=list)
+    best_epochs: list[int] = dataclasses.field(default_factory=list)
+    by: str | None = None
+    mode: Literal["min", "max"] = "min"
 
     def __repr__(self) -> str:
         names = ", ".join(m.name for m in self.members)
@@ -54,6 +52,38 @@ class Fit:
                 raise ValueError(f"there is no metric {metric!r}; the history has {', '.join(row)}")
             found[row["network"]] = row[metric]
         return [found[i] for i in sorted(found)]
+
+    def restore_best(self, model: Any, network: int = 0) -> None:
+        """Set a model to the weights of a network's best epoch.
+
+        **Arguments:**
+
+        - `model`: built as the one that was trained.
+        - `network`: its number in `members`.
+
+        **Raises:** `ValueError` if the run has no best epoch, or the model is built differently.
+        """
+        if not self.best_states:
+            raise ValueError("restore_best: the run has no best epoch; give fit validation, or `best`")
+        if not 0 <= network < len(self.members):
+            raise ValueError(f"restore_best: there is no network {network!r}; the run has {len(self.members)}, from 0")
+        if not self.best_epochs[network]:
+            raise ValueError(f"restore_best: network {network} has no epoch that went well")
+        self.best_states[network].write_to(model)
+
+    def table(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Table:
+        """What came of each setting, the best first: a line for each, or for each network if there are no settings.
+
+        **Arguments:** `by`, `mode`: the metric that says which is best, by its best epochs, and whether `"max"` or
+        `"min"` of it; by default those of the run, or the training loss.
+
+        **Raises:** `ValueError` if there is no such metric, or `mode` is needed.
+        """
+        if by is None:
+            by, way = (self.by, mode or self.mode) if self.by is not None else ("loss", mode or "min")
+        else:
+            way = mode or (self.mode if by == self.by else direction(by, "table: mode"))
+        return tabled(self.members, self.history, by, way)
 
     def of(self, network: int) -> list[dict[str, Any]]:
         """The history of one network, by its number in `members`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 import warnings
@@ -16,17 +17,18 @@ import jax.tree_util as jtu
 from ..core._random import RKG
 from ..learning import Rule, explain
 from ..predictive_coding import EnergyModule
+from ._best import Best, as_tree
+from ._checkpoint import CheckpointError
 from ._crew import Crew
 from ._describe import describe
-from ._history import OWN, is_best, line, row
+from ._held_out import HeldArrays, HeldStream
+from ._history import OWN, lines, row
 from ._keep import Keep, Standing
-from ._loop import Loop, accuracy, as_function, held_out_rows, is_class
+from ._loop import Loop, accuracy, as_function, is_class
 from ._progress import Pace, interruptible, progress
 from ._result import Fit, Member, Report
 from ._source import InMemory, Streamed
 from ._stopping import EarlyStopping, Mode, direction
-
-_JUDGED = 512  # held-out samples looked at together
 
 
 class Run:
@@ -36,6 +38,7 @@ class Run:
 
     - `keep`: its folder, if it has one.
     - `made_of`: what it is made of, as plain data.
+    - `held_out`: the held-out arrays, if they are in memory.
 
     **Raises:** `TypeError` or `ValueError` for arguments that don't fit together.
     """
@@ -46,7 +49,7 @@ class Run:
         rule: Any,
         members: Sequence[Member],
         source: InMemory | Streamed,
-        held_out: tuple[Any, Any] | None,
+        held_out: HeldArrays | HeldStream | None,
         *,
         epochs: int,
         augment: Callable[[Any, Any], Any] | None,
@@ -54,6 +57,7 @@ class Run:
         early: EarlyStopping | None,
         best: str | None,
         best_mode: Mode | None,
+        restore_best: bool,
         callbacks: Sequence[Callable[[Report], Any]],
         show: bool,
         parallel: str,
@@ -77,14 +81,17 @@ class Run:
                 }
         rule_ = _rule(make, members[0])
         if metrics is None:
-            output = jax.eval_shape(lambda s: rule_.predict(s, example[0]), states[0])
+            output = jax.eval_shape(lambda s: rule_.evaluate(s, example)[0], states[0])
             metrics = {"accuracy": accuracy} if is_class(output, example[1]) else {}
         self.best = best if best is not None else "validation_loss" if held_out is not None else None
         _check_names(members[0].settings, metrics, held_out is not None, self.best, early)
         if best_mode is not None and self.best is None:
             raise ValueError("fit: best_mode says how `best` is meant, and there is neither that nor validation")
         scores = [name for name, metric in metrics.items() if metric is accuracy or name == "accuracy"]
+        if restore_best and self.best is None:
+            raise ValueError("fit: restore_best needs validation, or `best`: the metric by which an epoch is the best")
         self.mode: Mode = "min" if self.best is None else best_mode or direction(self.best, "fit: best_mode", scores)
+        self.said_best, self.restore = best is not None or best_mode is not None, restore_best
         if early is not None and early.mode is None:
             way = direction(early.metric, "fit: the mode of early_stopping", scores)
             self.early = dataclasses.replace(early, mode=way)
@@ -93,14 +100,13 @@ class Run:
         self.loop = Loop.of(rule, augment, metrics, many, rule_.convolves(states[0]))
         self.crew = Crew(self.loop, states, [m.settings for m in members], many)
         self.crew.begin(self.example)  # traces a step: what is wrong with it is said now
-        self.held_out = None if held_out is None else jtu.tree_map(jnp.asarray, held_out)
-        if self.held_out is not None:
-            rule_.check_labels(states[0], example, self.held_out[1])
-            n = len(jtu.tree_leaves(self.held_out)[0])
-            self.judged = n, *held_out_rows(n, min(_JUDGED, n))
-            self.crew.try_judge(self.held_out, *self.judged[1:])
+        self.judged_on = held_out
+        self.held_out = held_out.arrays if isinstance(held_out, HeldArrays) else None
+        if held_out is not None:
+            held_out.check(self.crew, lambda y: rule_.check_labels(states[0], example, y))
         self.keys = [jax.random.fold_in(jax.random.PRNGKey(m.seed), 0xDA7A) for m in members]
         self.at = Standing(0, 0, 0.0, [], [True] * len(members), [])
+        self.held = None if self.best is None else Best(self.best, self.mode, len(members))
         self.passed = 0  # batches in this process
         self.keep: Keep | None = None
 
@@ -121,6 +127,8 @@ class Run:
     def keep_in(self, keep: Keep) -> None:
         """Keep the run in a folder, and take up the one that is there, if there is one."""
         self.keep = keep
+        if keep.folder.resumed:
+            self._same_best(keep.folder.read_json("config.json"))
         found = keep.restore(self._tree()) if keep.folder.resumed else None
         if found is not None:
             tree, at = found
@@ -132,14 +140,26 @@ class Run:
             states = [dataclasses.replace(s, **held) for s, held in zip(self.crew.states, tree["states"], strict=True)]
             self.crew = Crew(self.loop, states, [m.settings for m in self.members], self.crew.many)
             self.crew.begin(self.example, tree["totals"] if self.at.batch else None)
+            best = keep.restore_best(self._tree()) if self.held is not None else None
+            if best is not None and self.held is not None:
+                self.held.take_up(best[0]["states"], best[1], self.at.epoch)
         keep.begin(self.at, f"began: {len(self.members)} network(s), {self.epochs} epochs")
 
+    def _same_best(self, config: Mapping[str, Any]) -> None:
+        """What is meant by best must be what it was: of a run that is resumed the best so far is kept."""
+        was, mode = config.get("best"), config.get("best_mode", self.mode)
+        if was is None or self.best is None or (was, mode) == (self.best, self.mode):
+            return
+        if self.said_best:
+            raise CheckpointError(
+                f"fit: the run was begun with best={was!r}, best_mode={mode!r}, and its best epoch so far is that; "
+                f"best={self.best!r}, best_mode={self.mode!r} would be another"
+            )
+        self.best, self.mode = was, mode
+        self.held = Best(was, mode, len(self.members))
+
     def _tree(self) -> dict[str, Any]:
-        states = [
-            {"weights": s.weights, "rest": s.rest, "optim": s.optim, "key": s.key, "memory": s.memory}
-            for s in self.crew.states
-        ]
-        return {"states": states, "totals": self.crew.totals}
+        return {"states": [as_tree(s) for s in self.crew.states], "totals": self.crew.totals}
 
     @property
     def _number(self) -> int:
@@ -164,7 +184,9 @@ class Run:
                     break
                 rows = self._finish_epoch()
                 if rows:
-                    say(line(self.at.epoch, self.epochs, rows))
+                    by = ("loss", "min") if self.best is None else (self.best, self.mode)
+                    for text in lines(self.at.epoch, self.epochs, rows, self.members, *by):
+                        say(text)
                 stopped = self._judge_progress(rows)
                 if stopped or not any(self.at.active):
                     ended = "stopped early"
@@ -223,10 +245,9 @@ class Run:
     def _finish_epoch(self) -> list[dict[str, Any]]:
         at = self.at
         judged: list[dict[str, float]] = [{} for _ in self.members]
-        if self.held_out is not None:
-            n, *rows_of = self.judged
-            sums = self.crew.judge(self.held_out, *rows_of)
-            judged = [{f"validation_{k}": v / n for k, v in each.items()} for each in sums]
+        if self.judged_on is not None:
+            means = self.judged_on.judge(self.crew, at.epoch)
+            judged = [{f"validation_{k}": v for k, v in each.items()} for each in means]
         totals = jax.device_get(self.crew.totals)
         # A network that stopped before has no batches.
         learned = [i for i in range(len(self.members)) if totals[i]["batches"]]
@@ -246,25 +267,33 @@ class Run:
                 own = [each for each in at.history if each["network"] == i]
                 if at.active[i] and own and self.early.out_of_patience(own):
                     at.active[i] = False
-        if self.keep is not None and self.best is not None and rows and is_best(at.history, self.best, self.mode):
-            self.keep.hold_best(self._number, self._tree(), at)
+        if self.held is not None and rows:
+            states = self.crew.states
+            if self.held.look(at.history, at.epoch, states) and self.keep is not None:
+                tree = {"states": self.held.trees(states), "totals": self.crew.totals}
+                self.keep.hold_best(self._number, tree, at, self.held.epochs)
         if not self.callbacks:
             return False
-        # Copies: the loop will use up its own, and a callback may keep them.
-        report = Report(at.epoch, rows, jtu.tree_map(jnp.array, self.crew.states))
-        for callback in self.callbacks:
+        # Copies, for each callback its own: the loop will use up its states, and a callback may keep or change what it
+        # is given.
+        copied = jtu.tree_map(jnp.array, self.crew.states)
+        reports = [Report(at.epoch, copy.deepcopy(rows), jtu.tree_map(lambda a: a, copied)) for _ in self.callbacks]
+        for callback, report in zip(self.callbacks, reports, strict=True):
             callback(report)
-        return report.stopped
+        return any(report.stopped for report in reports)
 
     def _end(self, ended: str) -> Fit:
         states = self.crew.states
+        best = [] if self.held is None else self.held.states(states)
+        states = best if self.restore else states
         if isinstance(self.model, EnergyModule):
             states[0].write_to(self.model)
         why = "; ".join(self.at.why) or None
         if why and not self.show:
             warnings.warn(f"fit: training failed: {why}", RuntimeWarning, stacklevel=4)
         folder = None if self.keep is None else self.keep.folder.path
-        fit = Fit(states, self.members, self.at.history, ended, why, folder)
+        epochs = [] if self.held is None else list(self.held.epochs)
+        fit = Fit(states, self.members, self.at.history, ended, why, folder, best, epochs, self.best, self.mode)
         if self.keep is not None:
             self.keep.end(fit)
         return fit

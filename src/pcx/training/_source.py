@@ -12,6 +12,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..data import ArrayBatches, as_batches
+from ._first import FirstSeen
 
 
 class Span:
@@ -78,22 +79,27 @@ class Streamed:
     def __init__(self, source: Any, networks: int) -> None:
         self.source, self.networks = as_batches(source), networks
         self.per_epoch = self.source.batches_per_epoch
-        self._example: Any = None
+        self._epochs = FirstSeen(self.source)
 
     def example(self) -> Any:
         """One batch."""
-        if self._example is None:
-            self._example = next(iter(self.source.epoch(0)), None)
-            if self._example is None:
-                raise ValueError("fit: the source of training batches is empty")
-        return jtu.tree_map(jnp.asarray, self._example)
+        first = self._epochs.first()
+        if first is None:
+            raise ValueError("fit: the source of training batches is empty")
+        return jtu.tree_map(jnp.asarray, first)
 
     def epoch(self, k: int, start: int) -> Iterator[Span]:
         """The batches of an epoch from number `start` on."""
-        for i, batch in enumerate(self.source.epoch(k, start), start):
+        i = start - 1
+        for i, batch in enumerate(self._epochs.epoch(k, start), start):
             arrays = jtu.tree_map(jnp.asarray, batch)
             size = np.shape(jtu.tree_leaves(arrays)[0])[0]
             yield Span(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i)
+        if i < 0:
+            raise ValueError(
+                f"fit: the source of training batches gave none in epoch {k + 1}: it must come anew every epoch. Give "
+                "a list, a loader, or a function epoch -> iterable that makes a new iterator each time"
+            )
 
     def describe(self) -> dict[str, Any]:
         """What it is, for the run's config."""

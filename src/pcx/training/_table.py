@@ -1,0 +1,76 @@
+"""What a run came to, as a table: a line for each setting, the best first."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from ._member import Member
+from ._stopping import Mode, cost
+
+_NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table that shows itself as text.
+
+    **Attributes:**
+
+    - `columns`: their names.
+    - `rows`: a dict for each line, by column: settings, `networks` (how many), `epochs` (of the longest), and the means
+        over those networks, of each metric at the last epoch and at each one's best epoch.
+    """
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        cells = [self.columns, *[[_text(row[name]) for name in self.columns] for row in self.rows]]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
+        lines = ["  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+        return "\n".join(lines)
+
+
+def tabled(members: Sequence[Member], history: Sequence[dict[str, Any]], by: str, mode: Mode) -> Table:
+    """A table of a history: a line for each setting, or, where there are none, for each network."""
+    groups = grouped(members)
+    named = list(members[0].settings) if len(groups) > 1 or members[0].settings else ["seed"]
+    if named == ["seed"]:
+        groups = [[i] for i in range(len(members))]
+    metrics = [k for k in (history[0] if history else {}) if k not in _NOT_SHOWN and k not in members[0].settings]
+    found = []
+    for group in groups:
+        own = [[row for row in history if row["network"] == i] for i in group]
+        first = members[group[0]]
+        line: dict[str, Any] = {"seed": first.seed} if named == ["seed"] else dict(first.settings)
+        if named != ["seed"]:
+            line["networks"] = len(group)
+        line["epochs"] = max((rows[-1]["epoch"] for rows in own if rows), default=0)
+        line |= {name: _mean([rows[-1].get(name) if rows else None for rows in own]) for name in metrics}
+        line[f"best {by}"] = _mean([min(rows, key=lambda r: cost(r, by, mode))[by] if rows else None for rows in own])
+        found.append(line)
+    found.sort(key=lambda line: cost(line, f"best {by}", mode))
+    columns = [*named, *(["networks"] if named != ["seed"] else []), "epochs", *metrics, f"best {by}"]
+    return Table(columns, found)
+
+
+def grouped(members: Sequence[Member]) -> list[list[int]]:
+    """The numbers of the networks that are trained with the same settings."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for i, member in enumerate(members):
+        found.setdefault(tuple(member.settings.items()), []).append(i)
+    return list(found.values())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; none if one of them is missing or not finite, as of a network that failed."""
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    return statistics.fmean(finite) if len(finite) == len(values) else None
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
