@@ -235,7 +235,9 @@ def test_folders(tmp_path, begun):
 def test_what_is_in_a_folder(tmp_path):
     pytest.importorskip("matplotlib")
     fit = train(folder=tmp_path / "a" / "run", config={"note": "hello", "at": Path("x")})
-    names = "checkpoints config.json figure.png log.txt metrics.jsonl versions.json weights.safetensors"
+    names = (
+        "best.safetensors checkpoints config.json figure.png log.txt metrics.jsonl versions.json weights.safetensors"
+    )
     assert sorted(p.name for p in fit.folder.iterdir()) == names.split()
     config = json.loads((fit.folder / "config.json").read_text())
     assert (config["note"], config["at"], config["epochs"], config["best"]) == ("hello", "x", 3, "validation_loss")
@@ -304,7 +306,7 @@ def test_a_full_disk(tmp_path, monkeypatch, unbroken):
 
 def test_a_full_disk_for_other_files(tmp_path, monkeypatch):
     with monkeypatch.context() as context:
-        context.setattr(pxt._keep, "save_weights", lambda path, state: full(None, 0))
+        context.setattr(pxt._keep, "write_weights", lambda *given: full(None, 0))
         with pytest.raises(pxt.CheckpointError, match=r"weights.safetensors can't be written to .*No space left"):
             train(folder=tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.partial*"))

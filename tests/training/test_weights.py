@@ -2,16 +2,22 @@
 # pyright: reportOptionalOperand=false, reportArgumentType=false
 """Weights files: they come back to the bit, and one that doesn't fit changes nothing."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
 import pcx.training as pxt
+from pcx.training._belongs import unlike
 
-from .small import RULE, TRAIN, model, train
+from .small import RULE, TRAIN, make, model, train
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
@@ -71,11 +77,11 @@ def test_a_failed_write_leaves_the_file_before(tmp_path, monkeypatch):
     path = pxt.save_weights(tmp_path / "w", model())
     before = path.read_bytes()
 
-    def fail(arrays, path):
-        path.write_bytes(b"half")
+    def fail(path, content):
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors, "save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="No space left"):
         pxt.save_weights(path, model(1))
     assert path.read_bytes() == before
@@ -87,3 +93,154 @@ def test_those_of_a_run(tmp_path):
     train(net, folder=tmp_path / "run", epochs=1)
     pxt.load_weights(tmp_path / "run" / "weights.safetensors", other)
     assert equal(weights(net), weights(other))
+
+
+# -- what weights belong to --------------------------------------------------------------------------------------------
+MADE = {
+    "activation": (lambda: pxm.MLP([2, 8, 2], act=jnp.tanh), "act: was .*tanh, is .*gelu"),
+    "energy": (lambda: pxm.MLP([2, 8, 2], energy=pxc.ce_energy), r"vodes\[1\].energy_fn: was .*ce_energy, is .*se_ene"),
+    "class": (lambda: Other([2, 8, 2]), "class: was .*Other, is .*MLP"),
+    "a nameless function": (lambda: pxm.MLP([2, 8, 2], act=lambda x: jnp.tanh(x)), "act: was .*lambda.*, is .*gelu"),
+    "rules": (lambda: ruled("h <- u"), r"vodes\[0\].ruleset.rules: was|vodes\[0\].ruleset.rules.init"),
+}
+
+
+class Other(pxm.MLP):
+    pass
+
+
+def ruled(rule):
+    net = make()
+    net.vodes[0] = pxc.Vode(ruleset={"init": (rule,)})
+    return net
+
+
+@pytest.mark.parametrize(("made", "named"), MADE.values(), ids=MADE)
+@pytest.mark.parametrize("of", ["model", "state", "run"])
+def test_weights_of_another_model(made, named, of, tmp_path):
+    net, other = make(), made()
+    if of == "run" and "act: was .*tanh" not in named:
+        pytest.skip("a compilation each")
+    if of == "run":
+        train(other, folder=tmp_path / "w", epochs=1)
+    else:
+        pxt.save_weights(tmp_path / "w", other if of == "model" else RULE.init(other, TRAIN))
+    before = weights(net)
+    with pytest.raises(ValueError, match=f"are of another model: .*{named}.*compare=False"):
+        pxt.load_weights(tmp_path / "w", net)
+    assert equal(weights(net), before)
+    pxt.load_weights(tmp_path / "w", made())
+    pxt.load_weights(tmp_path / "w", net, compare=False)
+    assert equal(weights(net), weights(other))
+
+
+def two_lambdas(act):
+    return pxm.MLP([2, 8, 2], act=act)
+
+
+def test_two_functions_without_a_name(tmp_path):
+    pxt.save_weights(tmp_path / "w", two_lambdas(lambda x: jnp.tanh(x)))
+    pxt.load_weights(tmp_path / "w", two_lambdas(lambda x: jnp.tanh(x)))
+    for act in (lambda x: jnp.sin(x), lambda x: jnp.tanh(2 * x)):
+        with pytest.raises(ValueError, match=r"are of another model: .*act"):
+            pxt.load_weights(tmp_path / "w", two_lambdas(act))
+
+
+def test_what_a_model_went_through_does_not_count(tmp_path):
+    for i, made in enumerate((make, lambda: pxm.MuMLP([2, 8, 2]), normed)):
+        net = made()
+        train(net, epochs=1)
+        net.eval()
+        net.vodes[0].h.frozen = True
+        path = pxt.save_weights(tmp_path / str(i), net)
+        pxt.load_weights(path, made())
+        state = RULE.init(made(), TRAIN)
+        pxt.load_weights(pxt.save_weights(path, state), net)
+
+
+def normed():
+    net = make()
+    net.norm = pxnn.LayerNorm(8)
+    return net
+
+
+def test_a_class_of_a_script_is_the_one_that_is_imported_from_it():
+    mine, imported = ({"class": f"{module}.Net", "act": "jax.nn.relu"} for module in ("__main__", "train.nets"))
+    assert unlike(mine, imported) == unlike(imported, mine) == []
+    assert unlike(mine, {**imported, "class": "train.nets.OtherNet"})
+    assert unlike(mine, {**imported, "class": "train.nets.SubNet"})
+
+
+def test_another_version_has_other_words(tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(pxt._belongs, "__version__", "0.0.1")
+        path = pxt.save_weights(tmp_path / "w", pxm.MLP([2, 8, 2], act=jnp.tanh))
+    with pytest.warns(RuntimeWarning, match=r"are of another model: .*tanh.*written by pcx 0.0.1"):
+        pxt.load_weights(path, make())
+
+
+def test_a_file_of_another_tool(tmp_path):
+    net, other = model(), model(1)
+    held = {k: np.asarray(v) for k, v in weights(net).items()}
+    for metadata in (None, {"format": "pt"}):
+        safetensors.save_file(held, tmp_path / "w", metadata)
+        pxt.load_weights(tmp_path / "w", other)
+        assert equal(weights(net), weights(other))
+
+
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_byte_of_a_file(every, tmp_path):
+    net, path = model(), tmp_path / "w"
+    before = weights(net)
+    whole = pxt.save_weights(path, net).read_bytes()
+    loaded = model(1)
+    untouched = weights(loaded)
+    refused = 0
+    for at in range(0, len(whole), every):
+        broken = bytearray(whole)
+        broken[at] ^= 1 << (at % 8)
+        path.write_bytes(broken)
+        try:
+            pxt.load_weights(path, loaded)
+        except ValueError:
+            assert equal(weights(loaded), untouched), at
+            refused += 1
+        else:
+            assert equal(weights(loaded), before), at
+            pxt.load_weights(pxt.save_weights(path, model(1)), loaded)
+    assert refused > 0.9 * (len(whole) // every)
+
+
+# -- the weights of a run ----------------------------------------------------------------------------------------------
+def test_the_folder_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+    one = train(folder=tmp_path / "one", epochs=2, checkpoint_seconds=0)
+    net = model(3)
+    for network in (None, 0):
+        pxt.load_weights(tmp_path / "one", net, network=network)
+        assert equal(weights(net), {k: np.asarray(v) for k, v in one.states[0].weights.items()})
+    with pytest.raises(ValueError, match=r"no network 1; .*by network=: 0 \(seed 0\)"):
+        pxt.load_weights(tmp_path / "one", net, network=1)
+    several = train(make, seeds=[4, 7], folder=tmp_path / "two", epochs=1)
+    for choice in (tmp_path / "two", tmp_path / "two" / "weights.safetensors"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"network=: 0 \(seed 4\), 1 \(seed 7\)"):
+            pxt.load_weights(choice, net)
+    for best in (False, True):
+        pxt.load_weights(tmp_path / "two", net, network=1, best=best)  # of one epoch, which is the best, too
+        assert equal(weights(net), {k: np.asarray(v) for k, v in several.states[1].weights.items()})
+    with pytest.raises(TypeError, match=r"give the model whose weights are set"):
+        pxt.load_weights(tmp_path / "one")
+    with pytest.raises(FileNotFoundError, match="holds no weights weights"):
+        pxt.load_weights(tmp_path, net)
+
+
+def test_the_best_weights_are_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+    states = []
+    watch = {"callbacks": [lambda report: states.append(report.states[0])], "checkpoint_seconds": 0}
+    fit = train(folder=tmp_path / "run", epochs=6, rule=pxl.pc(optax.sgd(0.4), optax.sgd(0.1), 4), **watch)
+    values = [row["validation_loss"] for row in fit.history]
+    best = min(range(6), key=lambda i: values[i])
+    net = model(3)
+    pxt.load_weights(tmp_path / "run", net, best=True)
+    assert equal(weights(net), {k: np.asarray(v) for k, v in states[best].weights.items()})

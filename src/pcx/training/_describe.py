@@ -16,6 +16,7 @@ from jax.core import Tracer
 
 from ..core._param import BaseParam
 from ..core._static import Static
+from ..predictive_coding import Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
 
@@ -79,6 +80,9 @@ class _Description:
             return of(x.__wrapped__)
         if dataclasses.is_dataclass(x):
             return {"class": _name(type(x)), **{f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}}
+        if isinstance(x, Ruleset):  # it keeps beside them what it has looked up
+            rules = {pattern.pattern: of(held) for pattern, held in x._rules}
+            return {"class": _name(type(x)), "rules": rules, "tforms": of(x.tforms)}
         if hasattr(x, "__dict__"):
             return {"class": _name(type(x)), **{k: of(v) for k, v in sorted(vars(x).items())}}
         return getattr(x, "__qualname__", None) or _name(type(x))
@@ -91,6 +95,9 @@ class _Description:
             except ValueError:  # not assigned yet
                 continue
         name = f"{fn.__module__}.{fn.__qualname__}"
+        if fn.__name__ == "<lambda>":  # its name says nothing: what it refers to, and its numbers, do
+            plain = [c for c in fn.__code__.co_consts if isinstance(c, (bool, int, float, str))]
+            closed |= {"<names>": list(fn.__code__.co_names), "<constants>": plain}
         return {"function": name, **closed} if closed else name
 
 

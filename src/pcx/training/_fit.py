@@ -13,6 +13,7 @@ import numpy as np
 
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
+from ._belongs import belonging
 from ._checkpoint import require_orbax
 from ._folder import Folder, check_folder
 from ._held_out import as_held_out
@@ -143,6 +144,7 @@ def fit(
         checkpoint_seconds,
         _with_data(run),
         {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
+        [belonging(state) for state in run.crew.states],
     )
     try:
         run.keep_in(held)

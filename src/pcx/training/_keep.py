@@ -6,7 +6,7 @@ import dataclasses
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +19,7 @@ from ._figure import can_draw, draw
 from ._files import CheckpointError
 from ._folder import Folder, versions
 from ._result import Fit
-from ._weights import save_weights
+from ._weights import file_name, write_weights
 
 
 @dataclasses.dataclass
@@ -53,6 +53,7 @@ class Keep:
     - `every`: batches between checkpoints; None: one at the end of an epoch, `seconds` after the last.
     - `made_of`: what the run is made of, see `describe`.
     - `config`: what else is kept in `config.json`.
+    - `belongs`: what the weights of each network belong to, see `belonging`.
 
     **Raises:** `CheckpointError` if the run to be resumed was made of something else.
     """
@@ -65,6 +66,7 @@ class Keep:
         seconds: float,
         made_of: Mapping[str, Any],
         config: Mapping[str, Any],
+        belongs: Sequence[Mapping[str, Any]],
     ) -> None:
         self.folder, self.every, self.seconds = folder, every, seconds
         if folder.resumed:
@@ -81,6 +83,7 @@ class Keep:
             folder.write_json("config.json", {**config, "made_of": made_of})
         self.checkpoints = Checkpoints(folder.path / "checkpoints", keep)
         self._best: tuple[int, Any, dict[str, Any]] | None = None
+        self._belongs = list(belongs)
         self._saved = -1
         self._said: str | None = None  # of damaged checkpoints
         self._done_at_save, self._time_of_save = 0, time.monotonic()
@@ -151,6 +154,9 @@ class Keep:
             return
         if self._best is not None:
             self.checkpoints.save(*self._best, best=True)
+            best = self._best[1]["states"]
+            for i, held in enumerate(best):
+                self._weights("best", i, len(best), {**held["weights"], **held["rest"]})
             self._best = None
         self.checkpoints.save(number, tree, standing.copy())
         self._saved, self._done_at_save, self._time_of_save = number, batches, time.monotonic()
@@ -158,11 +164,15 @@ class Keep:
     def end(self, fit: Fit) -> None:
         """Write the weights, the figure, and how it ended."""
         for i, state in enumerate(fit.states):
-            name = "weights.safetensors" if len(fit.states) == 1 else f"weights-{i}.safetensors"
-            self.folder.write(name, lambda path, state=state: save_weights(path, state))
+            self._weights("weights", i, len(fit.states), {**state.weights, **state.rest})
         if can_draw(fit):
             self.folder.write("figure.png", lambda path: draw(fit, path))
         self.folder.log(fit.ended if fit.why is None else f"{fit.ended}: {fit.why}")
+
+    def _weights(self, kind: str, network: int, of: int, held: Mapping[str, Any]) -> None:
+        name = file_name(kind, network if of > 1 else None)
+        belongs = {**self._belongs[network], "run": {"weights": kind, "network": network}}
+        self.folder.write(name, lambda path: write_weights(path, held, belongs))
 
     def close(self) -> None:
         """Let go of the folder."""

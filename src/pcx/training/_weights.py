@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +16,102 @@ import numpy as np
 
 from ..core._param import BaseParam
 from ..core._select import params_by_path
+from ..core._version import __version__
 from ..nn import LayerParam, LayerState
+from ._belongs import belonging, said, unlike
+from ._checksums import sealed, unsealed
+from ._files import replacing
+
+_KEY = "pcx"  # in the file's metadata: what the weights belong to, and checksums
 
 
 def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
     """Write the weights (and what layers keep, such as running statistics) as a safetensors file, by path in the model.
+
+    In its metadata are what they belong to (the model's classes, activations, energies) and checksums, which
+    `load_weights` compares.
 
     **Arguments:**
 
     - `source`: a `pcx.learning.State` of one seed, or a model.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.partial")
-    arrays = _arrays(source)
-    try:
-        require_safetensors().save_file(arrays, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    if hasattr(source, "weights") and hasattr(source, "rest"):
+        held = {**source.weights, **source.rest}
+    else:
+        held = {name: value for name, (_, _, value) in _params(source).items()}
+    with replacing(target) as partial:
+        write_weights(partial, held, belonging(source))
     return target
 
 
-def load_weights(path: str | os.PathLike[str], model: Any) -> None:
-    """Set a model's weights to those of a safetensors file.
+def write_weights(path: Path, held: Mapping[str, Any], belongs: Mapping[str, Any]) -> None:
+    """Write a safetensors file.
 
-    **Raises:** `ValueError` if the file can't be read, or names or shapes differ, naming them; the model is not
-    changed.
+    **Arguments:**
+
+    - `held`: trees of arrays by path; constants of the model, whose paths begin with `=`, are left out.
+    - `belongs`: what they belong to.
     """
-    try:
-        found = require_safetensors().load_file(path)
-    except Exception as e:
-        if isinstance(e, FileNotFoundError):
-            raise
-        raise ValueError(f"load_weights: {path} is no whole safetensors file: {e}") from e
-    params = _params(model)
-    have = {name: np.shape(value) for name, (_, _, value) in params.items()}
+    arrays = {
+        f"{name}{jtu.keystr(inner)}": np.asarray(jax.device_get(leaf), order="C")
+        for name, value in held.items()
+        if not name.startswith("=")
+        for inner, leaf in jtu.tree_flatten_with_path(value)[0]
+    }
+    seal = json.dumps(sealed(belongs, arrays))
+    path.write_bytes(require_safetensors().save(arrays, {_KEY: seal}))
+
+
+def load_weights(
+    path: str | os.PathLike[str],
+    model: Any = None,
+    *,
+    network: int | None = None,
+    best: bool = False,
+    compare: bool = True,
+) -> None:
+    """Set a model's weights to those of a safetensors file, or of a run.
+
+    **Arguments:**
+
+    - `path`: a file, or the folder of a run.
+    - `model`: a model, built as the one that the weights were learned in.
+    - `network`: of a run with several networks, which; they count from 0.
+    - `best`: of a run, the weights of the best epoch, not of the last.
+    - `compare`: whether the model must be the one that the file describes; with False only names and shapes must fit.
+        A file that another tool has written describes none.
+
+    **Raises:** `ValueError` if the file can't be read, isn't what was written, or is of another model, naming the
+    differences; the model is not changed. `FileNotFoundError` if there is none.
+    """
+    if model is None:
+        raise TypeError(
+            "load_weights: give the model whose weights are set, load_weights(path, model); model, rule and data of a "
+            "run come from load_run(folder)"
+        )
+    file = _file_of(Path(path), network, best)
+    found, belongs = _read(file)
+    check_weights(model, found, f"load_weights: {file} doesn't fit the model")
+    wrong = [] if belongs is None or not compare else unlike(belongs["model"], belonging(model)["model"])
+    if wrong:
+        message = (
+            f"load_weights: the weights in {file} are of another model: {said(wrong)}. Build the model as they were "
+            "learned in, or load them all the same with compare=False"
+        )
+        if belongs is None or belongs.get("pcx") == __version__:
+            raise ValueError(message)
+        # Another version may have other words for the same.
+        warnings.warn(f"{message} (written by pcx {belongs.get('pcx')})", RuntimeWarning, stacklevel=2)
+    set_weights(model, found)
+
+
+def check_weights(model: Any, found: Mapping[str, Any], reason: str) -> None:
+    """Refuse weights whose names or shapes are not those of a model.
+
+    **Raises:** `ValueError` with the reason.
+    """
+    have = {name: np.shape(value) for name, (_, _, value) in _params(model).items()}
     held = {name: np.shape(value) for name, value in found.items()}
     wrong = [
         f"{name}: {held.get(name, 'nothing')} in the file, {have.get(name, 'nothing')} in the model"
@@ -55,27 +119,82 @@ def load_weights(path: str | os.PathLike[str], model: Any) -> None:
         if have.get(name) != held.get(name)
     ]
     if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ValueError(f"load_weights: {path} doesn't fit the model: {'; '.join(wrong[:5])}{more}")
+        raise ValueError(f"{reason}: {said(wrong)}")
+
+
+def set_weights(model: Any, found: Mapping[str, Any]) -> None:
+    """Set a model's weights by name, once they are checked."""
     new: dict[int, tuple[BaseParam, list[Any], Any]] = {}
-    for name, (param, place, value) in params.items():
+    for name, (param, place, value) in _params(model).items():
         _, leaves, treedef = new.setdefault(id(param), (param, *jtu.tree_flatten(param.get())))
         leaves[place] = jnp.asarray(found[name], jnp.result_type(value))
     for param, leaves, treedef in new.values():
         param.set(jtu.tree_unflatten(treedef, leaves))
 
 
-def _arrays(source: Any) -> dict[str, np.ndarray]:
-    if hasattr(source, "weights") and hasattr(source, "rest"):
-        held = {**source.weights, **{k: v for k, v in source.rest.items() if not k.startswith("=")}}
-        leaves = {
-            f"{path}{jtu.keystr(inner)}": leaf
-            for path, value in held.items()
-            for inner, leaf in jtu.tree_flatten_with_path(value)[0]
-        }
-    else:
-        leaves = {name: value for name, (_, _, value) in _params(source).items()}
-    return {name: np.asarray(jax.device_get(leaf), order="C") for name, leaf in leaves.items()}
+def file_name(kind: str, network: int | None) -> str:
+    """The name in a run's folder of the last (`"weights"`) or best (`"best"`) weights of a network; None if it is the
+    only one."""
+    return f"{kind}.safetensors" if network is None else f"{kind}-{network}.safetensors"
+
+
+def _file_of(path: Path, network: int | None, best: bool) -> Path:
+    if not path.is_dir():
+        if network is not None or best:
+            raise ValueError("load_weights: network= and best= choose in a run: give its folder, not a file")
+        if not path.exists() and (several := _several(path.parent, path.stem)):
+            raise FileNotFoundError(f"there is no {path}; {_choice(path.parent, several)}")
+        return path
+    kind = "best" if best else "weights"
+    one, several = path / file_name(kind, None), _several(path, kind)
+    if network is None and not several and one.exists():
+        return one
+    if network is None and several:
+        raise ValueError(f"load_weights: {_choice(path, several)}")
+    if network is not None and network in several:
+        return path / file_name(kind, network)
+    if network == 0 and one.exists():
+        return one
+    if network is not None and (several or one.exists()):
+        raise ValueError(f"load_weights: {path} has no network {network}; {_choice(path, several or [0])}")
+    when = "with a checkpoint of a run that judges by a metric" if best else "when a run ends"
+    raise FileNotFoundError(
+        f"{path} holds no {kind} weights: they are written {when}; what a run that was cut off has learned comes from "
+        "load_run(folder)"
+    )
+
+
+def _several(folder: Path, kind: str) -> list[int]:
+    numbers = [p.stem.removeprefix(f"{kind}-") for p in folder.glob(f"{kind}-*.safetensors")]
+    return sorted(int(n) for n in numbers if n.isdecimal())
+
+
+def _choice(folder: Path, several: list[int]) -> str:
+    try:
+        networks = json.loads((folder / "config.json").read_text(encoding="utf-8"))["made_of"]["networks"]
+        names = [f"{i} (seed {networks[i]['seed']})" for i in several]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        names = [str(i) for i in several]
+    return f"choose one of its networks by network=: {', '.join(names)}"
+
+
+def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """The arrays of a file, and what they belong to, if it says so."""
+    content = file.read_bytes()
+    try:
+        found = require_safetensors().load(content)
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    except Exception as e:  # safetensors has errors of its own
+        raise ValueError(f"load_weights: {file} is no whole safetensors file: {e}") from e
+    ours = _KEY in metadata or any("sha256_of_this" in value for value in metadata.values())
+    if not ours:
+        return found, None
+    try:
+        belongs = unsealed(json.loads(metadata.get(_KEY, "null")), found)
+        return found, {"model": belongs["model"], "pcx": belongs["pcx"]}
+    except (KeyError, ValueError) as e:
+        raise ValueError(f"load_weights: {file} is damaged: {e}") from e
 
 
 def _params(model: Any) -> dict[str, tuple[BaseParam, int, Any]]:

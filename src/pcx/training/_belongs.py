@@ -1,0 +1,69 @@
+"""What weights belong to: their model without its values, as plain data, and in what two such descriptions differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..core._version import __version__
+from ._describe import describe, differences
+
+_MOMENTARY = ("_mode", "_status")  # attributes of a module that a call sets
+
+
+def belonging(source: Any) -> dict[str, Any]:
+    """What the weights of a model, or of a state, belong to: classes, activations, energies, rules, constants. Not what
+    values its params hold, and which are frozen.
+
+    **Arguments:**
+
+    - `source`: a model or a `pcx.learning.State`.
+    """
+    return {"pcx": __version__, "model": _lasting(describe(_model_of(source)))}
+
+
+def unlike(old: Any, new: Any) -> list[str]:
+    """In what two descriptions of models, or of rules, differ. A script's own things are the same under the name that
+    another program imports them by."""
+    return differences(*_same_names(_lasting(old), _lasting(new)))
+
+
+def said(wrong: list[str]) -> str:
+    """The first differences, in a line."""
+    return "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+
+
+def _model_of(source: Any) -> Any:
+    """A model as it is; of a state, one like that it was made of."""
+    if not hasattr(source, "structure"):
+        return source
+    structure = source.structure
+    raws = [structure._numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure._raw_paths)]
+    raws = [np.asarray(jax.device_get(raw)) if isinstance(raw, jax.Array) else raw for raw in raws]
+    return structure.template.build(structure.template.params, raws, structure.facts)["model"]
+
+
+def _lasting(x: Any) -> Any:
+    if isinstance(x, list):
+        return [_lasting(each) for each in x]
+    if not isinstance(x, dict):
+        return x
+    if "param" in x and "holds" in x:
+        return {"param": x["param"]}
+    return {k: _lasting(v) for k, v in x.items() if k not in _MOMENTARY}
+
+
+def _same_names(old: Any, new: Any) -> tuple[Any, Any]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        both = {k: _same_names(old[k], new[k]) for k in old if k in new}
+        return tuple({k: both[k][i] if k in both else v for k, v in x.items()} for i, x in enumerate((old, new)))  # type: ignore[return-value]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [_same_names(a, b) for a, b in zip(old, new, strict=True)]
+        return [a for a, _ in pairs], [b for _, b in pairs]
+    if isinstance(old, str) and isinstance(new, str) and old != new:
+        for one, other in ((old, new), (new, old)):
+            if one.startswith("__main__.") and other.endswith(one.removeprefix("__main__")):
+                return new, new
+    return old, new
