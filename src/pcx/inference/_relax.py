@@ -173,7 +173,7 @@ class Run:
             values = {n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()}
             bad = self.check(values, bad, t + 1)
             done = done | ~_finite(values)
-            return t + 1, values, states, done, taken + ~done, energy, bad, key, trace
+            return t + 1, values, states, done, taken + (~done).astype(jnp.int32), energy, bad, key, trace
 
         def going(carry: Any) -> Any:
             return (carry[0] < stop.steps) & ~jnp.all(carry[3])

@@ -28,7 +28,7 @@ from ._batch import Batch
 from ._gradient import bad_data, output_energy
 from ._precision import LearnedPrecision, as_precision, values_of
 from ._samples import Samples, check_samples, split
-from ._state import OUTCOME, Info, State
+from ._state import OUTCOME, Info, State, owned
 
 
 class Learned(NamedTuple):
@@ -116,7 +116,7 @@ class Rule(metaclass=_Interned):
 
         **Arguments:**
 
-        - `model`: an energy module; it is not changed.
+        - `model`: an energy module; it is not changed, and the state shares no array with it.
         - `batch`: an example `(x, y)`, `[batch, ...]` each (arrays or trees of them; y may be class numbers `[batch]`
             where an output node holds a vector over the classes). With weights of samples, or without targets for
             some, see `Targets`.
@@ -144,7 +144,8 @@ class Rule(metaclass=_Interned):
         memory = {} if self.precision is None else self.precision.init(problem)
         state = State(values.weights, values.rest, self._init_optim(problem, values.weights), key, memory, structure)
         more = self._remember(problem, state, x, y)
-        return State(state.weights, state.rest, state.optim, key, {**memory, **more}, structure)
+        # Arrays of its own, each another one: a step that may use up the state must not use up the model or the batch.
+        return owned(State(state.weights, state.rest, state.optim, key, {**memory, **more}, structure))
 
     def step(self, state: State, batch: tuple[Any, Any]) -> tuple[State, Info]:
         """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as
@@ -403,7 +404,7 @@ def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[s
 def _mean(steps: Any) -> Any:
     # About the smallest, so that equal numbers have exactly their mean.
     least = jnp.min(steps)
-    return least + jnp.mean((steps - least).astype(jnp.float32))
+    return least.astype(jnp.float32) + jnp.mean((steps - least).astype(jnp.float32))
 
 
 def _check_labels(problem: Problem, y: Any) -> None:

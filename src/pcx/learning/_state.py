@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ import numpy as np
 
 from ..core._shown import fields_shown, shown
 from ..predictive_coding._structure import Structure, Values
+
+T = TypeVar("T")
 
 
 @jtu.register_dataclass
@@ -43,10 +45,12 @@ class State:
 
     def write_to(self, model: Any) -> None:
         """Set the params of `model`, which must be built as the one that the state was made of, to what was learned.
+        The model gets copies: a step that uses up the state (`donate_argnums=0`) leaves it whole.
 
         **Raises:** `ValueError` if the model is built differently, before anything is set.
         """
-        self.structure.write(model, Values(self.weights, self.rest))
+        weights, rest = owned((self.weights, self.rest))
+        self.structure.write(model, Values(weights, rest))
 
 
 class Info(NamedTuple):
@@ -116,6 +120,11 @@ def explain(info: Info, state: State) -> str | None:
         f"{name} is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
         "went well, of the weights or of a precision that learns"
     )
+
+
+def owned(tree: T) -> T:
+    """The tree with a copy of every array in it, so that no buffer is shared with another, nor met twice."""
+    return jtu.tree_map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
 
 
 def stack(states: Any) -> State:

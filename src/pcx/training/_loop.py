@@ -94,8 +94,8 @@ class Loop:
             summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
             totals = {
                 "sums": summed,
-                "samples": totals["samples"] + good * size,
-                "batches": totals["batches"] + good,
+                "samples": totals["samples"] + good.astype(jnp.int32) * size,
+                "batches": totals["batches"] + good.astype(jnp.int32),
                 "result": info.result,
                 "bad": info.first_bad,
             }
