@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any, NamedTuple
 
+from ..core._shown import shown
+
 
 class RESULT(enum.IntEnum):
     """How settling ended, for each sample."""
@@ -36,6 +38,9 @@ class Solution(NamedTuple):
     result: Any
     trace: dict[str, Any] | None
     first_bad: Any
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 def where_bad(first_bad: Any, names: tuple[str, ...]) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ..core._shown import shown
 from ..nn import LayerParam
 from ..predictive_coding._landscape import Landscape
 from ..predictive_coding._problem import Problem, Start
@@ -38,6 +39,9 @@ class Batch(NamedTuple):
     y: Any
     precision: Mapping[str, Any]
     samples: Samples = Samples()
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def arrays(self) -> tuple[dict[str, Any], dict[str, Any], Any, Any, Any]:

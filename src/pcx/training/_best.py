@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,12 @@ import jax.tree_util as jtu
 
 from ..learning import State
 from ._history import is_best
-from ._stopping import Mode
+from ._stopping import Mode, cost
 
 
 class Best:
-    """Each network's state at its best epoch so far, held on the host. Of equal epochs the last is the best.
+    """Each network's state at its best epoch so far, held on the host. Of equal epochs the last is the best; one
+    whose metric is not finite is none.
 
     **Arguments:**
 
@@ -36,7 +38,9 @@ class Best:
         found = False
         for i, state in enumerate(states):
             own = [row for row in history if row["network"] == i]
-            if own and own[-1]["epoch"] == epoch and is_best(own, self.metric, self.mode):
+            if not own or own[-1]["epoch"] != epoch or not math.isfinite(cost(own[-1], self.metric, self.mode)):
+                continue
+            if is_best(own, self.metric, self.mode):
                 self.epochs[i], self._held[i], found = epoch, jax.device_get(as_tree(state)), True
         return found
 

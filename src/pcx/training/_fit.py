@@ -98,6 +98,8 @@ def fit(
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
     _check_numbers(epochs, checkpoint_every, checkpoint_seconds, keep, parallel)
     _check_kinds(batch_size, folder, config, restore_best, overwrite)
+    if best is not None and not isinstance(best, str):
+        raise TypeError(f"fit: best must be the name of a metric, got {best!r}")
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"fit: callbacks must be a list of functions, got {type(callbacks).__name__}")
     check_mode("fit: best_mode", best_mode)

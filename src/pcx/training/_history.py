@@ -42,14 +42,9 @@ def row(
 
 
 def is_best(history: Sequence[dict[str, Any]], metric: str, mode: Mode) -> bool:
-    """Whether no epoch was better than the last one, by the mean over the networks. One that stopped counts as it was
-    at its last epoch."""
-    now: dict[int, float] = {}
-    means: dict[int, float] = {}
-    for each in history:
-        now[each["network"]] = cost(each, metric, mode)
-        means[each["epoch"]] = sum(now.values()) / len(now)
-    return bool(means) and means[max(means)] <= min(means.values())
+    """Whether no epoch of a network was better than its last one."""
+    costs = [cost(each, metric, mode) for each in history]
+    return bool(costs) and costs[-1] <= min(costs)
 
 
 def lines(

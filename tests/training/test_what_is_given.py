@@ -1,0 +1,182 @@
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false
+"""Metrics that are no JAX functions, what callbacks may spoil, and arguments of the wrong kind."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx.data as pxd
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.training as pxt
+
+from .small import HELD_OUT, RULE, TRAIN, make, model, same_bits, train
+from .test_fit import by_hand
+
+# -- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def by_numpy(output, y):
+    return np.asarray(output).argmax(1) == np.asarray(y)
+
+
+def by_branch(output, y):
+    return output[:, 0] if output[0, 0] > 0 else output[:, 1]
+
+
+def by_number(output, y):
+    return [float(each) for each in output[:, 0]]
+
+
+def by_mask(output, y):
+    return output[y == 1][:, 0]
+
+
+def by_sklearn(output, y):
+    return pytest.importorskip("sklearn.metrics").f1_score(y, output.argmax(1))
+
+
+@pytest.mark.parametrize("metric", [by_numpy, by_branch, by_number, by_mask, by_sklearn])
+@pytest.mark.parametrize("parallel", ["loop", "vmap"])
+def test_metrics_that_are_no_jax_functions(metric, parallel, tmp_path):
+    said = "the metric 'own' is no function of JAX arrays.*in a callback"
+    with pytest.raises(TypeError, match=said):
+        train(make, RULE, metrics={"own": metric}, seeds=[0, 1], parallel=parallel, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_such_metrics_in_a_callback():
+    metrics = pytest.importorskip("sklearn.metrics")
+    found = []
+
+    def f1(report):
+        predicted = np.argmax(RULE.predict(report.states[0], HELD_OUT[0]), 1)
+        found.append(metrics.f1_score(HELD_OUT[1], predicted))
+
+    train(callbacks=[f1], epochs=2)
+    assert len(found) == 2
+
+
+# -- callbacks ---------------------------------------------------------------------------------------------------------
+def spoil(report):
+    for row in report.rows:
+        row["energies"].clear()
+        row["validation_loss"] = -1e9
+        row["network"] = "?"
+    report.rows.clear()
+    report.states[0].weights.clear()
+    report.states.clear()
+    report.epoch = 99
+
+
+def test_callbacks_may_spoil_what_they_are_given(tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    seen = []
+    options = {"early_stopping": pxt.EarlyStopping(patience=2), "epochs": 3}
+    spoiled = train(callbacks=[spoil, seen.append, spoil], folder=tmp_path, **options)
+    clean = train(**options)
+    assert same_bits(spoiled, clean)
+    assert [r.epoch for r in seen] == [1, 2, 3]
+    assert [r.rows for r in seen] == [[row] for row in spoiled.history]
+    assert all(r.states[0].weights for r in seen)
+
+
+def test_each_callback_can_stop():
+    for callbacks in ([lambda r: r.stop(), spoil], [spoil, lambda r: r.stop()]):
+        assert train(callbacks=callbacks).ended == "stopped early"
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"metrics": {1: pxt.accuracy}}, TypeError, "names of metrics must be strings, got 1"),
+        ({"metrics": {"": pxt.accuracy}}, TypeError, "names of metrics must be strings, got ''"),
+        ({"metrics": {("a",): pxt.accuracy}}, TypeError, "names of metrics must be strings"),
+        ({"rule": lambda **c: RULE, "settings": [{1: 1.0}]}, TypeError, "names of settings must be strings, got 1"),
+        ({"batch_size": True}, TypeError, "batch_size must be a whole number, got True"),
+        ({"batch_size": 16.0}, TypeError, "batch_size must be a whole number, got 16.0"),
+        ({"batch_size": "16"}, TypeError, "batch_size must be a whole number"),
+        ({"folder": ""}, ValueError, "folder is an empty path"),
+        ({"folder": 3}, TypeError, "folder must be a path, got 3"),
+        ({"folder": False}, TypeError, "folder must be a path, got False"),
+        ({"config": [1]}, TypeError, "config must be a dict, got list"),
+        ({"restore_best": 1}, TypeError, "restore_best must be True or False, got 1"),
+        ({"overwrite": "yes"}, TypeError, "overwrite must be True or False, got 'yes'"),
+        ({"checkpoint_seconds": "60"}, ValueError, "checkpoint_seconds must be 0 or more, got '60'"),
+        ({"best": 3}, TypeError, "best must be the name of a metric, got 3"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(options, error, said, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said):
+        train(**options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"patience": 2.5}, TypeError, "patience must be a whole number of epochs, got 2.5"),
+        ({"patience": True}, TypeError, "patience must be a whole number of epochs, got True"),
+        ({"patience": "2"}, TypeError, "patience must be a whole number"),
+        ({"metric": None}, TypeError, "metric must be a name in the history, got None"),
+        ({"least": -0.1}, ValueError, "least must be a number of 0 or more, got -0.1"),
+        ({"least": float("nan")}, ValueError, "least must be a number"),
+        ({"least": "0"}, ValueError, "least must be a number"),
+        ({"mode": "up"}, ValueError, "mode must be 'min' or 'max'"),
+    ],
+)
+def test_early_stopping_of_the_wrong_kind(options, error, said):
+    with pytest.raises(error, match=said):
+        pxt.EarlyStopping(**options)
+    assert pxt.EarlyStopping(patience=np.int64(2), least=np.float32(0.5)).patience == 2
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed"])
+def test_batches_of_a_truth_value(name):
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, got True"):
+        pxd.ArrayBatches(TRAIN, **{"batch_size": 4, name: True})
+
+
+# -- shown in short ----------------------------------------------------------------------------------------------------
+def test_states_and_infos_are_shown_in_short():
+    state, infos = by_hand(model(), [TRAIN])
+    assert "'layers[0].nn.weight': float32[8, 2]" in repr(state)
+    assert "structure" not in repr(state)
+    text = repr(infos[0])
+    assert text.startswith("Info(energy=")
+    assert f"loss={float(infos[0].loss):.6g}" in text
+    assert "output=float32[96, 2]" in text
+    assert max(len(repr(state)), len(text)) < 1500
+    seen = []
+    jax.jit(lambda s: seen.append(repr(s)) or s)(state)  # under a trace, too
+    assert "float32[8, 2]" in seen[0]
+    deep = pxl.pc(optax.adam(0.1), optax.sgd(0.1), 2).init(model(), TRAIN)
+    assert "ScaleByAdamState(count=0, mu={" in repr(deep)
+    assert "float32" in repr(pxl.stack([state, state]))
+    bound = pxl.bind(model(), TRAIN)
+    assert "x=float32[96, 2]" in repr(bound)
+    solved = pxi.Solution({"h": jnp.ones((4, 3))}, jnp.ones(4, int), jnp.zeros(4, int), None, jnp.int32(-1))
+    assert (
+        repr(solved)
+        == "Solution(nodes={'h': float32[4, 3]}, steps=int32[4], result=int32[4], trace=None, first_bad=-1)"
+    )
+
+
+# -- lines in a notebook -----------------------------------------------------------------------------------------------
+def test_a_line_is_not_wrapped_or_read_as_markup(monkeypatch):
+    console = pytest.importorskip("rich.console")
+    import io
+
+    from pcx.training import _progress
+
+    for options in ({"force_terminal": True}, {"force_jupyter": False, "force_terminal": True}):
+        file = io.StringIO()
+        made = console.Console(file=file, width=40, **options)
+        monkeypatch.setattr(_progress, "_console", lambda made=made: made)
+        with _progress.progress(3, 0, True) as (_, say):
+            say("epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4)
+        assert "epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4 in file.getvalue()
