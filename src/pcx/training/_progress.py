@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
+import errno
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,7 +27,7 @@ def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance
         return
     console = _console()
     if console is None or not (console.is_terminal or console.is_jupyter):
-        yield lambda n, text: None, lambda line: print(line, flush=True)
+        yield lambda n, text: None, _as_long_as_there_is_a_terminal(lambda line: print(line, flush=True))
         return
     from rich.progress import (
         BarColumn,
@@ -46,13 +45,32 @@ def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    bar = Progress(*columns, console=console, transient=True)
+    bar.start()
+    try:
         task = bar.add_task("compiling", total=total, completed=done)
         yield (
-            lambda n, text: bar.update(task, advance=n, description=text),
+            _as_long_as_there_is_a_terminal(lambda n, text: bar.update(task, advance=n, description=text)),
             # As it is: a console in a notebook is narrower than the line, and names may hold brackets.
-            lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
+            _as_long_as_there_is_a_terminal(
+                lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            ),
         )
+    finally:
+        _as_long_as_there_is_a_terminal(bar.stop)()
+
+
+def _as_long_as_there_is_a_terminal(show: Callable[..., Any]) -> Callable[..., None]:
+    """`show`, but silent once the terminal has hung up: the run is then to end in order, with a checkpoint."""
+
+    def shown(*args: Any) -> None:
+        try:
+            show(*args)
+        except OSError as e:
+            if e.errno != errno.EIO:
+                raise
+
+    return shown
 
 
 def _console() -> Any:
@@ -84,31 +102,3 @@ class Pace:
         per_batch = (time.perf_counter() - start) / max(batches, 1)
         # The first one holds the compilation: never above what a later one says.
         self._per_batch = per_batch if self._per_batch is None else min(self._per_batch, per_batch)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, the first Ctrl-C only sets a flag, which the function given reads; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    asked = False
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
-            with contextlib.suppress(RuntimeError):  # if it comes in the middle of another print
-                print("stopping after the batches under way; again: at once", file=sys.stderr, flush=True)
-        elif frame is not None and frame.f_code.co_name == "_xla_gc_callback":
-            # What is raised within JAX's callback of the garbage collector is lost: once more, a moment later.
-            threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
-        elif callable(before):
-            before(number, frame)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -25,8 +25,9 @@ from ._held_out import HeldArrays, HeldStream
 from ._history import OWN, lines, row
 from ._keep import Keep, Standing
 from ._loop import Loop, accuracy, as_function, is_class
-from ._progress import Pace, interruptible, progress
+from ._progress import Pace, progress
 from ._result import Fit, Member, Report
+from ._signals import interruptible
 from ._source import InMemory, Streamed
 from ._stopping import EarlyStopping, Mode, direction
 
@@ -177,27 +178,28 @@ class Run:
         ended = "done" if any(self.at.active) or self.at.epoch >= self.epochs else "stopped early"
         per_epoch = self.source.per_epoch
         total = None if per_epoch is None else self.epochs * per_epoch
-        with interruptible() as asked, progress(total, self._number, self.show) as (advance, say):
-            while self.at.epoch < self.epochs and any(self.at.active):
-                if not self._epoch(asked, advance):
-                    ended = "interrupted"
-                    break
-                rows = self._finish_epoch()
-                if rows:
-                    by = ("loss", "min") if self.best is None else (self.best, self.mode)
-                    for text in lines(self.at.epoch, self.epochs, rows, self.members, *by):
-                        say(text)
-                stopped = self._judge_progress(rows)
-                if stopped or not any(self.at.active):
-                    ended = "stopped early"
-                    break
-                if asked():
-                    ended = "interrupted" if self.at.epoch < self.epochs else ended
-                    break
-                if self.keep is not None and self.keep.due(self.passed, epoch_ended=True):
-                    self._save()
-        self._save()
-        return self._end("failed" if self.at.why else ended)
+        with interruptible() as asked:
+            with progress(total, self._number, self.show) as (advance, say):
+                while self.at.epoch < self.epochs and any(self.at.active):
+                    if not self._epoch(asked, advance):
+                        ended = "interrupted"
+                        break
+                    rows = self._finish_epoch()
+                    if rows:
+                        by = ("loss", "min") if self.best is None else (self.best, self.mode)
+                        for text in lines(self.at.epoch, self.epochs, rows, self.members, *by):
+                            say(text)
+                    stopped = self._judge_progress(rows)
+                    if stopped or not any(self.at.active):
+                        ended = "stopped early"
+                        break
+                    if asked():
+                        ended = "interrupted" if self.at.epoch < self.epochs else ended
+                        break
+                    if self.keep is not None and self.keep.due(self.passed, epoch_ended=True):
+                        self._save()
+            self._save()
+            return self._end("failed" if self.at.why else ended)
 
     def _epoch(self, asked: Callable[[], bool], advance: Callable[[int, str], None]) -> bool:
         """Go through the rest of an epoch; whether it came to its end."""
