@@ -29,7 +29,7 @@ PUBLIC = {
     "pcx.predictive_coding": """Graph Landscape Node Problem STATUS EnergyModule Ruleset Start Vode VodeParam ce_energy
         se_energy zero_energy""",
     "pcx.training": """CheckpointError Checkpoints EarlyStopping EventFiles Fit Folder Member Report RunExists accuracy
-        describe differences draw fit load_weights save_weights versions""",
+        describe differences draw fit load_run load_weights save_weights versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 

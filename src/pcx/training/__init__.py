@@ -7,6 +7,7 @@ from ._figure import draw
 from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, versions
+from ._load_run import load_run
 from ._loop import accuracy
 from ._result import Fit, Member, Report
 from ._stopping import EarlyStopping
@@ -27,6 +28,7 @@ __all__ = [
     "differences",
     "draw",
     "fit",
+    "load_run",
     "load_weights",
     "save_weights",
     "versions",

@@ -66,10 +66,7 @@ class Folder:
 
         **Raises:** `CheckpointError` if it can't be read.
         """
-        try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
-            raise CheckpointError(f"{name} in {self.path} can't be read: {e}") from e
+        return read_json(self.path / name)
 
     def metrics(self, rows: Iterable[dict[str, Any]], fresh: bool = False) -> None:
         """Add rows to `metrics.jsonl`; with `fresh` they are all it holds from now on."""
@@ -95,6 +92,17 @@ class Folder:
             raise CheckpointError(
                 f"{name} can't be written to {self.path}: {e}. What is there already is whole; make room and resume"
             ) from e
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value.
+
+    **Raises:** `CheckpointError` if it can't be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise CheckpointError(f"{path.name} in {path.parent} can't be read: {e}") from e
 
 
 def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> bool:

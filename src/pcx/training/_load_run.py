@@ -1,0 +1,171 @@
+"""What a run trained, built again: model with its weights, rule, data."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+
+from ..core._param import BaseParam
+from ..core._random import RKG, RKGState
+from ..core._select import params_by_path
+from ..core._version import __version__
+from ..learning import Rule
+from ..nn import LayerParam, LayerState
+from ..predictive_coding import EnergyModule
+from ._belongs import said, unlike
+from ._checkpoint import Checkpoints
+from ._describe import describe
+from ._files import CheckpointError
+from ._folder import read_json
+from ._weights import check_weights, set_weights
+
+# Who knows how to build the runs of a command, by the name that it has in config.json. Fixed here, and not taken from
+# the folder, which may come from someone else.
+_BUILDERS = {"train": "pcx.cli._rebuild"}
+
+
+def load_run(
+    folder: str | os.PathLike[str],
+    model: EnergyModule | Callable[[], EnergyModule] | None = None,
+    rule: Rule | Callable[..., Rule] | None = None,
+    *,
+    network: int | None = None,
+    best: bool = False,
+    data_folder: str | os.PathLike[str] | None = None,
+    compare: bool = True,
+) -> tuple[EnergyModule, Rule | None, Any]:
+    """What a run trained: `model, rule, data = load_run(folder)`; the model has the weights of the newest checkpoint.
+
+    A run of the command is built from its options. One of `fit` doesn't hold how model and rule are made: give them.
+
+    **Arguments:**
+
+    - `folder`: the run's; of a comparison that of one rule inside it.
+    - `model`, `rule`: of a run of `fit`, what it was given: the model or a function that makes it; the rule, or a
+        function of the settings.
+    - `network`: of a run with several networks, which; they count from 0.
+    - `best`: the weights of the best epoch, not of the last checkpoint.
+    - `data_folder`: of a run of the command, where the data files are now.
+    - `compare`: whether model and rule must be what the run was made of.
+
+    **Returns:** model, rule, and data (`data.train`, `data.validation`, `data.test`, each with `x` and `y`). Of a run
+    of `fit`, rule is None unless it was given, and data is None.
+
+    **Raises:** `FileNotFoundError` if there is no run; `ValueError` if `model` or `network` is needed, or model or rule
+    are not what the run was made of, naming the differences; `CheckpointError` if there is no checkpoint, or it is
+    damaged.
+    """
+    path = Path(folder)
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(f"load_run: {path} holds no run (no config.json)")
+    config = read_json(path / "config.json")
+    made_of = config.get("made_of") if isinstance(config, dict) else None
+    if not isinstance(made_of, dict) or not isinstance(made_of.get("networks"), list):
+        hint = ": give the folder of one of its rules" if (path / "summary.json").exists() else ""
+        raise ValueError(f"load_run: {path} holds no single run{hint}")
+    number = _chosen(path, made_of["networks"], network)
+    member = made_of["networks"][number]
+    data: Any = None
+    builder = _BUILDERS.get(config.get("command", ""))
+    if model is None:
+        if builder is None:
+            raise ValueError(
+                f"load_run: {path} is a run of fit, which doesn't hold how its model is made: give it the model or the "
+                "function that fit was given, load_run(folder, model, rule)"
+            )
+        where = None if data_folder is None else Path(data_folder)
+        model, built, data = importlib.import_module(builder).rebuild(path, where)
+        rule = built if rule is None else rule
+    made = _made(model, member["seed"])
+    described, settled = None, rule
+    if rule is not None and not isinstance(rule, Rule):
+        described, settled = describe(rule), rule(**member["settings"])
+    elif rule is not None:
+        described = describe(rule)
+    if compare:
+        _compare(path, made_of, {"model": describe(made), **({} if described is None else {"rule": described})})
+    _set(made, path, number, best)
+    return made, settled, data
+
+
+def _chosen(path: Path, networks: list[Mapping[str, Any]], network: int | None) -> int:
+    if network is None and len(networks) == 1:
+        return 0
+    if network is None or not 0 <= network < len(networks):
+        names = [
+            ", ".join([f"{i} (seed {n['seed']}", *[f"{k} {v:g}" for k, v in n["settings"].items()]]) + ")"
+            for i, n in enumerate(networks)
+        ]
+        wrong = "" if network is None else f"there is no network {network}; "
+        raise ValueError(f"load_run: {wrong}choose one of the networks in {path} by network=: {', '.join(names)}")
+    return network
+
+
+def _made(model: Any, seed: int) -> EnergyModule:
+    if isinstance(model, EnergyModule):
+        return model
+    before = RKG.key.get()
+    RKG.seed(seed)
+    try:
+        made = model()
+    finally:
+        RKG.key.set(before)
+    if not isinstance(made, EnergyModule):
+        raise TypeError(f"load_run: the function must make an EnergyModule, but it gave {type(made).__name__}")
+    return made
+
+
+def _compare(path: Path, made_of: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    wrong = [f"{name}: {each}" for name, found in now.items() for each in unlike(made_of.get(name), found)]
+    if not wrong:
+        return
+    message = (
+        f"load_run: the run in {path} is of another {' or '.join(now)}: {said(wrong)}. Give what it was begun with, or "
+        "load its weights all the same with compare=False"
+    )
+    try:
+        written_by = read_json(path / "versions.json")["pcx"]
+    except (CheckpointError, KeyError, TypeError):
+        written_by = None
+    if written_by in (None, __version__):
+        raise ValueError(message)
+    warnings.warn(f"{message} (begun by pcx {written_by})", RuntimeWarning, stacklevel=3)
+
+
+def _set(model: EnergyModule, path: Path, network: int, best: bool) -> None:
+    if not (path / "checkpoints").is_dir():
+        raise CheckpointError(f"load_run: {path} has no checkpoint yet")
+    checkpoints = Checkpoints(path / "checkpoints")
+    try:
+        arrays, _ = checkpoints.load(best=best)
+    finally:
+        checkpoints.close()
+    weights: dict[str, np.ndarray] = {}
+    others: list[tuple[BaseParam, Any]] = []
+    for at, param in params_by_path(model).items():
+        if (value := param.get()) is None:
+            continue
+        name = at.removeprefix(".")
+        for part in ("weights", "rest"):
+            leaves, treedef = jtu.tree_flatten_with_path(value)
+            keys = [f"['states'][{network}][{part!r}][{name!r}]{jtu.keystr(inner)}" for inner, _ in leaves]
+            if not keys or not all(key in arrays for key in keys):
+                continue
+            if isinstance(param, (LayerParam, LayerState)):
+                weights |= {f"{name}{jtu.keystr(inner)}": arrays[k] for k, (inner, _) in zip(keys, leaves, strict=True)}
+            elif not isinstance(param, RKGState) and [np.shape(arrays[k]) for k in keys] == [
+                np.shape(leaf) for _, leaf in leaves
+            ]:
+                others.append((param, jtu.tree_unflatten(treedef, [arrays[k] for k in keys])))
+    check_weights(model, weights, f"load_run: the checkpoint in {path} doesn't fit the model")
+    set_weights(model, weights)
+    for param, value in others:
+        param.set(jtu.tree_map(jnp.asarray, value))
