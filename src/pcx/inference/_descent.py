@@ -43,6 +43,11 @@ class Descent(abc.ABC):
         """Whether steps draw random numbers."""
         return False
 
+    @property
+    def temperature(self) -> Any:
+        """What its noise holds values at, as in `exp(-E / temperature)`: 0 without noise, None if that isn't known."""
+        return None if self.random else 0.0
+
     def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
         """The states of a node after 0, 1, ..., `steps` steps with zero gradient; None if such a step can move it, or
         if that can't be known. Nodes that no error has reached yet need no work if it is known. Of `value`, its shape
@@ -136,6 +141,10 @@ class Langevin(Descent):
     @property
     def random(self) -> bool:
         return True
+
+    @property
+    def temperature(self) -> Any:
+        return self.variance
 
     def init(self, value: jax.Array) -> Any:
         return LangevinState(jnp.zeros_like(value)) if self.momentum else LangevinState(())

@@ -21,6 +21,7 @@ from ._local import Forward, add, error_energy, refuse, weigh
 from ._rule import Learned, Rule
 from ._settled import as_stop
 from ._state import State
+from ._uphill import forward_energies, rose
 
 
 class FixedLandscape:
@@ -53,6 +54,26 @@ class FixedLandscape:
             return found
 
         return at
+
+    def outward(self, errors: Mapping[str, Any], heat: Any) -> Any:
+        """Whether errors went away from where they should come to rest.
+
+        There is no energy that all of them descend on. But what pulls the nodes next to the held ones never changes,
+        so that they descend on `p/2 |e|^2 - e pull`, which begins at zero.
+        """
+        p = self.forward.batch.problem
+        last = [n for n in self.free if p.graph.children[n] and all(c in self.held for c in p.graph.children[n])]
+        pull: dict[str, Any] = {}
+        for child in {c: None for n in last for c in p.graph.children[n]}:
+            above, _ = self.forward.back(child, self.held[child][1])
+            add(pull, [(n, g) for n, g in above.items() if n in last])
+        begun, ended = {}, {}
+        for name, g in pull.items():
+            precision = self.forward.batch.precision.get(name, 1.0)
+            begun[name] = jnp.sum(0.5 * jnp.square(g) / precision)
+            ended[name] = jnp.sum(0.5 * precision * jnp.square(errors[name]) + errors[name] * g) + begun[name]
+        plain = self.forward.batch._replace(precision={})
+        return rose(plain, begun, ended, heat)
 
     def energies(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         """The energy of every node, `{node: [batch]}`."""
@@ -141,6 +162,7 @@ class _OnErrors(Rule):
         slopes: dict[str, Any],
         first: Forward,
         solution: Solution,
+        outward: Any = None,
     ) -> Learned:
         errors = solution.nodes
         p = batch.problem
@@ -151,8 +173,11 @@ class _OnErrors(Rule):
         elements = {n: 0.5 * jnp.square(errors[n]) for n in p.free}
         elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
         memory = self._learn_precision(batch, state, elements)
-        loss = sum(first.target(n, targets[n])[0] for n in held)
-        return Learned(weights, optim, memory, energies, first.u, p.outputs, loss, solution.steps, solution.first_bad)
+        begun = {n: first.target(n, targets[n])[0] for n in held}
+        before, loss = forward_energies(batch, begun), sum(begun.values())
+        uphill = rose(batch, before, energies, self.descent.temperature) if outward is None else outward
+        steps, bad = solution.steps, solution.first_bad
+        return Learned(weights, optim, memory, energies, first.u, p.outputs, loss, steps, bad, before, uphill)
 
 
 class FPA(_OnErrors):
@@ -176,7 +201,8 @@ class FPA(_OnErrors):
         landscape = FixedLandscape(forward, targets)
         solution = self._settle(batch, landscape)
         slopes = landscape.slopes(solution.nodes)
-        return self._learned(batch, state, forward, targets, slopes, forward, solution)
+        outward = landscape.outward(solution.nodes, self.descent.temperature)
+        return self._learned(batch, state, forward, targets, slopes, forward, solution, outward)
 
 
 class EPC(_OnErrors):

@@ -22,6 +22,7 @@ from ._rule import Learned, Rule
 from ._samples import Samples
 from ._settled import as_stop
 from ._state import State
+from ._uphill import rose, start_energies
 
 
 class JointLandscape:
@@ -140,6 +141,7 @@ class Joint(Rule):
         above = batch._replace(problem=generative, x=batch.y, y=batch.x)
         below = batch._replace(problem=recognition)
         upward, one, two, solution = self._rest(above, below, targets, pairs)
+        first = {n: upward.h[m] for n, m in pairs.items()}
         settled = {m: solution.nodes[n] for n, m in pairs.items()}
         up, up_energies, up_elements = weight_gradient(above, one, solution.nodes)
         down, down_energies, down_elements = weight_gradient(below, two, settled)
@@ -147,10 +149,16 @@ class Joint(Rule):
         weights, optim = self._updated(gradient, state.optim, batch.weights)
         energies = {n: self.factors[0] * e for n, e in up_energies.items()}
         energies |= {n: self.factors[1] * e for n, e in down_energies.items()}
+        # Alone, the generative energy is what values descend on.
+        before = {n: self.factors[0] * e for n, e in start_energies(one, first, forward=False).items()}
+        start = {n: self.factors[1] * e for n, e in start_energies(two, upward.h, forward=True).items()}
+        descended = (before | start, energies) if self.both else (before, {n: energies[n] for n in before})
+        uphill = rose(batch, *descended, self.descent.temperature)
         memory = self._learn_precision(batch, state, up_elements | down_elements)
         outputs = recognition.clamped or recognition.free[-1:]
         loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
-        return Learned(weights, optim, memory, energies, upward.u, outputs, loss, solution.steps, solution.first_bad)
+        steps, bad, before = solution.steps, solution.first_bad, before | start
+        return Learned(weights, optim, memory, energies, upward.u, outputs, loss, steps, bad, before, uphill)
 
     def _rest(self, above: Batch, below: Batch, targets: dict[str, Any], pairs: dict[str, str]) -> Any:
         """The recognition network's forward pass, both landscapes, and the settled values."""

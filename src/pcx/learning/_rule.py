@@ -37,6 +37,8 @@ class Learned(NamedTuple):
     - `energies`: each node's energy, `{node: [batch]}`; `u`: the nodes' forward predictions; `outputs`: the names of
         the output nodes; `loss`: their energy at the forward pass, `[batch]`.
     - `first_bad`: where a value was first not finite while settling, -1 if all were.
+    - `before`: each node's energy before values settled, `{node: [batch]}` (nodes without any may lack); None if there
+        is no settling. `uphill`: whether settling went up; False where nothing can be said.
     """
 
     weights: Any
@@ -48,6 +50,8 @@ class Learned(NamedTuple):
     loss: Any
     steps: Any
     first_bad: Any
+    before: dict[str, Any] | None = None
+    uphill: Any = False
 
 
 _BARE = (
@@ -149,7 +153,8 @@ class Rule(metaclass=_Interned):
 
     def step(self, state: State, batch: tuple[Any, Any]) -> tuple[State, Info]:
         """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as
-        they were and `info.result` says so.
+        they were and `info.result` says so; it also says where settling went uphill, as with too large a rate of the
+        states, though the weights learn then.
 
         **Arguments:**
 
@@ -187,7 +192,9 @@ class Rule(metaclass=_Interned):
         old = state.weights, state.rest, state.optim, state.memory
         new = learned.weights, rest, learned.optim, learned.memory
         weights, rest, optim, memory = jtu.tree_map(lambda a, b: a if a is b else jnp.where(good, a, b), new, old)
-        result = jnp.where(valid, jnp.where(finite, OUTCOME.ok, OUTCOME.not_finite), OUTCOME.bad_label)
+        result = jnp.where(learned.uphill, OUTCOME.diverged, OUTCOME.ok)
+        result = jnp.where(valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
+        before = total if learned.before is None else sum(learned.before.values(), jnp.zeros((problem.size,)))
         info = Info(
             energy=jnp.mean(total),
             energies={n: jnp.mean(e) for n, e in energies.items()},
@@ -196,6 +203,7 @@ class Rule(metaclass=_Interned):
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
             first_bad=jnp.where(started < 0, learned.first_bad, started),
+            energy_before=jnp.mean(before),
         )
         return State(weights, rest, optim, key, memory, structure), info
 

@@ -26,6 +26,7 @@ from ._rule import Learned, Rule, outputs_of
 from ._start import Forward, Start
 from ._state import State
 from ._timing import AtEnd, ChainAverage, EveryStep, Timing
+from ._uphill import rose, start_energies
 
 
 class PredictiveCoding(Rule):
@@ -108,7 +109,8 @@ class PredictiveCoding(Rule):
         values: Any = None
         energies: dict[str, Any] = {}
         elements: dict[str, Any] = {}
-        steps, bad = jnp.int32(0), jnp.int32(-1)
+        before: dict[str, Any] = {}
+        steps, bad, uphill = jnp.int32(0), jnp.int32(-1), jnp.array(False)
         for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
             sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
             landscape = batch.landscape(phase.targets, sources, phase.scale)
@@ -124,6 +126,8 @@ class PredictiveCoding(Rule):
                 )
                 values, taken, new_bad = solution.nodes, solution.steps, solution.first_bad
                 part, energies, elements = weight_gradient(batch, landscape, values)
+            before = start_energies(landscape, landscape.hold(nodes), self.start.forward)
+            uphill |= rose(batch, before, energies, self.descent.temperature)
             steps = steps + taken
             bad = jnp.where(bad < 0, new_bad, bad)
             if phase.factor is not None:
@@ -136,7 +140,7 @@ class PredictiveCoding(Rule):
         if self.start.keeps:
             memory["nodes"] = {n: values[n] for n in p.free}
         loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, steps, bad)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, steps, bad, before, uphill)
 
     def _at_rest(
         self,
@@ -225,6 +229,7 @@ class PredictiveCoding(Rule):
             bad = run.check(nodes, bad, i + 1)
             return (nodes, states, weights, optim, bad, key), None
 
+        start = nodes
         states = {n: self.descent.init(v) for n, v in nodes.items()}
         carry = nodes, states, batch.weights, state.optim, jnp.int32(-1), key
         body = for_loops(step, p.convolves)
@@ -234,8 +239,11 @@ class PredictiveCoding(Rule):
         memory = self._learn_precision(batch, state, elements)
         if self.start.keeps:
             memory["nodes"] = {n: nodes[n] for n in p.free}
-        loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, jnp.int32(self.stop.steps), bad)
+        loss, steps = output_energy(batch, begin.u, targets), jnp.int32(self.stop.steps)
+        # Values and weights descend on one energy.
+        before = start_energies(run.landscape, start, self.start.forward)
+        uphill = rose(batch, before, energies, self.descent.temperature)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, steps, bad, before, uphill)
 
 
 def _unmoved(landscape: Landscape, begin: ForwardPass) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -63,8 +65,10 @@ class Info(NamedTuple):
     - `loss`: the energy of the output nodes at the forward pass, mean over the batch: what backpropagation minimises.
     - `output`: the outputs' predictions at the forward pass, `[batch, *shape]`; a dict by node if there are several.
     - `steps`: inference steps taken, mean over the batch.
-    - `result`: an `OUTCOME`, a scalar. Unless it is `ok`, the weights are those from before the step.
+    - `result`: an `OUTCOME`, a scalar. Unless it is `ok` or `diverged`, the weights are those from before the step.
     - `first_bad`: where a value was first not finite, see `pcx.inference.where_bad`.
+    - `energy_before`: as `energy`, before the first inference step; from a forward pass this is the loss, but for what
+        precisions add.
     """
 
     energy: Any
@@ -74,6 +78,7 @@ class Info(NamedTuple):
     steps: Any
     result: Any
     first_bad: Any
+    energy_before: Any
 
     def __repr__(self) -> str:
         return shown(self)
@@ -87,6 +92,9 @@ class OUTCOME:
     """A value, an energy or a weight gradient is NaN or infinite."""
     bad_label = 2
     """A label is outside the classes."""
+    diverged = 3
+    """Settling went uphill: the energy after it is above the one before it, by more than a tenth and more than noise
+    that is part of the rule explains. All numbers are finite, and the weights have learned from them."""
 
 
 def explain(info: Info, state: State) -> str | None:
@@ -103,13 +111,15 @@ def explain(info: Info, state: State) -> str | None:
         if not len(wrong):
             return None
         at = tuple(int(i) for i in wrong[0])
-        one = info._replace(result=results[at], first_bad=np.asarray(info.first_bad)[at])
+        one = jtu.tree_map(lambda a: np.asarray(a)[at], info._replace(output=None))
         return f"at {list(at)}: {explain(one, state)}"
     result = int(results)
     if result == OUTCOME.ok:
         return None
     if result == OUTCOME.bad_label:
         return "a label is outside the classes: labels count from 0 to the size of the output node less 1"
+    if result == OUTCOME.diverged:
+        return uphill_in_words(info.energy_before, info.energy, info.energies)
     code, names = int(info.first_bad), state.structure.nodes
     if code < 0:
         return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
@@ -125,6 +135,22 @@ def explain(info: Info, state: State) -> str | None:
 def owned(tree: T) -> T:
     """The tree with a copy of every array in it, so that no buffer is shared with another, nor met twice."""
     return jtu.tree_map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
+
+
+def uphill_in_words(before: Any, after: Any, energies: Mapping[str, Any]) -> str:
+    """That settling went uphill, with the node whose energy is the largest, and what to do.
+
+    **Arguments:** energies before and after settling, and each node's after it, for each sample on the average; None
+    where one is not finite.
+    """
+    sizes = {n: math.inf if e is None or not math.isfinite(e) else float(e) for n, e in energies.items()}
+    worst = max(sizes, key=lambda n: sizes[n])
+    before, after = ["beyond all numbers" if e is None else f"{float(e):.3g}" for e in (before, after)]
+    return (
+        f"settling went uphill, from an energy of {before} to {after}, most of it in {worst or 'the model itself'}: "
+        "lower the rate of the states; or, if the batches before went well, of the weights or of a precision that "
+        "learns"
+    )
 
 
 def stack(states: Any) -> State:

@@ -18,6 +18,7 @@ from ._gradient import output_energy, weight_gradient
 from ._local import Forward, add, mean_gradient, refuse
 from ._rule import Learned, Rule
 from ._state import State
+from ._uphill import forward_energies, rose, start_energies
 
 
 class ZIL(Rule):
@@ -86,7 +87,8 @@ class ZIL(Rule):
         first = first_not_finite([energies[n] for n in moved])
         bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
         steps = max(furthest.values())
-        return Learned(weights, optim, memory, energies, forward.u, p.outputs, loss, steps, bad)
+        before = forward_energies(batch, {n: e for n, e in energies.items() if n in targets})
+        return Learned(weights, optim, memory, energies, forward.u, p.outputs, loss, steps, bad, before)
 
     def _moved(self, gradient: Any) -> Any:
         """The error of a node after its one step."""
@@ -191,7 +193,9 @@ class HIL(Rule):
             weights, optim = learn(reached, gradient, weights, optim)
         after = batch._replace(weights=weights)
         landscape = after.landscape(targets)
+        arrived: dict[str, Any] = {}
         if travel < self.T:
+            arrived = start_energies(landscape, nodes, forward=False)
             run = Run(landscape, self.descent, False, None)
             slope = landscape.gradient(nodes)
 
@@ -207,4 +211,7 @@ class HIL(Rule):
         weights, optim = learn(list(groups), gradient, weights, optim)
         memory = self._learn_precision(batch, state, elements)
         loss = output_energy(batch, begin.u, targets)
-        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, self.T, bad)
+        before = start_energies(batch.landscape(targets), begin.h, forward=True)
+        # While the error travels, the weights move too, and first steps of 1 are no descent.
+        uphill = rose(batch, arrived, energies)
+        return Learned(weights, optim, memory, energies, begin.u, p.outputs, loss, self.T, bad, before, uphill)

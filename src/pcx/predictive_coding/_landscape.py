@@ -58,11 +58,12 @@ class Landscape:
             fixed = [n for n in problem.nodes if n not in self.free]
             self.arrival = problem.graph.arrivals(sources, fixed, silent)
 
-    def energies(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
-        """The energy of every node, `{node: [batch]}`, at values `{node: [batch, *shape]}` of the free ones. What the
-        modules' own energies add is under "" ."""
+    def energies(self, nodes: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
+        """The energy of every node, or of those of `names`, `{node: [batch]}`, at values `{node: [batch, *shape]}` of
+        the free ones. What the modules' own energies add is under "" ."""
         p = self.problem
         wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
+        wanted = wanted if names is None else {n: wanted[n] for n in names}
         known = self.known | {p.h_ids[n]: nodes[n] for n in self.free}
         found = p.program.evaluate(list(wanted.values()), known)
         return {n: self.weighed(n, e) for n, e in zip(wanted, found, strict=True)}
@@ -123,6 +124,13 @@ class Landscape:
         energy = weighed(elements, self.precision.get(name), self._features(name), summed)
         return self.scale[name] * energy if name in self.scale else energy
 
+    def constant(self, name: str) -> jax.Array | None:
+        """The energy of a node without an error, `[batch]`: that of its precision; None if it has none."""
+        if name not in self.precision:
+            return None
+        each = -log_part(self.precision[name], self._features(name)) * self.scale.get(name, 1.0)
+        return jnp.broadcast_to(each, (self.problem.size,))
+
     def _features(self, name: str) -> int:
         return self.problem.nodes[name].size if name else 1
 
@@ -138,9 +146,13 @@ def weighed(elements: jax.Array, precision: Any, features: int, summed: bool = F
         return add(elements)
     precision = jnp.asarray(precision, dtype=elements.dtype)
     total = add(precision * elements)
-    each = features // max(precision.size, 1)
-    log = 0.5 * each * jnp.sum(jnp.log(precision))
-    return total - log * (elements.shape[0] if summed else 1)
+    return total - log_part(precision, features) * (elements.shape[0] if summed else 1)
+
+
+def log_part(precision: Any, features: int) -> jax.Array:
+    """`1/2 sum(log p)` over the features of a node, a scalar."""
+    precision = jnp.asarray(precision)
+    return 0.5 * (features // max(precision.size, 1)) * jnp.sum(jnp.log(precision))
 
 
 def _whole_sum(x: jax.Array) -> jax.Array:
