@@ -136,7 +136,7 @@ class Study:
             state, logits, outcomes = jax.block_until_ready(run(state, x, y, data.x_test))
             seconds = time.perf_counter() - start
             accuracy, loss = _scores(np.asarray(logits), data.y_test)
-            left_out = np.sum(np.asarray(outcomes) != pxl.OUTCOME.ok, axis=1)
+            left_out = np.sum(np.isin(outcomes, (pxl.OUTCOME.not_finite, pxl.OUTCOME.bad_label)), axis=1)
             yield Epoch(epoch, accuracy, loss, left_out, seconds), state
 
     def predict(self, state: pxl.State, x: np.ndarray) -> np.ndarray:

@@ -57,7 +57,6 @@ def _total(energies: Mapping[str, Any]) -> Any:
     return sum([jnp.sum(e) for e in energies.values()], jnp.float32(0))
 
 
-
 def forward_energies(batch: Batch, held: Mapping[str, Any]) -> dict[str, Any]:
     """The energies at a forward pass, where no free node has an error: those of the `held` ones, and what precisions
     add to the others', `{node: [batch]}`."""

@@ -6,11 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..learning._state import uphill_in_words
 from ._member import Member
 from ._stopping import Mode, cost
 from ._table import grouped
 
-OWN = ("epoch", "network", "seed", "accuracy", "energy", "loss", "steps", "seconds", "energies")
+OWN = (
+    "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies"
+)  # fmt: skip
 """Names in a row that settings and metrics can't have (but for accuracy, which a metric may replace)."""
 
 
@@ -36,6 +39,7 @@ def row(
         **member.settings,
         **{k: _number(v / count) for k, v in sums.items()},
         **{k: _number(v) for k, v in judged.items()},
+        "uphill": _number(totals["uphill"] / totals["batches"]),
         "seconds": round(seconds, 4),
         "energies": energies,
     }
@@ -45,6 +49,29 @@ def is_best(history: Sequence[dict[str, Any]], metric: str, mode: Mode) -> bool:
     """Whether no epoch of a network was better than its last one."""
     costs = [cost(each, metric, mode) for each in history]
     return bool(costs) and costs[-1] <= min(costs)
+
+
+def went_uphill(rows: Sequence[dict[str, Any]]) -> str | None:
+    """That a network's settling goes uphill and stays so, in words: after its last epoch most batches did, and their
+    energy was above that of every epoch before settling. So no settling at all would have been better. None otherwise.
+
+    **Arguments:** `rows`, of one network.
+    """
+    if not rows or rows[-1].get("uphill", 0) <= 0.5:
+        return None
+    after, before = (
+        rows[-1]["energy"],
+        [each["energy_before"] for each in rows if each.get("energy_before") is not None],
+    )
+    if after is not None and before and after <= max(before):
+        return None
+    return uphill(rows[-1])
+
+
+def uphill(row: dict[str, Any]) -> str:
+    """What is to be said of an epoch in which settling went uphill."""
+    said = uphill_in_words(row["energy_before"], row["energy"], row["energies"])
+    return f"epoch {row['epoch']}, in {row['uphill']:.0%} of the batches: {said}"
 
 
 def lines(

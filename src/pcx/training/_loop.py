@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..core._key import Keyed
-from ..learning import Rule
+from ..learning import OUTCOME, Rule
 from ..predictive_coding._convolution import for_loops
 
 
@@ -64,8 +64,9 @@ class Loop:
         """Zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs less."""
         _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
         zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
-        count = jnp.int32(0)
-        return {"sums": zero, "samples": count, "batches": count, "result": jnp.int32(0), "bad": jnp.int32(-1)}
+        none = jnp.int32(0)
+        counts = {"samples": none, "batches": none, "uphill": none}
+        return {"sums": zero, **counts, "result": none, "bad": jnp.int32(-1)}
 
     def _run(
         self,
@@ -89,14 +90,16 @@ class Loop:
             i, state, totals = carry
             batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
             state, (info, sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
-            good = info.result == 0
+            uphill = info.result == OUTCOME.diverged  # which is said, but the weights have learned
+            good = (info.result == OUTCOME.ok) | uphill
             size = jtu.tree_leaves(info.output)[0].shape[0]
             summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
             totals = {
                 "sums": summed,
                 "samples": totals["samples"] + good.astype(jnp.int32) * size,
                 "batches": totals["batches"] + good.astype(jnp.int32),
-                "result": info.result,
+                "uphill": totals["uphill"] + uphill.astype(jnp.int32),
+                "result": jnp.where(uphill, OUTCOME.ok, info.result).astype(jnp.int32),
                 "bad": info.first_bad,
             }
             return i + 1, state, totals
@@ -109,7 +112,13 @@ class Loop:
         if self.augment is not None:
             x = self.augment(key, x)
         state, info = self.make(**settings).step(state, (x, y))
-        sums = {"energy": info.energy, "loss": info.loss, "steps": info.steps, "energies": info.energies}
+        sums = {
+            "energy": info.energy,
+            "energy_before": info.energy_before,
+            "loss": info.loss,
+            "steps": info.steps,
+            "energies": info.energies,
+        }
         sums |= {name: jnp.mean(each) for name, each in self._judged(info.output, y).items()}
         return state, (info, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
 

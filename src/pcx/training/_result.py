@@ -20,7 +20,8 @@ class Fit:
     - `states`: the last state of each network, in the order of `members`; with `restore_best=True` the best.
     - `members`: seed and settings of each.
     - `history`: one row for each epoch and network.
-    - `ended`: `"done"`, `"stopped early"`, `"interrupted"`, or `"failed"`; `why`: in words, if it failed.
+    - `ended`: `"done"`, `"stopped early"`, `"interrupted"`, or `"failed"`; `why`: in words, if it failed. A run
+        whose settling goes uphill to its end has failed.
     - `folder`: the run's folder, if it has one.
     - `best_states`, `best_epochs`: each network's state after its best epoch, and which one that is (0: it had none,
         and the state is the last); empty if there was neither validation nor `best`.

@@ -22,7 +22,7 @@ from ._checkpoint import CheckpointError
 from ._crew import Crew
 from ._describe import describe
 from ._held_out import HeldArrays, HeldStream
-from ._history import OWN, lines, row
+from ._history import OWN, lines, row, uphill, went_uphill
 from ._keep import Keep, Standing
 from ._loop import Loop, accuracy, as_function, is_class
 from ._progress import Pace, progress
@@ -109,6 +109,7 @@ class Run:
         self.at = Standing(0, 0, 0.0, [], [True] * len(members), [])
         self.held = None if self.best is None else Best(self.best, self.mode, len(members))
         self.passed = 0  # batches in this process
+        self.warned = False
         self.keep: Keep | None = None
 
     def _model(self, member: Member) -> EnergyModule:
@@ -185,6 +186,7 @@ class Run:
                         ended = "interrupted"
                         break
                     rows = self._finish_epoch()
+                    self._warn_of_uphill(rows)
                     if rows:
                         by = ("loss", "min") if self.best is None else (self.best, self.mode)
                         for text in lines(self.at.epoch, self.epochs, rows, self.members, *by):
@@ -199,7 +201,7 @@ class Run:
                     if self.keep is not None and self.keep.due(self.passed, epoch_ended=True):
                         self._save()
             self._save()
-            return self._end("failed" if self.at.why else ended)
+            return self._end(ended)
 
     def _epoch(self, asked: Callable[[], bool], advance: Callable[[int, str], None]) -> bool:
         """Go through the rest of an epoch; whether it came to its end."""
@@ -261,6 +263,14 @@ class Run:
             self.keep.folder.metrics(rows)
         return rows
 
+    def _warn_of_uphill(self, rows: list[dict[str, Any]]) -> None:
+        """Say once that settling went uphill in an epoch."""
+        for each in rows:
+            if each["uphill"] and not self.warned:
+                self.warned = True
+                said = f"{self.members[each['network']].name}, {uphill(each)}"
+                warnings.warn(f"fit: {said}", RuntimeWarning, stacklevel=4)
+
     def _judge_progress(self, rows: list[dict[str, Any]]) -> bool:
         """After an epoch: whether to stop."""
         at = self.at
@@ -290,8 +300,14 @@ class Run:
         states = best if self.restore else states
         if isinstance(self.model, EnergyModule):
             states[0].write_to(self.model)
-        why = "; ".join(self.at.why) or None
-        if why and not self.show:
+        reasons = list(self.at.why)
+        for i, member in enumerate(self.members):
+            said = went_uphill([each for each in self.at.history if each["network"] == i])
+            if said and ended != "interrupted" and not any(r.startswith(f"{member.name}, epoch ") for r in reasons):
+                reasons.append(f"{member.name}, {said}")
+        ended = "failed" if reasons else ended
+        why = "; ".join(reasons) or None
+        if self.at.why and not self.show:
             warnings.warn(f"fit: training failed: {why}", RuntimeWarning, stacklevel=4)
         folder = None if self.keep is None else self.keep.folder.path
         epochs = [] if self.held is None else list(self.held.epochs)

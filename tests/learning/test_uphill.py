@@ -1,0 +1,75 @@
+"""Settling that goes uphill is said."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.models as pxm
+
+from .problems import jit
+
+W = optax.sgd(1e-3)
+RULES = {
+    "pc": lambda g: pxl.pc(W, optax.sgd(g), 8),
+    "pc with precision": lambda g: pxl.pc(W, optax.sgd(g), 8, precision=0.5),
+    "pc from zeros": lambda g: pxl.pc(W, optax.sgd(g), 8, start=pxl.Zeros()),
+    "pc kept": lambda g: pxl.pc(W, optax.sgd(g), 8, start=pxl.Kept()),
+    "pc until it rests": lambda g: pxl.pc(W, optax.sgd(g), pxi.Plateau(8, 0.0)),
+    "pc, momentum": lambda g: pxl.pc(W, optax.sgd(g, momentum=0.5), 8),
+    "ipc": lambda g: pxl.ipc(W, optax.sgd(g), 3),
+    "nudged": lambda g: pxl.nudged(W, optax.sgd(g), 8, 0.1, centred=True),
+    "nudged, following": lambda g: pxl.nudged(W, optax.sgd(g), 8, 0.1, follow=True),
+    "mcpc": lambda g: pxl.mcpc(W, g, 8, burn_in=2),
+    "epc": lambda g: pxl.epc(W, optax.sgd(g), 8),
+    "fpa": lambda g: pxl.fpa(W, optax.sgd(g), 8),
+    "hil": lambda g: pxl.hil(W, optax.sgd(g), 8),
+}
+
+
+def small(sizes=(3, 4, 4, 2)):
+    px.RKG.seed(0)
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(6, sizes[0])), r.normal(size=(6, sizes[-1]))
+    return pxm.MLP(list(sizes), act=jnp.tanh), (jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rate_beyond_the_stable_ones_is_a_result(name):
+    model, batch = small()
+    for rate, expected in ((5.0, pxl.OUTCOME.diverged), (0.1, pxl.OUTCOME.ok)):
+        rule = RULES[name](rate)
+        state = rule.init(model, batch)
+        after, info = jit(rule.step)(state, batch)
+        said = pxl.explain(info, after)
+        assert int(info.result) == expected, (rate, info)
+        assert any(bool(jnp.any(after.weights[p] != w)) for p, w in state.weights.items())
+        if expected:
+            assert "uphill" in said
+            assert "vodes[" in said
+            assert "rate of the states" in said
+        else:
+            assert said is None
+        if name in ("pc", "ipc", "epc", "fpa", "hil", "mcpc"):
+            assert float(info.energy_before) == pytest.approx(float(info.loss), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["zil", "backprop"])
+def test_rules_without_settling_say_nothing(name):
+    model, batch = small()
+    rule = getattr(pxl, name)(W)
+    info = jit(rule.step)(rule.init(model, batch), batch)[1]
+    assert int(info.result) == pxl.OUTCOME.ok
+    assert float(info.energy_before) == pytest.approx(float(info.loss), rel=1e-5)
+
+
+def test_a_perfect_prediction_is_not_uphill():
+    # Rounding alone raises an energy of zero.
+    model, (x, y) = small()
+    rule = pxl.pc(W, optax.sgd(0.1), 8)
+    y = rule.predict(model, x)
+    state = rule.init(model, (x, y))
+    assert int(rule.step(state, (x, y))[1].result) == pxl.OUTCOME.ok
