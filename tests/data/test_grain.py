@@ -8,7 +8,7 @@ import pytest
 
 import pcx.data as pxd
 
-grain: Any = pytest.importorskip("grain", reason="Grain is an extra: pip install 'pcx[grain]'")
+grain: Any = pytest.importorskip("grain", reason="Grain is an extra: pip install grain")
 
 
 def lists(batches):

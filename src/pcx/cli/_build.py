@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import itertools
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -89,10 +91,32 @@ def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyM
     energy = {"se": pxc.se_energy, "ce": pxc.ce_energy}[options.energy]
     if options.model in ("mlp", "mu-mlp"):
         widths = [int(np.prod(splits.shape)), *options.hidden, splits.classes]
+        check_memory(options, widths)
         cls = models.MLP if options.model == "mlp" else models.MuMLP
         return lambda: cls(widths, act=act, energy=energy)
     vgg = {"vgg5": models.vgg5, "vgg7": models.vgg7}[options.model]
     return lambda: vgg(shape=splits.shape, classes=splits.classes, act=act, energy=energy)
+
+
+def check_memory(options: Experiment, widths: Sequence[int]) -> None:
+    """Raises `CommandError` if weights, their gradients and a batch's values are more than there is memory for: a
+    process that asks for more may be killed without a word."""
+    weights = sum(a * b for a, b in itertools.pairwise(widths))
+    needed = 4 * 2 * (weights + options.batch_size * sum(widths))
+    there = _memory()
+    if there is not None and needed > there:
+        text = f"a network of {weights:.3g} weights needs more than {needed / 1e9:.3g} GB; there are {there / 1e9:.3g}"
+        raise CommandError(f"{text}: make --hidden smaller", USAGE)
+
+
+def _memory() -> int | None:
+    """Bytes of memory of the device, as far as that is known."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return None
+    return (device.memory_stats() or {}).get("bytes_limit")
 
 
 def make_rule(options: Experiment, name: RuleName, samples: int) -> pxl.Rule:

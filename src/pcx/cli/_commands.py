@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tyro
 
 from ._failures import CommandError
+from ._install import missing_of, not_installed
 from ._options import ZilOptions
 from ._saved import option_in, read_config
 from ._settings import CompareOptions, TrainOptions
 
-_STORES = ("orbax", "safetensors")  # top-level modules of the `train` extra
+_STORES = ("orbax", "safetensors")  # top-level modules
 T = TypeVar("T")
 Run = Annotated[Path, tyro.conf.Positional]
 
@@ -83,7 +83,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         return compare(options, argv)
 
     def runs(folder: Run = Path("runs"), json: bool = False) -> int:
-        """List the runs in a folder and below it: rule, data, state, epochs, validation accuracy.
+        """List the runs in a folder and below it: rule, data, state, epochs, and accuracy.
 
         Args:
             folder: Where to look.
@@ -129,10 +129,10 @@ def _base(cls: type[T], argv: list[str]) -> T:
         config = option_in(argv, "--out")
     if config is None or {"-h", "--help"} & set(argv):
         return cls()
-    return read_config(config, cls)
+    return read_config(config, cls, checked=False)  # what can't be used may be replaced by the command line
 
 
 def _need_stores() -> None:
-    missing = [name for name in _STORES if find_spec(name) is None]
+    missing = missing_of(_STORES)
     if missing:
-        raise CommandError(f"{', '.join(missing)} not installed; run: pip install 'pcx[cli,train]'")
+        raise CommandError(not_installed(missing))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..training import Fit, Folder, differences, versions
 from ._build import Splits, make_rule
 from ._curves import draw
 from ._evaluate import judge
-from ._failures import DONE, NOT_FINITE, CommandError, told
+from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, train_in
@@ -65,7 +64,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
     say(f"results in {folder}: summary.json, figure.png, and a run for each rule")
     failed = {rule: result["why"] for rule, result in results.items() if result["ended"] == "failed"}
     for rule, why in failed.items():
-        print(f"pcx: error: training by {rule} failed: {why}", file=sys.stderr)
+        complain(f"pcx: error: training by {rule} failed: {why}")
     return NOT_FINITE if failed else DONE
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 
 DONE, ERROR, USAGE, NOT_FINITE, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141  # exit statuses
+TRACEBACK = "PCX_TRACEBACK"  # an environment variable: errors that pcx has no words for show where they came from
+_MOST = 600  # characters of a message
 
 
 class CommandError(Exception):
@@ -15,8 +19,40 @@ class CommandError(Exception):
     """
 
     def __init__(self, message: str, status: int = ERROR) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
         self.status = status
+
+
+def one_line(text: str) -> str:
+    """A text on one line, cut where it is endless."""
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
+
+
+def complain(text: str) -> None:
+    """A line on stderr. Where nothing can be written to it, nobody is there to be told."""
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+        if sys.stderr is None:  # print would take stdout instead
+            return
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except UnicodeError:  # the name of a file that is no text
+            print(text.encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def words_for(error: Exception) -> str:
+    """What is said of an error that nothing was prepared for."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "bad_alloc" in text:
+        return "out of memory; take a smaller network, a smaller --batch-size, or fewer --seeds"
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(f"{error.strerror}{f': {error.filename}' if error.filename else ''}")
+    return one_line(f"{type(error).__name__}: {text}"[:_MOST]) + f" ({TRACEBACK}=1 shows where)"
+
+
+def wants_traceback() -> bool:
+    """Whether tracebacks were asked for."""
+    return bool(os.environ.get(TRACEBACK))
 
 
 @contextlib.contextmanager
@@ -29,4 +65,4 @@ def told() -> Iterator[None]:
     except BrokenPipeError:  # of stdout; see _output.py
         raise
     except (CheckpointError, ImportError, OSError, TypeError, ValueError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error) or type(error).__name__) from error

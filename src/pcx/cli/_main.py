@@ -1,17 +1,23 @@
 """Reads the command line and hands over to a command."""
 
+import contextlib
+import functools
+import io
+import re
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..core._version import __version__
-from ._failures import INTERRUPTED, CommandError
+from ._failures import ERROR, INTERRUPTED, USAGE, CommandError, complain, one_line, wants_traceback, words_for
+from ._install import missing_of, not_installed
 from ._interrupt import at_once, interrupted, resumable
 from ._options import Refused
-from ._output import closed_pipe_is_no_error
+from ._output import own_streams
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
-_EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules of the `cli` extra
+_EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,12 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     **Arguments:** `argv`, the words after the command's name (those of the process by default).
 
-    **Returns:** the exit status: 0; 1 if what was asked cannot be done (no such run, no data, a library of the `cli`
-    extra is missing); 2 for options that cannot be used; 3 if training failed; 130 if interrupted. Words that cannot be
-    read, and `--help`, leave through `SystemExit` (2 and 0).
+    **Returns:** the exit status: 0; 1 if what was asked cannot be done (no such run, no data, a library is
+    missing); 2 for options that cannot be read or used; 3 if training failed; 130 if interrupted. `--help`
+    leaves through `SystemExit` (0).
     """
     if argv is None:
-        with at_once(), closed_pipe_is_no_error():
+        with at_once(), own_streams():
             return _main(sys.argv[1:])
     return _main(list(argv))
 
@@ -35,39 +41,88 @@ def _main(args: list[str]) -> int:
         print(f"pcx {__version__}")
         return 0
     # All of them at the door: a study that has run for an hour must not fail at its figure.
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+    missing = missing_of(_EXTRA)
     if missing:
-        print(f"pcx: error: {', '.join(missing)} not installed; run: pip install 'pcx[cli]'", file=sys.stderr)
-        return 1
+        complain(f"pcx: error: {not_installed(missing)}")
+        return ERROR
     try:
-        return _parse_and_run(args or ["--help"])
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            return _parsed(args or ["--help"])()
     except Refused as error:
-        print(f"pcx: error: {error}", file=sys.stderr)
-        return 2
+        complain(f"pcx: error: {one_line(str(error))}")
+        return USAGE
     except CommandError as error:
-        print(f"pcx: error: {error}", file=sys.stderr)
+        complain(f"pcx: error: {error}")
         return error.status
     except KeyboardInterrupt:
-        print(interrupted(), file=sys.stderr)
+        complain(interrupted())
         return INTERRUPTED
+    except BrokenPipeError:  # of stdout
+        raise
+    except Exception as error:
+        if wants_traceback():
+            raise
+        complain(f"pcx: error: {words_for(error)}")
+        return ERROR
 
 
-def _parse_and_run(args: list[str]) -> int:
+def _warned(message: Warning | str, *args: Any) -> None:
+    complain(f"pcx: warning: {one_line(str(message))}")
+
+
+def _parsed(args: list[str]) -> Callable[[], int]:
+    """The command that the words ask for, ready to be run.
+
+    **Raises:** `Refused` for words that can't be read.
+    """
     import tyro
 
     from ._commands import commands
 
-    made = commands(args)
+    made = {name: (_later(command), description) for name, (command, description) in commands(args).items()}
     for name, (command, description) in made.items():
         words = name.split()
         if args[: len(words)] == words:
             # Read by itself, so that what is said of its options is about them alone.
-            return tyro.cli(command, prog=f"pcx {name}", description=description, args=args[len(words) :])
+            return _read(tyro.cli, command, prog=f"pcx {name}", description=description, args=args[len(words) :])
     app, studies = tyro.extras.SubcommandApp(), tyro.extras.SubcommandApp()
     for name, (command, description) in made.items():
         owner = studies if name.startswith("run ") else app
         owner.command(name=name.removeprefix("run "), help=description)(command)
     app.command(studies, name="run", help="Run a study and keep what it found in a folder of its own.")
     if args[0] == "run":
-        return studies.cli(prog="pcx run", args=args[1:])
-    return app.cli(prog="pcx", description=_DESCRIPTION, args=args)
+        return _read(studies.cli, prog="pcx run", args=args[1:])
+    return _read(app.cli, prog="pcx", description=_DESCRIPTION, args=args)
+
+
+def _later(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """A command that, called, is ready to be run and not run yet: what goes wrong in it is no fault of its options."""
+
+    @functools.wraps(command)
+    def ready(*args: Any, **named: Any) -> Callable[[], int]:
+        return functools.partial(command, *args, **named)
+
+    return ready
+
+
+def _read(cli: Callable[..., Any], *args: Any, **named: Any) -> Callable[[], int]:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return cli(*args, **named)
+    except SystemExit as leaving:
+        if not leaving.code:  # --help
+            raise
+        raise Refused(_unboxed(said.getvalue())) from None
+
+
+def _unboxed(text: str) -> str:
+    """What is written in a box with a title, on one line, without the title and the help of options."""
+    kept = []
+    for line in text.splitlines()[1:]:
+        inside = line.strip("│")
+        if not inside.startswith(" " * 8) and not re.fullmatch(r"[ ─╰╯-]*", inside):
+            kept.append(inside.strip())
+    joined = re.sub(r"Argument helptext: .*(?=For full helptext)", "", " ".join(kept))
+    return re.sub(r"\s*For full helptext,", "; for all options,", joined)

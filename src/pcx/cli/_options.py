@@ -39,8 +39,11 @@ class ZilOptions:
         """Raises `Refused` if an option has a value that cannot be used."""
         for name in ("seeds", "epochs", "batch_size", "hidden"):
             value = getattr(self, name)
+            most = 10_000 if name in ("seeds", "hidden") else 2**31 - 1
             if value < 1:
                 raise Refused(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+            if value > most and name != "batch_size":
+                raise Refused(f"--{name.replace('_', '-')} must be at most {most}, got {value}")
         if self.batch_size > POINTS:
             raise Refused(f"--batch-size must be at most {POINTS}, the number of points, got {self.batch_size}")
         if not self.rule or not set(self.rule) <= {*RULES, "all"}:

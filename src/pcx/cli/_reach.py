@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from ._failures import complain
 from ._rule_options import RuleName
 from ._settings import Experiment
 
@@ -14,10 +13,9 @@ def warn_of_layers_out_of_reach(options: Experiment) -> None:
         steps, needed = _steps(options, rule), _needed(options, rule)
         if steps < needed:
             first = "the first layer" if needed - steps == 1 else f"the first {needed - steps} layers"
-            print(
+            complain(
                 f"pcx: warning: --{rule}.T {steps}: nothing reaches {first} of {options.layers}, which won't learn; "
-                f"that takes {needed}",
-                file=sys.stderr,
+                f"that takes {needed}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
     **Raises:** `CommandError` for what the library refuses.
     """
     metric = monitored(options)
-    with told():
+    with told(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fit: training failed")  # the command says it itself
         return fit(
             model_maker(options, splits),
             make_rule(options, options.rule, len(splits.train)),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ._failures import DONE, CommandError
+from ._failures import DONE, CommandError, complain
 from ._saved import read_run
 from ._tables import console, percent, say, table
 
 _DEPTH = 3
+_METRICS = ("validation_accuracy", "test_accuracy", "accuracy")
+_JUDGED_BY = {"validation_accuracy": "validation", "test_accuracy": "test", "accuracy": "training"}
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\dT[\d:]+ (.*)$")
 _STATES = {"done": "done", "stopped early": "done", "interrupted": "interrupted", "failed": "failed"}
 
@@ -27,23 +30,33 @@ def runs(folder: Path, as_json: bool) -> int:
     elif not found:
         say(f"no runs in {folder}")
     else:
-        made = table(None, ["run", "rule", "data", "state", "epochs", "networks", "last", "best"], texts=4)
+        made = table(None, ["run", "rule", "data", "state", "epochs", "networks", "judged by", "last", "best"], texts=4)
         for run in found:
             epochs = "-" if run["epochs"] is None else f"{run['done']}/{run['epochs']}"
-            numbers = [epochs, str(run["networks"] or "-"), percent(run["last"]), percent(run["best"])]
-            made.add_row(run["run"], run["rule"], run["data"], run["state"], *numbers)
+            for i, (rule, values) in enumerate((run["rules"] or {run["rule"]: run}).items()):
+                first = [run["run"], run["data"], run["state"], epochs, str(run["networks"] or "-")]
+                name, data, state, *numbers = first if i == 0 else [""] * len(first)
+                judged = _JUDGED_BY.get(run["metric"], "-")
+                made.add_row(
+                    name, rule, data, state, *numbers, judged, percent(values["last"]), percent(values["best"])
+                )
         console().print(made)
-        say("last and best: validation accuracy, mean over the networks (training accuracy where none was held out)")
+        say("last and best: accuracy, mean over the networks of a rule, of the last and of the best epoch")
     return DONE
 
 
 def _find(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / "config.json").is_file():
-        yield folder
-    if depth:
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.is_symlink() and path.name != "checkpoints" and path.name[0] != ".":
-                yield from _find(path, depth - 1)
+    try:
+        inside = sorted(folder.iterdir())
+        if (folder / "config.json").is_file():
+            yield folder
+        folders = [path for path in inside if path.is_dir() and not path.is_symlink()]
+    except OSError as error:
+        complain(f"pcx: warning: {folder} can't be read: {error.strerror}")
+        return
+    for path in folders if depth else ():
+        if path.name != "checkpoints" and path.name[0] != ".":
+            yield from _find(path, depth - 1)
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -52,47 +65,70 @@ def described(folder: Path) -> dict[str, Any]:
         config = read_run(folder)
     except CommandError:
         config = {}
-    options = config.get("options") if isinstance(config.get("options"), dict) else {}
-    assert isinstance(options, dict)
-    rows = _rows(folder / "metrics.jsonl")
-    by_epoch: dict[int, list[float]] = {}
-    for row in rows:
-        value = next((row[n] for n in ("validation_accuracy", "test_accuracy", "accuracy") if n in row), None)
-        if value is not None and "epoch" in row:
-            by_epoch.setdefault(row["epoch"], []).append(value)
-    means = [sum(values) / len(values) for _, values in sorted(by_epoch.items())]
+    options = config.get("options")
+    options = options if isinstance(options, dict) else {}
+    command = _text(config.get("command"))
     rules = options.get("rules") or config.get("rules")
+    study = isinstance(config.get("rules"), list)  # of `pcx run`: several rules in one folder
+    rows = _rows(folder / "metrics.jsonl")
+    metric = next((name for name in _METRICS if any(name in row for row in rows)), None)
+    means = [] if study or metric is None else _means(rows, metric)
+    epochs = None if command == "compare" else config.get("epochs") or options.get("epochs")
     return {
         "run": str(folder),
-        "command": config.get("command", ""),
-        "rule": options.get("rule") or " ".join(rules or []) or "-",
-        "data": options.get("data", "-"),
-        "state": _state(folder, config),
-        "done": max((row.get("epoch", 0) for row in rows), default=0),
-        "epochs": config.get("epochs") or options.get("epochs") if config.get("command") != "compare" else None,
-        "networks": len({(row.get("rule"), row.get("network", row.get("seed"))) for row in rows}) or None,
+        "command": command,
+        "rule": _text(options.get("rule")) or " ".join(map(str, rules if isinstance(rules, list) else [])) or "-",
+        "data": _text(options.get("data")) or "-",
+        "state": _state(folder, command),
+        "done": max((row["epoch"] for row in rows), default=0),
+        "epochs": epochs if isinstance(epochs, int) else None,
+        "networks": len({(str(row.get("rule")), str(row.get("network", row.get("seed")))) for row in rows}) or None,
+        "metric": metric,
         "last": means[-1] if means else None,
         "best": max(means, default=None),
+        "rules": {rule: _by_rule(rows, rule) for rule in config["rules"]} if study else None,
     }
+
+
+def _by_rule(rows: list[dict[str, Any]], rule: str) -> dict[str, float | None]:
+    means = _means([row for row in rows if row.get("rule") == rule], "test_accuracy")
+    return {"last": means[-1] if means else None, "best": max(means, default=None)}
+
+
+def _means(rows: list[dict[str, Any]], metric: str) -> list[float]:
+    """A metric's mean over the networks, for each epoch that has it."""
+    by_epoch: dict[int, list[float]] = {}
+    for row in rows:
+        if _is_number(row.get(metric)):
+            by_epoch.setdefault(row["epoch"], []).append(row[metric])
+    return [sum(values) / len(values) for _, values in sorted(by_epoch.items())]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
     except OSError:
         return []
     found = []
     for line in lines:
         try:
             found.append(json.loads(line))
-        except ValueError:  # the last line of a run that was killed
+        except (ValueError, RecursionError):  # damaged, or the last line of a run that was killed
             continue
-    return [row for row in found if isinstance(row, dict)]
+    return [row for row in found if isinstance(row, dict) and isinstance(row.get("epoch"), int)]
 
 
-def _state(folder: Path, config: dict[str, Any]) -> str:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _state(folder: Path, command: str) -> str:
     """done, interrupted or failed, by the log's last entry; else unfinished: the run goes on, or was killed."""
-    if config.get("command") == "compare":
+    if command == "compare":
         return "done" if (folder / "summary.json").exists() else "unfinished"
     return _STATES.get(last_entry(folder).partition(":")[0], "unfinished")
 
@@ -100,7 +136,8 @@ def _state(folder: Path, config: dict[str, Any]) -> str:
 def last_entry(folder: Path) -> str:
     """The last entry of a run's log, without its time; empty if there is none."""
     try:
-        lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
+        path = folder / "log.txt"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     except OSError:
         return ""
     entries = [match[1] for line in lines if (match := _ENTRY.match(line))]

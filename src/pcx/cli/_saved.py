@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import types
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ._failures import CommandError
-from ._settings import CompareOptions, TrainOptions
+from ._options import Refused
+from ._settings import Experiment, TrainOptions
 
 _NOT_KEPT = ("out", "config", "resume", "quiet", "download")  # of the call, not of the run
 T = TypeVar("T")
@@ -51,29 +54,46 @@ def _value(hint: Any, value: Any, name: str, source: Path) -> Any:
     elif hint is Path and isinstance(value, str):
         return Path(value)
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     elif hint is not Path and type(value) is hint:
         return value
-    raise CommandError(f"{source}: option {name} can't be {json.dumps(value)}")
+    raise CommandError(f"{source}: option {name} can't be {_short(value)}")
 
 
-def read_config(path: Path, cls: type[T]) -> T:
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
     """The options of a run, from its folder or its `config.json`.
 
-    **Raises:** `CommandError` if there is none, or it is of another command.
+    **Arguments:** `checked`, whether values that can't be used are refused.
+
+    **Raises:** `CommandError` if there is none, or it is of another command, or can't be used.
     """
-    file = path / "config.json" if path.is_dir() else path
     config = read_run(path)
-    if "command" not in config and "made_of" in config:
+    file = path / "config.json" if path.is_dir() else path
+    command, options = config.get("command"), config.get("options")
+    if command is None and "made_of" in config:
         raise CommandError(
             f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: go on with it "
             "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
         )
-    if config.get("command") != {TrainOptions: "train", CompareOptions: "compare"}[cls]:
-        made = {"train": "pcx train", "compare": "pcx compare"}.get(config.get("command", ""), "something else")
-        hint = "; the folders of its rules are such runs" if made == "pcx compare" else ""
+    if command != _command(cls):
+        made = f"pcx {command}" if command in ("train", "compare") else "something else"
+        hint = "; the folders of its rules are such runs" if command == "compare" else ""
         raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}{hint}")
-    return from_json(cls, config["options"], file)
+    if not isinstance(options, dict):
+        raise CommandError(f"{file} has no options; it can't be gone on with, or begun with")
+    made = from_json(cls, options, file)
+    if checked and isinstance(made, Experiment):
+        try:
+            made.check()
+        except Refused as error:
+            raise CommandError(f"{file}: {error}") from error
+    return made
 
 
 def _command(cls: type) -> str:
@@ -85,13 +105,18 @@ def read_run(path: Path) -> dict[str, Any]:
 
     **Raises:** `CommandError` if there is none, or it can't be read.
     """
-    file = path / "config.json" if path.is_dir() else path
     try:
+        file = path / "config.json" if path.is_dir() else path
+    except OSError as error:
+        raise CommandError(f"{path} can't be read: {error.strerror}") from error
+    try:
+        if file.exists() and not file.is_file():  # to read a pipe would wait for whoever writes to it
+            raise CommandError(f"{file} is no file")
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         hint = f"{path} holds no run (no config.json)" if path.is_dir() else f"there is no {path}"
         raise CommandError(f"{hint}; pcx runs lists the runs") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CommandError(f"{file} can't be read: {error}") from error
     if not isinstance(found, dict):
         raise CommandError(f"{file} is no config of a run")
@@ -106,6 +131,17 @@ def new_folder(out: Path | None, command: str, resume: str) -> Path:
     **Raises:** `CommandError` if something is in it.
     """
     if out is not None:
+        try:
+            os.fsencode(out.absolute()).decode()
+            out.exists()
+            if "\0" in str(out):
+                raise CommandError("--out: no name holds a zero byte; choose another")
+        except UnicodeError:
+            raise CommandError(
+                f"{out}: the path is no UTF-8, which checkpoints need; choose another with --out"
+            ) from None
+        except OSError as error:
+            raise CommandError(f"{out} can't be used: {error.strerror}; choose another folder with --out") from error
         if out.exists() and not out.is_dir():
             raise CommandError(f"{out} is a file; choose a folder with --out")
         if (out / "config.json").exists():

@@ -22,6 +22,8 @@ from ._rule_options import (
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
 ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7"]
+MOST = 2**31 - 1  # of whole numbers: what programs count in
+NETWORKS = 10_000  # of one run
 IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
 
 
@@ -119,20 +121,25 @@ class Experiment:
             _at_least(name, getattr(self, name), 1)
         for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
             _at_least(name, getattr(self, name), 0)
+        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "crop"):
+            at_most(name, getattr(self, name), MOST)
+        count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
+        if count > NETWORKS:
+            raise Refused(f"--seeds must be at most {NETWORKS} networks, got {count}; several numbers are seeds")
         if len(self.seeds) == 0 or (len(self.seeds) == 1 and self.seeds[0] < 1):
             raise Refused(f"--seeds must be at least 1 network, got {' '.join(map(str, self.seeds)) or 'nothing'}")
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.all_seeds) >= 2**32:
             raise Refused(f"--seeds must be different numbers from 0 below 2**32, got {' '.join(map(str, self.seeds))}")
         if any(width < 1 for width in self.hidden):
             raise Refused(f"--hidden must be at least 1 each, got {' '.join(map(str, self.hidden))}")
+        at_most("hidden", max(self.hidden, default=1), MOST)
         if self.model == "mu-mlp" and (not self.hidden or len(set(self.hidden)) > 1):
             raise Refused("--hidden must be one or more equal widths with --model mu-mlp")
         if self.model.startswith("vgg") and self.data not in IMAGES[:-1]:
             raise Refused(f"--model {self.model} needs larger images than --data {self.data}; use mlp")
         if (self.flip or self.crop) and self.data not in IMAGES:
             raise Refused(f"--flip and --crop are for images, and --data {self.data} has none")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise Refused(f"--lr must be above 0, got {self.lr}")
+        _rate("lr", self.lr)
         _momentum("momentum", self.momentum)
         if not 0 < self.held_out < 1:
             raise Refused(f"--held-out must be above 0 and below 1, got {self.held_out}")
@@ -207,8 +214,9 @@ def _check_rule(name: str, rule: Any) -> None:
         value, option = getattr(rule, own), f"{name}.{own}"
         if own == "T":
             _at_least(option, value, 1)
-        elif own in ("state_lr", "step") and not (math.isfinite(value) and value > 0):
-            raise Refused(f"--{_dashed(option)} must be above 0, got {value}")
+            at_most(option, value, MOST)
+        elif own in ("state_lr", "step"):
+            _rate(option, value)
         elif own in ("variance", "burn_in"):
             _at_least(option, value, 0)
         elif own in ("state_momentum", "momentum"):
@@ -220,8 +228,24 @@ def _check_rule(name: str, rule: Any) -> None:
 
 
 def _at_least(name: str, value: float | None, least: int) -> None:
-    if value is not None and not (math.isfinite(value) and value >= least):
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if value is not None and not (finite and value >= least):
         raise Refused(f"--{_dashed(name)} must be at least {least}, got {value}")
+
+
+def at_most(name: str, value: float | None, most: int) -> None:
+    """Raises `Refused` for a number that is too large."""
+    if value is not None and value > most:
+        raise Refused(f"--{_dashed(name)} must be at most {most}, got {value}")
+
+
+def _rate(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise Refused(f"--{_dashed(name)} must be above 0, got {value}")
+    if not 2.0**-126 <= value < 2.0**128:
+        raise Refused(
+            f"--{_dashed(name)} must be a number that float32 can hold, got {value}: it would be 0 or infinite"
+        )
 
 
 def _momentum(name: str, value: float) -> None:

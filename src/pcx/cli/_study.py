@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -41,7 +40,7 @@ def run(options: ZilOptions) -> None:
 
 
 def _run(options: ZilOptions, folder: Folder) -> None:
-    console = Console()
+    console = Console(markup=False, emoji=False)
     facts = versions()
     folder.write_json("config.json", asdict(options) | {"rules": options.rules, "out": str(options.out)})
     folder.write_json("versions.json", facts)
@@ -60,8 +59,8 @@ def _run(options: ZilOptions, folder: Folder) -> None:
     table = _table(summary, options)
     console.print(table)
     total = f"{time.perf_counter() - start:.1f} s in all; results in {options.out}"
-    console.print(escape(total), soft_wrap=True)
-    plain = Console(width=100, no_color=True, force_terminal=False)
+    console.print(total, soft_wrap=True)
+    plain = Console(markup=False, emoji=False, width=100, no_color=True, force_terminal=False)
     with plain.capture() as captured:
         plain.print(table)
     folder.log(f"done\n{captured.get()}{total}")
@@ -138,7 +137,7 @@ def _progress(console: Console, total: int) -> Iterator[tuple[Any, Any]]:
     if not console.is_terminal:
         yield lambda text: None, lambda line: print(line, flush=True)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("compiling", total=total)
         yield lambda text: progress.update(task, advance=1, description=text), lambda line: None

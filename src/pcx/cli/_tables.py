@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 
 def console() -> Console:
-    """Where tables go. What is no terminal gets the width that the lines need."""
-    made = Console()
-    return made if made.is_terminal else Console(width=200)
+    """Where tables go. What is no terminal gets the width that the lines need. Square brackets and colons in names are
+    no markup."""
+    made = Console(markup=False, emoji=False)
+    return made if made.is_terminal else Console(markup=False, emoji=False, width=200)
 
 
 def say(text: str) -> None:
     """Print a line as it is, however long."""
-    console().print(escape(text), soft_wrap=True, highlight=False)
+    console().print(text, soft_wrap=True, highlight=False)
 
 
 def table(title: str | None, names: Sequence[str], texts: int = 1) -> Table:

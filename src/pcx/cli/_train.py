@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..training import Fit, Folder
 from ._build import Splits
-from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, told
+from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, monitored, train_in
@@ -85,10 +84,10 @@ def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], re
 def ending(found: Fit, how: str) -> int:
     """The exit status of a run, and a line on stderr unless it came to its end."""
     if found.ended == "interrupted":
-        print(f"pcx: interrupted; go on with: {how}", file=sys.stderr)
+        complain(f"pcx: interrupted; go on with: {how}")
         return INTERRUPTED
     if found.ended == "failed":
-        print(f"pcx: error: training failed: {found.why}", file=sys.stderr)
+        complain(f"pcx: error: training failed: {found.why}")
         return NOT_FINITE
     return DONE
 

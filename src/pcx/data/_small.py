@@ -76,7 +76,5 @@ def _sklearn(call: str) -> ModuleType:
     try:
         import sklearn.datasets
     except ImportError as error:
-        raise ImportError(
-            f"{call}: needs scikit-learn; install pcx with its extra data: pip install 'pcx[data]'"
-        ) from error
+        raise ImportError(f"{call}: needs scikit-learn: pip install scikit-learn") from error
     return sklearn.datasets

@@ -36,7 +36,7 @@ class Flow(Descent):
         try:
             import diffrax
         except ImportError as e:
-            raise ImportError("Flow needs Diffrax: pip install 'pcx[ode]'") from e
+            raise ImportError("Flow needs Diffrax: pip install diffrax") from e
         for name, value in (("time", time), ("step", step)):
             if isinstance(value, (int, float)) and value <= 0:
                 raise ValueError(f"Flow: {name} must be above 0, got {value}")

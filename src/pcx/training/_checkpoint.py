@@ -154,7 +154,7 @@ def require_orbax() -> Any:
     try:
         import orbax.checkpoint as ocp
     except ImportError as e:
-        raise ImportError("checkpoints need Orbax: pip install 'pcx[train]'") from e
+        raise ImportError("checkpoints need Orbax: pip install orbax-checkpoint") from e
     # It tells of every file, and of errors that are raised as well.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     return ocp

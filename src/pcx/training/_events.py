@@ -68,5 +68,5 @@ def _require_writer() -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as e:
-        raise ImportError("event files need tensorboardX: pip install 'pcx[events]'") from e
+        raise ImportError("event files need tensorboardX: pip install tensorboardX") from e
     return SummaryWriter

@@ -39,7 +39,7 @@ def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -78,7 +78,7 @@ def _console() -> Any:
         from rich.console import Console
     except ImportError:
         return None
-    return Console(file=sys.stdout)
+    return Console(file=sys.stdout, markup=False, emoji=False)  # names may hold square brackets
 
 
 class Pace:

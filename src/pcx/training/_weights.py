@@ -212,5 +212,5 @@ def require_safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as e:
-        raise ImportError("weights files need safetensors: pip install 'pcx[train]'") from e
+        raise ImportError("weights files need safetensors: pip install safetensors") from e
     return safetensors.numpy
