@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import statistics
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def evaluate(
         splits = Splits(options)
     if split not in splits.named:
         raise CommandError(f"{folder} was trained with --validation none; choose --split test or train")
-    arrays, epoch = _read(folder, best)
+    arrays, epochs = _read(folder, best)
     rule = make_rule(options, options.rule, len(splits.train))
     with told():
         states = [_state(options, splits, rule, arrays, i, seed) for i, seed in enumerate(options.all_seeds)]
@@ -57,8 +58,11 @@ def evaluate(
         "data": options.data,
         "split": split,
         "checkpoint": "best" if best else "last",
-        "epochs": epoch,
-        "networks": [{"seed": seed, **each} for seed, each in zip(options.all_seeds, found, strict=True)],
+        "epochs": max(epochs),
+        "networks": [
+            {"seed": seed, "epochs": epoch, **each}
+            for seed, epoch, each in zip(options.all_seeds, itertools.cycle(epochs), found, strict=False)
+        ],
     }
     for name in ("accuracy", "loss"):
         values = [each[name] for each in found]
@@ -91,8 +95,8 @@ def _sums(rule: Rule, state: State, batch: tuple[Any, Any], counts: Any) -> dict
     return {name: jax.numpy.sum(values, where=counts) for name, values in each.items()}
 
 
-def _read(folder: Path, best: bool) -> tuple[dict[str, Any], float]:
-    """The arrays of a checkpoint by path, and the epochs that were done then."""
+def _read(folder: Path, best: bool) -> tuple[dict[str, Any], list[int]]:
+    """The arrays of a checkpoint by path, and the epochs that were done then; of the best one, each network's."""
     place = folder / "checkpoints"
     if not place.is_dir():
         raise CommandError(f"{folder} has no checkpoint yet; go on with pcx resume {folder}")
@@ -107,7 +111,7 @@ def _read(folder: Path, best: bool) -> tuple[dict[str, Any], float]:
             raise
         finally:
             checkpoints.close()
-    return arrays, meta["epoch"]
+    return arrays, (meta.get("best_epochs") if best else None) or [meta["epoch"]]
 
 
 def _state(options: TrainOptions, splits: Splits, rule: Rule, arrays: dict[str, Any], network: int, seed: int) -> State:
@@ -146,4 +150,6 @@ def _show(report: dict[str, Any]) -> None:
         ]
         made.add_row("mean ± std", *cells)
     console().print(made)
-    say(f"after {counted(report['epochs'], 'epoch')}; {report['run']}")
+    epochs = sorted({network["epochs"] for network in report["networks"]})
+    after = counted(epochs[0], "epoch") if len(epochs) == 1 else f"{', '.join(map(str, epochs))} epochs"
+    say(f"after {after}; {report['run']}")

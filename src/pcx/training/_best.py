@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..learning import State
-from ._history import is_best
 from ._stopping import Mode, cost
 
 
@@ -32,17 +31,32 @@ class Best:
         self.metric, self.mode = metric, mode
         self.epochs = [0] * networks
         self._held: list[Any] = [None] * networks
+        self._least = [math.inf] * networks
 
-    def look(self, history: Sequence[dict[str, Any]], epoch: int, states: Sequence[State]) -> bool:
-        """Hold the states of the networks for which no epoch was better than this one; whether there are any."""
-        found = False
-        for i, state in enumerate(states):
-            own = [row for row in history if row["network"] == i]
-            if not own or own[-1]["epoch"] != epoch or not math.isfinite(cost(own[-1], self.metric, self.mode)):
-                continue
-            if is_best(own, self.metric, self.mode):
-                self.epochs[i], self._held[i], found = epoch, jax.device_get(as_tree(state)), True
-        return found
+    def recall(self, history: Sequence[dict[str, Any]]) -> list[int]:
+        """Take note of rows that come next in a history: the networks for which no epoch was better than their last."""
+        found: dict[int, bool] = {}
+        for row in history:
+            value, i = cost(row, self.metric, self.mode), row["network"]
+            found[i] = math.isfinite(value) and value <= self._least[i]
+            if found[i]:
+                self._least[i] = value
+        return [i for i, better in found.items() if better]
+
+    def look(self, rows: Sequence[dict[str, Any]], states: Callable[[], Sequence[State]]) -> bool:
+        """Hold the states of the networks for which no epoch was better than this one; whether there are any.
+
+        **Arguments:**
+
+        - `rows`: of the epoch.
+        - `states`: gives the states now; only asked if need be.
+        """
+        better = self.recall(rows)
+        now = states() if better else []
+        for row in rows:
+            if (i := row["network"]) in better:
+                self.epochs[i], self._held[i] = row["epoch"], jax.device_get(as_tree(now[i]))
+        return bool(better)
 
     def trees(self, states: Sequence[State]) -> list[Any]:
         """What is held, as arrays to be saved; of a network that has no epoch yet, its state now."""

@@ -125,7 +125,7 @@ def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -
         if not resume:
             raise RunExists(
                 f"{path} holds a run already: give resume=True to go on with it (resume='auto': go on if there is a "
-                "run, else begin), or another folder"
+                "run, else begin), overwrite=True to remove it and begin anew, or another folder"
             )
         refuse_links(path)
         return True

@@ -45,12 +45,6 @@ def row(
     }
 
 
-def is_best(history: Sequence[dict[str, Any]], metric: str, mode: Mode) -> bool:
-    """Whether no epoch of a network was better than its last one."""
-    costs = [cost(each, metric, mode) for each in history]
-    return bool(costs) and costs[-1] <= min(costs)
-
-
 def went_uphill(rows: Sequence[dict[str, Any]]) -> str | None:
     """That a network's settling goes uphill and stays so, in words: after its last epoch most batches did, and their
     energy was above that of every epoch before settling. So no settling at all would have been better. None otherwise.

@@ -92,7 +92,7 @@ class Loop:
             state, (info, sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
             uphill = info.result == OUTCOME.diverged  # which is said, but the weights have learned
             good = (info.result == OUTCOME.ok) | uphill
-            size = jtu.tree_leaves(info.output)[0].shape[0]
+            size = jtu.tree_leaves(batch)[0].shape[0]
             summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
             totals = {
                 "sums": summed,
@@ -119,12 +119,12 @@ class Loop:
             "steps": info.steps,
             "energies": info.energies,
         }
-        sums |= {name: jnp.mean(each) for name, each in self._judged(info.output, y).items()}
+        size = jtu.tree_leaves(batch)[0].shape[0]
+        sums |= {name: jnp.mean(each) for name, each in self._judged(info.output, y, size).items()}
         return state, (info, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
 
-    def _judged(self, output: Any, y: Any) -> dict[str, Any]:
-        """Each metric, `[batch]`."""
-        size = jtu.tree_leaves(output)[0].shape[0]
+    def _judged(self, output: Any, y: Any, size: int) -> dict[str, Any]:
+        """Each metric, `[size]`."""
         found = {name: _on_device(name, metric, output, y) for name, metric in self.metrics.items()}
         for name, each in found.items():
             if each.shape != (size,):
@@ -142,7 +142,7 @@ class Loop:
             rows, counts = at
             x, y = jtu.tree_map(lambda a: a[rows], arrays)
             output, loss = rule.evaluate(state, (x, y))
-            each: dict[str, Any] = {"loss": loss, **self._judged(output, y)}
+            each: dict[str, Any] = {"loss": loss, **self._judged(output, y, rows.shape[0])}
             return jtu.tree_map(lambda t, e: t + _sum_where(counts, e), total, each), None
 
         zero: dict[str, Any] = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))

@@ -142,9 +142,11 @@ class Run:
             states = [dataclasses.replace(s, **held) for s, held in zip(self.crew.states, tree["states"], strict=True)]
             self.crew = Crew(self.loop, states, [m.settings for m in self.members], self.crew.many)
             self.crew.begin(self.example, tree["totals"] if self.at.batch else None)
-            best = keep.restore_best(self._tree()) if self.held is not None else None
-            if best is not None and self.held is not None:
-                self.held.take_up(best[0]["states"], best[1], self.at.epoch)
+            if self.held is not None:
+                self.held.recall(at.history)
+                best = keep.restore_best(self._tree())
+                if best is not None:
+                    self.held.take_up(best[0]["states"], best[1], at.epoch)
         keep.begin(self.at, f"began: {len(self.members)} network(s), {self.epochs} epochs")
 
     def _same_best(self, config: Mapping[str, Any]) -> None:
@@ -280,9 +282,9 @@ class Run:
                 if at.active[i] and own and self.early.out_of_patience(own):
                     at.active[i] = False
         if self.held is not None and rows:
-            states = self.crew.states
-            if self.held.look(at.history, at.epoch, states) and self.keep is not None:
-                tree = {"states": self.held.trees(states), "totals": self.crew.totals}
+            better = self.held.look(rows, lambda: self.crew.states)
+            if better and self.keep is not None:
+                tree = {"states": self.held.trees(self.crew.states), "totals": self.crew.totals}
                 self.keep.hold_best(self._number, tree, at, self.held.epochs)
         if not self.callbacks:
             return False
