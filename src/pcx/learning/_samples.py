@@ -71,6 +71,12 @@ class Samples(NamedTuple):
         """Numbers of samples, `[batch, ...]`, times the samples' weights."""
         return each if self.weight is None else each * _as_rows(self.weight, each).astype(each.dtype)
 
+    def counts(self, size: int) -> Any:
+        """Return the number of samples that each sample counts as, `[batch]`, 0 where it has no target; None for 1."""
+        if self.weight is None and self.known is None:
+            return None
+        return self.masked(self.weighted(jnp.ones(size)))
+
     def masked(self, each: Any) -> Any:
         """Numbers of samples, `[batch, ...]`, zero where a sample has no target."""
         return each if self.known is None else jnp.where(_as_rows(self.known, each), each, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from ..data import ArrayBatches, Batches, as_batches
 from ._crew import Crew
 from ._first import FirstSeen
+from ._history import means
 from ._loop import held_out_rows
 from ._source import as_arrays
 
@@ -39,7 +40,7 @@ class HeldArrays:
 
     def judge(self, crew: Crew, epoch: int) -> list[dict[str, float]]:
         """Means of loss and metrics over the samples, for each network."""
-        return [_divided(sums, self.size) for sums in crew.judge(self.arrays, *self._rows)]
+        return [means(sums, self.size) for sums in crew.judge(self.arrays, *self._rows)]
 
 
 class HeldStream:
@@ -81,7 +82,7 @@ class HeldStream:
                 f"fit: validation gave no batch after epoch {epoch + 1}: it must come anew after every epoch. Give a "
                 "list, a loader, or a function epoch -> iterable that makes a new iterator each time"
             )
-        return [_divided(sums, size) for sums in total]
+        return [means(sums, size) for sums in total]
 
     def _placed(self, batch: Any) -> tuple[Any, Any, Any]:
         """A batch on the device, and its rows."""
@@ -126,7 +127,3 @@ def samples(arrays: Any) -> int:
     if len(lengths) != 1 or not lengths[0]:
         raise ValueError(f"fit: validation must be arrays of the same number of samples, at least 1; found {lengths}")
     return lengths[0]
-
-
-def _divided(sums: dict[str, float], size: int) -> dict[str, float]:
-    return {name: value / size for name, value in sums.items()}

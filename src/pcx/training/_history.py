@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..learning._state import uphill_in_words
+from ._loop import COUNTED
 from ._member import Member
 from ._stopping import Mode, cost
 from ._table import grouped
 
 OWN = (
-    "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies"
+    "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies",
+    COUNTED,
 )  # fmt: skip
 """Names in a row that settings and metrics can't have (but for accuracy, which a metric may replace)."""
 
@@ -37,12 +39,19 @@ def row(
         "network": network,
         "seed": member.seed,
         **member.settings,
-        **{k: _number(v / count) for k, v in sums.items()},
+        **{k: _number(v) for k, v in means(sums, count).items()},
         **{k: _number(v) for k, v in judged.items()},
         "uphill": _number(totals["uphill"] / totals["batches"]),
         "seconds": round(seconds, 4),
         "energies": energies,
     }
+
+
+def means(sums: Mapping[str, float], size: int) -> dict[str, float]:
+    """Means over samples from sums over them; metrics are weighted by the samples' weights, where they have some."""
+    counted = sums.get(COUNTED, size) or math.nan
+    own = set(OWN) - {"accuracy"}
+    return {k: v / (size if k in own else counted) for k, v in sums.items() if k != COUNTED}
 
 
 def went_uphill(rows: Sequence[dict[str, Any]]) -> str | None:

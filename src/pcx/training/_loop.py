@@ -12,7 +12,11 @@ import jax.tree_util as jtu
 
 from ..core._key import Keyed
 from ..learning import OUTCOME, Rule
+from ..learning._samples import bare, split
 from ..predictive_coding._convolution import for_loops
+
+COUNTED = "counted"
+"""The name of the sum of the samples' weights, where they have some."""
 
 
 class Loop:
@@ -124,7 +128,8 @@ class Loop:
         return state, (info, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
 
     def _judged(self, output: Any, y: Any, size: int) -> dict[str, Any]:
-        """Each metric, `[size]`."""
+        """Each metric, `[size]`; with `Targets` times the sample's weight, which is there too."""
+        y, samples = split(y)
         found = {name: _on_device(name, metric, output, y) for name, metric in self.metrics.items()}
         for name, each in found.items():
             if each.shape != (size,):
@@ -132,7 +137,11 @@ class Loop:
                     f"fit: the metric {name!r} gives shape {each.shape}, but there must be one number for each of the "
                     f"{size} samples"
                 )
-        return found
+        counts = samples.counts(size)
+        if counts is None:
+            return found
+        # Of samples without a target a metric may be anything, NaN too.
+        return {n: jnp.where(counts > 0, e * counts, 0) for n, e in found.items()} | {COUNTED: counts}
 
     def _judge(self, state: Any, settings: Any, arrays: Any, rows: Any, counts: Any) -> dict[str, Any]:
         """Sums of loss and metrics over held-out samples: of batch i those that `counts[i]` (0 or 1) says."""
@@ -142,10 +151,12 @@ class Loop:
             rows, counts = at
             x, y = jtu.tree_map(lambda a: a[rows], arrays)
             output, loss = rule.evaluate(state, (x, y))
+            loss = split(y)[1].weighted(loss)
             each: dict[str, Any] = {"loss": loss, **self._judged(output, y, rows.shape[0])}
             return jtu.tree_map(lambda t, e: t + _sum_where(counts, e), total, each), None
 
-        zero: dict[str, Any] = dict.fromkeys(["loss", *self.metrics], jnp.float32(0))
+        names = ["loss", *self.metrics, *([COUNTED] if any(a is not None for a in split(arrays[1])[1]) else [])]
+        zero: dict[str, Any] = dict.fromkeys(names, jnp.float32(0))
         total, _ = jax.lax.scan(for_loops(body, self.convolves), zero, (rows, counts))
         return total
 
@@ -197,6 +208,7 @@ def accuracy(output: Any, y: Any) -> Any:
 
 def is_class(output: Any, y: Any) -> bool:
     """Whether y holds class numbers for an output over classes."""
+    y = bare(y)
     one = isinstance(y, (jax.Array, jax.ShapeDtypeStruct)) or hasattr(y, "dtype")
     return bool(one and hasattr(output, "ndim") and jnp.issubdtype(y.dtype, jnp.integer) and output.ndim == y.ndim + 1)
 
