@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 
 from ._module import BaseModule
@@ -45,6 +47,10 @@ class RandomKeyGenerator(BaseModule):
         """One key, shape `[2]`; or `n > 1` keys, shape `[n, 2]`."""
         keys = self.key.split(n)
         return keys[0] if n == 1 else keys
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # There is one global generator: a copy of a model that holds it holds the same.
+        return "RKG" if self is RKG else super().__reduce_ex__(protocol)
 
     def seed(self, seed: int = 0) -> None:
         """Start again from `seed`."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
+import sys
 from collections.abc import Iterator
 from typing import Any
+
+import jax
 
 from ._operators import install_operators
 
@@ -96,3 +100,17 @@ def unwrap(x: Any) -> Any:
 
 
 install_operators(Static, unwrap, augmented=False)
+
+
+def _by_name(x: Any) -> Any:
+    # JAX's functions with a gradient of their own, such as jax.nn.relu, are constants of many models, and pickle looks
+    # for the function inside of them under their name.
+    module, name = getattr(x, "__module__", None), getattr(x, "__qualname__", None)
+    if getattr(sys.modules.get(str(module)), str(name), None) is x:
+        return name
+    return object.__reduce_ex__(x, 4)
+
+
+for _kind in (jax.custom_jvp, jax.custom_vjp):
+    if _kind not in copyreg.dispatch_table:
+        copyreg.pickle(_kind, _by_name)

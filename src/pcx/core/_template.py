@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import copy
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._param import BaseParam
+import numpy as np
+
+from ._param import BaseParam, like
 from ._static import Static
 
 # Records of plain attributes, compared by content.
@@ -227,6 +229,13 @@ def leaves_of(node: Any) -> list[tuple[str, int]]:
         elif cls is _ListNode or cls is _PytreeNode:
             todo.extend(node.children)
     return found
+
+
+def skeleton(template: Template, numbers: Mapping[int, Any], facts: Sequence[Any]) -> Any:
+    """The first object that a template was made of, with params that hold nothing and arrays of no size."""
+    params = [like(p, None) for p in template.params]
+    raws = [numbers.get(i, np.zeros(0, np.float32)) for i in range(len(template.raw_paths))]
+    return next(iter(template.build(params, raws, facts).values()))
 
 
 def statics_of(node: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -107,8 +108,8 @@ class Joint(Rule):
                 ) from None
         generative, recognition = self.parts
         return JointStructure(
-            Structure.of(model, self.learn, lambda m, x, y: generative(m)(x, y), generative),
-            Structure.of(model, self.learn, lambda m, x, y: recognition(m)(x, y), recognition),
+            Structure.of(model, self.learn, _Call(generative), generative),
+            Structure.of(model, self.learn, _Call(recognition), recognition),
         )
 
     def _problem(self, structure: Any, values: Values, x: Any, y: Any, training: bool = True) -> Any:
@@ -203,6 +204,16 @@ class Joint(Rule):
                     f"{recognition.nodes[m].shape}"
                 )
         return dict(zip(a, b, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """How a part of a model is called; an object, so that a state can be pickled."""
+
+    part: Callable[[Any], Any]
+
+    def __call__(self, model: Any, x: Any, y: Any) -> Any:
+        return self.part(model)(x, y)
 
 
 class JointStructure:

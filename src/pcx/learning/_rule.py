@@ -70,6 +70,12 @@ class _Interned(abc.ABCMeta):
         return _known.setdefault((cls, static_key(vars(new))), new)
 
 
+def _restored(cls: type[Rule], parts: dict[str, Any]) -> Rule:
+    new = object.__new__(cls)
+    vars(new).update(parts)
+    return _known.setdefault((cls, static_key(parts)), new)
+
+
 class Rule(metaclass=_Interned):
     """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
     don't change; two that are built alike are the same object.
@@ -90,6 +96,15 @@ class Rule(metaclass=_Interned):
         takes one argument.
     - `precision`: a number for the nodes that are not clamped, a dict by node, or a `Precision`; None is 1 everywhere.
     """
+
+    def __reduce__(self) -> Any:
+        return _restored, (type(self), vars(self))
+
+    def __copy__(self) -> Rule:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Rule:
+        return self
 
     random = False  # whether a step draws random numbers though the model doesn't
     _settles_outputs = False  # whether parts of its outputs can be held while others settle

@@ -36,6 +36,7 @@ class Layer(Module):
 
     def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
         super().__init__()
+        refuse_instance(type(self).__name__, cls)
         self.nn = boxed(cls(*args, **kwargs), filter)
 
     def __call__(self, *args: Any, key: Any = None, **kwargs: Any) -> Any:
@@ -49,9 +50,39 @@ class Layer(Module):
         """
         layer = unboxed(self.nn)
         args = tuple([get(x) for x in args])
+        try:
+            return self._applied(layer, args, kwargs, key)
+        except (TypeError, ValueError) as e:
+            raise explained(self, layer, args, e) from e
+
+    def _applied(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
         if type(layer) in _ONE_CALL and key is None and not kwargs and len(args) == 1:
             return _one_call(layer, args[0])
         return layer(*args, **with_key(layer, args, kwargs, key))
+
+
+def refuse_instance(call: str, cls: Any) -> None:
+    """Refuse a layer in the place of a layer's class."""
+    if isinstance(cls, (eqx.Module, BaseModule)):
+        name = type(cls).__name__
+        raise TypeError(
+            f"pxnn.{call}: give a layer's class and what it is called with, as in pxnn.{call}({name}, ...), not an "
+            f"instance of {name}; for a layer that is made already, pxnn.{call}(lambda: layer)"
+        )
+
+
+def explained(module: Any, layer: Any, args: tuple[Any, ...], e: Exception) -> Exception:
+    """The error `e` of a layer, with what the layer was called on; whoever knows the model says where it stands."""
+    if type(e) not in (TypeError, ValueError) or hasattr(e, "layer"):
+        return e
+    got = ", ".join([f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else type(a).__name__ for a in args])
+    new: Any = type(e)(
+        f"{type(layer).__name__} was called on {got or 'nothing'}; a layer gets ONE sample, without the batch axis: {e}"
+    )
+    new.layer = module
+    for note in getattr(e, "__notes__", ()):
+        new.add_note(note)
+    return new
 
 
 # Equinox's layers of arrays alone. What such a layer computes depends on nothing else, so outside of a compiled

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 
 from ..core._module import Module
 from ..core._param import get
-from ._layer import Layer, boxed, unboxed, with_key
+from ._layer import Layer, boxed, explained, refuse_instance, unboxed, with_key
 from ._param import LayerState
 
 
@@ -36,6 +36,7 @@ class StatefulLayer(Layer):
 
     def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
         Module.__init__(self)  # not Layer's, which makes a layer without state
+        refuse_instance(type(self).__name__, cls)
         nn, state = eqx.nn.make_with_state(cls)(*args, **kwargs)
         state = _with_unit_variance(nn, state)
         self.nn = boxed(nn, filter)
@@ -57,7 +58,10 @@ class StatefulLayer(Layer):
         args = tuple([get(x) for x in args])
         old = self.state.get()
         state = eqx.nn.State.tree_unflatten(tuple(old), tuple(old.values()))
-        result = layer(*args, state=state, **with_key(layer, args, kwargs, key))
+        try:
+            result = layer(*args, state=state, **with_key(layer, args, kwargs, key))
+        except (TypeError, ValueError) as e:
+            raise explained(self, layer, args, e) from e
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], eqx.nn.State)):
             raise TypeError(f"{type(layer).__name__}: a stateful layer must return a pair (output, state)")
         out, new = result

@@ -93,6 +93,7 @@ class Problem:
         weights, rest = _avals(values.weights), _avals(values.rest)
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
         x, y = _avals(x), _avals(y)
+        self._made_of = structure, Values(weights, rest), (x, y), training
         with self._told(x, y), no_foreign_params(structure.learns):
             self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
         (made, _), _ = self._start.outputs
@@ -145,6 +146,15 @@ class Problem:
                 structure.problems.pop(next(iter(structure.problems)))
             problem = structure.problems[key] = Problem(structure, values, batch, training)
         return problem
+
+    def __reduce__(self) -> Any:
+        return Problem.of, self._made_of
+
+    def __copy__(self) -> Problem:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Problem:
+        return self
 
     @contextlib.contextmanager
     def _told(self, x: Any, y: Any) -> Iterator[None]:

@@ -23,7 +23,8 @@ from ..core._plan import plan_for
 from ..core._random import RKG, RKGState
 from ..core._select import predicate
 from ..core._static import unwrap
-from ..core._template import statics_of
+from ..core._template import skeleton, statics_of
+from ._door import no_model, refuse_nodes_inside, told_of_one_sample
 from ._energy import ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._param import VodeParam
@@ -59,11 +60,12 @@ class Structure:
         self, model: EnergyModule, learn: Any, call: Call | None = None, part: Callable[[Any], Any] | None = None
     ) -> None:
         if not isinstance(model, EnergyModule):
-            raise TypeError(f"expected a pxc.EnergyModule as the model, got {type(model).__name__}")
+            raise no_model("", model)
         self.call = call
         self.part = part
         self.takes_y = call is not None or _positional(model) >= 2
         self.takes_x = call is not None or _positional(model) >= 1
+        self._made_by = learn, call, part
         self._learn = predicate("learn", learn)
         plan = plan_for({"model": model})
         self.template = plan.template
@@ -110,6 +112,17 @@ class Structure:
         """The structure of a model: the very one made before of an equal model, with all that was traced of it."""
         new = cls(*args, **kwargs)
         return _known.setdefault(new, new)
+
+    def __reduce__(self) -> Any:
+        # A copy is made like the first: of a model of this structure, which holds nothing. So it is the very same
+        # structure again where that one is known, and an equal one in another process.
+        return _restored, (skeleton(self.template, self._numbers, self.facts), *self._made_by)
+
+    def __copy__(self) -> Structure:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Structure:
+        return self
 
     @property
     def convolves(self) -> bool:
@@ -186,12 +199,17 @@ class Structure:
         def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
             token = predictions.set(given := [])
+            vodes = self._vodes(model)
             try:
                 output = self._called(model, x, y)
+            except jax.errors.UnexpectedTracerError:
+                refuse_nodes_inside(vodes, lane)
+                raise
             finally:
                 predictions.reset(token)
+            refuse_nodes_inside(vodes, lane)
             made = {}
-            for name, vode in self._vodes(model).items():
+            for name, vode in vodes.items():
                 if given.count(id(vode)) > 1:
                     raise ValueError(
                         f"the model's call gives the value node {name} {given.count(id(vode))} predictions, and only "
@@ -253,9 +271,10 @@ class Structure:
         return dict(zip(self.nodes, [v for v in modules(inside) if isinstance(v, Vode)], strict=True))
 
     def _called(self, model: Any, x: Any, y: Any) -> Any:
-        if self.call is not None:
-            return self.call(model, x, y)
-        return model(x, y) if self.takes_y else model(x) if self.takes_x else model()
+        with told_of_one_sample(model, x, y):
+            if self.call is not None:
+                return self.call(model, x, y)
+            return model(x, y) if self.takes_y else model(x) if self.takes_x else model()
 
     def _mapped(
         self, fn: Any, weights: Any, rest: Any, key: Any, x: Any, y: Any, *more: Any, size: int | None = None
@@ -357,6 +376,10 @@ def _params_of(x: Any) -> list[BaseParam]:
     """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
     leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
     return [leaf for leaf in leaves if isinstance(leaf, BaseParam)]
+
+
+def _restored(model: EnergyModule, learn: Any, call: Any, part: Any) -> Structure:
+    return Structure.of(model, learn, call, part)
 
 
 def _short(path: str) -> str:

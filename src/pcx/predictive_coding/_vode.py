@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ..core import _lift
+from ..core._param import get
 from ..core._random import RKG, RandomKeyGenerator
 from ..core._static import static, unwrap
 from ._energy import se_energy
@@ -68,12 +69,26 @@ class Vode(EnergyModule):
         self, u: ArrayLike | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
     ) -> Any:
         """Set the prediction `u` (if it isn't None) and `others`, and return the value named `output`, or the vode
-        itself if that is None."""
+        itself if that is None.
+
+        A node without a value that is called outside of rules and of pcx.functional's transforms gives its prediction,
+        so that `model(x)`, `jax.vmap(model)(x)` and `jax.jit(model)(x)` are forward passes."""
+        if u is not None and output == "h" and not others and self._is_unset():
+            if not isinstance(get(u), jax.core.Tracer):  # which would be left behind
+                self._set("u", u, rkg, jnp.ndim(u))
+            return get(u)
         if u is not None:
             self._set("u", u, rkg, jnp.ndim(u))
         for key, value in others.items():
             self.set(key, value, rkg)
         return self if output is None else self.get(output, rkg=rkg)
+
+    def _is_unset(self) -> bool:
+        """Whether it has no value, gets none from a prediction, and is no copy in a tracked function."""
+        if self.h._mark is not None or self.h._value is not None:
+            return False
+        rules = self.ruleset._wrapped
+        return not rules.when_set(self.status, "u") and rules.when_read(self.status, "h") is None
 
     def set(self, key: str, value: Any, rkg: RandomKeyGenerator = RKG) -> Vode:
         """Set a value through the rules of the status; returns the vode."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
+from ..predictive_coding._door import no_model
 from ._belongs import belonging
 from ._checkpoint import require_orbax
 from ._folder import Folder, check_folder
@@ -175,8 +176,8 @@ def _members(model: Any, rule: Any, seeds: Any, settings: Any) -> list[Member]:
     if isinstance(model, EnergyModule):
         if len(seeds) > 1:
             raise ValueError("fit: several seeds need a function that makes the model, called once for each")
-    elif not callable(model):
-        raise TypeError(f"fit: model must be an EnergyModule or a function that makes one, got {type(model).__name__}")
+    elif not callable(model) or any(c.__module__.partition(".")[0] == "equinox" for c in type(model).__mro__):
+        raise no_model("fit: model must be an EnergyModule or a function that makes one; ", model)
     if isinstance(rule, Rule):
         if settings is not None:
             raise ValueError("fit: settings need a function `rule(**settings)`; a rule was given")

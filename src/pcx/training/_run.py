@@ -17,6 +17,7 @@ import jax.tree_util as jtu
 from ..core._random import RKG
 from ..learning import Rule, explain
 from ..predictive_coding import EnergyModule
+from ..predictive_coding._door import no_model
 from ._best import Best, as_tree
 from ._checkpoint import CheckpointError
 from ._crew import Crew
@@ -122,7 +123,7 @@ class Run:
         finally:
             RKG.key.set(before)
         if not isinstance(made, EnergyModule):
-            raise TypeError(f"fit: the function must make an EnergyModule, but it gave {type(made).__name__}")
+            raise no_model(f"fit: the function must make an EnergyModule, but it gave {type(made).__name__}: ", made)
         return made
 
     # -- what is kept ---------------------------------------------------------------------------------

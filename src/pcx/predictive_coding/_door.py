@@ -1,0 +1,88 @@
+"""What is said of models and samples that can't be taken, in words that say where and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax.core import Tracer
+
+from ..core._param import BaseParam
+from ._vode import Vode
+
+
+def no_model(call: str, given: Any) -> TypeError:
+    """The error for something in the place of a model that is no energy module.
+
+    **Arguments:** `call`, such as `"fit: "`; `given`, what was given.
+    """
+    words = f"{call}expected a pxc.EnergyModule as the model, got {type(given).__name__}"
+    if any(cls.__module__.partition(".")[0] == "equinox" for cls in type(given).__mro__):
+        words += (
+            ", an Equinox module. Hold its layers in an EnergyModule, as in self.layers = [pxnn.Layer(lambda: layer) "
+            "for layer in ...], with a value node (pxc.Vode) after each, and call them in its __call__"
+        )
+    return TypeError(words)
+
+
+@contextlib.contextmanager
+def told_of_one_sample(model: Any, x: Any, y: Any) -> Iterator[None]:
+    """Errors of a wrong shape inside of a model's call say in which layer, and what the call got."""
+    try:
+        yield
+    except (TypeError, ValueError) as e:
+        layer = getattr(e, "layer", None)
+        path = "" if layer is None else _path_of(model, layer)
+        words = f"{path + ': ' if path else ''}{e}"
+        one = f"The model's call gets ONE sample: x {_shapes(x)}, y {_shapes(y)}"
+        if type(e) not in (TypeError, ValueError):  # one with a shape of its own
+            e.add_note(f"{path + ': ' if path else ''}{one}")
+            raise
+        new = type(e)(f"{words}\n{one}")
+        for note in getattr(e, "__notes__", ()):
+            new.add_note(note)
+        raise new from e
+
+
+def _path_of(model: Any, layer: Any) -> str:
+    found = jtu.tree_flatten_with_path(model, is_leaf=lambda m: m is layer or isinstance(m, BaseParam))[0]
+    return next((jtu.keystr(path).removeprefix(".") for path, leaf in found if leaf is layer), "")
+
+
+def _shapes(tree: Any) -> str:
+    return ", ".join([f"{jnp.result_type(a)}{list(np.shape(a))}" for a in jtu.tree_leaves(tree)]) or "None"
+
+
+def refuse_nodes_inside(vodes: Mapping[str, Vode], lane: Any) -> None:
+    """Refuse value nodes whose value was made inside of a function that JAX transforms, and so can't be known outside.
+
+    **Arguments:** `vodes`, by name; `lane`, a value of the model's own trace.
+
+    **Raises:** `ValueError`, naming the nodes.
+    """
+    trace, own = getattr(lane, "_trace", None), set()
+    while trace is not None:
+        own.add(id(trace))
+        trace = getattr(trace, "parent_trace", None)
+    if not own:
+        return
+    inside = [n for n, v in vodes.items() if any(_is_of_another(a, own) for a in _held(v))]
+    if inside:
+        raise ValueError(
+            f"the model's call uses the value node {', '.join(inside)} inside of a function that JAX transforms by "
+            "itself (lax.scan, cond, while_loop, map, jax.checkpoint, vmap, grad, or a function under jax.jit), so its "
+            "value is not known outside. Call nodes in the model's own code: loop over layers in Python, transform what "
+            "lies between the nodes, or hand the node by keyword to pcx.functional's jit, vmap or cond"
+        )
+
+
+def _held(vode: Vode) -> list[Any]:
+    return jtu.tree_leaves([BaseParam.get(p) for p in (vode.h, vode.cache)])
+
+
+def _is_of_another(x: Any, own: set[int]) -> bool:
+    return isinstance(x, Tracer) and id(getattr(x, "_trace", None)) not in own
