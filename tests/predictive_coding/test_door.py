@@ -107,8 +107,8 @@ def test_a_bare_equinox_model():
     for run in (
         lambda: RULE.init(bare, (X, Y)),
         lambda: pxl.bind(bare, (X, Y)),
-        lambda: pxt.fit(bare, RULE, (X, Y), epochs=1, show=False),
-        lambda: pxt.fit(lambda: bare, RULE, (X, Y), epochs=1, show=False),
+        lambda: pxt.fit(bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),
+        lambda: pxt.fit(lambda: bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),
     ):
         with pytest.raises(TypeError, match=r"got MLP, an Equinox module\. Hold its layers in an EnergyModule"):
             run()

@@ -16,8 +16,8 @@ _NUMBERS = (bool, int, float, complex, np.generic)
 def taken(call: str, name: str, tree: Any) -> Any:
     """A tree of data as arrays of JAX.
 
-    NumPy's arrays of either byte order, lists of numbers (nested ones, too), memory views, and what else gives itself as
-    a NumPy array (a tensor of PyTorch on the CPU, a column of pandas) are taken.
+    NumPy's arrays of either byte order, lists of numbers (nested ones, too), memory views, and what else gives itself
+    as a NumPy array (a tensor of PyTorch on the CPU, a column of pandas) are taken.
 
     **Arguments:** `call`, who asks, such as `"pc.step"`; `name`, what for, such as `"x"`.
 
@@ -35,7 +35,14 @@ def taken(call: str, name: str, tree: Any) -> Any:
     return treedef.unflatten([_array(f"{call}: {name}{jtu.keystr(path)}", leaf) for path, leaf in leaves])
 
 
+def is_data(x: Any) -> bool:
+    """Whether something is a number, or gives itself as a NumPy array."""
+    return isinstance(x, (*_NUMBERS, memoryview, array.array)) or hasattr(x, "__array__")
+
+
 def _array(what: str, x: Any) -> jax.Array:
+    if isinstance(x, jax.ShapeDtypeStruct):  # what has the shape of data is as good where nothing is computed
+        return x  # pyright: ignore[reportReturnType]
     if isinstance(x, jax.Array):
         if jnp.issubdtype(x.dtype, jax.dtypes.extended):
             raise TypeError(f"{what} holds random keys ({x.dtype}), no numbers")
@@ -79,8 +86,8 @@ def _refuse_overflow(what: str, x: Any, dtype: Any) -> None:
     info = np.iinfo(dtype)
     if given.min() < info.min or given.max() > info.max:
         raise ValueError(
-            f"{what} holds {given.min()} to {given.max()}, more than {dtype} can hold: JAX would take it for other numbers "
-            "(unless jax_enable_x64 is set)"
+            f"{what} holds {given.min()} to {given.max()}, more than {dtype} can hold: JAX would take it for other "
+            "numbers (unless jax_enable_x64 is set)"
         )
 
 
@@ -106,5 +113,7 @@ def raw_key(call: str, key: Any) -> jax.Array:
         return jax.random.PRNGKey(key)
     expected = jax.eval_shape(lambda: jax.random.PRNGKey(0))
     if key.dtype != expected.dtype or key.shape != expected.shape:
-        raise ValueError(f"{what} {key.dtype}{list(key.shape)}, where a raw key is {expected.dtype}{list(expected.shape)}")
+        raise ValueError(
+            f"{what} {key.dtype}{list(key.shape)}, where a raw key is {expected.dtype}{list(expected.shape)}"
+        )
     return jnp.asarray(key)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from ._arrays import raw_key
 from ._module import BaseModule
 from ._param import Param
 
@@ -35,13 +36,13 @@ class RandomKeyGenerator(BaseModule):
 
     **Arguments:**
 
-    - `seed`: any integer; equal seeds give equal keys.
+    - `seed`: any integer, or a random key; equal seeds give equal keys.
     """
 
     key: RKGState
 
-    def __init__(self, seed: int = 0) -> None:
-        self.key = RKGState(jax.random.PRNGKey(seed))
+    def __init__(self, seed: Any = 0) -> None:
+        self.key = RKGState(raw_key("RandomKeyGenerator", seed))
 
     def __call__(self, n: int = 1) -> jax.Array:
         """One key, shape `[2]`; or `n > 1` keys, shape `[n, 2]`."""
@@ -52,9 +53,9 @@ class RandomKeyGenerator(BaseModule):
         # There is one global generator: a copy of a model that holds it holds the same.
         return "RKG" if self is RKG else super().__reduce_ex__(protocol)
 
-    def seed(self, seed: int = 0) -> None:
-        """Start again from `seed`."""
-        self.key.set(jax.random.PRNGKey(seed))
+    def seed(self, seed: Any = 0) -> None:
+        """Start again from `seed`: a whole number or a random key."""
+        self.key.set(raw_key("RandomKeyGenerator.seed", seed))
 
 
 def _global() -> RandomKeyGenerator:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import jax.tree_util as jtu
-
+from ..core._arrays import raw_key, taken
 from ..core._shown import shown
 from ..nn import LayerParam
 from ..predictive_coding._landscape import Landscape
@@ -96,7 +93,7 @@ def bind(
     learn: Any = LayerParam,
     call: Any = None,
     precision: Any = None,
-    key: int = 0,
+    key: Any = 0,
 ) -> Batch:
     """A model and a batch as pure functions of arrays.
 
@@ -105,16 +102,16 @@ def bind(
     - `model`: an energy module; it is not changed.
     - `batch`: `(x, y)`, each an array `[batch, ...]` or a tree of them.
     - `learn`, `call`, `precision`: see `Rule`.
-    - `key`: a seed, for models that draw random numbers.
+    - `key`: a seed or a random key, for models that draw random numbers.
 
     **Raises:** `ValueError` for a model or batch that don't go together, with the reason.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
     y, samples = split(batch[1])
-    x, y = jtu.tree_map(jnp.asarray, (batch[0], y))
+    x, y = taken("bind", "x", batch[0]), taken("bind", "y", y)
     structure = Structure.of(model, learn, call)
     values = structure.values_of(model)
     problem = Problem.of(structure, values, (x, y))
     held = values_of(as_precision(precision), problem)
-    return Batch(problem, values.weights, values.rest, jax.random.PRNGKey(key), x, y, held, samples)
+    return Batch(problem, values.weights, values.rest, raw_key("bind", key), x, y, held, samples)

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jax.core import Tracer
 
+from ..core._arrays import raw_key, taken
 from ..core._key import static_key
 from ..nn import LayerParam
 from ..nn._layer import bare_layers
@@ -143,8 +144,7 @@ class Rule(metaclass=_Interned):
 
         **Raises:** `ValueError` for a model or batch that the rule can't work on, with the reason.
         """
-        x, y = _pair(type(self).__name__, batch)
-        y, samples = split(y)
+        x, y, samples = self._taken("init", batch)
         structure = self._structure(model)
         values = structure.values_of(model)
         bare = bare_layers(model)
@@ -155,7 +155,7 @@ class Rule(metaclass=_Interned):
             )
         if bare:
             warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=2)
-        key = _as_key(key)
+        key = raw_key(f"{type(self).__name__}.init", key)
         problem = self._problem(structure, values, x, y)
         _check_labels(problem, y)
         self._admit(problem)
@@ -176,9 +176,7 @@ class Rule(metaclass=_Interned):
         - `state`: from `init` or the step before.
         - `batch`: as in `init`.
         """
-        x, y = _pair(type(self).__name__, batch)
-        y, samples = split(y)
-        x, y = jtu.tree_map(jnp.asarray, (x, y))
+        x, y, samples = self._taken("step", batch)
         if not isinstance(state, State):
             raise TypeError(
                 f"{type(self).__name__}.step: expected the state that init or the step before gave, got "
@@ -259,13 +257,15 @@ class Rule(metaclass=_Interned):
                 f"{type(self).__name__}.predict: hold needs settle=True and a rule of PredictiveCoding, such as pxl.pc"
             )
         hold = {n: (jnp.asarray(mask), jnp.asarray(value)) for n, (mask, value) in (hold or {}).items()}
-        x = jtu.tree_map(jnp.asarray, x)
+        x = taken(f"{type(self).__name__}.predict", "x", x)
         structure, values = self._values(model)
         if not settle:
             return _forward(structure, values.weights, values.rest, x)
         whole = model.structure if isinstance(model, State) else self._structure(model)
         memory = model.memory if isinstance(model, State) else {}
-        return _settled(self, whole, values.weights, values.rest, memory, _as_key(key), x, hold)
+        return _settled(
+            self, whole, values.weights, values.rest, memory, raw_key(f"{type(self).__name__}.predict", key), x, hold
+        )
 
     def evaluate(self, state: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
@@ -278,14 +278,12 @@ class Rule(metaclass=_Interned):
 
         **Raises:** `ValueError` for labels outside the classes, where they can be read.
         """
-        x, y = _pair(type(self).__name__, batch)
-        y, samples = split(y)
-        x, y = jtu.tree_map(jnp.asarray, (x, y))
+        x, y, samples = self._taken("evaluate", batch)
         structure, values = self._values(state)
         problem = Problem.of(structure, values, (x, y))
         _check_labels(problem, y)
         u = _forward(structure, values.weights, values.rest, x, None if jtu.tree_leaves(x) else problem.size)
-        key = state.key if isinstance(state, State) else _as_key(0)
+        key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
         at = Batch(problem, values.weights, values.rest, key, x, y, {}, samples)
         targets, _ = problem.targets(*at.arrays)
         by_node = u if isinstance(u, dict) else dict.fromkeys(problem.outputs, u)
@@ -302,12 +300,19 @@ class Rule(metaclass=_Interned):
         **Raises:** `ValueError`, naming the output node.
         """
         structure, values = self._values(state)
-        batch = jtu.tree_map(jnp.asarray, (batch[0], split(batch[1])[0]))
+        batch = self._taken("check_labels", batch)[:2]
         _check_labels(Problem.of(structure, values, batch), split(y)[0])
 
     def convolves(self, state: State) -> bool:
         """Whether the model of a state from `init` has convolutions."""
         return self._values(state)[0].convolves
+
+    def _taken(self, call: str, batch: Any) -> tuple[Any, Any, Any]:
+        """Inputs, targets, and what is said of the samples, as arrays of JAX."""
+        x, y = _pair(type(self).__name__, batch)
+        y, samples = split(y)
+        call = f"{type(self).__name__}.{call}"
+        return taken(call, "x", x), taken(call, "y", y), samples
 
     # -- for the rules --------------------------------------------------------------------------------
     @abc.abstractmethod
@@ -453,11 +458,3 @@ def _pair(name: str, batch: Any) -> tuple[Any, Any]:
         got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
         raise TypeError(f"{name}: a batch is a pair (x, y), got {got}")
     return batch[0], batch[1]
-
-
-def _as_key(key: Any) -> Any:
-    """A raw key, from a seed or any key."""
-    if isinstance(key, (int, np.integer)):
-        return jax.random.PRNGKey(key)
-    key = jnp.asarray(key)
-    return jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key

@@ -75,8 +75,8 @@ def refuse_nodes_inside(vodes: Mapping[str, Vode], lane: Any) -> None:
         raise ValueError(
             f"the model's call uses the value node {', '.join(inside)} inside of a function that JAX transforms by "
             "itself (lax.scan, cond, while_loop, map, jax.checkpoint, vmap, grad, or a function under jax.jit), so its "
-            "value is not known outside. Call nodes in the model's own code: loop over layers in Python, transform what "
-            "lies between the nodes, or hand the node by keyword to pcx.functional's jit, vmap or cond"
+            "value is not known outside. Call nodes in the model's own code: loop over layers in Python, transform "
+            "what lies between the nodes, or hand the node by keyword to pcx.functional's jit, vmap or cond"
         )
 
 

@@ -5,7 +5,6 @@ Here, and only here, an energy module becomes a function on arrays; here, and on
 
 from __future__ import annotations
 
-import inspect
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -17,15 +16,16 @@ import numpy as np
 
 from ..core import _lift
 from ..core._key import function_key, static_key
-from ..core._module import Module, modules
+from ..core._module import modules
 from ..core._param import BaseParam
 from ..core._plan import plan_for
 from ..core._random import RKG, RKGState
 from ..core._select import predicate
 from ..core._static import unwrap
 from ..core._template import skeleton, statics_of
+from ._about import energy_of, params_of, positional
 from ._door import no_model, refuse_nodes_inside, told_of_one_sample
-from ._energy import ce_energy, se_energy, zero_energy
+from ._energy import zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._param import VodeParam
 from ._vode import Vode, predictions
@@ -63,8 +63,8 @@ class Structure:
             raise no_model("", model)
         self.call = call
         self.part = part
-        self.takes_y = call is not None or _positional(model) >= 2
-        self.takes_x = call is not None or _positional(model) >= 1
+        self.takes_y = call is not None or positional(model) >= 2
+        self.takes_x = call is not None or positional(model) >= 1
         self._made_by = learn, call, part
         self._learn = predicate("learn", learn)
         plan = plan_for({"model": model})
@@ -81,7 +81,7 @@ class Structure:
         params = enumerate(self.template.params)
         self._vode_params = {i for i, p in params if isinstance(p, (VodeParam, VodeParam.Cache))}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
-        self.energies = {name: _energy_of(vode) for name, vode in nodes.items()}
+        self.energies = {name: energy_of(vode) for name, vode in nodes.items()}
         self.has_own_energy = any(
             type(m).energy is not EnergyModule.energy
             for m in modules(model)
@@ -131,7 +131,7 @@ class Structure:
 
     def learns(self, param: BaseParam) -> bool:
         """Whether a param that is no part of the model is one that would have to learn."""
-        constant = any(p is param for held in statics_of(self.template.roots["model"]) for p in _params_of(held))
+        constant = any(p is param for held in statics_of(self.template.roots["model"]) for p in params_of(held))
         return not isinstance(param, (VodeParam, VodeParam.Cache)) and bool(self._learn(param)) and not constant
 
     def is_weight(self, index: int) -> bool:
@@ -345,37 +345,11 @@ def _prepare(model: Any, training: bool, status: str | None) -> None:
         model.eval()
 
 
-def _energy_of(vode: Vode) -> str:
-    """What is known of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
-    function = unwrap(vode.energy_fn)
-    if type(vode).energy is not Vode.energy:
-        return "other"
-    if function is se_energy:
-        return "squared"
-    if function is ce_energy:
-        return "entropy"
-    return "none" if function is None or function is zero_energy else "other"
-
-
-def _positional(model: Module) -> int:
-    """How many positional arguments the model's call takes, 2 at most."""
-    parameters = list(inspect.signature(type(model).__call__).parameters.values())[1:]
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 2
-    return min(2, sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters))
-
-
 def _size(*trees: Any) -> int:
     leaves = jtu.tree_leaves(trees)
     if not leaves:
         raise ValueError("there is no array in the batch, so it is not known how many samples it has")
     return int(np.shape(leaves[0])[0])
-
-
-def _params_of(x: Any) -> list[BaseParam]:
-    """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
-    leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
-    return [leaf for leaf in leaves if isinstance(leaf, BaseParam)]
 
 
 def _restored(model: EnergyModule, learn: Any, call: Any, part: Any) -> Structure:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
@@ -14,7 +13,7 @@ from ._crew import Crew
 from ._first import FirstSeen
 from ._history import means
 from ._loop import held_out_rows
-from ._source import as_arrays
+from ._source import as_arrays, placed
 
 _JUDGED = 512  # held-out samples looked at together
 
@@ -26,7 +25,7 @@ class HeldArrays:
     """
 
     def __init__(self, arrays: Any) -> None:
-        self.arrays = jtu.tree_map(jnp.asarray, arrays)
+        self.arrays = placed(arrays)
         self.size = samples(arrays)
         self._rows = held_out_rows(self.size, min(_JUDGED, self.size))
 
@@ -90,7 +89,7 @@ class HeldStream:
             got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
             raise TypeError(f"fit: validation must give batches that are a pair (x, y), got {got}")
         size = samples(tuple(batch))
-        arrays = jtu.tree_map(jnp.asarray, tuple(batch))
+        arrays = placed(tuple(batch))
         self._check_labels(arrays[1])
         return arrays, *held_out_rows(size, min(_JUDGED, size))
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ..core._arrays import is_data, taken
 from ..data import ArrayBatches, as_batches
 from ._first import FirstSeen
 
@@ -43,7 +43,7 @@ class InMemory:
         return new
 
     def _place(self, arrays: Any) -> None:
-        self.arrays = jtu.tree_map(jnp.asarray, arrays)
+        self.arrays = placed(arrays)
         self.per_epoch: int | None = self.orders[0].batches_per_epoch
 
     def example(self) -> Any:
@@ -86,13 +86,13 @@ class Streamed:
         first = self._epochs.first()
         if first is None:
             raise ValueError("fit: the source of training batches is empty")
-        return jtu.tree_map(jnp.asarray, first)
+        return placed(first)
 
     def epoch(self, k: int, start: int) -> Iterator[Span]:
         """The batches of an epoch from number `start` on."""
         i = start - 1
         for i, batch in enumerate(self._epochs.epoch(k, start), start):
-            arrays = jtu.tree_map(jnp.asarray, batch)
+            arrays = placed(batch)
             size = np.shape(jtu.tree_leaves(arrays)[0])[0]
             yield Span(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i)
         if i < 0:
@@ -150,4 +150,13 @@ def as_arrays(source: Any) -> tuple[Any, Any] | None:
         leaves = jtu.tree_leaves(tuple(source))
         if leaves and all(isinstance(a, (np.ndarray, jax.Array)) for a in leaves):
             return source[0], source[1]
+        if leaves and all(is_data(a) for a in leaves):  # lists, tensors of another library
+            return placed(source)
     return None
+
+
+def placed(batch: Any) -> Any:
+    """A batch, or all samples, as arrays of JAX; a pair has the names x and y in what is said of it."""
+    if isinstance(batch, (tuple, list)) and len(batch) == 2:
+        return taken("fit", "x", batch[0]), taken("fit", "y", batch[1])
+    return taken("fit", "the batch", batch)

@@ -1,0 +1,40 @@
+"""What can be read off a model's parts."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax.tree_util as jtu
+
+from ..core._module import Module, modules
+from ..core._param import BaseParam
+from ..core._static import unwrap
+from ._energy import ce_energy, se_energy, zero_energy
+from ._vode import Vode
+
+
+def energy_of(vode: Vode) -> str:
+    """What is known of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
+    function = unwrap(vode.energy_fn)
+    if type(vode).energy is not Vode.energy:
+        return "other"
+    if function is se_energy:
+        return "squared"
+    if function is ce_energy:
+        return "entropy"
+    return "none" if function is None or function is zero_energy else "other"
+
+
+def positional(model: Module) -> int:
+    """How many positional arguments the model's call takes, 2 at most."""
+    parameters = list(inspect.signature(type(model).__call__).parameters.values())[1:]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 2
+    return min(2, sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters))
+
+
+def params_of(x: Any) -> list[BaseParam]:
+    """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
+    leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
+    return [leaf for leaf in leaves if isinstance(leaf, BaseParam)]
