@@ -57,8 +57,9 @@ def _array(what: str, x: Any) -> jax.Array:
         dtype = jax.dtypes.canonicalize_dtype(np.asarray(x).dtype)
     except TypeError:
         dtype = None
-    if dtype is None or np.asarray(x).dtype.kind in "OSUMm":
-        raise TypeError(f"{what} holds {np.asarray(x).dtype}, but JAX's arrays hold numbers: convert it first")
+    given = np.asarray(x).dtype
+    if dtype is None or given.kind in "OSUMm" or given.names is not None:
+        raise TypeError(f"{what} holds {given}, but JAX's arrays hold numbers: convert it first")
     _refuse_overflow(what, x, dtype)
     return jnp.asarray(x)
 

@@ -27,6 +27,7 @@ from ._about import energy_of, params_of, positional
 from ._door import no_model, refuse_nodes_inside, told_of_one_sample
 from ._energy import zero_energy
 from ._energy_module import STATUS, EnergyModule
+from ._lead import led
 from ._param import VodeParam
 from ._vode import Vode, predictions
 
@@ -216,8 +217,8 @@ class Structure:
                         "the last one would have an energy; each prediction needs a value node of its own"
                     )
                 h, u = vode.h.get(), vode.get("u")
-                led = _led(u, lane)
-                made[name] = {"h": led if h is u else _led(h, lane), "u": led}
+                given_u = led(u, lane)
+                made[name] = {"h": given_u if h is u else led(h, lane), "u": given_u}
             return made, output
 
         return self._mapped(forward, weights, rest, key, x, y, size=size)
@@ -246,7 +247,7 @@ class Structure:
             for name, vode in vodes.items():
                 if name in clamped:  # whatever the model made of y: the rule says what the node is held at
                     vode.h.set(h[name])
-                u = _led(vode.get("u"), lane)
+                u = led(vode.get("u"), lane)
                 # The energy is computed now, from what is given out as u: so the program can be cut there.
                 stored = {} if vode.ruleset._wrapped.when_read(None, "u") is not None or u is None else {"u": u}
                 vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
@@ -316,23 +317,6 @@ class Structure:
         for i in keys[1:]:
             new[names[i]] = jax.random.split(values[i])[0]
         return result, new
-
-
-@jax.custom_batching.custom_vmap
-def _led_by(x: Any, lane: Any) -> Any:
-    return x
-
-
-@_led_by.def_vmap
-def _(size: int, batched: Any, x: Any, lane: Any) -> Any:
-    # The axis has been moved to the front by now; what is the same for all samples is repeated.
-    return (x if batched[0] else jnp.broadcast_to(x, (size, *jnp.shape(x)))), True
-
-
-def _led(x: Any, lane: Any) -> Any:
-    """`x` with the batch as its first axis right here. Left to itself, `vmap` carries the axis where it fell and moves
-    it only in what it returns, so that the value returned would not be the one that the energy is computed from."""
-    return None if x is None else _led_by(jnp.asarray(x), lane)
 
 
 def _prepare(model: Any, training: bool, status: str | None) -> None:
