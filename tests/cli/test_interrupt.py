@@ -10,7 +10,7 @@ import pytest
 from pcx.cli import main
 from pcx.cli._interrupt import at_once, by_exception
 
-from .commands import SMALL, start
+from .commands import SMALL, call, start
 
 # Ctrl-C as soon as a module begins to be imported.
 _AT = """
@@ -84,3 +84,47 @@ def test_a_process_that_is_not_the_commands_own_is_left_alone(tmp_path, monkeypa
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "pcx: interrupted\n"
+
+
+_WITH = """
+import os, signal, sys
+which, sent = (getattr(signal, name) for name in sys.argv[1:3])
+del sys.argv[1:3]
+signal.signal(which, signal.SIG_IGN if sent == signal.SIGUSR1 else signal.SIG_DFL)
+from pcx import training
+run, calls = training._crew.Crew.run, []
+def interrupt(self, *rest):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), which)
+    return run(self, *rest)
+training._crew.Crew.run = interrupt
+from pcx.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("which", "ignored", "status"),
+    [("SIGTERM", False, 143), ("SIGHUP", False, 129), ("SIGINT", True, 0), ("SIGHUP", True, 0)],
+)
+def test_other_signals(which, ignored, status, tmp_path):
+    words = ["train", *SMALL, "--rule", "backprop", "--epochs", "3", "--out", "run", "--resume", "auto"]
+    sent = "SIGUSR1" if ignored else which
+    command = [sys.executable, "-c", _WITH, which, sent, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "run" / "checkpoints" / "last").iterdir())
+    if not ignored:
+        assert done.stderr.splitlines()[-1] == "pcx: interrupted; go on with: pcx resume run"
+        assert call(*words[:-3], tmp_path / "run", "--resume", "auto") == 0
+        assert (tmp_path / "run" / "log.txt").read_text().endswith(" done\n")
+
+
+@pytest.mark.parametrize("which", ["SIGTERM", "SIGHUP"])
+def test_while_it_starts_by_another_signal(which, tmp_path):
+    code = _AT.replace("os.kill(os.getpid(), signal.SIGINT)", f"os.kill(os.getpid(), signal.{which})")
+    command = [sys.executable, "-c", code, "optax", "train", *SMALL, "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (128 + getattr(signal, which), "pcx: interrupted\n")

@@ -196,3 +196,21 @@ def test_eval(trained, capsys):
     values = [network["accuracy"] for network in report["networks"]]
     assert report["accuracy"]["mean"] == pytest.approx(sum(values) / 2)
     assert report["accuracy"]["std"] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))
+
+
+def test_one_command_for_a_job_that_may_be_restarted(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["train", *SMALL, "--rule", "backprop", "--lr", "0.01", "--out", run, "--resume", "auto"]
+    run.mkdir()
+    (run / "versions.json").write_text('{"half')  # killed before it had its config
+    assert call(*words) == 0
+    before = learned(run)
+    assert call(*words) == 0
+    assert "finished already, after 2 epochs" in capsys.readouterr().out
+    assert learned(run) == before
+    assert call(*words, "--epochs", 3) == 0
+    assert len(rows(run)) == 3
+    assert call(*words, "--lr", "0.02", "--epochs", 3) == 1
+    assert "was begun otherwise: lr: was 0.01, is 0.02" in capsys.readouterr().err
+    assert call(*words[:-4], "--resume", "auto") == 2
+    assert "--resume auto needs --out" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from ._build import Splits, make_rule
 from ._curves import draw
 from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
-from ._interrupt import resumable
+from ._interrupt import ended_by_signal, resumable
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, train_in
 from ._saved import as_json, new_folder, read_config
@@ -48,7 +48,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
     resumable(folder, how)
     for rule in options.rules:
         found = _train(folder / rule, options.of(rule), splits)
-        if found.ended == "interrupted":
+        if found.ended == "interrupted" or ended_by_signal():
             return ending(found, how)
         if not options.quiet:
             say(f"{rule}: {found.ended}")

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     **Returns:** the exit status: 0; 1 if what was asked cannot be done (no such run, no data, a library is
     missing); 2 for options that cannot be read or used; 3 if training failed; 130 if interrupted. `--help`
-    leaves through `SystemExit` (0).
+    leaves through `SystemExit` (0), SIGTERM and SIGHUP through one of 143 and 129.
     """
     if argv is None:
         with at_once(), own_streams():

@@ -165,6 +165,8 @@ class TrainOptions(Experiment):
     """Learning rule. Each has options of its own, listed below."""
     out: Path | None = None
     """Folder of the run, new or empty; runs/train-<date>-<time> if left out."""
+    resume: Literal["never", "auto"] = "never"
+    """auto: go on with the run in --out if there is one, else begin it; for a job that may be restarted."""
     config: Path | None = None
     """Folder or config.json of a run whose options are the defaults of this one."""
     quiet: bool = False
@@ -173,6 +175,11 @@ class TrainOptions(Experiment):
     @property
     def used_rules(self) -> tuple[RuleName, ...]:
         return (self.rule,)
+
+    def check(self) -> None:
+        super().check()
+        if self.resume == "auto" and self.out is None:
+            raise Refused("--resume auto needs --out, the folder of the run")
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,40 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ..training import Fit, Folder
+from ..training import Fit, Folder, differences
 from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, monitored, train_in
 from ._runs import described, last_entry
-from ._saved import new_folder, read_config
+from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
 from ._tables import console, counted, number, percent, say, spread, table
 
 
 def train(options: TrainOptions, argv: list[str]) -> int:
     """Train and print what came out; the exit status."""
+    if options.resume == "auto" and options.out is not None and (options.out / "config.json").exists():
+        return _go_on(options.out, options)
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
     with told():
         splits = Splits(options)
     warn_of_layers_out_of_reach(options)
     return _go(folder, options, splits, argv, resume=False)
+
+
+def _go_on(folder: Path, options: TrainOptions) -> int:
+    """Go on with a run by the same command that began it; more epochs make it longer."""
+    free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
+    both = read_config(folder, TrainOptions), options
+    changed = differences(*[{k: v for k, v in as_json(o).items() if k not in free} for o in both])
+    if changed:
+        raise CommandError(
+            f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
+            "with, or begin another one with --out"
+        )
+    return resume(folder, options.epochs, options.data_folder, options.quiet)
 
 
 def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool) -> int:
