@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Hashable, Mapping
+import functools
+import types
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
-from jax.core import Tracer
 
 from ..core._key import static_key
+from ._proof import apart, idle_states
 
 Values = Mapping[str, Any]
 Gradient = Callable[[Values], dict[str, Any]]
@@ -48,15 +50,26 @@ class Descent(abc.ABC):
         """What its noise holds values at, as in `exp(-E / temperature)`: 0 without noise, None if that isn't known."""
         return None if self.random else 0.0
 
+    def at(self, node: str) -> Descent:
+        """The descent of one node, by name."""
+        return self
+
+    def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:  # noqa: B027
+        """Refuse, in the name of `call`, nodes that it is not made for: `free` those that move, `nodes` all.
+
+        **Raises:** `ValueError`, with the names.
+        """
+
     def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
-        """The states of a node after 0, 1, ..., `steps` steps with zero gradient; None if such a step can move it, or
-        if that can't be known. Nodes that no error has reached yet need no work if it is known. Of `value`, its shape
-        and dtype count."""
+        """The states of a node after 0, 1, ..., `steps` steps with zero gradient; None unless it is proved that such a
+        step moves no node, and that these states are the same whatever its value. Nodes that no error has reached yet
+        need no work then. Of `value`, its shape and dtype count."""
         return None
 
 
 class Optax(Descent):
-    """Any Optax transformation, applied to each node by itself.
+    """Any Optax transformation, applied to each node and each sample by itself: what it takes the norm, the mean or the
+    largest of is one sample's value.
 
     **Arguments:**
 
@@ -65,51 +78,125 @@ class Optax(Descent):
     """
 
     def __init__(self, transformation: optax.GradientTransformation) -> None:
-        if not (hasattr(transformation, "init") and hasattr(transformation, "update")):
+        if not _is_transformation(transformation):
             raise TypeError(
                 f"expected an optax transformation, such as optax.sgd(0.1), got {type(transformation).__name__}"
             )
         self.transformation = transformation
+        self._apart: dict[Any, bool] = {}  # by shape and dtype: whether samples may be handed over together
+
+    def __static_key__(self) -> Hashable:
+        return (type(self), static_key(self.transformation))
 
     def init(self, value: jax.Array) -> Any:
-        return self.transformation.init(value)
+        if self._together(value):
+            return self.transformation.init(value)
+        return jax.vmap(self.transformation.init)(value)
 
     def update(self, gradient: jax.Array, state: Any, value: jax.Array, key: jax.Array | None) -> tuple[Any, Any]:
-        return self.transformation.update(gradient, state, value)
+        if self._together(value):
+            return self.transformation.update(gradient, state, value)
+        return jax.vmap(self.transformation.update)(gradient, state, value)
 
     def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
-        # Tried on a small array of ones. A leaf of the state with the small array's shape must be uniform, and stands
-        # for the leaf of the node; all others (counts, rates) don't depend on the shape.
-        shape, like = (2,), jax.eval_shape(self.init, value)
-        try:
-            with jax.ensure_compile_time_eval():
-                small = jnp.ones(shape, value.dtype)
-                zero = jnp.zeros(shape, value.dtype)
-                state = self.init(small)
-                states = [state]
-                for _ in range(steps):
-                    update, state = self.transformation.update(zero, state, small)
-                    if any(isinstance(a, Tracer) for a in jtu.tree_leaves((update, state))):
-                        return None  # a rate that is itself being mapped or traced
-                    if bool(jnp.any(update != 0)):
-                        return None
-                    states.append(state)
-                return [jtu.tree_map(lambda a, b: _grown(a, b, shape), s, like) for s in states]
-        except (jax.errors.ConcretizationTypeError, _Unlike, ValueError, TypeError):
+        # Of one sample; all samples wait alike.
+        one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
+        like = jax.eval_shape(self.init, jax.ShapeDtypeStruct(value.shape, value.dtype))
+        states = idle_states(self.transformation.init, self.transformation.update, one, steps)
+        if states is None:
             return None
+        return [jtu.tree_map(lambda a, b: jnp.broadcast_to(a, b.shape), s, like) for s in states]
+
+    def _together(self, value: Any) -> bool:
+        form = value.shape, value.dtype
+        if form not in self._apart:
+            try:
+                self._apart[form] = apart(self.transformation.init, self.transformation.update, value)
+            except TypeError as e:
+                if "'value'" not in str(e) and "'value_fn'" not in str(e):
+                    raise
+                raise TypeError(
+                    "the transformation of the values wants to be told the loss (`value=`), which is for those of "
+                    f"weights: {e}"
+                ) from e
+        return self._apart[form]
 
 
-class _Unlike(Exception):
-    pass
+class ByNode(Descent):
+    """A descent of its own for each node.
+
+    **Arguments:**
+
+    - `choose`: a dict from the names of all nodes that move to descents or Optax transformations, or a function that
+        gives one for a name.
+    - `call`: what to name in errors.
+    """
+
+    def __init__(self, choose: Mapping[str, Any] | Callable[[str], Any], call: str = "ByNode") -> None:
+        self.call = call
+        self.choose: Any = choose
+        if isinstance(choose, Mapping):
+            if not choose:
+                raise ValueError(f"{call}: the dict of transformations by node is empty")
+            self.choose = {n: _of_node(call, n, x) for n, x in choose.items()}
+        self._made: dict[str, Descent] = {}
+
+    def __static_key__(self) -> Hashable:
+        return (type(self), static_key(self.choose))
+
+    def at(self, node: str) -> Descent:
+        if isinstance(self.choose, Mapping):
+            return self.choose[node]
+        if node not in self._made:
+            made = _of_node(self.call, node, self.choose(node))
+            if made.random:  # whether a step needs a key is asked before the nodes are known
+                raise ValueError(f"{self.call}: the values of {node!r} draw random numbers: give a dict by node")
+            self._made[node] = made
+        return self._made[node]
+
+    def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:
+        free, nodes = tuple(free), tuple(nodes)
+        if isinstance(self.choose, Mapping):
+            unknown = [n for n in self.choose if n not in nodes]
+            if unknown:
+                raise ValueError(
+                    f"{call}: the values' transformations name {unknown[0]!r}; the nodes are {_listed(nodes)}"
+                )
+            missing = [n for n in free if n not in self.choose]
+            if missing:
+                raise ValueError(
+                    f"{call}: the values' transformations, given by node, lack {_listed(missing)}; the nodes that move "
+                    f"are {_listed(free)}"
+                )
+        for name in free:
+            self.at(name)
+
+    @property
+    def random(self) -> bool:
+        return isinstance(self.choose, Mapping) and any(d.random for d in self.choose.values())
+
+    def init(self, value: jax.Array) -> Any:
+        raise TypeError("ByNode: ask for the descent of a node, by at(name)")
+
+    def update(self, gradient: jax.Array, state: Any, value: jax.Array, key: jax.Array | None) -> tuple[Any, Any]:
+        raise TypeError("ByNode: ask for the descent of a node, by at(name)")
 
 
-def _grown(small: Any, like: Any, shape: tuple[int, ...]) -> Any:
-    small = jnp.asarray(small)
-    if small.shape == like.shape:
-        return small
-    if small.shape != shape or bool(jnp.any(small != small[0])):
-        raise _Unlike
-    return jnp.broadcast_to(small[0], like.shape)
+def _of_node(call: str, node: str, x: Any) -> Descent:
+    if not (isinstance(x, Descent) or _is_transformation(x)) or isinstance(x, ByNode) or hasattr(x, "integrate"):
+        raise TypeError(
+            f"{call}: the values of {node!r} need an optax transformation or a pcx.inference.Descent that takes steps, "
+            f"got {type(x).__name__}"
+        )
+    return x if isinstance(x, Descent) else Optax(x)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _is_transformation(x: Any) -> bool:
+    return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None)) and not isinstance(x, type)
 
 
 class LangevinState(NamedTuple):
@@ -161,9 +248,15 @@ class Langevin(Descent):
 
 
 def as_descent(call: str, x: Any) -> Descent:
-    """A descent, from one or from an Optax transformation."""
+    """A descent, from one, from an Optax transformation, or from one of these for each node (a dict by name, or a
+    function of the name)."""
     if isinstance(x, Descent):
         return x
-    if hasattr(x, "init") and hasattr(x, "update"):
+    if _is_transformation(x):
         return Optax(x)
-    raise TypeError(f"{call}: expected an optax transformation or a pcx.inference.Descent, got {type(x).__name__}")
+    if isinstance(x, (Mapping, types.FunctionType, types.MethodType, functools.partial)):
+        return ByNode(x, call)
+    raise TypeError(
+        f"{call}: expected an optax transformation or a pcx.inference.Descent for the values, a dict of these by node "
+        f"or a function that gives one for a node's name, got {type(x).__name__}"
+    )

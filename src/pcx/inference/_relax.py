@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._sums import first_not_finite
 from ._descent import as_descent
-from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront
+from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule
 from ._solution import RESULT, Solution
-from ._stop import Steps, Stop
+from ._stop import Stop, as_stop
+from ._wave import Wave
 
 
 def relax(
@@ -34,9 +35,12 @@ def relax(
     **Arguments:**
 
     - `landscape`: the energy as a function of the free nodes, from `pcx.predictive_coding.Problem.landscape`.
-    - `nodes`: their values at the start, `{node: [batch, *shape]}`. Parts that the landscape holds start, and stay, at
-        what they are held at.
-    - `descent`: an Optax transformation, applied to each node by itself, or a `Descent`.
+    - `nodes`: their values at the start, `{node: [batch, *shape]}`: those of the landscape's own forward pass, or any
+        others. It is known by the arrays themselves which they are; where errors are in others is found out from the
+        values, and an error no larger than rounding counts as none. Parts that the landscape holds start, and stay, at what
+        they are held at.
+    - `descent`: an Optax transformation, applied to each node and sample by itself, or a `Descent`; or a dict of these
+        by node, or a function that gives one for a node's name.
     - `stop`: a `Stop`, or a number of steps.
     - `schedule`: which nodes move when; by default `WaveFront()`.
     - `key`: for descents that draw random numbers.
@@ -47,8 +51,9 @@ def relax(
     **Raises:** `ValueError` if parts don't go together.
     """
     descent = as_descent("relax", descent)
-    stop = Steps(stop) if isinstance(stop, int) else stop
-    schedule = WaveFront() if schedule is None else schedule
+    stop = as_stop("relax", stop)
+    schedule = as_schedule("relax", schedule)
+    descent.check("relax", landscape.free, landscape.names)
     if descent.random and key is None:
         raise ValueError(f"relax: {type(descent).__name__} draws random numbers: give a key")
     integrate = getattr(descent, "integrate", None)
@@ -59,6 +64,11 @@ def relax(
     if missing:
         raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
     nodes = {n: nodes[n] for n in landscape.free}
+    if isinstance(schedule, LayerTime) and not _starts_forward(landscape, nodes):
+        raise ValueError(
+            "relax: LayerTime follows the wave from a forward pass, and these nodes are not the landscape's: give the "
+            "values of its own start(), made in the same compiled function; or another schedule"
+        )
     run = Run(landscape, descent, trace, observe)
     if stop.early:
         if isinstance(schedule, LayerTime):
@@ -73,25 +83,13 @@ class Run:
     def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any) -> None:
         self.landscape, self.descent, self.trace, self.observe = landscape, descent, trace, observe
         self.index = {n: i for i, n in enumerate(landscape.names)}
+        self.alike: dict[Any, tuple[int, list[Any] | None]] = {}  # nodes of one form and one descent wait alike
+        self.wave: Wave | None = None
+        self.unreached: Any = 0  # the step at which an error may reach the last node
 
     # -- a fixed number of steps ------------------------------------------------------------------------
     def fixed(self, nodes: dict[str, Any], steps: int, schedule: Schedule, key: Any) -> Any:
-        segments = schedule.segments(self.landscape, steps)
-        idle: dict[str, list[Any]] = {}
-        if isinstance(schedule, WaveFront) and steps:
-            first = segments[0].groups[0] if segments else ()
-            waits = max(steps - segments[-1].repeats if segments else 0, 1)
-            alike: dict[Any, list[Any] | None] = {}  # nodes of one form wait alike
-            # Those that wait for the wave, and those that it doesn't reach in time.
-            for name in [n for n in nodes if n not in first]:
-                form = nodes[name].shape, nodes[name].dtype
-                if form not in alike:
-                    alike[form] = self.descent.idle(nodes[name], waits)
-                unmoved = alike[form]
-                if unmoved is None:
-                    segments, idle = AllNodes().segments(self.landscape, steps), {}
-                    break
-                idle[name] = unmoved
+        segments, idle = self.planned(nodes, steps, schedule)
         states: dict[str, Any] = {}
         bad = self.check(nodes, jnp.int32(-1), 0)
         traces: list[Any] = [self.energies(nodes)] if self.trace else []
@@ -102,7 +100,7 @@ class Run:
         for segment in segments:
             for name in {n: None for group in segment.groups for n in group}:
                 if name not in states:
-                    states[name] = idle[name][t] if name in idle else self.descent.init(nodes[name])
+                    states[name] = idle[name][t] if name in idle else self.descent.at(name).init(nodes[name])
             nodes, states, bad, key, seen, more = self.segment(segment, nodes, states, bad, key, seen, t)
             traces += [more] if self.trace else []
             t += segment.repeats
@@ -111,6 +109,62 @@ class Run:
         trace = jax.tree.map(lambda *a: jnp.concatenate([jnp.atleast_2d(b) for b in a]), *traces) if traces else None
         solution = Solution(nodes, taken, _results(nodes, jnp.zeros((size,), jnp.int32)), trace, bad)
         return solution if self.observe is None else (solution, seen)
+
+    def planned(
+        self, nodes: dict[str, Any], steps: int, schedule: Schedule
+    ) -> tuple[tuple[Segment, ...], dict[str, list[Any]]]:
+        """The steps to take, and the states of nodes that wait for the wave after each step of waiting."""
+        every = AllNodes().segments(self.landscape, steps)
+        if not isinstance(schedule, WaveFront):
+            segments = schedule.segments(self.landscape, steps)
+            self.watch(nodes, segments, steps)
+            return segments, {}
+        segments = schedule.segments(self.landscape, steps) if _starts_forward(self.landscape, nodes) else every
+        first = segments[0].groups[0] if segments else ()
+        waits = max(steps - segments[-1].repeats if segments else 0, 1)
+        waiting = [n for n in nodes if n not in first] if steps else []
+        idle = self.idle({n: nodes[n] for n in waiting}, waits)
+        if idle is None:
+            segments, idle = every, {}
+        self.watch(nodes, segments, steps)
+        return segments, idle
+
+    def idle(self, nodes: dict[str, Any], steps: int) -> dict[str, list[Any]] | None:
+        """The states of nodes after 0, 1, ..., `steps` steps with zero gradient; None if one may move."""
+        idle: dict[str, list[Any]] = {}
+        for name, value in nodes.items():
+            descent = self.descent.at(name)
+            form = id(descent), value.shape, value.dtype
+            known, states = self.alike.get(form, (-1, None))
+            if known < steps and (known < 0 or states is not None):
+                states = descent.idle(value, steps)
+                self.alike[form] = steps, states
+            if states is None:
+                return None
+            idle[name] = states
+        return idle
+
+    def watch(
+        self,
+        nodes: dict[str, Any],
+        segments: Sequence[Segment],
+        steps: int,
+        early: bool = False,
+        tied: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Find out where errors are at the start: nodes that none can have reached have a gradient of exactly zero."""
+        self.wave, self.unreached = None, 0
+        if not segments or not steps:
+            return
+        # Where a step with zero gradient moves nodes, all have errors of their own after it.
+        stays = self.idle(nodes, 1) is not None
+        if not stays and not early and not _starts_forward(self.landscape, nodes):
+            return
+        groups = next((s.groups for s in segments if len(s.groups) > 1), None)
+        wave = Wave.of(self.landscape, nodes, groups, tied)
+        if wave is not None:
+            self.unreached = wave.last()
+            self.wave = wave if stays else wave.at_once()
 
     def segment(
         self, segment: Segment, nodes: dict[str, Any], states: Any, bad: Any, key: Any, seen: Any, t: int
@@ -123,7 +177,7 @@ class Run:
         def step(carry: Any, i: Any) -> Any:
             values, states, bad, key, seen = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
-            values, states, _ = self.move(segment.groups, {**still, **values}, states, draw, slope)
+            values, states, _ = self.move(segment.groups, {**still, **values}, states, draw, slope, t + i)
             bad = self.check({n: values[n] for n in moving}, bad, t + 1 + i)
             if seen is not None:
                 seen = jax.tree.map(jnp.add, seen, self.observe(values))
@@ -139,15 +193,18 @@ class Run:
         values, new, bad, key, seen = carry
         return {**still, **values}, {**states, **new}, bad, key, seen, trace
 
-    def move(self, groups: Sequence[Any], values: dict[str, Any], states: Any, key: Any, slope: Any) -> Any:
-        """One step; also gives the gradients that it took."""
+    def move(self, groups: Sequence[Any], values: dict[str, Any], states: Any, key: Any, slope: Any, step: Any) -> Any:
+        """One step, the `step`-th from 0; also gives the gradients that it took."""
         states, gradients = dict(states), {}
         for group in groups:
             gradient = (slope or self.landscape.gradient(values, group))(values)
+            if self.wave is not None:
+                gradient = {n: self.wave.felt(n, g, step) for n, g in gradient.items()}
             moved = {}
             for name in group:
-                draw = None if key is None else jax.random.fold_in(key, self.index[name])
-                update, states[name] = self.descent.update(gradient[name], states[name], values[name], draw)
+                descent = self.descent.at(name)
+                draw = jax.random.fold_in(key, self.index[name]) if key is not None and descent.random else None
+                update, states[name] = descent.update(gradient[name], states[name], values[name], draw)
                 moved[name] = values[name] + update.astype(values[name].dtype)
             values = {**values, **self.hold(moved)}
             gradients |= gradient
@@ -158,7 +215,8 @@ class Run:
         if self.observe is not None:
             raise ValueError("relax: to observe every step needs a fixed number of them; use Steps(...)")
         (segment,) = schedule.segments(self.landscape, 1)
-        states = {n: self.descent.init(v) for n, v in nodes.items()}
+        self.watch(nodes, (segment,), stop.steps, early=True)
+        states = {n: self.descent.at(n).init(v) for n, v in nodes.items()}
         size = next(iter(nodes.values())).shape[0]
         slope = self.landscape.gradient(nodes, segment.groups[0]) if len(segment.groups) == 1 else None
 
@@ -168,8 +226,9 @@ class Run:
             each = self.energies(values)
             trace = {n: a.at[t].set(each[n]) for n, a in trace.items()}
             energy: Any = sum(each.values())
-            moved, states, gradient = self.move(segment.groups, values, states, draw, slope)
-            done = done | stop.reached(energy, before, gradient)
+            moved, states, gradient = self.move(segment.groups, values, states, draw, slope, t)
+            rest = stop.reached(energy, before, gradient)
+            done = done | (rest & (t >= self.unreached) if stop.waits else rest)
             values = {n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()}
             bad = self.check(values, bad, t + 1)
             done = done | ~_finite(values)
@@ -213,6 +272,13 @@ class Run:
         places = jnp.asarray([self.index[name] for name in values], jnp.int32)
         code = jnp.int32(len(self.index)) * step + places[first] if len(values) else jnp.int32(-1)
         return jnp.where((bad < 0) & (first >= 0), code, bad).astype(jnp.int32)
+
+
+def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:
+    """Whether nodes are at the start that the landscape's `arrival` is of. A landscape that can't be asked has none
+    other."""
+    ask = getattr(landscape, "starts_forward", None)
+    return landscape.arrival is not None and (ask is None or ask(nodes))
 
 
 def _finite(nodes: Mapping[str, Any]) -> jax.Array:

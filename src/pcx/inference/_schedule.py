@@ -43,8 +43,8 @@ class WaveFront(Schedule):
     until the error of the clamped output has come to it, one prediction for each step; until then the node is not
     touched.
 
-    Used only where a zero gradient moves nothing (plain SGD, momentum, Adam; not weight decay on states, not noise),
-    else all nodes move.
+    Used only from the landscape's own forward pass, and where it is proved that a zero gradient moves nothing (plain
+    SGD, momentum, Adam; not weight decay on states, not noise), else all nodes move.
     """
 
     needs_idle = True
@@ -104,3 +104,15 @@ class Sweeps(Schedule):
         if self.direction == "down":
             order = order[::-1]
         return (Segment(steps, tuple([(n,) for n in order])),) if steps else ()
+
+
+def as_schedule(call: str, x: Any) -> Schedule:
+    """A schedule, from one or from None for the wave-front."""
+    if x is None:
+        return WaveFront()
+    if not isinstance(x, Schedule):
+        raise TypeError(
+            f"{call}: schedule must be a pcx.inference.Schedule, such as pxi.AllNodes() or pxi.Sweeps('down'), got "
+            f"{x!r}"
+        )
+    return x

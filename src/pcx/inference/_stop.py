@@ -8,7 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
+
+from ._numbers import not_negative, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Stop(abc.ABC):
                 f"{type(self).__name__}: the number of steps must be known while the program is made: it can't be "
                 "mapped, traced, or one of fit's settings; make a rule for each number"
             )
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
-            raise ValueError(f"{type(self).__name__}: steps must be a whole number, 0 or more, got {self.steps!r}")
+        steps = whole(type(self).__name__, "steps", self.steps, 0)
+        object.__setattr__(self, "steps", steps)
 
     early = False
+    waits = True  # whether it may not be asked before the error can have reached every node
 
     def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
         """Whether each sample has settled, `[batch]`.
@@ -46,14 +50,24 @@ class Steps(Stop):
 
 @dataclasses.dataclass(frozen=True)
 class Plateau(Stop):
-    """A sample stops when a step changed its energy E by no more than `atol + rtol * |E|`."""
+    """A sample stops when its energy E has stopped changing: when a step changed it by no more than
+    `atol + rtol * |E|`, and a step of rate 1 would, to first order, change it by no more than that either. The second,
+    that the squared norm of its gradient is no larger, keeps a small rate from passing for rest. No sample stops before
+    the error can have reached all of its nodes.
+    """
 
     rtol: float = 1e-4
     atol: float = 0.0
     early = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("rtol", "atol"):
+            not_negative("Plateau", name, getattr(self, name))
+
     def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
-        return jnp.abs(energy - before) <= self.atol + self.rtol * jnp.abs(energy)
+        allowed = self.atol + self.rtol * jnp.abs(energy)
+        return (jnp.abs(energy - before) <= allowed) & (_squares(gradient).astype(allowed.dtype) <= allowed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +76,40 @@ class GradientNorm(Stop):
 
     tol: float = 1e-4
     early = True
+    waits = False  # where the error has not come the gradient is zero, and will be if nothing moves on the way
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        not_negative("GradientNorm", "tol", self.tol)
 
     def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
-        squares = [jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim))) for g in gradient.values()]
-        return jnp.sqrt(sum(squares[1:], squares[0])) <= self.tol
+        return jnp.sqrt(_squares(gradient)) <= self.tol
+
+
+def _squares(gradient: dict[str, Any]) -> Any:
+    squares = [
+        jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim)), dtype=jnp.promote_types(g.dtype, jnp.float32))
+        for g in gradient.values()
+    ]
+    return sum(squares[1:], squares[0])
+
+
+def as_stop(call: str, x: Any, least: int = 0, name: str = "stop") -> Stop:
+    """A stop, from one or from a number of steps.
+
+    **Arguments:**
+
+    - `least`: the fewest steps that make sense; `name`: what the caller calls the stop.
+    """
+    if not isinstance(x, Stop):
+        if isinstance(x, type) or not (isinstance(x, (int, np.integer, Tracer)) or hasattr(x, "__index__")):
+            raise TypeError(
+                f"{call}: {name} must be a whole number of steps or a pcx.inference.Stop, such as pxi.Plateau(100), "
+                f"got {x!r}"
+            )
+        if not isinstance(x, Tracer):
+            x = whole(call, name, x, least)
+        x = Steps(x)
+    if x.steps < least:
+        raise ValueError(f"{call}: {name} must be at least {least}, a whole number, got {x.steps}")
+    return x

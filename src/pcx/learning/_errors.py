@@ -13,13 +13,12 @@ from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._solution import Solution
-from ..inference._stop import Stop
+from ..inference._stop import Stop, as_stop
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._local import Forward, add, error_energy, refuse, weigh
 from ._rule import Learned, Rule
-from ._settled import as_stop
 from ._state import State
 from ._uphill import forward_energies, rose
 
@@ -34,7 +33,19 @@ class FixedLandscape:
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
         self.convolves = p.convolves
         self.held = {n: forward.target(n, v) for n, v in targets.items() if n in p.energy_ids}
-        self.arrival = p.graph.arrivals(list(self.held), p.clamped, [n for n in p.nodes if n not in p.energy_ids])
+        self.arrival = self.travel(self.held)
+
+    def errors_at(self, errors: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Which nodes have an error: at the start all free ones are zero."""
+        return tuple(self.held), {}
+
+    def travel(self, sources: Iterable[str], groups: Any = None, tied: Any = None) -> dict[str, int]:
+        """See `pcx.predictive_coding.Landscape.travel`."""
+        p = self.forward.batch.problem
+        silent = [n for n in p.nodes if n not in p.energy_ids]
+        if groups is None or len(groups) == 1:
+            return p.graph.arrivals(sources, p.clamped, silent)
+        return p.graph.arrivals_in_turn(sources, p.clamped, silent, groups, tied or {})
 
     def slopes(self, errors: Mapping[str, Any]) -> dict[str, Any]:
         """Each node's dE/du."""
@@ -133,12 +144,13 @@ class _OnErrors(Rule):
         super().__init__(optim_w, **options)
         self.descent = as_descent(type(self).__name__, optim_h)
         self.random = self.descent.random
-        self.stop = as_stop(type(self).__name__, T)
+        self.stop = as_stop(type(self).__name__, T, 1, "T")
         self.schedule = schedule
 
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
         refuse(type(self).__name__.lower(), problem)
+        self.descent.check(type(self).__name__.lower(), problem.free, problem.nodes)
 
     def _at_rest(
         self, structure: Structure, values: Values, memory: Any, key: Any, x: Any, hold: Any

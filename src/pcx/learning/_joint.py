@@ -13,7 +13,7 @@ import optax
 from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes
-from ..inference._stop import Stop
+from ..inference._stop import Stop, as_stop
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
@@ -21,7 +21,6 @@ from ._gradient import weight_gradient
 from ._precision import values_of
 from ._rule import Learned, Rule
 from ._samples import Samples
-from ._settled import as_stop
 from ._state import State
 from ._uphill import rose, start_energies
 
@@ -93,7 +92,7 @@ class Joint(Rule):
         super().__init__(optim_w, **options)
         self.descent = as_descent(type(self).__name__, optim_h)
         self.random = self.descent.random
-        self.stop = as_stop(type(self).__name__, T)
+        self.stop = as_stop(type(self).__name__, T, 1, "T")
         self.factors, self.both = factors, both
         self.parts = (_generative, _recognition) if parts is None else parts
 
@@ -125,6 +124,7 @@ class Joint(Rule):
                 "predicts x: `model.generative.vodes[-1].h.frozen = True`"
             )
         self._pairs(problem.generative, problem.recognition)
+        self.descent.check(type(self).__name__, problem.generative.free, problem.generative.nodes)
 
     def _check_samples(self, problem: Any, samples: Samples) -> None:
         if samples.known is not None:

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 
 from ..inference._descent import as_descent
+from ..inference._proof import stands_still
 from ..inference._relax import Run, relax
-from ..inference._schedule import AllNodes, Schedule, WaveFront
-from ..inference._stop import Steps, Stop
+from ..inference._schedule import AllNodes, LayerTime, Schedule, WaveFront, as_schedule
+from ..inference._stop import Stop, as_stop
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._landscape import Landscape
 from ..predictive_coding._problem import Problem
@@ -35,8 +36,9 @@ class PredictiveCoding(Rule):
     **Arguments:**
 
     - `optim_w`, `learn`, `call`, `precision`: see `Rule`.
-    - `optim_h`: how values move: an Optax transformation, applied to each node by itself to gradients of the energy
-        summed over the batch; or a `pcx.inference.Descent`.
+    - `optim_h`: how values move: an Optax transformation, applied to each node and each sample by itself, to gradients
+        of the energy summed over the batch; or a `pcx.inference.Descent`. Or a dict from the name of each node that
+        moves to one of these, or a function that gives one for a node's name.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
     - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
     - `clamp`: `Hard()` or `Nudged(...)`.
@@ -61,11 +63,11 @@ class PredictiveCoding(Rule):
         super().__init__(optim_w, **options)
         name = type(self).__name__
         self.descent = as_descent(name, optim_h)
-        self.stop = as_stop(name, T)
-        self.schedule = WaveFront() if schedule is None else schedule
-        self.clamp = Hard() if clamp is None else clamp
-        self.start = Forward() if start is None else start
-        self.timing = AtEnd() if timing is None else timing
+        self.stop = as_stop(name, T, 1, "T")
+        self.schedule = as_schedule(name, schedule)
+        self.clamp = _part(name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
+        self.start = _part(name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
+        self.timing = _part(name, "timing", timing, Timing, AtEnd(), "AtEnd() or pxl.EveryStep()")
         self.random = self.descent.random
         if not isinstance(self.timing, AtEnd):
             kind = type(self.timing).__name__
@@ -86,8 +88,17 @@ class PredictiveCoding(Rule):
             raise ValueError(
                 f"{name}: burn_in={self.timing.burn_in} leaves none of T={self.stop.steps} steps to learn from"
             )
+        if isinstance(self.schedule, LayerTime):
+            if self.stop.early:
+                raise ValueError(f"{name}: LayerTime takes a fixed number of steps, T an int or pxi.Steps(...)")
+            if not self.start.forward:
+                raise ValueError(f"{name}: LayerTime follows the wave from a forward pass: start must be Forward()")
         if self.start.keeps and (self.clamp.counts or getattr(self.clamp, "centred", False)):
             raise ValueError(f"{name}: kept values belong to one clamp, but this one has two")
+
+    def _admit(self, problem: Problem) -> None:
+        super()._admit(problem)
+        self.descent.check(type(self).__name__, problem.free, problem.nodes)
 
     def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
         memory: dict[str, Any] = {}
@@ -112,10 +123,7 @@ class PredictiveCoding(Rule):
         before: dict[str, Any] = {}
         steps, bad, uphill = jnp.int32(0), jnp.int32(-1), jnp.array(False)
         for phase in self.clamp.phases(p, begin.u, targets, state.memory.get("count")):
-            sources = (*p.clamped, *p.unsettled) if self.start.forward else ()
-            landscape = batch.landscape(phase.targets, sources, phase.scale)
-            if not self.start.forward:
-                landscape.arrival = None
+            landscape = batch.landscape(phase.targets, (*p.clamped, *p.unsettled), phase.scale)
             nodes = {**_unmoved(landscape, begin), **nodes}
             if isinstance(self.timing, ChainAverage):
                 values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw, self.timing.burn_in)
@@ -176,8 +184,6 @@ class PredictiveCoding(Rule):
         if held:
             landscape.arrival = None
         start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
-        if not start.forward:
-            landscape.arrival = None
         begins = start.nodes(first, None)
         nodes = landscape.hold({n: begins[n] for n in landscape.free if n in begins})
         if nodes:
@@ -216,6 +222,9 @@ class PredictiveCoding(Rule):
         run = Run(batch.landscape(targets), self.descent, False, None)
         (segment,) = AllNodes().segments(run.landscape, 1)
         nodes = run.landscape.hold({**_unmoved(run.landscape, begin), **nodes})
+        run.watch(nodes, (segment,), self.stop.steps)
+        if run.wave is not None and not stands_still(self.optim_w.update, batch.weights, state.optim):
+            run.wave = run.wave.at_once()  # weights that move give nodes errors, wherever these are
 
         def step(carry: Any, i: Any) -> Any:
             nodes, states, weights, optim, bad, key = carry
@@ -224,13 +233,13 @@ class PredictiveCoding(Rule):
             landscape = now.landscape(targets)
             gradient, _, _ = weight_gradient(now, landscape, nodes)
             slope = landscape.gradient(nodes)
-            nodes, states, _ = run.move(segment.groups, nodes, states, draw, slope)
+            nodes, states, _ = run.move(segment.groups, nodes, states, draw, slope, i)
             weights, optim = self._updated(gradient, optim, weights)
             bad = run.check(nodes, bad, i + 1)
             return (nodes, states, weights, optim, bad, key), None
 
         start = nodes
-        states = {n: self.descent.init(v) for n, v in nodes.items()}
+        states = {n: self.descent.at(n).init(v) for n, v in nodes.items()}
         carry = nodes, states, batch.weights, state.optim, jnp.int32(-1), key
         body = for_loops(step, p.convolves)
         (nodes, _, weights, optim, bad, _), _ = jax.lax.scan(body, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
@@ -252,11 +261,10 @@ def _unmoved(landscape: Landscape, begin: ForwardPass) -> dict[str, Any]:
     return {n: jnp.zeros_like(landscape.held[n][1]) if u[n] is None else u[n] for n in u}
 
 
-def as_stop(name: str, T: Any) -> Stop:
-    """A stop of at least one step, from one or from a number."""
-    if isinstance(T, int) and T < 1:
-        raise ValueError(f"{name}: T must be at least 1, got {T}")
-    stop = T if isinstance(T, Stop) else Steps(T)
-    if stop.steps < 1:
-        raise ValueError(f"{name}: T must be at least 1, got {stop.steps}")
-    return stop
+def _part(call: str, name: str, x: Any, kind: Any, default: Any, such_as: str) -> Any:
+    if x is None:
+        return default
+    if not isinstance(x, kind):
+        made = f"; make one: {x.__name__}(...)" if isinstance(x, type) and issubclass(x, kind) else ""
+        raise TypeError(f"{call}: {name} must be a {kind.__name__}, such as pxl.{such_as}, got {x!r}{made}")
+    return x

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from ..inference._descent import as_descent
+from ..inference._numbers import whole
 from ..inference._relax import Run
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._problem import Problem
@@ -50,6 +51,7 @@ class ZIL(Rule):
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
         refuse("zil", problem)
+        self.descent.check("zil", problem.free, problem.nodes)
         if not self.level:
             check_level(problem)
 
@@ -67,7 +69,7 @@ class ZIL(Rule):
                 energies[name], slope = forward.target(name, targets[name])
                 loss = loss + energies[name]
             else:
-                error = self._moved(arriving.pop(name))
+                error = self._moved(name, arriving.pop(name))
                 energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
                 slope = forward.slope(name, error)
             above, own = forward.weighted_back(name, slope)
@@ -90,14 +92,15 @@ class ZIL(Rule):
         before = forward_energies(batch, {n: e for n, e in energies.items() if n in targets})
         return Learned(weights, optim, memory, energies, forward.u, p.outputs, loss, steps, bad, before)
 
-    def _moved(self, gradient: Any) -> Any:
+    def _moved(self, name: str, gradient: Any) -> Any:
         """The error of a node after its one step."""
-        return self.descent.update(gradient, self.descent.init(gradient), gradient, None)[0]
+        descent = self.descent.at(name)
+        return descent.update(gradient, descent.init(gradient), gradient, None)[0]
 
     def _delayed(self, forward: Forward, name: str, gradient: Any, hops: int) -> Any:
         """A gradient after so many identity nodes, each of which takes one step and sends its error on."""
         for _ in range(hops):
-            gradient = forward.slope(name, self._moved(gradient))
+            gradient = forward.slope(name, self._moved(name, gradient))
         return gradient
 
 
@@ -138,13 +141,12 @@ class HIL(Rule):
         self.descent = as_descent("hil", optax.sgd(optax.linear_schedule(1.0, 0.1, 1)) if optim_h is None else optim_h)
         if self.descent.random or hasattr(self.descent, "integrate"):
             raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
-        if isinstance(T, bool) or not isinstance(T, int) or T < 1:
-            raise ValueError(f"hil: T must be a whole number of at least 1, got {T!r}")
-        self.T = T
+        self.T = whole("hil", "T", T, 1)
 
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
         refuse("hil", problem)
+        self.descent.check("hil", problem.free, problem.nodes)
         needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
         if needed > self.T:
             raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")
@@ -186,9 +188,9 @@ class HIL(Rule):
             reached = [n for n in groups if nearest[n] == t]
             gradient, _, _ = weight_gradient(now, landscape, nodes)
             moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
-            states |= {n: self.descent.init(nodes[n]) for n in moving if n not in states}
+            states |= {n: self.descent.at(n).init(nodes[n]) for n in moving if n not in states}
             run = Run(landscape, self.descent, False, None)
-            nodes, states, _ = run.move((moving,), nodes, states, None, None)
+            nodes, states, _ = run.move((moving,), nodes, states, None, None, t)
             bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
             weights, optim = learn(reached, gradient, weights, optim)
         after = batch._replace(weights=weights)
@@ -201,10 +203,10 @@ class HIL(Rule):
 
             def settle(carry: Any, i: Any) -> Any:
                 nodes, states, bad = carry
-                nodes, states, _ = run.move((landscape.free,), nodes, states, None, slope)
+                nodes, states, _ = run.move((landscape.free,), nodes, states, None, slope, travel + i)
                 return (nodes, states, run.check(nodes, bad, travel + 1 + i)), None
 
-            states |= {n: self.descent.init(nodes[n]) for n in landscape.free if n not in states}
+            states |= {n: self.descent.at(n).init(nodes[n]) for n in landscape.free if n not in states}
             steps = jnp.arange(self.T - travel, dtype=jnp.int32)
             (nodes, states, bad), _ = jax.lax.scan(for_loops(settle, p.convolves), (nodes, states, bad), steps)
         gradient, energies, elements = weight_gradient(after, landscape, nodes)

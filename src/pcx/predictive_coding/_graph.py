@@ -99,3 +99,42 @@ class Graph:
                         reached.append(felt)
             front = reached
         return arrival
+
+    def arrivals_in_turn(
+        self,
+        sources: Iterable[str],
+        fixed: Iterable[str],
+        silent: Iterable[str],
+        groups: Iterable[Iterable[str]],
+        tied: Mapping[str, Iterable[str]],
+    ) -> dict[str, int]:
+        """As `arrivals`, where in each step the groups move one after the other, so that an error may pass many nodes
+        in one step.
+
+        **Arguments:**
+
+        - `sources`, `fixed`, `silent`: see `arrivals`.
+        - `groups`: the nodes in the order in which they move.
+        - `tied`: for a node, those that have an error one step after it has.
+        """
+        fixed, silent, errors = set(fixed), set(silent), set(sources)
+        groups = [tuple([n for n in group if n not in fixed]) for group in groups]
+        arrival: dict[str, int] = {}
+        step = 0
+        while True:
+            before = len(arrival), len(errors)
+            spread = [m for n in errors for m in tied.get(n, ())]
+            for group in groups:
+                felt = [
+                    n
+                    for n in group
+                    if n not in arrival
+                    and (n in errors or any(c in errors and c not in silent for c in self.children[n]))
+                ]
+                arrival.update(dict.fromkeys(felt, step))
+                for node in felt:
+                    errors.update([n for n in (node, *self.children[node]) if n not in silent])
+            errors.update(spread)
+            if (len(arrival), len(errors)) == before:
+                return arrival
+            step += 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
+from ._origin import is_forward
 from ._sums import row_sums
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ class Landscape:
         scale: Mapping[str, Any] | None = None,
         held: Mapping[str, tuple[Any, Any]] | None = None,
         counted: Mapping[str, Any] | None = None,
+        inputs: Sequence[Any] = (),
     ) -> None:
         self.problem = problem
+        self.inputs = tuple(inputs)
         self.held = dict(held or {})
         self._counted = dict(counted or {})
         self.known = known
@@ -53,10 +56,55 @@ class Landscape:
         self.order = problem.graph.order
         self.convolves = problem.convolves
         self.arrival: dict[str, int] | None = None
-        if sources is not None and problem.extra is None:
-            silent = [n for n in problem.nodes if n not in problem.energy_ids]
-            fixed = [n for n in problem.nodes if n not in self.free]
-            self.arrival = problem.graph.arrivals(sources, fixed, silent)
+        self.sources = None if sources is None or problem.extra is not None else tuple(sources)
+        if self.sources is not None:
+            self.arrival = self.travel(self.sources)
+
+    def travel(
+        self,
+        sources: Iterable[str],
+        groups: Sequence[Sequence[str]] | None = None,
+        tied: Mapping[str, Iterable[str]] | None = None,
+    ) -> dict[str, int]:
+        """The step at which each free node may first feel an error of the nodes `sources`, if there is no other.
+
+        **Arguments:**
+
+        - `groups`: the nodes that move one group after the other in a step; by default all move together.
+        - `tied`: nodes that also have an error one step after a node has: those that share its weights, where these
+            move too.
+        """
+        p = self.problem
+        silent = [n for n in p.nodes if n not in p.energy_ids]
+        fixed = [n for n in p.nodes if n not in self.free]
+        if tied is None and (groups is None or len(groups) == 1):
+            return p.graph.arrivals(sources, fixed, silent)
+        return p.graph.arrivals_in_turn(sources, fixed, silent, groups or (p.graph.order,), tied or {})
+
+    def starts_forward(self, nodes: Mapping[str, Any]) -> bool:
+        """Whether `nodes` are the very arrays that a forward pass of this model and batch gave, and it is known which
+        nodes have an error then."""
+        at = {n: nodes[n] for n in self.free}
+        return self.sources is not None and is_forward(self.problem, self.inputs, at)
+
+    def errors_at(self, nodes: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]] | None:
+        """Which nodes have an error at values `{node: [batch, *shape]}` of the free ones: those that are taken to have
+        one whatever the values are; and for others whether each sample has, `{node: [batch]}`. None if that can't be
+        said.
+
+        An error as small as the rounding of the value is none: nothing but rounding is known of it.
+        """
+        p = self.problem
+        if p.extra is not None:
+            return None
+        if self.starts_forward(nodes):
+            assert self.sources is not None
+            return self.sources, {}
+        tested = [n for n in self.free if n in p.energy_ids and p.nodes[n].energy == "squared"]
+        always = tuple([n for n in p.nodes if n in p.energy_ids and n not in tested])
+        known = self.known | {p.h_ids[n]: nodes[n] for n in self.free}
+        found = p.program.evaluate([p.energy_ids[n] for n in tested], known)
+        return always, {n: _has_error(e, nodes[n]) for n, e in zip(tested, found, strict=True)}
 
     def energies(self, nodes: Mapping[str, Any], names: Iterable[str] | None = None) -> dict[str, Any]:
         """The energy of every node, or of those of `names`, `{node: [batch]}`, at values `{node: [batch, *shape]}` of
@@ -153,6 +201,17 @@ def log_part(precision: Any, features: int) -> jax.Array:
     """`1/2 sum(log p)` over the features of a node, a scalar."""
     precision = jnp.asarray(precision)
     return 0.5 * (features // max(precision.size, 1)) * jnp.sum(jnp.log(precision))
+
+
+def _has_error(energy: jax.Array, value: jax.Array) -> jax.Array:
+    """Whether a squared error, from its elementwise energy, is more than rounding, `[batch]`."""
+    eps = float(jnp.finfo(value.dtype).eps)
+    allowed = (8 if eps < 1e-6 else 1) * eps * _largest(value)
+    return ~(jnp.sqrt(2 * _largest(energy)) <= allowed.astype(energy.dtype))  # one that is not finite is an error
+
+
+def _largest(x: jax.Array) -> jax.Array:
+    return jnp.max(jnp.abs(x), axis=tuple(range(1, x.ndim)), initial=0.0)
 
 
 def _whole_sum(x: jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ from ..core._foreign import no_foreign_params
 from ._convolution import convolves
 from ._graph import Graph
 from ._landscape import Landscape
+from ._origin import remember
 from ._program import Program
 from ._structure import Structure, Values
 
@@ -275,6 +276,7 @@ class Problem:
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
         u = {n: made[n]["u"] for n in self.nodes}
         targets, valid = self._held(y, {n: made[n]["h"] for n in self.clamped})
+        remember(self, jtu.tree_leaves((weights, rest, key, x, y)), h)
         return Start(h, u, targets, output, new, valid)
 
     def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
@@ -349,7 +351,8 @@ class Problem:
         known |= {self.h_ids[n]: v for n, v in clamped.items()}
         if sources is None:
             sources = (*self.clamped, *self.unsettled) if set(clamped) == set(self.clamped) else None
-        return Landscape(self, known, precision or {}, None if held else sources, scale, held, counted)
+        inputs = jtu.tree_leaves((weights, rest, key, x, y))
+        return Landscape(self, known, precision or {}, None if held else sources, scale, held, counted, inputs)
 
     def _partly(self, clamped: Mapping[str, Any], hold: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
         """The nodes that are clamped as a whole; those that are held in part, with mask and value; and what counts of
