@@ -37,8 +37,8 @@ def relax(
     - `landscape`: the energy as a function of the free nodes, from `pcx.predictive_coding.Problem.landscape`.
     - `nodes`: their values at the start, `{node: [batch, *shape]}`: those of the landscape's own forward pass, or any
         others. It is known by the arrays themselves which they are; where errors are in others is found out from the
-        values, and an error no larger than rounding counts as none. Parts that the landscape holds start, and stay, at what
-        they are held at.
+        values, and an error no larger than rounding counts as none. Parts that the landscape holds start, and stay, at
+        what they are held at.
     - `descent`: an Optax transformation, applied to each node and sample by itself, or a `Descent`; or a dict of these
         by node, or a function that gives one for a node's name.
     - `stop`: a `Stop`, or a number of steps.
