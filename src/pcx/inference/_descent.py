@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import inspect
 import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -11,9 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 import optax
 
 from ..core._key import static_key
+from ._numbers import real
 from ._proof import apart, idle_states
 
 Values = Mapping[str, Any]
@@ -218,11 +221,9 @@ class Langevin(Descent):
     """
 
     def __init__(self, step: Any, variance: Any = 1.0, momentum: float = 0.0) -> None:
-        if isinstance(momentum, (int, float)) and not 0 <= momentum < 1:
-            raise ValueError(f"Langevin: momentum must be in [0, 1), got {momentum}")
-        for name, value in (("step", step), ("variance", variance)):
-            if isinstance(value, (int, float)) and (value < 0 or (name == "step" and value == 0)):
-                raise ValueError(f"Langevin: {name} must be positive, got {value}")
+        real("Langevin", "momentum", momentum, lambda m: (m >= 0) & (m < 1), "in [0, 1)")
+        real("Langevin", "step", step, lambda n: np.isfinite(n) & (n > 0), "positive")
+        real("Langevin", "variance", variance, lambda s: np.isfinite(s) & (s >= 0), "positive or 0")
         self.step, self.variance, self.momentum = step, variance, momentum
 
     @property
@@ -247,6 +248,20 @@ class Langevin(Descent):
         return move, LangevinState(move)
 
 
+def _takes_a_name(x: Any) -> bool:
+    """Whether `x` is a function of one argument, and none of those that make a transformation of a rate."""
+    if not isinstance(x, (types.FunctionType, types.MethodType, functools.partial)):
+        return False
+    made = x.func if isinstance(x, functools.partial) else x
+    if (getattr(made, "__module__", None) or "").split(".")[0] == "optax":
+        return False
+    try:
+        inspect.signature(x).bind("name")
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def as_descent(call: str, x: Any) -> Descent:
     """A descent, from one, from an Optax transformation, or from one of these for each node (a dict by name, or a
     function of the name)."""
@@ -254,7 +269,7 @@ def as_descent(call: str, x: Any) -> Descent:
         return x
     if _is_transformation(x):
         return Optax(x)
-    if isinstance(x, (Mapping, types.FunctionType, types.MethodType, functools.partial)):
+    if isinstance(x, Mapping) or _takes_a_name(x):
         return ByNode(x, call)
     raise TypeError(
         f"{call}: expected an optax transformation or a pcx.inference.Descent for the values, a dict of these by node "

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..predictive_coding._convolution import for_loops
 from ._descent import Descent
+from ._numbers import not_negative, positive
 from ._schedule import AllNodes, Schedule, WaveFront
 from ._solution import RESULT, Solution
 from ._stop import Steps, Stop
@@ -37,9 +38,11 @@ class Flow(Descent):
             import diffrax
         except ImportError as e:
             raise ImportError("Flow needs Diffrax: pip install diffrax") from e
-        for name, value in (("time", time), ("step", step)):
-            if isinstance(value, (int, float)) and value <= 0:
-                raise ValueError(f"Flow: {name} must be above 0, got {value}")
+        positive("Flow", "time", time)
+        if step is not None:
+            positive("Flow", "step", step)
+        for name, value in (("rtol", rtol), ("atol", atol)):
+            not_negative("Flow", name, value)
         self.time, self.step = time, step
         self.solver = diffrax.Heun() if solver is None else solver
         self.controller = (

@@ -24,7 +24,8 @@ def whole(call: str, name: str, x: Any, least: int, most: int = LARGEST) -> int:
     except TypeError:
         raise ValueError(f"{call}: {name} must be a whole number, {least} or more, got {x!r}") from None
     if number < least:
-        raise ValueError(f"{call}: {name} must be at least {least}, a whole number, got {number}")
+        bound = f"at least {least}" if least else "0 or more"
+        raise ValueError(f"{call}: {name} must be {bound}, a whole number, got {number}")
     if number > most:
         raise ValueError(f"{call}: {name} must be a whole number of at most {most}, got {number}")
     return number

@@ -40,6 +40,6 @@ class Backprop(Rule):
             return sum(jnp.sum(batch.samples.weighted(e)) for e in energies.values()) / p.size, (energies, u)
 
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
-        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
         loss, memory = sum(energies.values()), dict(state.memory)
         return Learned(weights, optim, memory, energies, u, p.outputs, loss, 0, jnp.int32(-1))

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..inference._numbers import real
+
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
@@ -84,8 +86,7 @@ class Nudged(Clamp):
     follow: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.beta, (int, float)) and not 0 < abs(self.beta) <= 1:
-            raise ValueError(f"Nudged: beta must be in [-1, 1] and not 0, got {self.beta}")
+        real("Nudged", "beta", self.beta, lambda b: (b != 0) & (abs(b) <= 1), "in [-1, 1] and not 0")
         if self.centred and self.alternate:
             raise ValueError("Nudged: centred takes both signs in every step; alternate has nothing to add")
 

@@ -179,9 +179,9 @@ class _OnErrors(Rule):
         errors = solution.nodes
         p = batch.problem
         gradient = at.weight_gradient(slopes)
-        weights, optim = self._updated(gradient, state.optim, batch.weights)
         held = {n: at.target(n, v)[0] for n, v in targets.items() if n in p.energy_ids}
         energies = {n: at.energy(n, errors[n]) for n in p.free} | held
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
         elements = {n: 0.5 * jnp.square(errors[n]) for n in p.free}
         elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
         memory = self._learn_precision(batch, state, elements)

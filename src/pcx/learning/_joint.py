@@ -147,9 +147,9 @@ class Joint(Rule):
         up, up_energies, up_elements = weight_gradient(above, one, solution.nodes)
         down, down_energies, down_elements = weight_gradient(below, two, settled)
         gradient = jtu.tree_map(lambda a, b: self.factors[0] * a + self.factors[1] * b, up, down)
-        weights, optim = self._updated(gradient, state.optim, batch.weights)
         energies = {n: self.factors[0] * e for n, e in up_energies.items()}
         energies |= {n: self.factors[1] * e for n, e in down_energies.items()}
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
         # Alone, the generative energy is what values descend on.
         before = {n: self.factors[0] * e for n, e in start_energies(one, first, forward=False).items()}
         start = {n: self.factors[1] * e for n, e in start_energies(two, upward.h, forward=True).items()}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from ..core._key import static_key
+from ..inference._numbers import positive
 
 
 class Precision(abc.ABC):
@@ -37,10 +38,8 @@ class Fixed(Precision):
     """
 
     def __init__(self, precision: Any) -> None:
-        values = precision.values() if isinstance(precision, Mapping) else [precision]
-        for value in values:
-            if isinstance(value, (int, float)) and value <= 0:
-                raise ValueError(f"precision must be above 0, got {value}")
+        for name, value in precision.items() if isinstance(precision, Mapping) else [(None, precision)]:
+            positive("Fixed" if name is None else f"Fixed, {name}", "precision", value)
         self.precision = precision
 
     def init(self, problem: Any) -> dict[str, Any]:
@@ -79,8 +78,12 @@ class LearnedPrecision(Precision):
         per: Literal["node", "feature"] = "node",
         nodes: tuple[str, ...] | None = None,
     ) -> None:
-        if initial <= 0:
-            raise ValueError(f"LearnedPrecision: initial must be above 0, got {initial}")
+        positive("LearnedPrecision", "initial", initial)
+        if not (hasattr(optim, "init") and hasattr(optim, "update")):
+            raise TypeError(
+                f"LearnedPrecision: optim must be an optax transformation, such as optax.sgd(0.01), got "
+                f"{type(optim).__name__}"
+            )
         if per not in ("node", "feature"):
             raise ValueError(f"LearnedPrecision: per must be 'node' or 'feature', got {per!r}")
         self.optim, self.initial, self.per, self.nodes = optim, initial, per, nodes

@@ -373,8 +373,14 @@ class Rule(metaclass=_Interned):
     def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
         return {}
 
-    def _updated(self, gradient: Any, optim: Any, weights: Any) -> tuple[Any, Any]:
-        updates, optim = self.optim_w.update(gradient, optim, weights)
+    def _updated(
+        self, gradient: Any, optim: Any, weights: Any, batch: Batch, energies: dict[str, Any]
+    ) -> tuple[Any, Any]:
+        """The weights after a step, and the optimiser's state. An optimiser that wants `value=` is told the mean of the
+        energies, `{node: [batch]}`, that the gradient is of."""
+        value = jnp.mean(jnp.asarray(sum(batch.samples.weighted(e) for e in energies.values())))
+        tell = optax.with_extra_args_support(self.optim_w)
+        updates, optim = tell.update(gradient, optim, weights, value=value)
         return optax.apply_updates(weights, updates), optim
 
     def _learn_precision(self, batch: Batch, state: State, energies: dict[str, Any]) -> dict[str, Any]:
@@ -393,8 +399,9 @@ class Rule(metaclass=_Interned):
             ]
             return sum(each) / batch.problem.size
 
-        slope = jax.grad(mean)(memory["log_precision"])
-        updates, optim = self.precision.optim.update(slope, memory["precision_optim"], memory["log_precision"])
+        value, slope = jax.value_and_grad(mean)(memory["log_precision"])
+        tell = optax.with_extra_args_support(self.precision.optim)
+        updates, optim = tell.update(slope, memory["precision_optim"], memory["log_precision"], value=value)
         log = optax.apply_updates(memory["log_precision"], updates)
         return memory | {"log_precision": log, "precision_optim": optim}
 

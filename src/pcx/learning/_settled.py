@@ -141,7 +141,7 @@ class PredictiveCoding(Rule):
             if phase.factor is not None:
                 part = jax.tree.map(lambda g, f=phase.factor: (f * g).astype(g.dtype), part)
             gradient = part if gradient is None else jax.tree.map(jnp.add, gradient, part)
-        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
         memory = self._learn_precision(batch, state, elements)
         if self.clamp.counts:
             memory["count"] = memory["count"] + 1
@@ -231,10 +231,10 @@ class PredictiveCoding(Rule):
             key, draw = (None, None) if key is None else jax.random.split(key)
             now = batch._replace(weights=weights)
             landscape = now.landscape(targets)
-            gradient, _, _ = weight_gradient(now, landscape, nodes)
+            gradient, energies, _ = weight_gradient(now, landscape, nodes)
             slope = landscape.gradient(nodes)
             nodes, states, _ = run.move(segment.groups, nodes, states, draw, slope, i)
-            weights, optim = self._updated(gradient, optim, weights)
+            weights, optim = self._updated(gradient, optim, weights, now, energies)
             bad = run.check(nodes, bad, i + 1)
             return (nodes, states, weights, optim, bad, key), None
 

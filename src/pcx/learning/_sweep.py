@@ -78,7 +78,7 @@ class ZIL(Rule):
             hops = {n: furthest[n] - furthest[name] - 1 for n in above}
             add(arriving, [(n, self._delayed(forward, n, g, hops[n])) for n, g in above.items()])
         gradient = mean_gradient(batch, parts)
-        weights, optim = self._updated(gradient, state.optim, batch.weights)
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, {"": loss})
         for name in targets:
             if name in p.energy_ids:
                 elements[name] = forward.elements(name, targets[name], forward.u[name])
@@ -173,11 +173,13 @@ class HIL(Rule):
         nodes, states = dict(begin.h), {}
         bad: Any = jnp.int32(-1)
 
-        def learn(names: list[str], gradient: Any, weights: dict[str, Any], optim: dict[str, Any]) -> Any:
+        def learn(
+            names: list[str], gradient: Any, energies: dict[str, Any], weights: dict[str, Any], optim: dict[str, Any]
+        ) -> Any:
             weights, optim = dict(weights), dict(optim)
             for name in names:
                 own = {w: weights[w] for w in groups[name]}
-                new, optim[name] = self._updated({w: gradient[w] for w in own}, optim[name], own)
+                new, optim[name] = self._updated({w: gradient[w] for w in own}, optim[name], own, batch, energies)
                 weights |= new
             return weights, optim
 
@@ -186,13 +188,13 @@ class HIL(Rule):
             now = batch._replace(weights=weights)
             landscape = now.landscape(targets)
             reached = [n for n in groups if nearest[n] == t]
-            gradient, _, _ = weight_gradient(now, landscape, nodes)
+            gradient, energies, _ = weight_gradient(now, landscape, nodes)
             moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
             states |= {n: self.descent.at(n).init(nodes[n]) for n in moving if n not in states}
             run = Run(landscape, self.descent, False, None)
             nodes, states, _ = run.move((moving,), nodes, states, None, None, t)
             bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
-            weights, optim = learn(reached, gradient, weights, optim)
+            weights, optim = learn(reached, gradient, energies, weights, optim)
         after = batch._replace(weights=weights)
         landscape = after.landscape(targets)
         arrived: dict[str, Any] = {}
@@ -210,7 +212,7 @@ class HIL(Rule):
             steps = jnp.arange(self.T - travel, dtype=jnp.int32)
             (nodes, states, bad), _ = jax.lax.scan(for_loops(settle, p.convolves), (nodes, states, bad), steps)
         gradient, energies, elements = weight_gradient(after, landscape, nodes)
-        weights, optim = learn(list(groups), gradient, weights, optim)
+        weights, optim = learn(list(groups), gradient, energies, weights, optim)
         memory = self._learn_precision(batch, state, elements)
         loss = output_energy(batch, begin.u, targets)
         before = start_energies(batch.landscape(targets), begin.h, forward=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from ..inference._numbers import whole
+
 
 class Timing:
     """When the weights learn."""
@@ -26,5 +28,4 @@ class ChainAverage(Timing):
     burn_in: int = 0
 
     def __post_init__(self) -> None:
-        if self.burn_in < 0:
-            raise ValueError(f"ChainAverage: burn_in must be 0 or more, got {self.burn_in}")
+        object.__setattr__(self, "burn_in", whole("ChainAverage", "burn_in", self.burn_in, 0))

@@ -1,0 +1,102 @@
+"""Optimisers of the weights that want the loss are told it; numbers and parts are taken, or refused when given."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.models as pxm
+
+W, H = optax.sgd(0.1), optax.sgd(0.1)
+
+
+def told() -> optax.GradientTransformationExtraArgs:
+    """Keeps what it is told."""
+
+    def update(updates, state, params=None, *, value, **rest):
+        return updates, jnp.asarray(value, jnp.float32)
+
+    return optax.GradientTransformationExtraArgs(lambda params: jnp.float32(0), update)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pxl.backprop,
+        lambda w: pxl.pc(w, H, 3),
+        lambda w: pxl.zil(w),
+        lambda w: pxl.fpa(w, H, 3),
+        lambda w: pxl.epc(w, H, 3),
+        lambda w: pxl.ipc(w, H, 1),
+        lambda w: pxl.hil(w, T=4),
+    ],
+    ids=["backprop", "pc", "zil", "fpa", "epc", "ipc", "hil"],
+)
+def test_the_value_is_that_whose_gradient_is_taken(make):
+    px.RKG.seed(0)
+    rng = np.random.default_rng(0)
+    x, y = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32), jnp.asarray(rng.normal(size=(4, 2)), jnp.float32)
+    rule = make(optax.chain(told(), optax.sgd(0.0)))
+    state, info = rule.step(rule.init(pxm.MLP([3, 4, 2], jnp.tanh), (x, y)), (x, y))
+    value = jax.tree.leaves(state.optim)[-1]
+    # iPC and Z-IL learn from the values before any has moved: the whole energy is the loss.
+    before = type(rule).__name__ == "ZIL" or isinstance(getattr(rule, "timing", None), pxl.EveryStep)
+    expected = info.loss if before else info.energy
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_values_that_settle_are_told_none():
+    rule = pxl.pc(W, optax.contrib.reduce_on_plateau(), 2)
+    batch = jnp.ones((2, 3)), jnp.ones((2, 2))
+    state = rule.init(pxm.MLP([3, 4, 2]), batch)
+    with pytest.raises(TypeError, match="is for those of weights"):
+        rule.step(state, batch)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.asarray, jnp.asarray])
+def test_whole_numbers_of_any_library(kind):
+    n = kind(4)
+    assert pxl.pc(W, H, n) is pxl.pc(W, H, 4)
+    assert pxl.hil(W, T=n) is pxl.hil(W, T=4)
+    assert pxl.mcpc(W, 0.1, 8, burn_in=n) is pxl.mcpc(W, 0.1, 8, burn_in=4)
+    for stop in (pxi.Steps, pxi.Plateau, pxi.GradientNorm):
+        assert stop(n) == stop(4)
+        assert type(stop(n).steps) is int
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda: pxl.pc(W, H, 3, schedule="down"), TypeError, "schedule must be a pcx.inference.Schedule"),
+        (lambda: pxl.pc(W, H, 3, schedule=pxi.AllNodes), TypeError, "schedule must be"),
+        (lambda: pxl.pc(W, H, 3, clamp="hard"), TypeError, "clamp must be a Clamp"),
+        (lambda: pxl.pc(W, H, 3, start=pxl.Zeros), TypeError, r"make one: Zeros\(...\)"),
+        (lambda: pxl.PredictiveCoding(W, H, 3, timing=pxl.EveryStep), TypeError, "timing must be a Timing"),
+        (lambda: pxl.pc(W, H, 2.5), TypeError, "T must be a whole number of steps"),
+        (lambda: pxl.pc(W, H, pxi.Plateau), TypeError, "T must be a whole number of steps"),
+        (lambda: pxl.pc(W, H, True), ValueError, "whole number"),
+        (lambda: pxl.pc(W, H, 3_000_000_000), ValueError, "at most 2147483647"),
+        (lambda: pxi.Plateau(3, rtol=float("nan")), ValueError, "rtol must be 0 or more"),
+        (lambda: pxi.GradientNorm(3, tol="small"), TypeError, "tol must be a number"),
+        (lambda: pxl.nudged(W, H, 3, np.asarray(0.0)), ValueError, "beta must be in"),
+        (lambda: pxl.nudged(W, H, 3, jnp.nan * jnp.ones(())), ValueError, "beta must be in"),
+        (lambda: pxl.nudged(W, H, 3, "0.1"), TypeError, "beta must be a number"),
+        (lambda: pxl.pc(W, H, 3, precision=float("nan")), ValueError, "precision must be above 0"),
+        (lambda: pxl.pc(W, H, 3, precision={"vodes[0]": np.asarray([1.0, 0.0])}), ValueError, "must be above 0"),
+        (lambda: pxl.pc(W, H, 3, precision="high"), TypeError, "precision must be a number"),
+        (lambda: pxl.LearnedPrecision(W, initial=np.nan), ValueError, "initial must be above 0"),
+        (lambda: pxl.LearnedPrecision("sgd"), TypeError, "optim must be an optax transformation"),
+        (lambda: pxl.mcpc(W, np.nan, 3), ValueError, "step must be positive"),
+        (lambda: pxl.mcpc(W, 0.1, 3, momentum=np.float32(1)), ValueError, "momentum must be in"),
+        (lambda: pxl.pc(W, lambda: optax.sgd(0.1), 3), TypeError, "expected an optax transformation"),
+        (lambda: pxl.pc(W, optax.GradientTransformation, 3), TypeError, "expected an optax transformation"),
+        (lambda: pxl.pc(W, {}, 3), ValueError, "by node is empty"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_rule_is_built(make, error, said):
+    with pytest.raises(error, match=said):
+        make()
