@@ -7,9 +7,11 @@ import optax
 import pytest
 
 import pcx as px
+import pcx.data as pxd
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
+import pcx.nn as pxnn
 
 W, H = optax.sgd(0.1), optax.sgd(0.1)
 
@@ -66,6 +68,12 @@ def test_whole_numbers_of_any_library(kind):
     for stop in (pxi.Steps, pxi.Plateau, pxi.GradientNorm):
         assert stop(n) == stop(4)
         assert type(stop(n).steps) is int
+
+
+def test_pixels_of_any_library():
+    assert pxd.crop(np.int64(4)) == pxd.crop(4)
+    x = jnp.ones((1, 4, 4))
+    assert pxnn.AdaptiveAvgPool2d(np.int64(2))(x).shape == pxnn.AdaptiveAvgPool2d(2)(x).shape
 
 
 @pytest.mark.parametrize(

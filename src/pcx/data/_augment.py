@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Augmentation(Protocol):
@@ -43,9 +44,9 @@ def crop(pad: int = 4, fill: float = 0.0) -> Augmentation:
 
     **Raises:** `ValueError` for a negative pad; when called, for x without an axis of samples and two of pixels.
     """
-    if isinstance(pad, bool) or not isinstance(pad, int) or pad < 0:
+    if isinstance(pad, bool) or not isinstance(pad, (int, np.integer)) or pad < 0:
         raise ValueError(f"crop: pad is a number of pixels from 0, not {pad!r}")
-    return _Crop(pad, float(fill))
+    return _Crop(int(pad), float(fill))
 
 
 def compose(*parts: Augmentation) -> Augmentation:

@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ._layer import Layer
 from ._windows import largest
@@ -105,7 +106,7 @@ class AdaptivePool(Layer):
 
     def __init__(self, target_shape: _Size, num_spatial_dims: int, operation: Callable[[Any], Any]):
         # Equinox keeps the shape as a constant of the layer, which must be hashable.
-        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
         super().__init__(eqx.nn.AdaptivePool, shape, num_spatial_dims, operation, filter=_nothing)
 
 
@@ -118,7 +119,7 @@ class AdaptiveAvgPool2d(Layer):
     """
 
     def __init__(self, target_shape: _Size):
-        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
         super().__init__(eqx.nn.AdaptiveAvgPool2d, shape, filter=_nothing)
 
 
@@ -131,5 +132,5 @@ class AdaptiveMaxPool2d(Layer):
     """
 
     def __init__(self, target_shape: _Size):
-        shape = target_shape if isinstance(target_shape, int) else tuple(target_shape)
+        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
         super().__init__(eqx.nn.AdaptiveMaxPool2d, shape, filter=_nothing)
