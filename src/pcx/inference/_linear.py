@@ -26,6 +26,8 @@ def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, An
     **Raises:** `ValueError` if the energy is seen not to be quadratic (outside of `jit`).
     """
     names = landscape.free
+    if not names:
+        return {}
     sizes = [math.prod(nodes[n].shape[1:]) for n in names]
     batch = next(iter(nodes.values())).shape[0]
     slope = landscape.gradient(nodes)

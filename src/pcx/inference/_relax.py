@@ -56,6 +56,8 @@ def relax(
     descent.check("relax", landscape.free, landscape.names)
     if descent.random and key is None:
         raise ValueError(f"relax: {type(descent).__name__} draws random numbers: give a key")
+    if not landscape.free:
+        return _nothing_settles(landscape, stop, trace, observe)
     integrate = getattr(descent, "integrate", None)
     if integrate is not None:
         return integrate(landscape, nodes, stop, schedule, trace)
@@ -279,6 +281,17 @@ def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:
     other."""
     ask = getattr(landscape, "starts_forward", None)
     return landscape.arrival is not None and (ask is None or ask(nodes))
+
+
+def _nothing_settles(landscape: Any, stop: Stop, trace: bool, observe: Any) -> Any:
+    """The solution of a network without free nodes: its energy is what it is, at every step."""
+    energies = landscape.energies({})
+    size = next(iter(energies.values())).shape[0]
+    steps = 0 if stop.early else stop.steps
+    traces = {n: jnp.broadcast_to(e, (steps + 1, size)) for n, e in energies.items()} if trace else None
+    result = jnp.full((size,), RESULT.settled, jnp.int32)
+    solution = Solution({}, jnp.full((size,), steps, jnp.int32), result, traces, jnp.int32(-1))
+    return solution if observe is None else (solution, jax.tree.map(lambda a: steps * a, observe({})))
 
 
 def _finite(nodes: Mapping[str, Any]) -> jax.Array:

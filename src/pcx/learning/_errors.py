@@ -17,8 +17,9 @@ from ..inference._stop import Stop, as_stop
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
-from ._local import Forward, add, error_energy, refuse, weigh
-from ._rule import Learned, Rule
+from ._gradient import output_energy
+from ._local import Forward, add, error_energy, forward_predictions, refuse, weigh
+from ._rule import Learned, Rule, forward
 from ._state import State
 from ._uphill import forward_energies, rose
 
@@ -153,11 +154,17 @@ class _OnErrors(Rule):
         self.descent.check(type(self).__name__.lower(), problem.free, problem.nodes)
 
     def _at_rest(
-        self, structure: Structure, values: Values, memory: Any, key: Any, x: Any, hold: Any
+        self,
+        structure: Structure,
+        outputs: tuple[str, ...],
+        values: Values,
+        memory: Any,
+        key: Any,
+        x: Any,
+        hold: Any,
     ) -> dict[str, Any]:
         # Without a target no error has a cause: they stay at zero, where they start.
-        u = self.predict(State(values.weights, values.rest, None, key, {}, structure), x)
-        return u if isinstance(u, dict) else {"": u}
+        return forward(structure, outputs, values, x)[1]
 
     def _settle(self, batch: Batch, landscape: Any) -> Any:
         p = batch.problem
@@ -178,18 +185,19 @@ class _OnErrors(Rule):
     ) -> Learned:
         errors = solution.nodes
         p = batch.problem
-        gradient = at.weight_gradient(slopes)
+        gradient = at.weight_gradient(slopes, targets)
         held = {n: at.target(n, v)[0] for n, v in targets.items() if n in p.energy_ids}
         energies = {n: at.energy(n, errors[n]) for n in p.free} | held
         weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
         elements = {n: 0.5 * jnp.square(errors[n]) for n in p.free}
         elements |= {n: at.elements(n, targets[n], at.u[n]) for n in held}
         memory = self._learn_precision(batch, state, elements)
-        begun = {n: first.target(n, targets[n])[0] for n in held}
-        before, loss = forward_energies(batch, begun), sum(begun.values())
+        u = forward_predictions(batch, first)
+        loss = output_energy(batch, u, targets)
+        before = forward_energies(batch, {n: first.target(n, targets[n])[0] for n in held})
         uphill = rose(batch, before, energies, self.descent.temperature) if outward is None else outward
         steps, bad = solution.steps, solution.first_bad
-        return Learned(weights, optim, memory, energies, first.u, p.outputs, loss, steps, bad, before, uphill)
+        return Learned(weights, optim, memory, energies, u, p.outputs, loss, steps, bad, before, uphill)
 
 
 class FPA(_OnErrors):
@@ -209,7 +217,7 @@ class FPA(_OnErrors):
         super().__init__(optim_w, optim_h, T, schedule=WaveFront() if schedule is None else schedule, **options)
 
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
-        forward = Forward(batch)
+        forward = Forward(batch, targets)
         landscape = FixedLandscape(forward, targets)
         solution = self._settle(batch, landscape)
         slopes = landscape.slopes(solution.nodes)
@@ -237,7 +245,7 @@ class EPC(_OnErrors):
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         solution = self._settle(batch, ErrorLandscape(batch, targets))
         errors = solution.nodes
-        at = Forward(batch, errors)
+        at = Forward(batch, targets, errors)
         slopes = {n: at.slope(n, errors[n]) for n in batch.problem.free}
         slopes |= {n: at.target(n, v)[1] for n, v in targets.items() if n in batch.problem.energy_ids}
-        return self._learned(batch, state, at, targets, slopes, Forward(batch), solution)
+        return self._learned(batch, state, at, targets, slopes, Forward(batch, targets), solution)

@@ -16,6 +16,12 @@ def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict
     """At given values of the free nodes: the gradient of the batch's mean energy with respect to the weights, each
     node's energy `{node: [batch]}`, and elementwise `{node: [batch, *shape]}`."""
     p = batch.problem
+    if landscape.problem is not p:
+        raise ValueError(
+            "weight_gradient: the landscape is of another model, or of a batch of another size; make it by "
+            "batch.landscape(...)"
+        )
+    p.check_values({n: nodes[n] for n in landscape.free})
     fixed = {i: v for i, v in landscape.known.items() if i not in set(jax.tree.leaves(p.program.inputs[0]))}
     known = fixed | {p.h_ids[n]: nodes[n] for n in landscape.free}
     wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
@@ -30,6 +36,7 @@ def weight_gradient(batch: Batch, landscape: Any, nodes: Any) -> tuple[Any, dict
         return total / p.size, elements
 
     gradient, elements = jax.grad(mean, has_aux=True)(batch.weights)
+    elements = {n: elements[n] for n in wanted}  # JAX sorts them
     return gradient, {n: landscape.weighed(n, e) for n, e in elements.items()}, elements
 
 

@@ -173,7 +173,16 @@ class Joint(Rule):
         solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=AllNodes(), key=draw)
         return upward, one, two, solution
 
-    def _at_rest(self, structure: Any, values: Values, memory: Any, key: Any, x: Any, hold: Any) -> dict[str, Any]:
+    def _at_rest(
+        self,
+        structure: Any,
+        outputs: tuple[str, ...],
+        values: Values,
+        memory: Any,
+        key: Any,
+        x: Any,
+        hold: Any,
+    ) -> dict[str, Any]:
         try:
             joint = self._problem(structure, values, x, None, training=False)
             pairs = self._pairs(joint.generative, joint.recognition)
@@ -254,6 +263,11 @@ class JointProblem:
         self.energy_avals = generative.energy_avals | recognition.energy_avals
         self.clamped = (*generative.clamped, *recognition.clamped)
         self.free = generative.free
+        self.outputs = recognition.outputs
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse class numbers outside the classes, where they can be read."""
+        self.recognition.check_labels(y)
 
     def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
         """What the clamped nodes of both parts are held at, and whether all labels were classes."""

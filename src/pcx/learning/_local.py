@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -22,7 +22,10 @@ def refuse(rule: str, problem: Problem) -> None:
         )
     for name in problem.free:
         if problem.nodes[name].energy != "squared":
-            raise ValueError(f"{rule}: the energy of {name} must be a squared error (pxc.se_energy)")
+            raise ValueError(
+                f"{rule}: the energy of {name} must be a squared error (pxc.se_energy) of its value and prediction, "
+                "with no rule of its ruleset that transforms either as it is read"
+            )
     for name in problem.energy_ids:
         if name not in problem.cut:
             raise ValueError(f"{rule}: the energy of {name} depends on more than its value and its prediction")
@@ -33,14 +36,15 @@ def refuse(rule: str, problem: Problem) -> None:
 
 
 class Forward:
-    """A forward pass that remembers how to go back.
+    """A forward pass that remembers how to go back. What is predicted from a held node is predicted from what it is
+    held at, and no error goes through it.
 
     **Attributes:**
 
-    - `h`: `{node: value}` of free nodes; `u`: `{node: prediction}` of all.
+    - `h`: `{node: value}`; `u`: `{node: prediction}`.
     """
 
-    def __init__(self, batch: Batch, errors: dict[str, Any] | None = None) -> None:
+    def __init__(self, batch: Batch, targets: Mapping[str, Any], errors: dict[str, Any] | None = None) -> None:
         p = batch.problem
         self.batch = batch
         self.inputs = p.known(*batch.arrays)
@@ -54,16 +58,11 @@ class Forward:
                 {w: batch.weights[w] for w in p.weights_of(name)},
             )
             self.u[name] = u
-            if name in p.free:
-                self.h[name] = u if errors is None else u + errors[name]
+            self.h[name] = targets[name] if name in targets else u if errors is None else u + errors[name]
 
     def _predict(self, name: str, above: dict[str, Any], own: dict[str, Any]) -> Any:
         p = self.batch.problem
-        weights = p.program.inputs[0]
-        at = dict(self.inputs)
-        for path, value in own.items():
-            at |= dict(zip(jax.tree.leaves(weights[path]), jax.tree.leaves(value), strict=True))
-        return p.predict(name, at | {p.h_ids[n]: v for n, v in above.items()})
+        return p.predict(name, self.inputs | known_weights(p, own) | {p.h_ids[n]: v for n, v in above.items()})
 
     def back(self, name: str, cotangent: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """A cotangent of a node's prediction, carried to its parents' values and to its weights."""
@@ -101,18 +100,50 @@ class Forward:
         (_, each), slope = jax.value_and_grad(total, has_aux=True)(self.u[name])
         return each, slope
 
+    def own_gradient(self, name: str, value: Any) -> dict[str, Any]:
+        """The slope of a clamped node's energy along the weights that are in the energy itself, such as a variance, by
+        path."""
+        p = self.batch.problem
+
+        def total(own: dict[str, Any]) -> Any:
+            elements = p.elements(name, value, self.u[name], self.inputs | known_weights(p, own))
+            return jnp.sum(self.batch.samples.weighted(weigh(self.batch, name, elements)))
+
+        own = {w: self.batch.weights[w] for w in p.weights_in_energy(name)}
+        return jax.grad(total)(own) if own else {}
+
     def elements(self, name: str, h: Any, u: Any) -> Any:
         """A node's energy, elementwise, from value and prediction."""
         return self.batch.problem.elements(name, h, u, self.inputs)
 
-    def weight_gradient(self, slopes: dict[str, Any]) -> dict[str, Any]:
-        """The gradient of the batch's mean energy with respect to the weights, given each node's dE/du."""
+    def weight_gradient(self, slopes: dict[str, Any], targets: Mapping[str, Any]) -> dict[str, Any]:
+        """The gradient of the batch's mean energy with respect to the weights, given each node's dE/du and what the
+        clamped ones are held at."""
         parts: dict[str, list[Any]] = {}
         for name, slope in slopes.items():
-            slope = self.batch.samples.weighted(slope)
-            for path, part in self.back(name, slope)[1].items():
-                parts.setdefault(path, []).append(part)
+            add_parts(parts, self.back(name, self.batch.samples.weighted(slope))[1])
+            if name in targets:
+                add_parts(parts, self.own_gradient(name, targets[name]))
         return mean_gradient(self.batch, parts)
+
+
+def known_weights(problem: Problem, weights: Mapping[str, Any]) -> dict[int, Any]:
+    """Weights by their numbers in the program."""
+    ids = problem.program.inputs[0]
+    return {i: v for w, a in weights.items() for i, v in zip(jax.tree.leaves(ids[w]), jax.tree.leaves(a), strict=True)}
+
+
+def forward_predictions(batch: Batch, first: Forward) -> dict[str, Any]:
+    """The predictions of the model's own forward pass, in which held nodes send on their predictions and not what they
+    are held at: those of `first`, where nothing is predicted from a held node."""
+    p = batch.problem
+    return p.start(*batch.arrays).u if any(p.graph.children[n] for n in p.clamped) else first.u
+
+
+def add_parts(parts: dict[str, list[Any]], new: Mapping[str, Any]) -> None:
+    """Add what each weight's gradient is summed of, by path."""
+    for path, part in new.items():
+        parts.setdefault(path, []).append(part)
 
 
 def error_energy(batch: Batch, name: str, error: Any) -> Any:

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import numpy as np
 import optax
-from jax.core import Tracer
 
 from ..core._arrays import raw_key, taken
 from ..core._key import static_key
@@ -27,9 +25,10 @@ from ..predictive_coding._structure import Structure, Values
 from ..predictive_coding._sums import all_finite
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
+from ._ordered import by_node
 from ._precision import LearnedPrecision, as_precision, values_of
 from ._samples import Samples, check_samples, split
-from ._state import OUTCOME, Info, State, owned
+from ._state import BAD_INPUT, OUTCOME, Info, State, owned
 
 
 class Learned(NamedTuple):
@@ -157,14 +156,15 @@ class Rule(metaclass=_Interned):
             warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=2)
         key = raw_key(f"{type(self).__name__}.init", key)
         problem = self._problem(structure, values, x, y)
-        _check_labels(problem, y)
+        problem.check_labels(y)
         self._admit(problem)
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else self.precision.init(problem)
-        state = State(values.weights, values.rest, self._init_optim(problem, values.weights), key, memory, structure)
+        optim = self._init_optim(problem, values.weights)
+        state = State(values.weights, values.rest, optim, key, memory, structure, problem.outputs)
         more = self._remember(problem, state, x, y)
         # Arrays of its own, each another one: a step that may use up the state must not use up the model or the batch.
-        return owned(State(state.weights, state.rest, state.optim, key, {**memory, **more}, structure))
+        return owned(dataclasses.replace(state, memory={**memory, **more}))
 
     def step(self, state: State, batch: tuple[Any, Any]) -> tuple[State, Info]:
         """Learn from one batch. Where a number turns out not to be finite, or a label no class, the weights stay as
@@ -185,7 +185,7 @@ class Rule(metaclass=_Interned):
         structure = state.structure
         problem = self._problem(structure, Values(state.weights, state.rest), x, y)
         self._check_optim(problem, state)
-        _check_labels(problem, y)
+        problem.check_labels(y)
         self._check_samples(problem, samples)
         key, draw = state.key, state.key
         if problem.draws or self.random:
@@ -197,10 +197,13 @@ class Rule(metaclass=_Interned):
         rest = problem.rest_after(*batch_.arrays)
         energies = {n: samples.weighted(e) for n, e in learned.energies.items()}
         total = sum(energies.values())
-        settled = (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
+        # An infinity may saturate: what is made of it is finite, and wrong.
+        given, held = all_finite(x), all_finite(targets)
+        settled = given & held & (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
         finite = settled & all_finite(learned.weights)
         # What is not finite at the start makes the energy so: only then is the start looked at.
         started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
+        started = jnp.where(given, started, BAD_INPUT).astype(jnp.int32)
         good = finite & valid
         old = state.weights, state.rest, state.optim, state.memory
         new = learned.weights, rest, learned.optim, learned.memory
@@ -211,15 +214,15 @@ class Rule(metaclass=_Interned):
         before = sum([samples.weighted(e) for e in before.values()], jnp.zeros((problem.size,)))
         info = Info(
             energy=jnp.mean(total),
-            energies={n: jnp.mean(e) for n, e in energies.items()},
+            energies=by_node(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
             loss=jnp.mean(samples.weighted(learned.loss)),
-            output=_predicted({n: learned.u[n] for n in learned.outputs}),
+            output=_predicted(by_node(learned.outputs, {n: learned.u[n] for n in learned.outputs})),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
-            first_bad=jnp.where(started < 0, learned.first_bad, started),
+            first_bad=jnp.where(started == -1, learned.first_bad, started),
             energy_before=jnp.mean(before),
         )
-        return State(weights, rest, optim, key, memory, structure), info
+        return State(weights, rest, optim, key, memory, structure, state.outputs), info
 
     def predict(
         self,
@@ -230,9 +233,10 @@ class Rule(metaclass=_Interned):
         hold: Mapping[str, tuple[Any, Any]] | None = None,
         key: Any = 0,
     ) -> Any:
-        """The output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node if there are several.
-        Output nodes are those that were seen to be held by targets when `init` was given some; or else those marked
-        `frozen = True`; or else those that no other node is predicted from.
+        """The output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node, in the order of the
+        model, if there are several. Output nodes are those that the targets given to `init` hold, which its state
+        remembers. Of a model, they are those that are marked `frozen = True`; or else those that no other node is
+        predicted from.
 
         By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing holds the
         output, which follows its prediction. From a forward pass nothing moves then, so this differs for rules that
@@ -259,13 +263,15 @@ class Rule(metaclass=_Interned):
         hold = {n: (jnp.asarray(mask), jnp.asarray(value)) for n, (mask, value) in (hold or {}).items()}
         x = taken(f"{type(self).__name__}.predict", "x", x)
         structure, values = self._values(model)
-        if not settle:
-            return _forward(structure, values.weights, values.rest, x)
-        whole = model.structure if isinstance(model, State) else self._structure(model)
-        memory = model.memory if isinstance(model, State) else {}
-        return _settled(
-            self, whole, values.weights, values.rest, memory, raw_key(f"{type(self).__name__}.predict", key), x, hold
-        )
+        outputs = model.outputs if isinstance(model, State) else ()
+        size = None if jtu.tree_leaves(x) or not hold else next(iter(hold.values()))[1].shape[0]
+        names, u = forward(structure, outputs, values, x, size)
+        if settle:
+            whole = model.structure if isinstance(model, State) else self._structure(model)
+            memory = model.memory if isinstance(model, State) else {}
+            key = raw_key(f"{type(self).__name__}.predict", key)
+            u = _settled(self, whole, names, values.weights, values.rest, memory, key, x, hold)
+        return _predicted({n: u[n] for n in names})
 
     def evaluate(self, state: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
         """The outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy of the
@@ -281,13 +287,14 @@ class Rule(metaclass=_Interned):
         x, y, samples = self._taken("evaluate", batch)
         structure, values = self._values(state)
         problem = Problem.of(structure, values, (x, y))
-        _check_labels(problem, y)
-        u = _forward(structure, values.weights, values.rest, x, None if jtu.tree_leaves(x) else problem.size)
+        problem.check_labels(y)
+        size = None if jtu.tree_leaves(x) else problem.size
+        names, u = forward(structure, state.outputs if isinstance(state, State) else problem.outputs, values, x, size)
+        of_targets = u if names == problem.outputs else forward(structure, problem.outputs, values, x, size)[1]
         key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
         at = Batch(problem, values.weights, values.rest, key, x, y, {}, samples)
         targets, _ = problem.targets(*at.arrays)
-        by_node = u if isinstance(u, dict) else dict.fromkeys(problem.outputs, u)
-        return u, output_energy(at, by_node, targets)
+        return _predicted({n: u[n] for n in names}), output_energy(at, of_targets, targets)
 
     def check_labels(self, state: State, batch: tuple[Any, Any], y: Any) -> None:
         """Refuse targets, of any number of samples, that hold labels outside the classes.
@@ -300,8 +307,9 @@ class Rule(metaclass=_Interned):
         **Raises:** `ValueError`, naming the output node.
         """
         structure, values = self._values(state)
-        batch = self._taken("check_labels", batch)[:2]
-        _check_labels(Problem.of(structure, values, batch), split(y)[0])
+        x, given, _ = self._taken("check_labels", batch)
+        y = taken(f"{type(self).__name__}.check_labels", "y", split(y)[0])
+        Problem.of(structure, values, (x, given)).check_labels(y)
 
     def convolves(self, state: State) -> bool:
         """Whether the model of a state from `init` has convolutions."""
@@ -320,7 +328,14 @@ class Rule(metaclass=_Interned):
         """Learn from one batch."""
 
     def _at_rest(
-        self, structure: Any, values: Values, memory: dict[str, Any], key: Any, x: Any, hold: Any
+        self,
+        structure: Any,
+        outputs: tuple[str, ...],
+        values: Values,
+        memory: dict[str, Any],
+        key: Any,
+        x: Any,
+        hold: Any,
     ) -> dict[str, Any]:
         """The output nodes' predictions after settling, by node."""
         raise ValueError(f"{type(self).__name__}: its values don't settle, so predictions are by a forward pass alone")
@@ -406,58 +421,54 @@ class Rule(metaclass=_Interned):
         return memory | {"log_precision": log, "precision_optim": optim}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _forward(structure: Structure, weights: Any, rest: Any, x: Any, size: int | None = None) -> Any:
-    key = jax.random.PRNGKey(0)
-    (made, _), _ = structure.start(weights, rest, key, x, None, training=False, size=size)
-    outputs = outputs_of(structure, weights, rest, x)
-    return _predicted({n: made[n]["u"] for n in outputs})
+def forward(
+    structure: Structure, outputs: tuple[str, ...], values: Values, x: Any, size: int | None = None
+) -> tuple[tuple[str, ...], Any]:
+    """The names of the output nodes, those of the model alone if none are given, and their predictions by node.
+    `size`: how many samples, where x doesn't say it."""
+    found = _forward_pass(structure, outputs, size, values.weights, values.rest, x)
+    return tuple([n for n in structure.nodes if n in found]), found
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _settled(rule: Rule, structure: Any, weights: Any, rest: Any, memory: Any, key: Any, x: Any, hold: Any) -> Any:
-    return _predicted(rule._at_rest(structure, Values(weights, rest), memory, key, x, hold))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _forward_pass(
+    structure: Structure, outputs: tuple[str, ...], size: int | None, weights: Any, rest: Any, x: Any
+) -> Any:
+    (made, _), _ = structure.start(weights, rest, jax.random.PRNGKey(0), x, None, training=False, size=size)
+    u = {n: made[n]["u"] for n in structure.nodes if made[n]["u"] is not None}  # an input held in a node has none
+    names = [n for n in u if n in (outputs or structure.frozen)]
+    if not names:
+        graph = Problem.of(structure, Values(weights, rest), (x, None)).graph
+        names = [n for n in u if not graph.children[n]]
+    return {n: u[n] for n in names}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _settled(
+    rule: Rule,
+    structure: Any,
+    outputs: tuple[str, ...],
+    weights: Any,
+    rest: Any,
+    memory: Any,
+    key: Any,
+    x: Any,
+    hold: Any,
+) -> Any:
+    return rule._at_rest(structure, outputs, Values(weights, rest), memory, key, x, hold)
 
 
 def _predicted(u: dict[str, Any]) -> Any:
     """The predictions of nodes that have one (an input held in a node has none): one alone, or by node."""
-    u = {n: value for n, value in u.items() if value is not None}
+    if any(value is None for value in u.values()):
+        u = type(u)({n: value for n, value in u.items() if value is not None})
     return next(iter(u.values())) if len(u) == 1 else u
-
-
-def outputs_of(structure: Structure, weights: Any, rest: Any, x: Any) -> tuple[str, ...]:
-    """The names of the output nodes."""
-    for problem in structure.problems.values():
-        if problem.outputs:  # as was seen when it was given targets
-            return problem.outputs
-    frozen = tuple([n for n in structure.nodes if n in structure.frozen])
-    if frozen:
-        return frozen
-    graph = Problem.of(structure, Values(weights, rest), (x, None)).graph
-    return tuple([n for n in structure.nodes if not graph.children[n]])
 
 
 def _mean(steps: Any) -> Any:
     # About the smallest, so that equal numbers have exactly their mean.
     least = jnp.min(steps)
     return least.astype(jnp.float32) + jnp.mean((steps - least).astype(jnp.float32))
-
-
-def _check_labels(problem: Problem, y: Any) -> None:
-    # Where the labels can be read, a bad one is refused at the door; inside compiled code it is an outcome.
-    for leaf in jtu.tree_leaves(y):
-        if isinstance(leaf, Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
-            continue
-        label = np.asarray(leaf)
-        for name in problem.clamped:
-            shape = problem.nodes[name].shape
-            if not shape or not label.size or label.ndim != len(shape) or label.shape[1:] != shape[:-1]:
-                continue  # no label of this node
-            if label.min() < 0 or label.max() >= shape[-1]:
-                raise ValueError(
-                    f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to "
-                    f"{label.max()}"
-                )
 
 
 def _pair(name: str, batch: Any) -> tuple[Any, Any]:

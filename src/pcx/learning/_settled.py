@@ -23,7 +23,7 @@ from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient
 from ._precision import values_of
-from ._rule import Learned, Rule, outputs_of
+from ._rule import Learned, Rule
 from ._start import Forward, Start
 from ._state import State
 from ._timing import AtEnd, ChainAverage, EveryStep, Timing
@@ -105,7 +105,6 @@ class PredictiveCoding(Rule):
         if self.clamp.counts:
             memory["count"] = jnp.int32(0)
         if self.start.keeps:
-            x, y = jax.tree.map(jnp.asarray, (x, y))
             memory["nodes"] = problem.start(state.weights, state.rest, state.key, x, y).h
         return memory
 
@@ -153,6 +152,7 @@ class PredictiveCoding(Rule):
     def _at_rest(
         self,
         structure: Structure,
+        outputs: tuple[str, ...],
         values: Values,
         memory: dict[str, Any],
         key: Any,
@@ -170,13 +170,14 @@ class PredictiveCoding(Rule):
         batch = Batch(p, values.weights, values.rest, key, x, y, values_of(self.precision, p, memory))
         begin = p.start(*batch.arrays)
         first = {**{n: u for n, u in begin.u.items() if u is not None}, **begin.h}
-        outputs = [n for n in outputs_of(structure, values.weights, values.rest, x) if p.u_ids[n] is not None]
         # An output that predicts nothing follows its own prediction, and has no energy then.
         ends = {n: first[n] for n in outputs if not p.graph.children[n]}
-        sources = tuple([n for n in p.unsettled if n not in ends])
+        # What the model's own call holds (an input, say) is held here, too, if it is no output.
+        said = {n: begin.targets[n] for n in p.clamped if n not in ends}
+        sources = tuple([n for n in (*said, *p.unsettled) if n not in ends])
         held = {n: jnp.where(mask, v, first[n]) if n in first else v for n, (mask, v) in hold.items()}
         landscape = batch.landscape(
-            {**ends, **held},
+            {**ends, **said, **held},
             None if held else sources,
             {n: 0.0 for n in ends if n not in held},
             {n: mask for n, (mask, _) in hold.items()},
@@ -191,7 +192,7 @@ class PredictiveCoding(Rule):
             solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
             nodes = solution.nodes
         known = landscape.known | {p.h_ids[n]: v for n, v in nodes.items()}
-        found = {n: p.predict(n, known) if n in ends else nodes[n] for n in outputs}
+        found = {n: nodes[n] if n in nodes else p.predict(n, known) for n in outputs}
         return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:

@@ -33,6 +33,7 @@ class State:
     - `optim`: the state of the weight optimiser.
     - `key`: for models and rules that draw random numbers.
     - `memory`: what else the rule keeps.
+    - `outputs`: the names of the nodes that the targets given to `init` hold, which `predict` gives.
     """
 
     weights: dict[str, Any]
@@ -41,6 +42,7 @@ class State:
     key: Any
     memory: dict[str, Any]
     structure: Structure = dataclasses.field(metadata={"static": True}, repr=False)
+    outputs: tuple[str, ...] = dataclasses.field(metadata={"static": True}, repr=False, default=())
 
     def __repr__(self) -> str:
         return fields_shown(self)
@@ -64,9 +66,10 @@ class Info(NamedTuple):
     - `energies`: each node's share, `{node: scalar}`.
     - `loss`: the energy of the output nodes at the forward pass, mean over the batch: what backpropagation minimises.
     - `output`: the outputs' predictions at the forward pass, `[batch, *shape]`; a dict by node if there are several.
+        Dicts by node are in the order of the model.
     - `steps`: inference steps taken, mean over the batch.
     - `result`: an `OUTCOME`, a scalar. Unless it is `ok` or `diverged`, the weights are those from before the step.
-    - `first_bad`: where a value was first not finite, see `pcx.inference.where_bad`.
+    - `first_bad`: where a value was first not finite, see `pcx.inference.where_bad`; -2 if the input x is not.
     - `energy_before`: as `energy`, before the first inference step; from a forward pass this is the loss, but for what
         precisions add.
     """
@@ -84,12 +87,15 @@ class Info(NamedTuple):
         return shown(self)
 
 
+BAD_INPUT = -2  # in `Info.first_bad`: the input itself
+
+
 class OUTCOME:
     """How a step ended; in `Info.result`."""
 
     ok = 0
     not_finite = 1
-    """A value, an energy or a weight gradient is NaN or infinite."""
+    """The data, a value, an energy or a weight gradient is NaN or infinite."""
     bad_label = 2
     """A label is outside the classes."""
     diverged = 3
@@ -121,6 +127,8 @@ def explain(info: Info, state: State) -> str | None:
     if result == OUTCOME.diverged:
         return uphill_in_words(info.energy_before, info.energy, info.energies)
     code, names = int(info.first_bad), state.structure.nodes
+    if code == BAD_INPUT:
+        return "the input x is not finite: look at the data"
     if code < 0:
         return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
     name, step = names[code % len(names)], code // len(names)

@@ -16,7 +16,7 @@ from ..predictive_coding._problem import Problem
 from ..predictive_coding._sums import first_not_finite
 from ._batch import Batch
 from ._gradient import output_energy, weight_gradient
-from ._local import Forward, add, mean_gradient, refuse
+from ._local import Forward, add, add_parts, forward_predictions, mean_gradient, refuse
 from ._rule import Learned, Rule
 from ._state import State
 from ._uphill import forward_energies, rose, start_energies
@@ -57,27 +57,28 @@ class ZIL(Rule):
 
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         p = batch.problem
-        forward = Forward(batch)
+        forward = Forward(batch, targets)
         energies: dict[str, Any] = {}
         elements: dict[str, Any] = {}
         parts: dict[str, list[Any]] = {}
         arriving: dict[str, Any] = {}  # dE/dh of the nodes that the sweep has yet to come to
         _, furthest = p.graph.distances([n for n in p.clamped if n in p.energy_ids])
-        loss: Any = jnp.zeros((p.size,))
         for name in sorted(furthest, key=lambda n: furthest[n]):
             if name in targets:
                 energies[name], slope = forward.target(name, targets[name])
-                loss = loss + energies[name]
+                add_parts(parts, forward.own_gradient(name, targets[name]))
             else:
                 error = self._moved(name, arriving.pop(name))
                 energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
                 slope = forward.slope(name, error)
             above, own = forward.weighted_back(name, slope)
-            for path, part in own.items():
-                parts.setdefault(path, []).append(part)
+            add_parts(parts, own)
+            above = {n: g for n, g in above.items() if n not in targets}
             hops = {n: furthest[n] - furthest[name] - 1 for n in above}
             add(arriving, [(n, self._delayed(forward, n, g, hops[n])) for n, g in above.items()])
         gradient = mean_gradient(batch, parts)
+        steps, u = max(furthest.values()), forward_predictions(batch, forward)
+        loss = output_energy(batch, u, targets)
         weights, optim = self._updated(gradient, state.optim, batch.weights, batch, {"": loss})
         for name in targets:
             if name in p.energy_ids:
@@ -88,9 +89,8 @@ class ZIL(Rule):
         codes = [len(p.nodes) * furthest[n] + list(p.nodes).index(n) for n in moved]
         first = first_not_finite([energies[n] for n in moved])
         bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
-        steps = max(furthest.values())
         before = forward_energies(batch, {n: e for n, e in energies.items() if n in targets})
-        return Learned(weights, optim, memory, energies, forward.u, p.outputs, loss, steps, bad, before)
+        return Learned(weights, optim, memory, energies, u, p.outputs, loss, steps, bad, before)
 
     def _moved(self, name: str, gradient: Any) -> Any:
         """The error of a node after its one step."""

@@ -11,6 +11,7 @@ from ..core._module import Module, modules
 from ..core._param import BaseParam
 from ..core._static import unwrap
 from ._energy import ce_energy, se_energy, zero_energy
+from ._energy_module import STATUS
 from ._vode import Vode
 
 
@@ -19,6 +20,8 @@ def energy_of(vode: Vode) -> str:
     function = unwrap(vode.energy_fn)
     if type(vode).energy is not Vode.energy:
         return "other"
+    if function is not None and function is not zero_energy and not vode.ruleset._wrapped.plain(str(STATUS.INIT)):
+        return "other"  # of what rules make of h and u
     if function is se_energy:
         return "squared"
     if function is ce_energy:

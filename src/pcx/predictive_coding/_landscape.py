@@ -110,6 +110,7 @@ class Landscape:
         """The energy of every node, or of those of `names`, `{node: [batch]}`, at values `{node: [batch, *shape]}` of
         the free ones. What the modules' own energies add is under "" ."""
         p = self.problem
+        p.check_values({n: nodes[n] for n in self.free})
         wanted = {**p.energy_ids, **({} if p.extra is None else {"": p.extra})}
         wanted = wanted if names is None else {n: wanted[n] for n in names}
         known = self.known | {p.h_ids[n]: nodes[n] for n in self.free}
@@ -130,6 +131,7 @@ class Landscape:
         """
         p = self.problem
         names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        p.check_values({n: nodes[n] for n in self.free})
         if not names:
             return lambda values: {}
         ids = [p.h_ids[n] for n in names]
@@ -146,12 +148,10 @@ class Landscape:
             return _sum([self.weighed(n, e, summed=True) for n, e in zip(wanted, found, strict=True)])
 
         slope = jax.grad(total)
-        if not self.held:
-            return lambda values: slope({n: values[n] for n in names})
 
         def moving_parts(values: Mapping[str, Any]) -> dict[str, Any]:
-            found = slope({n: values[n] for n in names})
-            return {n: jnp.where(self.held[n][0], 0, g) if n in self.held else g for n, g in found.items()}
+            found = slope({n: values[n] for n in names})  # sorted by JAX
+            return {n: jnp.where(self.held[n][0], 0, found[n]) if n in self.held else found[n] for n in names}
 
         return moving_parts
 

@@ -21,6 +21,7 @@ from ._landscape import Landscape
 from ._origin import remember
 from ._program import Program
 from ._structure import Structure, Values
+from ._targets import check_labels, check_targets, find_targets, held_at
 
 # Settings that a traced operation keeps.
 _TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -95,28 +96,32 @@ class Problem:
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
         x, y = _avals(x), _avals(y)
         self._made_of = structure, Values(weights, rest), (x, y), training
+        self._shapes = (weights, rest, key, x, y)
+        said: set[str] = set()
         with self._told(x, y), no_foreign_params(structure.learns):
-            self._start = Program(functools.partial(structure.start, training=training), weights, rest, key, x, y)
+            start = functools.partial(structure.start, training=training, set_in_call=said)
+            self._start = Program(start, weights, rest, key, x, y)
         (made, _), _ = self._start.outputs
         (avals, _), _ = self._start.avals
         self.draws = bool(self._start.reached([self._start.inputs[2]]) & set(jtu.tree_leaves(self._start.outputs[0])))
         for name in structure.nodes:
             if avals[name]["h"] is None and avals[name]["u"] is None:
                 raise ValueError(f"the model's call never reached the value node {name}; call it, or remove it")
-        self._targets = self._find_targets(y, made, avals)
-        self.clamped = tuple([n for n in structure.nodes if n in self._targets])
-        self.free = tuple([n for n in structure.nodes if n not in self._targets])
+        self._targets = find_targets(structure, self._start, said, y)
+        self.outputs = self._targets.outputs
+        self.clamped = tuple(self._targets.places)
+        self.free = tuple([n for n in structure.nodes if n not in self._targets.places])
         self.nodes: dict[str, Node] = {}
         shapes: dict[str, Any] = {}
         for name in structure.nodes:
-            aval = avals[name]["u"] if name in self._targets and avals[name]["u"] is not None else avals[name]["h"]
+            aval = avals[name]["u"] if name in self.clamped and avals[name]["u"] is not None else avals[name]["h"]
             if aval is None:
                 aval = avals[name]["u"]
             shapes[name] = aval
             self.nodes[name] = Node(
-                name, tuple(aval.shape[1:]), aval.dtype, name in self._targets, structure.energies[name]
+                name, tuple(aval.shape[1:]), aval.dtype, name in self.clamped, structure.energies[name]
             )
-        self._check_targets(y, avals)
+        check_targets(self._targets, self.nodes, self.size, y, avals)
         clamped = frozenset(self.clamped)
 
         def energy(weights: Any, rest: Any, key: Any, x: Any, y: Any, nodes: Any) -> Any:
@@ -128,12 +133,15 @@ class Problem:
         out, self.extra = self.program.outputs
         self.h_ids: dict[str, int] = self.program.inputs[5]
         self.u_ids: dict[str, int | None] = {n: out[n]["u"] for n in out}
-        self.energy_ids: dict[str, int] = {n: out[n]["E"] for n in out if out[n]["E"] is not None}
-        self.energy_avals = {n: a["E"] for n, a in self.program.avals[0].items() if a["E"] is not None}
+        self.energy_ids: dict[str, int] = {n: out[n]["E"] for n in structure.nodes if out[n]["E"] is not None}
+        self.energy_avals = {n: self.program.avals[0][n]["E"] for n in self.energy_ids}
         self._check_energies()
         self.graph, self.cut = self._wire()
+        for name, node in self.nodes.items():
+            if node.energy == "squared" and not self._is_difference(name):
+                self.nodes[name] = dataclasses.replace(node, energy="other")
         self.unsettled = tuple([n for n in self.free if not self._starts_settled(n, made)])
-        self.plain_start = all(n in self.targets_given or made[n]["h"] == made[n]["u"] for n in self.nodes)
+        self.plain_start = all(made[n]["h"] == made[n]["u"] for n in self.free)
 
     @staticmethod
     def of(structure: Structure, values: Values, batch: tuple[Any, Any], training: bool = True) -> Problem:
@@ -169,53 +177,6 @@ class Problem:
             e.add_note(f"The model was called on one sample: x {one[0]}, y {one[1]}; the batch has {self.size}.")
             raise
 
-    # -- what is clamped, and to what -------------------------------------------------------------------
-    @property
-    def targets_given(self) -> frozenset[str]:
-        """The clamped nodes, as a set."""
-        return frozenset(self._targets)
-
-    def _find_targets(self, y: Any, made: Any, avals: Any) -> dict[str, int | None]:
-        """For each clamped node, which leaf of y holds it; None if it is held at what the forward pass gives, be it
-        that the model itself says what becomes of y."""
-        self.outputs: tuple[str, ...] = ()
-        if y is None:
-            return {}
-        y_ids = jtu.tree_leaves(self._start.inputs[4])
-        frozen = [n for n in made if n in self.structure.frozen]
-        depends = self._start.reached(y_ids)
-        # A value that y reached by another way than its prediction.
-        own = [
-            n
-            for n, ids in made.items()
-            if ids["h"] in depends and ids["h"] != ids["u"] and ids["h"] in self._start.reached(y_ids, stop=[ids["u"]])
-        ]
-        if own:
-            # A marked node that y says nothing of doesn't move either, but is no output.
-            self.outputs = tuple(own)
-            return dict.fromkeys([*own, *[n for n in frozen if made[n]["h"] is not None]])
-        if not frozen and len(y_ids) == 1:
-            return {}
-        if len(frozen) != len(y_ids):
-            raise ValueError(
-                f"the batch has {len(y_ids)} targets, but {len(frozen)} nodes are marked `vode.h.frozen = True`"
-                f"{': ' + ', '.join(frozen) if frozen else ''}"
-            )
-        self.outputs = tuple(frozen)
-        return dict(zip(frozen, range(len(y_ids)), strict=True))
-
-    def _check_targets(self, y: Any, avals: Any) -> None:
-        leaves = jtu.tree_leaves(y)
-        for name, place in self._targets.items():
-            given = avals[name]["h"] if place is None else leaves[place]
-            node = self.nodes[name]
-            if not _is_label(given, node) and tuple(given.shape[1:]) != node.shape:
-                floats = tuple(given.shape[1:]) == node.shape[:-1] and not jnp.issubdtype(given.dtype, jnp.integer)
-                raise ValueError(
-                    f"the target of {name} has shape {tuple(given.shape)}, its prediction {(self.size, *node.shape)}"
-                    + (f"; class numbers must be integers, not {given.dtype}" if floats and node.shape else "")
-                )
-
     def _check_energies(self) -> None:
         for name, aval in self.energy_avals.items():
             if aval.ndim != 1 and tuple(aval.shape[1:]) != self.nodes[name].shape:
@@ -227,6 +188,20 @@ class Problem:
             raise ValueError("none of the model's value nodes has an energy")
 
     # -- structure ------------------------------------------------------------------------------------
+    def check_values(self, nodes: Mapping[str, Any]) -> None:
+        """Refuse values of nodes, `{node: [batch, *shape]}`, that are of another batch or another node.
+
+        **Raises:** `ValueError`, naming the node.
+        """
+        for name, value in nodes.items():
+            if name not in self.nodes:
+                raise ValueError(f"there is no node {name!r}; the nodes are {', '.join(self.nodes)}")
+            if np.shape(value) != (self.size, *self.nodes[name].shape):
+                raise ValueError(
+                    f"the value of {name} has shape {np.shape(value)}, but this problem is of a batch of {self.size}, "
+                    f"with {(self.size, *self.nodes[name].shape)}"
+                )
+
     def _wire(self) -> tuple[Graph, frozenset[str]]:
         """The graph, and the nodes whose energy is a function of nothing but h, u and weights."""
         parents: dict[str, list[str]] = {}
@@ -250,47 +225,99 @@ class Problem:
 
     def weights_of(self, name: str) -> tuple[str, ...]:
         """The weights that a node's prediction or energy is computed from."""
-        wanted = [i for i in (self.u_ids[name], self.energy_ids.get(name)) if i is not None]
-        inputs = self._inputs_of(wanted, ())
+        return self._weights_among([i for i in (self.u_ids[name], self.energy_ids.get(name)) if i is not None], ())
+
+    def weights_in_energy(self, name: str) -> tuple[str, ...]:
+        """The weights that the energy of a node in `cut` is computed from beside its value and its prediction."""
+        return self._weights_among([self.energy_ids[name]], (self.h_ids[name], self.u_ids[name]))
+
+    def _weights_among(self, wanted: Sequence[int], known: Any) -> tuple[str, ...]:
+        inputs = self._inputs_of(wanted, known)
         weights = self.program.inputs[0]
         return tuple([p for p, ids in weights.items() if inputs & set(jtu.tree_leaves(ids))])
 
     def _starts_settled(self, name: str, made: Any) -> bool:
         # Under forward initialisation a squared error starts at zero; nothing is known of other energies.
-        same = made[name]["h"] == made[name]["u"]
-        return same and self.nodes[name].energy in ("squared", "none")
+        if made[name]["h"] != made[name]["u"] or self.nodes[name].energy not in ("squared", "none"):
+            return False
+        # What is predicted from a node that is held elsewhere than where the forward pass had it is another prediction.
+        return not any(self._is_moved(n, made, made[name]["u"]) for n in self.graph.parents[name] if n in self.clamped)
+
+    def _is_moved(self, parent: str, made: Any, prediction: int) -> bool:
+        """Whether a prediction of the forward pass was made of another value of a node than it is held at."""
+        h, u = made[parent]["h"], made[parent]["u"]
+        if u is None:
+            return False
+        return self._targets.places[parent] is not None or (h != u and prediction in self._start.reached([u], stop=[h]))
+
+    def _is_difference(self, name: str) -> bool:
+        """Whether a squared error is seen to be one of value and prediction, whatever a subclass makes of either."""
+        h, u, wanted = self.h_ids[name], self.u_ids[name], self.energy_ids.get(name)
+        if wanted is None or u is None:
+            return True
+        same = {h: "h", u: "u"}
+        ops = [self.program.ops[i] for i in self.program.needed([wanted], same)[0]]
+        for op in ops:
+            if op.eqn.primitive.name == "convert_element_type" and op.inputs[0] in same:
+                same[op.outputs[0]] = same[op.inputs[0]]
+        uses = [op for op in ops if op.eqn.primitive.name != "convert_element_type" and set(op.inputs) & set(same)]
+        return all(op.eqn.primitive.name == "sub" and {same.get(i) for i in op.inputs} == {"h", "u"} for op in uses)
 
     # -- computing ------------------------------------------------------------------------------------
     def known(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[int, Any]:
         """All inputs of the energy but the nodes' values, by number."""
-        return _matched(self.program.inputs[:5], (weights, rest, key, x, y))
+        return self._matched(self.program.inputs[:5], (weights, rest, key, x, y))
+
+    def _matched(self, ids: Any, values: tuple[Any, ...]) -> dict[int, Any]:
+        """Numbers of a program's inputs with their values, which must have the shapes that the problem was made of:
+        sums and means are over that many samples."""
+        for name, made, given in zip(("weights", "rest", "key", "x", "y"), self._shapes, values, strict=True):
+            shapes = [a.shape for a in jtu.tree_leaves(made)]
+            found = [np.shape(a) for a in jtu.tree_leaves(given)]
+            if shapes != found:
+                wrong = next(
+                    (f"{b} where it was {a}" for a, b in zip(shapes, found, strict=False) if a != b),
+                    f"{len(found)} arrays where there were {len(shapes)}",
+                )
+                raise ValueError(
+                    f"this problem was made of {name} of other shapes: {wrong}; a problem is of one batch size: bind "
+                    "the model to the new batch, or find its problem by Problem.of(structure, values, (x, y))"
+                )
+        return dict(zip(jtu.tree_leaves(ids), jtu.tree_leaves(values), strict=True))
 
     def start(self, weights: Any, rest: Any, key: Any, x: Any, y: Any, effects: bool = False) -> Start:
         """Forward initialisation of the batch, with the targets that y stands for.
 
         **Arguments:** `effects`, whether the call's prints and callbacks are done.
         """
-        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        known = self._matched(self._start.inputs, (weights, rest, key, x, y))
         flat, treedef = jtu.tree_flatten(self._start.outputs)
         (made, output), new = jtu.tree_unflatten(treedef, self._start.evaluate(flat, known, effects=effects))
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
         u = {n: made[n]["u"] for n in self.nodes}
-        targets, valid = self._held(y, {n: made[n]["h"] for n in self.clamped})
+        targets, valid = held_at(self._targets, self.nodes, y, {n: made[n]["h"] for n in self.clamped})
         remember(self, jtu.tree_leaves((weights, rest, key, x, y)), h)
         return Start(h, u, targets, output, new, valid)
 
     def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
         """What the clamped nodes are held at, and whether all labels were classes; without the forward pass."""
-        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        known = self._matched(self._start.inputs, (weights, rest, key, x, y))
         (made, _), _ = self._start.outputs
-        names = [n for n, place in self._targets.items() if place is None]
+        names = [n for n, place in self._targets.places.items() if place is None]
         found = self._start.evaluate([made[n]["h"] for n in names], known)
-        return self._held(y, dict(zip(names, found, strict=True)))
+        return held_at(self._targets, self.nodes, y, dict(zip(names, found, strict=True)))
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse class numbers outside the classes, of any number of samples, where they can be read.
+
+        **Raises:** `ValueError`, naming the output node.
+        """
+        check_labels(self._targets, self.nodes, y)
 
     def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
         """The params that don't learn, after a forward pass in training. Asked for once a step: here the call's prints
         and callbacks are done."""
-        known = _matched(self._start.inputs, (weights, rest, key, x, y))
+        known = self._matched(self._start.inputs, (weights, rest, key, x, y))
         ids, treedef = jtu.tree_flatten(self._start.outputs[1])
         return jtu.tree_unflatten(treedef, self._start.evaluate(ids, known, effects=True))
 
@@ -305,19 +332,6 @@ class Problem:
         assert u_id is not None  # or the node would not be in `cut`
         at = {**known, self.h_ids[name]: h, u_id: u}
         return self.program.evaluate([self.energy_ids[name]], at)[0]
-
-    def _held(self, y: Any, made: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-        leaves = jtu.tree_leaves(y)
-        targets, valid = {}, jnp.array(True)
-        for name, place in self._targets.items():
-            node = self.nodes[name]
-            given = made[name] if place is None else jnp.asarray(leaves[place])
-            if _is_label(given, node):
-                classes = node.shape[-1]
-                valid &= jnp.all((given >= 0) & (given < classes))
-                given = jax.nn.one_hot(given, classes, dtype=node.dtype)
-            targets[name] = given.astype(node.dtype)
-        return targets, valid
 
     def landscape(
         self,
@@ -348,6 +362,7 @@ class Problem:
         """
         clamped, held, counted = self._partly(clamped, hold or {})
         known = self.known(weights, rest, key, x, y)
+        self.check_values({n: v for n, v in clamped.items() if n not in held})
         known |= {self.h_ids[n]: v for n, v in clamped.items()}
         if sources is None:
             sources = (*self.clamped, *self.unsettled) if set(clamped) == set(self.clamped) else None
@@ -383,17 +398,6 @@ class Problem:
                     )
                 counted[name] = jnp.broadcast_to(mask, (self.size, *mask.shape[1:]))
         return whole, held, counted
-
-
-def _is_label(given: Any, node: Node) -> bool:
-    """Whether a target is a class number for each sample where the node holds a vector over the classes."""
-    integer = jnp.issubdtype(given.dtype, jnp.integer)
-    return bool(integer and len(node.shape) >= 1 and given.ndim == len(node.shape))
-
-
-def _matched(ids: Any, values: Any) -> dict[int, Any]:
-    """Numbers of a program's inputs with their values, from two trees of one form."""
-    return dict(zip(jtu.tree_leaves(ids), jtu.tree_leaves(values), strict=True))
 
 
 def _avals(tree: Any) -> Any:

@@ -140,6 +140,20 @@ class Ruleset:
         """The rule for reading `key`, if there is one."""
         return self._holding(status)[1].get(key)
 
+    def plain(self, init: str) -> bool:
+        """Whether `h` and `u` are read as they are when values settle, and `u` is then stored as under the status
+        `init`: only then is the error zero at the start."""
+        read = [self.when_read(None, key) for key in ("h", "u")]
+        if any(rule is not None and (rule.tforms or rule.target != rule.key) for rule in read):
+            return False
+        return self._stored_through(None) == self._stored_through(init)
+
+    def _stored_through(self, status: str | None) -> tuple[str, ...]:
+        """The transformations that a prediction goes through before it is stored."""
+        rules = self.when_set(status, "u")
+        last = [rule.tforms for rule in rules if "u" in rule.targets]
+        return last[-1] if last else ()
+
     def transform(self, names: Sequence[str], vode: Any, key: str, value: Any, rkg: Any) -> Any:
         """`value` through the named transformations, from left to right."""
         for name in names:

@@ -99,6 +99,7 @@ class Structure:
             _key_of(call),
             _key_of(part),
             tuple([i for i in range(1, plan.n) if self.is_weight(i)]),
+            self.nodes,  # in their order: targets go by it
         )
         self._hash = hash(self._key)
 
@@ -192,14 +193,23 @@ class Structure:
 
     # -- the pure functions ---------------------------------------------------------------------------
     def start(
-        self, weights: Any, rest: Any, key: Any, x: Any, y: Any, training: bool = True, size: int | None = None
+        self,
+        weights: Any,
+        rest: Any,
+        key: Any,
+        x: Any,
+        y: Any,
+        training: bool = True,
+        size: int | None = None,
+        set_in_call: set[str] | None = None,
     ) -> Any:
         """Forward initialisation of a batch: `({node: {"h", "u"}}, output, new rest)`. `size`: how many samples, where
-        neither x nor y says it."""
+        neither x nor y says it. `set_in_call` receives the nodes whose value the call set otherwise than by a
+        prediction."""
 
         def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
-            token = predictions.set(given := [])
+            token = predictions.set(given := {})
             vodes = self._vodes(model)
             try:
                 output = self._called(model, x, y)
@@ -211,12 +221,15 @@ class Structure:
             refuse_nodes_inside(vodes, lane)
             made = {}
             for name, vode in vodes.items():
-                if given.count(id(vode)) > 1:
+                left = given.get(id(vode), [])
+                if len(left) > 1:
                     raise ValueError(
-                        f"the model's call gives the value node {name} {given.count(id(vode))} predictions, and only "
-                        "the last one would have an energy; each prediction needs a value node of its own"
+                        f"the model's call gives the value node {name} {len(left)} predictions, and only the last one "
+                        "would have an energy; each prediction needs a value node of its own"
                     )
                 h, u = vode.h.get(), vode.get("u")
+                if set_in_call is not None and h is not None and not any(h is state for state in left):
+                    set_in_call.add(name)
                 given_u = led(u, lane)
                 made[name] = {"h": given_u if h is u else led(h, lane), "u": given_u}
             return made, output

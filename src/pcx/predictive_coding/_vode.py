@@ -20,8 +20,8 @@ from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
 from ._rules import Ruleset, Transformation
 
-# Where it is asked for: which vodes were given a prediction, in order, by identity.
-predictions: ContextVar[list[int] | None] = ContextVar("pcx_predictions", default=None)
+# Where it is asked for: by a vode's identity, the state that each prediction it was given left it in.
+predictions: ContextVar[dict[int, list[Any]] | None] = ContextVar("pcx_predictions", default=None)
 
 EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
 
@@ -97,8 +97,6 @@ class Vode(EnergyModule):
         return self
 
     def _set(self, key: str, value: Any, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
-        if key == "u" and (counted := predictions.get()) is not None:
-            counted.append(id(self))
         rules = self.ruleset._wrapped
         held = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
@@ -115,6 +113,8 @@ class Vode(EnergyModule):
         stale = tuple([k for k in contents if (k == "E" or ":" in k) and k not in cached])
         if cached or stale:
             self.cache.update(cached, stale, sample_ndim)
+        if key == "u" and (seen := predictions.get()) is not None:
+            seen.setdefault(id(self), []).append(self.h.get())
 
     def get(self, key: str, default: Any = None, rkg: RandomKeyGenerator = RKG) -> Any:
         """A value by name, through the rules of the status; `default` if it isn't set."""

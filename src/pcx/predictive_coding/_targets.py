@@ -1,0 +1,185 @@
+"""Which nodes a batch holds, and at what: targets by the order of the model or by name, class numbers, and what the
+model's own call says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax.core import Tracer
+
+if TYPE_CHECKING:
+    from ._problem import Node
+    from ._program import Program
+    from ._structure import Structure
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """Which nodes are held, in the order of the model.
+
+    **Attributes:**
+
+    - `places`: for each held node, which leaf of y holds it; None if it is held at what the forward pass gives.
+    - `outputs`: the nodes that targets hold.
+    - `labels`: for each of these that a leaf of y alone decides, which one: where class numbers are looked for.
+    """
+
+    places: dict[str, int | None]
+    outputs: tuple[str, ...]
+    labels: dict[str, int]
+
+
+def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: Any) -> Targets:
+    """What holds which node.
+
+    A node whose value y reaches by another way than its prediction is held by it, and one that is marked
+    `frozen = True` and set by the call at what it was set to. The leaves of y hold the other marked nodes, in the order
+    of the model, or by name, unless the call itself says what becomes of y.
+
+    **Arguments:**
+
+    - `start`: the forward pass, `Structure.start`.
+    - `set_in_call`: the nodes whose value the call set otherwise than by a prediction.
+    - `y`: shapes of the targets.
+
+    **Raises:** `ValueError` for targets that name no node, or are more or fewer than the nodes.
+    """
+    (made, _), _ = start.outputs
+    marked = [n for n in structure.nodes if n in structure.frozen]
+    y_ids = jtu.tree_leaves(start.inputs[4])
+    reached = [start.reached([i]) for i in y_ids]
+    depends = set().union(*reached) if reached else set()
+
+    def driven(name: str) -> bool:
+        h, u = made[name]["h"], made[name]["u"]
+        return h in depends and h != u and h in start.reached(y_ids, stop=[u])
+
+    own = [n for n in structure.nodes if y_ids and driven(n)]
+    said = [n for n in marked if n in set_in_call and made[n]["h"] is not None and made[n]["h"] != made[n]["u"]]
+    # What holds nothing but a value, such as an input, has no target.
+    held = [n for n in structure.nodes if n in own or (n in said and made[n]["u"] is not None)]
+    open_ = [n for n in marked if n not in said and n not in own]
+    if own:
+        # A marked node that y says nothing of doesn't move either, but is no output.
+        names = [n for n in structure.nodes if n in own or (n in marked and made[n]["h"] is not None)]
+        deciding = {n: [i for i, r in enumerate(reached) if made[n]["h"] in r] for n in own}
+        labels = {n: leaves[0] for n, leaves in deciding.items() if len(leaves) == 1}
+        return Targets(dict.fromkeys(names), tuple(held), labels)
+    places: dict[str, int | None] = dict.fromkeys(said)
+    if y is not None and (open_ or not (said or len(y_ids) == 1)):
+        places |= _paired(structure, open_, said, y)
+    elif isinstance(y, Mapping) and any(n in said for n in y):
+        _paired(structure, open_, said, y)
+    places = {n: places[n] for n in structure.nodes if n in places}
+    labels = {n: place for n, place in places.items() if place is not None}
+    return Targets(places, tuple([n for n in places if n in held or n in labels]), labels)
+
+
+def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: Any) -> dict[str, int]:
+    """The place of each node's leaf of y."""
+    paths = [path for path, _ in jtu.tree_flatten_with_path(y)[0]]
+    marked = ", ".join(nodes) or "none"
+    names = [_name_of(path[0]) if path else None for path in paths]
+    by_name = isinstance(y, Mapping) or (any(n in structure.nodes for n in names) and not isinstance(y, list))
+    if not by_name:
+        if any(isinstance(key, jtu.DictKey) for path in paths for key in path):
+            raise ValueError(
+                f"the targets hold a dict inside {type(y).__name__}, whose order says nothing of nodes: give one dict "
+                f"by node, {{{', '.join(repr(n) + ': ...' for n in nodes)}}}"
+            )
+        if len(nodes) != len(paths):
+            raise ValueError(
+                f"the batch has {len(paths)} targets, but {len(nodes)} nodes are marked `vode.h.frozen = True`"
+                f"{': ' + marked if nodes else ''}"
+            )
+        return dict(zip(nodes, range(len(paths)), strict=True))
+    for name, path in zip(names, paths, strict=True):
+        if name not in structure.nodes:
+            raise ValueError(
+                f"the targets are given by node, but {name!r} names no node; marked `vode.h.frozen = True`: {marked}"
+            )
+        if name in said:
+            raise ValueError(f"the targets name {name}, but the model's call itself sets what it is held at")
+        if name not in nodes:
+            raise ValueError(f"the targets name {name}, which isn't marked `vode.h.frozen = True`; those are: {marked}")
+        if len(path) != 1:
+            raise ValueError(f"the target of {name} must be one array, but it is a tree of arrays")
+    missing = [n for n in nodes if n not in names]
+    if missing:
+        raise ValueError(f"the targets lack one for {', '.join(missing)}, marked `vode.h.frozen = True`")
+    return {n: names.index(n) for n in nodes}
+
+
+def _name_of(key: Any) -> Any:
+    return getattr(key, "key", getattr(key, "name", None)) if not isinstance(key, jtu.SequenceKey) else None
+
+
+def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: Any, made: Any) -> None:
+    """Refuse targets of another shape than the node's prediction, or class numbers that are none.
+
+    **Arguments:**
+
+    - `y`, `made`: shapes of the targets, and of what the forward pass gives.
+    """
+    leaves = jtu.tree_leaves(y)
+    for name, place in targets.places.items():
+        given = made[name]["h"] if place is None else leaves[place]
+        node = nodes[name]
+        if is_label(given, node):
+            if node.shape[-1] == 1:
+                raise ValueError(
+                    f"the target of {name} is of class numbers {tuple(given.shape)}, but the node holds one number, "
+                    f"not a vector over classes; give numbers of shape {(size, *node.shape)}"
+                )
+        elif tuple(given.shape[1:]) != node.shape:
+            floats = tuple(given.shape[1:]) == node.shape[:-1] and not jnp.issubdtype(given.dtype, jnp.integer)
+            raise ValueError(
+                f"the target of {name} has shape {tuple(given.shape)}, its prediction {(size, *node.shape)}"
+                + (f"; class numbers must be integers, not {given.dtype}" if floats and node.shape else "")
+            )
+
+
+def check_labels(targets: Targets, nodes: Mapping[str, Node], y: Any) -> None:
+    """Refuse class numbers outside the classes where they can be read; inside compiled code they are an outcome."""
+    leaves = jtu.tree_leaves(y)
+    for name, place in targets.labels.items():
+        leaf, shape = leaves[place], nodes[name].shape
+        if isinstance(leaf, Tracer) or not np.issubdtype(np.asarray(leaf).dtype, np.integer):
+            continue
+        label = np.asarray(leaf)
+        if not shape or not label.size or label.ndim != len(shape) or label.shape[1:] != shape[:-1]:
+            continue  # no class numbers
+        if label.min() < 0 or label.max() >= shape[-1]:
+            raise ValueError(
+                f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to "
+                f"{label.max()}"
+            )
+
+
+def held_at(
+    targets: Targets, nodes: Mapping[str, Node], y: Any, made: Mapping[str, Any]
+) -> tuple[dict[str, Any], jax.Array]:
+    """What each held node is held at, `{node: [batch, *shape]}`, and whether all labels were classes."""
+    leaves = jtu.tree_leaves(y)
+    held, valid = {}, jnp.array(True)
+    for name, place in targets.places.items():
+        node = nodes[name]
+        given = made[name] if place is None else jnp.asarray(leaves[place])
+        if is_label(given, node):
+            classes = node.shape[-1]
+            valid &= jnp.all((given >= 0) & (given < classes))
+            given = jax.nn.one_hot(given, classes, dtype=node.dtype)
+        held[name] = given.astype(node.dtype)
+    return held, valid
+
+
+def is_label(given: Any, node: Node) -> bool:
+    """Whether a target is a class number for each sample where the node holds a vector over the classes."""
+    integer = jnp.issubdtype(given.dtype, jnp.integer)
+    return bool(integer and len(node.shape) >= 1 and given.ndim == len(node.shape))
