@@ -13,7 +13,9 @@ import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 
-jax.config.update("jax_enable_x64", True)
+from .problems import enable_x64
+
+pytestmark = pytest.mark.usefixtures("double")
 X, Y = np.random.default_rng(0).normal(size=(2, 4, 3))
 
 
@@ -254,8 +256,7 @@ def test_an_infinite_input_is_said_though_it_saturates():
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64])
 def test_labels_beyond_what_jax_keeps_are_refused_at_every_door(dtype):
-    jax.config.update("jax_enable_x64", False)
-    try:
+    with enable_x64(False):
         model, good = pxm.MLP([3, 2, 3]), np.array([0, 1, 2, 1], dtype)
         bad, x = good + dtype(2**32), X.astype(np.float32)
         rule = pxl.backprop(optax.sgd(0.1))
@@ -269,5 +270,3 @@ def test_labels_beyond_what_jax_keeps_are_refused_at_every_door(dtype):
         ):
             with pytest.raises(ValueError, match="integers from"):
                 door()
-    finally:
-        jax.config.update("jax_enable_x64", True)

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 
 from ..core._key import Keyed
 from ..learning import OUTCOME, Rule
@@ -195,22 +196,30 @@ def _sum_where(counts: Any, each: Any) -> Any:
 
 
 def accuracy(output: Any, y: Any) -> Any:
-    """Whether the largest output is that of the class, `[batch]` of 0 and 1.
+    """Whether the largest output is that of the class, `[batch]` of 0 and 1; the mean over places, if each sample has
+    several.
 
     **Arguments:**
 
-    - `output`: `[batch, classes]`.
-    - `y`: class numbers `[batch]`, or one for each class `[batch, classes]`.
+    - `output`: `[batch, ..., classes]`.
+    - `y`: class numbers `[batch, ...]`, or one for each class `[batch, ..., classes]`.
     """
     truth = y if y.ndim == output.ndim - 1 else jnp.argmax(y, axis=-1)
-    return (jnp.argmax(output, axis=-1) == truth).astype(jnp.float32)
+    right = (jnp.argmax(output, axis=-1) == truth).astype(jnp.float32)
+    return jnp.mean(right, axis=tuple(range(1, right.ndim)))
 
 
 def is_class(output: Any, y: Any) -> bool:
-    """Whether y holds class numbers for an output over classes."""
+    """Whether y holds class numbers for an output over classes, or is one-hot: one 1 for each sample, and zeros."""
     y = bare(y)
-    one = isinstance(y, (jax.Array, jax.ShapeDtypeStruct)) or hasattr(y, "dtype")
-    return bool(one and hasattr(output, "ndim") and jnp.issubdtype(y.dtype, jnp.integer) and output.ndim == y.ndim + 1)
+    if not (hasattr(y, "dtype") and hasattr(output, "ndim")):
+        return False
+    if output.ndim == y.ndim + 1:
+        return bool(jnp.issubdtype(y.dtype, jnp.integer))
+    if tuple(y.shape) != tuple(output.shape) or output.ndim < 2 or y.shape[-1] < 2:
+        return False
+    values = np.asarray(y)
+    return bool(np.all((values == 0) | (values == 1)) and np.all(np.sum(values != 0, axis=-1) == 1))
 
 
 @functools.lru_cache(maxsize=64)

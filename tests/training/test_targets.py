@@ -1,0 +1,57 @@
+"""What `fit` makes of targets: wide labels, one-hot ones, and several outputs in the order of the model."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
+import pcx.training as pxt
+from pcx.training._loop import accuracy, is_class
+
+X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+LABELS = np.arange(8) % 3
+RULE = pxl.backprop(optax.sgd(0.1))
+
+
+def fit(*args, **options):
+    px.RKG.seed(0)
+    return pxt.fit(pxm.MLP([3, 3]), RULE, *args, epochs=1, batch_size=4, show=False, **options)
+
+
+def test_labels_beyond_what_jax_keeps_are_refused():
+    wide = LABELS + 2**32
+    for data in (((X, wide),), ([(X[:4], wide[:4])],), ((X, LABELS), (X, wide)), ((X, LABELS), [(X, wide)])):
+        with pytest.raises(ValueError, match="integers from"):
+            fit(*data)
+
+
+def test_one_hot_targets_have_an_accuracy():
+    found = fit((X, np.eye(3, dtype=np.float32)[LABELS])).history[0]
+    assert found["accuracy"] == fit((X, LABELS)).history[0]["accuracy"]
+    output = jnp.zeros((8, 3))
+    assert is_class(output, LABELS) and is_class(output, np.eye(3)[LABELS])
+    assert not is_class(output, X) and not is_class(output, np.ones((8, 3)))
+    assert accuracy(jnp.zeros((2, 4, 3)), jnp.zeros((2, 4), int)).shape == (2,)
+
+
+class Heads(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.layers = [pxnn.Linear(3, 3) for _ in range(2)]
+        self.top, self.bottom = pxc.Vode(), pxc.Vode()
+        self.top.h.frozen = self.bottom.h.frozen = True
+
+    def __call__(self, x):
+        self.top(self.layers[0](x))
+        self.bottom(self.layers[1](x))
+
+
+def test_a_history_is_in_the_order_of_the_model():
+    targets = {"bottom": X, "top": X}
+    run = pxt.fit(Heads(), RULE, (X, targets), epochs=1, batch_size=4, show=False)
+    assert list(run.history[0]["energies"]) == ["top", "bottom"]
