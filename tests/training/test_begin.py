@@ -27,6 +27,17 @@ def test_one_call_for_a_job_that_may_be_restarted(tmp_path):
             train(folder=tmp_path / "third", resume=other)
 
 
+def test_a_folder_with_other_runs_in_it(tmp_path):
+    pxt.Folder(tmp_path / "one", False).write_json("config.json", {})
+    with pytest.raises(pxt.RunExists, match=r"is not empty \(one\)"):
+        pxt.Folder(tmp_path, False)
+    assert not pxt.Folder(tmp_path, "auto").resumed
+    assert not pxt.Folder(tmp_path, True).resumed
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(pxt.RunExists, match=r"is not empty \(notes\)"):
+        pxt.Folder(tmp_path, "auto")
+
+
 LEFT = {
     "killed after versions.json": ["versions.json"],
     "killed while a file was written": ["versions.json", ".0123456789abcdef.partial.json"],

@@ -129,7 +129,8 @@ def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -
             )
         refuse_links(path)
         return True
-    held = foreign(path)
+    # Where a run is asked to go on or begin, runs may lie in folders beside its files.
+    held = [name for name in foreign(path) if not (resume and (path / name / "config.json").is_file())]
     if held and resume is True:
         raise FileNotFoundError(f"{path} holds no run to resume (no config.json)")
     if held:

@@ -162,12 +162,13 @@ class Keep:
         self._saved, self._done_at_save, self._time_of_save = number, batches, time.monotonic()
 
     def end(self, fit: Fit) -> None:
-        """Write the weights, the figure, and how it ended."""
+        """Write the weights, how it ended, and the figure."""
         for i, state in enumerate(fit.states):
             self._weights("weights", i, len(fit.states), {**state.weights, **state.rest})
+        self.folder.log(fit.ended if fit.why is None else f"{fit.ended}: {fit.why}")
+        # Last: whoever ends a job may not wait for it.
         if can_draw(fit):
             self.folder.write("figure.png", lambda path: draw(fit, path))
-        self.folder.log(fit.ended if fit.why is None else f"{fit.ended}: {fit.why}")
 
     def _weights(self, kind: str, network: int, of: int, held: Mapping[str, Any]) -> None:
         name = file_name(kind, network if of > 1 else None)
