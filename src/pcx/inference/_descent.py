@@ -272,6 +272,6 @@ def as_descent(call: str, x: Any) -> Descent:
     if isinstance(x, Mapping) or _takes_a_name(x):
         return ByNode(x, call)
     raise TypeError(
-        f"{call}: expected an optax transformation or a pcx.inference.Descent for the values, a dict of these by node "
-        f"or a function that gives one for a node's name, got {type(x).__name__}"
+        f"{call}: expected an optax transformation or a pcx.inference.Descent, got {type(x).__name__}. For each node "
+        "its own: a dict of these by node, or a function that gives one for a node's name"
     )
