@@ -86,7 +86,8 @@ def fit(
         is always written at the end and on Ctrl-C.
     - `keep`: how many of the last checkpoints are kept. `best`: the metric by which one more, the best, is; by default
         `"validation_loss"` if there is validation; each network has a best epoch of its own. `best_mode`: whether more
-        (`"max"`) or less (`"min"`) of it is better; known of losses, energies and accuracies, to be said of any other.
+        (`"max"`) or less (`"min"`) of it is better; known of losses, energies and accuracies; of any other, more,
+        with a warning, unless it is said.
     - `restore_best`: whether the weights at the end, in the model, in `states` and in the folder's weights files, are
         those of the best epoch, not of the last. Either way they are in the `Fit`: see `Fit.restore_best`.
     - `config`: anything to be kept in the folder's `config.json`, as JSON.

@@ -30,7 +30,7 @@ from ._progress import Pace, progress
 from ._result import Fit, Member, Report
 from ._signals import interruptible
 from ._source import InMemory, Streamed
-from ._stopping import EarlyStopping, Mode, direction
+from ._stopping import EarlyStopping, Mode, direction, direction_or_more
 
 
 class Run:
@@ -92,7 +92,7 @@ class Run:
         scores = [name for name, metric in metrics.items() if metric is accuracy or name == "accuracy"]
         if restore_best and self.best is None:
             raise ValueError("fit: restore_best needs validation, or `best`: the metric by which an epoch is the best")
-        self.mode: Mode = "min" if self.best is None else best_mode or direction(self.best, "fit: best_mode", scores)
+        self.mode: Mode = "min" if self.best is None else best_mode or direction_or_more(self.best, scores)
         self.said_best, self.restore = best is not None or best_mode is not None, restore_best
         if early is not None and early.mode is None:
             way = direction(early.metric, "fit: the mode of early_stopping", scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -84,6 +85,20 @@ def direction(metric: str, name: str, accuracies: Sequence[str] = ("accuracy",))
         f"{name} is needed for {metric!r}: 'max' if more of it is better, 'min' if less is. Only of losses, energies "
         "and accuracies it is known"
     )
+
+
+def direction_or_more(metric: str, accuracies: Sequence[str]) -> Mode:
+    """As `direction` for the metric of the best epoch; where it doesn't follow, more is taken to be better, with a
+    warning: the checkpoints of a run that is kept wrongly are lost, but nothing that was learned."""
+    try:
+        return direction(metric, "", accuracies)
+    except ValueError:
+        warnings.warn(
+            f"fit: whether more or less of {metric!r} is better was not said; the epoch where it is largest is kept as "
+            "the best. Say best_mode='max', or 'min' for the smallest",
+            stacklevel=5,
+        )
+        return "max"
 
 
 def cost(row: dict[str, Any], metric: str, mode: Mode) -> float:
