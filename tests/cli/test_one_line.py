@@ -46,7 +46,7 @@ def one_line(words, capsys, status=(1, 2)):
         (["--config"], "Missing value"),
         (["--config", LONG], "File name too long"),
         (["--config", NO_TEXT], "there is no"),
-        (["--rule", NO_TEXT], "invalid choice"),
+        (["--rule", NO_TEXT], "--rule: there is no"),
         (["--hidden", "2000000000"], "weights needs more than"),
     ],
 )

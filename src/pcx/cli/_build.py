@@ -17,10 +17,10 @@ from .. import learning as pxl
 from .. import models
 from .. import predictive_coding as pxc
 from ..data import Dataset, Split
+from . import _own as own_code
 from ._failures import USAGE, CommandError
 from ._interrupt import by_exception
-from ._rule_options import RuleName
-from ._settings import Experiment
+from ._settings import Experiment, is_own
 
 _ACTS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": jax.nn.gelu,
@@ -38,9 +38,13 @@ class Splits:
         found = _dataset(options)
         self.classes = len(found.classes)
         train, test = found.train, found.test
-        if options.model.startswith("vgg") and train.x.ndim == 3:  # grey images: one channel
+        if options.model in ("vgg5", "vgg7") and train.x.ndim == 3:  # grey images: one channel
             train, test = Split(train.x[:, None], train.y), Split(test.x[:, None], test.y)
         self.shape = train.x.shape[1:]
+        if options.subset is not None:
+            if options.subset > len(train):
+                raise CommandError(f"--subset {options.subset} is more than the {len(train)} samples there are", USAGE)
+            train = Split(train.x[: options.subset], train.y[: options.subset])
         self.test, self.validation = test, None if options.validation == "none" else test
         if options.validation == "held-out":
             count = round(len(train) * options.held_out)
@@ -87,6 +91,8 @@ def _dataset(options: Experiment) -> Dataset:
 
 def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyModule]:
     """A function that makes the network, with first weights from `pcx.RKG`."""
+    if is_own(options.model):
+        return _own_maker(options.model, {"shape": tuple(splits.shape), "classes": splits.classes})
     act = _ACTS[options.act]
     energy = {"se": pxc.se_energy, "ce": pxc.ce_energy}[options.energy]
     if options.model in ("mlp", "mu-mlp"):
@@ -96,6 +102,27 @@ def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyM
         return lambda: cls(widths, act=act, energy=energy)
     vgg = {"vgg5": models.vgg5, "vgg7": models.vgg7}[options.model]
     return lambda: vgg(shape=splits.shape, classes=splits.classes, act=act, energy=energy)
+
+
+def _own_maker(name: str, known: dict[str, Any]) -> Callable[[], pxc.EnergyModule]:
+    made = own_code.load(name, "--model")
+
+    def make() -> pxc.EnergyModule:
+        model = own_code.call(made, name, "--model", known)
+        if not isinstance(model, pxc.EnergyModule):
+            message = f"--model {name} gives {type(model).__name__}; it must give a pcx.predictive_coding.EnergyModule"
+            raise CommandError(message, USAGE)
+        return model
+
+    return make
+
+
+def _own_rule(name: str, known: dict[str, Any]) -> pxl.Rule:
+    rule = own_code.load(name, "--rule")
+    rule = rule if isinstance(rule, pxl.Rule) else own_code.call(rule, name, "--rule", known)
+    if not isinstance(rule, pxl.Rule):
+        raise CommandError(f"--rule {name} gives {type(rule).__name__}; it must be a pcx.learning.Rule", USAGE)
+    return rule
 
 
 def check_memory(options: Experiment, widths: Sequence[int]) -> None:
@@ -119,7 +146,7 @@ def _memory() -> int | None:
     return (device.memory_stats() or {}).get("bytes_limit")
 
 
-def make_rule(options: Experiment, name: RuleName, samples: int) -> pxl.Rule:
+def make_rule(options: Experiment, name: str, samples: int) -> pxl.Rule:
     """A learning rule.
 
     **Arguments:** `samples`, how many there are to train on.
@@ -127,6 +154,8 @@ def make_rule(options: Experiment, name: RuleName, samples: int) -> pxl.Rule:
     optim = _optimiser(options, name, samples)
     if name == "backprop":
         return pxl.backprop(optim)
+    if is_own(name):
+        return _own_rule(name, {"optim": optim, "lr": options.lr, "samples": samples})
     own: Any = getattr(options, name)
     if name == "zil":
         return pxl.zil(optim, optax.sgd(own.state_lr))
@@ -141,7 +170,7 @@ def make_rule(options: Experiment, name: RuleName, samples: int) -> pxl.Rule:
     return {"pc": pxl.pc, "ipc": pxl.ipc, "fpa": pxl.fpa, "epc": pxl.epc}[name](optim, optim_h, own.T)
 
 
-def _optimiser(options: Experiment, name: RuleName, samples: int) -> optax.GradientTransformation:
+def _optimiser(options: Experiment, name: str, samples: int) -> optax.GradientTransformation:
     rate: Any = options.lr
     if options.schedule == "warmup-cosine":
         updates = {"ipc": options.ipc.T, "hil": 2}.get(name, 1)  # for each batch

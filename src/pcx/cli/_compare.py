@@ -16,10 +16,11 @@ from ._curves import draw
 from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
+from ._own import settled
 from ._reach import warn_of_layers_out_of_reach
-from ._run import lengthen, train_in
+from ._run import lengthen, own_of, train_in
 from ._saved import as_json, new_folder, read_config
-from ._settings import CompareOptions, TrainOptions
+from ._settings import CompareOptions, TrainOptions, label
 from ._statistics import moments, paired
 from ._tables import console, counted, percent, say, table
 from ._train import ending, summarise
@@ -33,26 +34,31 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
     if options.resume:
         assert options.out is not None
         folder = options.out
-        options = _taken_up(options, read_config(folder, CompareOptions))
+        options = _taken_up(settled(options), read_config(folder, CompareOptions))
     else:
+        options = settled(options)
         folder = new_folder(options.out, "compare", f"go on with it by `{how}`")
         how = f"pcx compare --out {shlex.quote(str(folder))} --resume"
     with told():
         splits = Splits(options)
         place = Folder(folder, options.resume)
-        place.write_json("config.json", {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options)})
+        place.write_json(
+            "config.json",
+            {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options), **own_of(options)},
+        )
         place.write_json("versions.json", versions())
     warn_of_layers_out_of_reach(options)
     results: dict[str, dict[str, Any]] = {}
     curves: dict[str, np.ndarray] = {}
     resumable(folder, how)
-    for rule in options.rules:
-        found = _train(folder / rule, options.of(rule), splits)
+    for name in options.rules:
+        rule = label(name)
+        found = _train(folder / rule, options.of(name), splits)
         if found.ended == "interrupted" or ended_by_signal():
             return ending(found, how)
         if not options.quiet:
             say(f"{rule}: {found.ended}")
-        results[rule] = summarise(found, options.of(rule)) | {"test": _tested(found, options, splits)}
+        results[rule] = summarise(found, options.of(name)) | {"test": _tested(found, options, splits)}
         curves[rule] = _curve(found, options)
         Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
     summary = compared(results, options)

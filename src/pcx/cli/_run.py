@@ -9,8 +9,9 @@ from typing import Any
 from ..training import EarlyStopping, Fit, Folder, fit
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._failures import told
+from ._own import sources
 from ._saved import as_json
-from ._settings import TrainOptions
+from ._settings import Experiment, TrainOptions
 
 
 def monitored(options: TrainOptions) -> str:
@@ -49,7 +50,13 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
 
 def config_of(options: TrainOptions, argv: list[str]) -> dict[str, Any]:
     """What a run's `config.json` holds of its command."""
-    return {"command": "train", "argv": ["pcx", *argv], "options": as_json(options)}
+    return {"command": "train", "argv": ["pcx", *argv], "options": as_json(options), **own_of(options)}
+
+
+def own_of(options: Experiment) -> dict[str, Any]:
+    """The files of networks and rules of one's own, for `config.json`; nothing if there are none."""
+    found = sources(options)
+    return {"own": found} if found else {}
 
 
 def lengthen(folder: Path, options: TrainOptions) -> None:

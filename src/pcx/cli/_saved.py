@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ._failures import CommandError
 from ._options import Refused
-from ._settings import Experiment, TrainOptions
+from ._settings import Experiment, TrainOptions, is_own
 
 _NOT_KEPT = ("out", "config", "resume", "quiet", "download")  # of the call, not of the run
 T = TypeVar("T")
@@ -47,6 +47,8 @@ def _value(hint: Any, value: Any, name: str, source: Path) -> Any:
             return tuple([_value(get_args(hint)[0], each, name, source) for each in value])
     elif get_origin(hint) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        if str in kinds and isinstance(value, str) and is_own(value):
+            return value
         return None if value is None else _value(kinds[0], value, name, source)
     elif get_args(hint):  # a Literal
         if value in get_args(hint):
@@ -93,6 +95,9 @@ def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
             made.check()
         except Refused as error:
             raise CommandError(f"{file}: {error}") from error
+        from ._own import check_sources
+
+        check_sources(config.get("own"), file)
     return made
 
 

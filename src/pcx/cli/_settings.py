@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ._options import Refused
 from ._rule_options import (
@@ -22,6 +22,7 @@ from ._rule_options import (
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
 ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7"]
+MODELS: tuple[str, ...] = get_args(ModelName)
 MOST = 2**31 - 1  # of whole numbers: what programs count in
 NETWORKS = 10_000  # of one run
 IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
@@ -45,11 +46,15 @@ class Experiment:
     """Shift images: pad by so many pixels and cut out a window of the old size; 4 is usual for CIFAR, 0 is off."""
     validation: Literal["held-out", "test", "none"] = "held-out"
     """What is judged after every epoch: samples held out of the training set; the test set; or nothing."""
+    subset: int | None = None
+    """Train on the first so many samples of the training set, held-out ones included; all if left out."""
     held_out: float = 0.1
     """Part of the training set that is held out, above 0 and below 1: its last samples."""
 
-    model: ModelName = "mlp"
-    """Network: mlp and mu-mlp have layers as in --hidden, vgg5 and vgg7 are convolutional."""
+    model: ModelName | str = "mlp"
+    """Network: mlp and mu-mlp have layers as in --hidden, vgg5 and vgg7 are convolutional; or one of your own,
+    file.py:Net or module:Net, a class or function that is called with those of shape (of a sample) and classes that it
+    asks for by name."""
     hidden: tuple[int, ...] = (128, 128, 128)
     """Widths of the hidden layers of mlp and mu-mlp; equal ones for mu-mlp."""
     act: Literal["gelu", "relu", "leaky-relu", "tanh", "sigmoid"] = "gelu"
@@ -111,17 +116,22 @@ class Experiment:
         return {"vgg5": 5, "vgg7": 7}.get(self.model, len(self.hidden) + 1)
 
     @property
-    def used_rules(self) -> tuple[RuleName, ...]:
+    def used_rules(self) -> tuple[str, ...]:
         """The rules that are trained by."""
         raise NotImplementedError
 
     def check(self) -> None:
         """Raises `Refused` if an option has a value that can't be used, naming it."""
-        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every"):
+        for name, value, names in [("model", self.model, MODELS), *[("rule", r, RULE_NAMES) for r in self.used_rules]]:
+            if value not in names and not is_own(value):
+                raise Refused(
+                    f"--{name}: there is no {value!r}; choose {', '.join(names)}, or file.py:name of your own"
+                )
+        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "subset"):
             _at_least(name, getattr(self, name), 1)
         for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
             _at_least(name, getattr(self, name), 0)
-        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "crop"):
+        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "crop", "subset"):
             at_most(name, getattr(self, name), MOST)
         count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
         if count > NETWORKS:
@@ -135,7 +145,7 @@ class Experiment:
         at_most("hidden", max(self.hidden, default=1), MOST)
         if self.model == "mu-mlp" and (not self.hidden or len(set(self.hidden)) > 1):
             raise Refused("--hidden must be one or more equal widths with --model mu-mlp")
-        if self.model.startswith("vgg") and self.data not in IMAGES[:-1]:
+        if self.model in ("vgg5", "vgg7") and self.data not in IMAGES[:-1]:
             raise Refused(f"--model {self.model} needs larger images than --data {self.data}; use mlp")
         if (self.flip or self.crop) and self.data not in IMAGES:
             raise Refused(f"--flip and --crop are for images, and --data {self.data} has none")
@@ -146,7 +156,7 @@ class Experiment:
         if self.patience is not None and self.validation != "held-out":
             raise Refused("--patience needs --validation held-out: when to stop may not be chosen by the test set")
         for name in self.used_rules:
-            if name != "backprop":
+            if name != "backprop" and not is_own(name):
                 _check_rule(name, getattr(self, name))
 
     def check_given(self, args: list[str]) -> None:
@@ -161,8 +171,10 @@ class Experiment:
 class TrainOptions(Experiment):
     """Train a network by a learning rule and keep the run in a folder."""
 
-    rule: RuleName = "pc"
-    """Learning rule. Each has options of its own, listed below."""
+    rule: RuleName | str = "pc"
+    """Learning rule. Each has options of its own, listed below; or one of your own, file.py:name or module:name, a
+    rule, or a function that makes one and is called with those of optim (of the weights), lr and samples that it asks
+    for by name."""
     out: Path | None = None
     """Folder of the run, new or empty; runs/train-<date>-<time> if left out."""
     resume: Literal["never", "auto"] = "never"
@@ -173,7 +185,7 @@ class TrainOptions(Experiment):
     """Show no progress."""
 
     @property
-    def used_rules(self) -> tuple[RuleName, ...]:
+    def used_rules(self) -> tuple[str, ...]:
         return (self.rule,)
 
     def check(self) -> None:
@@ -188,8 +200,8 @@ class CompareOptions(Experiment):
 
     seeds: tuple[int, ...] = (3,)
     """As in pcx train, the same for every rule; intervals need 2 networks, and 5 or more are useful."""
-    rules: tuple[RuleName, ...] = ("pc", "zil", "backprop")
-    """Learning rules. Differences and costs are against backprop, if it is among them."""
+    rules: tuple[RuleName | str, ...] = ("pc", "zil", "backprop")
+    """Learning rules, also of your own as in pcx train. Differences and costs are against backprop, if it is there."""
     out: Path | None = None
     """Folder of the comparison, new or empty; runs/compare-<date>-<time> if left out."""
     resume: bool = False
@@ -200,17 +212,17 @@ class CompareOptions(Experiment):
     """Show no progress."""
 
     @property
-    def used_rules(self) -> tuple[RuleName, ...]:
+    def used_rules(self) -> tuple[str, ...]:
         return self.rules
 
     def check(self) -> None:
         super().check()
-        if not self.rules or len(set(self.rules)) < len(self.rules):
+        if not self.rules or len({label(rule) for rule in self.rules}) < len(self.rules):
             raise Refused("--rules must be one or more different rules")
         if self.resume and self.out is None:
             raise Refused("--resume needs --out, the folder of the comparison")
 
-    def of(self, rule: RuleName) -> TrainOptions:
+    def of(self, rule: str) -> TrainOptions:
         """The options of the run of one rule."""
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Experiment)}
         return TrainOptions(**shared, rule=rule, quiet=self.quiet)
@@ -238,6 +250,17 @@ def _at_least(name: str, value: float | None, least: int) -> None:
     finite = not isinstance(value, float) or math.isfinite(value)
     if value is not None and not (finite and value >= least):
         raise Refused(f"--{_dashed(name)} must be at least {least}, got {value}")
+
+
+def is_own(name: str) -> bool:
+    """Whether a network or rule is one of the user's own: `file.py:name` or `module:name`."""
+    place, _, attribute = name.rpartition(":")
+    return bool(place) and all(part.isidentifier() for part in attribute.split("."))
+
+
+def label(rule: str) -> str:
+    """A rule's short name: that of a folder, or a row."""
+    return rule.rpartition(":")[2] if is_own(rule) else rule
 
 
 def at_most(name: str, value: float | None, most: int) -> None:

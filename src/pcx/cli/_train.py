@@ -12,6 +12,7 @@ from ..training import Fit, Folder, differences
 from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
+from ._own import settled
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, monitored, train_in
 from ._runs import described, last_entry
@@ -25,6 +26,7 @@ def train(options: TrainOptions, argv: list[str]) -> int:
     if options.resume == "auto" and options.out is not None and (options.out / "config.json").exists():
         return _go_on(options.out, options)
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
+    options = settled(options)
     with told():
         splits = Splits(options)
     warn_of_layers_out_of_reach(options)

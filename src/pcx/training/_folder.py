@@ -78,6 +78,7 @@ class Folder:
 
     def log(self, text: str) -> None:
         """Add to `log.txt`, with the time."""
+        text = text.encode("utf-8", "backslashreplace").decode()  # a path may be no text
         self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
 
     def _append(self, name: str, text: str) -> None:

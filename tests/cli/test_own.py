@@ -1,0 +1,123 @@
+"""Networks and rules of one's own, and part of the data."""
+
+import json
+import sys
+
+import pytest
+
+from .commands import call
+
+TEXT = """
+import dataclasses
+
+import optax
+import pcx.learning as pxl
+import pcx.models as pxm
+
+
+@dataclasses.dataclass
+class Sizes:
+    hidden: int = 4
+
+
+def Net(shape, classes):
+    return pxm.MLP([*shape, Sizes().hidden, classes])
+
+
+class Fixed(pxm.MLP):
+    def __init__(self):
+        super().__init__([2, 3, 2])
+
+
+def rule(optim):
+    return pxl.zil(optim)
+
+
+made = pxl.backprop(optax.sgd(0.1))
+
+
+def needy(something):
+    return made
+
+
+def other():
+    return 3
+
+
+def fails():
+    raise KeyError("x")
+"""
+FEW = ["--data", "two-moons", "--batch-size", "50", "--epochs", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(TEXT)
+    return tmp_path
+
+
+def test_train_eval_and_resume(here, monkeypatch, capsys):
+    before = list(sys.path), "mine" in sys.modules
+    words = ["--model", "mine.py:Net", "--rule", "mine.py:rule", "--subset", "200", "--out", here / "run"]
+    assert call("train", *FEW, *words) == 0
+    config = json.loads((here / "run" / "config.json").read_text())
+    assert list(config["own"]) == [str(here / "mine.py")]
+    assert config["options"]["model"] == f"{here}/mine.py:Net"
+    assert config["options"]["subset"] == 200
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    assert call("eval", here / "run") == 0
+    assert call("resume", here / "run", "--epochs", 2, "--quiet") == 0
+    assert len((here / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert (list(sys.path), "mine" in sys.modules) == before
+    (here / "mine.py").write_text(TEXT + "# changed\n")
+    capsys.readouterr()
+    for words in (["eval", here / "run"], ["resume", here / "run", "--epochs", 3]):
+        assert call(*words) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "mine.py has changed since the run" in line
+    (here / "mine.py").unlink()
+    assert call("eval", here / "run") in (1, 2)
+    assert "there is no file" in capsys.readouterr().err
+
+
+def test_compare(here):
+    words = ["--model", "mine.py:Fixed", "--rules", "mine.py:made", "backprop", "--seeds", "1", "--out", "c"]
+    assert call("compare", *FEW, *words) == 0
+    assert set(json.loads((here / "c" / "summary.json").read_text())["rules"]) == {"made", "backprop"}
+    assert call("eval", here / "c" / "made") == 0
+
+
+def test_a_module(here, monkeypatch):
+    monkeypatch.syspath_prepend(str(here))
+    assert call("train", *FEW, "--model", "mine:Fixed", "--rule", "mine:made", "--out", "run") == 0
+    monkeypatch.delitem(sys.modules, "mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "none.py:Net"], "there is no file"),
+        (["--model", "mine.py:None_"], "there is no None_ in"),
+        (["--model", "no_such_module:Net"], "no_such_module"),
+        (["--model", "mine.py"], "there is no 'mine.py'"),
+        (["--model", "mine.py:"], "there is no 'mine.py:'"),
+        (["--model", "mine.py:needy"], "needs something"),
+        (["--model", "mine.py:other"], "gives int"),
+        (["--model", "mine.py:fails"], "KeyError"),
+        (["--rule", "mine.py:other"], "gives int"),
+        (["--rule", "mine.py:needy"], "needs something"),
+        (["--rule", "broken.py:rule"], "SyntaxError"),
+        (["--rule", "leaves.py:rule"], "SystemExit"),
+        (["--subset", "0"], "--subset must be at least 1"),
+        (["--subset", "9999999"], "--subset 9999999 is more than the"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(words, message, here, capsys):
+    (here / "broken.py").write_text("def (")
+    (here / "leaves.py").write_text("raise SystemExit(0)")
+    assert call("train", *FEW, "--hidden", "4", *words, "--out", "run") in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (here / "run").exists()
