@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def own_streams() -> Iterator[None]:
     if closed or sys.stdout is None:
         complain("pcx: error: stdout is closed; send it to a file, or to /dev/null")
         sys.exit(ERROR)
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="pcx.as_it_was")
     out: Any = _Lenient(sys.stdout)
     before, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), out, _Lenient(sys.stderr)  # pyright: ignore
