@@ -23,10 +23,10 @@ from ._tables import console, counted, number, percent, say, spread, table
 
 def train(options: TrainOptions, argv: list[str]) -> int:
     """Train and print what came out; the exit status."""
+    options = settled(options)
     if options.resume == "auto" and options.out is not None and (options.out / "config.json").exists():
         return _go_on(options.out, options)
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
-    options = settled(options)
     with told():
         splits = Splits(options)
     warn_of_layers_out_of_reach(options)
