@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 
-_VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+_VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
 
 
