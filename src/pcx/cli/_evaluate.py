@@ -15,7 +15,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from .. import RKG
+from ..core._random import seeded
 from ..data import Split
 from ..learning import Rule, State
 from ..training import CheckpointError, Checkpoints, accuracy
@@ -116,12 +116,8 @@ def _read(folder: Path, best: bool) -> tuple[dict[str, Any], list[int]]:
 
 def _state(options: TrainOptions, splits: Splits, rule: Rule, arrays: dict[str, Any], network: int, seed: int) -> State:
     """The state of one network with the weights of a checkpoint."""
-    before = RKG.key.get()
-    RKG.seed(seed)
-    try:
+    with seeded(seed):
         model = model_maker(options, splits)()
-    finally:
-        RKG.key.set(before)
     batch = splits.train.x[: options.batch_size], splits.train.y[: options.batch_size]
     state = rule.init(model, batch, seed)
 

@@ -16,9 +16,9 @@ import jax
 import numpy as np
 import optax
 
-from .. import RKG
 from .. import learning as pxl
 from .. import predictive_coding as pxc
+from ..core._random import seeded
 from ..models import MLP
 from ._options import POINTS, ZilOptions
 
@@ -146,16 +146,12 @@ class Study:
 
     def _first(self, hidden: int, batch: tuple[np.ndarray, np.ndarray]) -> Any:
         def one(seed: jax.Array) -> dict[str, pxl.State]:
-            RKG.seed(seed)  # pyright: ignore[reportArgumentType]  # traced, so that all seeds share the program
-            model = network(hidden)
+            with seeded(seed):  # traced, so that all seeds share the program
+                model = network(hidden)
             return {name: rule.init(model, batch) for name, rule in self.rules.items()}
 
         def all_seeds(seeds: jax.Array) -> dict[str, pxl.State]:
-            before = RKG.key.get()
-            try:
-                return jax.vmap(one)(seeds)
-            finally:
-                RKG.key.set(before)  # no traced key is left behind
+            return jax.vmap(one)(seeds)
 
         return all_seeds
 

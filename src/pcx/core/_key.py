@@ -1,7 +1,8 @@
 """Keys of static values: two values have equal keys only if programs built from them compute the same.
 
-Functions compare by code, defaults, closure values and the global values they name, recursively; Optax
-transformations through their closures; arrays by content. What can't be compared that way compares by identity.
+Functions compare by code, defaults, and what they read of closures and globals, recursively: of `cfg.rate` the rate,
+whatever `cfg` is (see `_reads`). Optax transformations compare through their closures, arrays by content. What can't
+be compared that way compares by identity, and by what can be seen of it.
 """
 
 from __future__ import annotations
@@ -9,58 +10,37 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import hashlib
-import sys
 import threading
 import types
-import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
-import jax.core
 import numpy as np
 
+from ._identity import ById, Seen, array_key, code_key
+from ._param import BaseParam
+from ._reads import (
+    MISSING,
+    MUTATORS,
+    held,
+    in_library,
+    is_library,
+    is_module_level,
+    is_plain,
+    of_class,
+    on_class,
+    reads_of,
+)
 from ._static import Static
 from ._template import RECORDS
 
-# Arrays on a device up to this size are compared by content (a copy to the host); larger ones by identity.
-_MAX_DEVICE_BYTES = 1 << 16
 # A value with more parts than this is compared by identity: a key must stay cheap.
 _MAX_PARTS = 10_000
 
 
-class ById:
-    """A key that equals only the key of the very same object, and never keeps that object alive if it can."""
-
-    __slots__ = ("_id", "_ref", "_strong")
-
-    def __init__(self, obj: Any) -> None:
-        self._id = id(obj)
-        self._strong = None
-        try:
-            self._ref = weakref.ref(obj)
-        except TypeError:
-            self._ref = None
-            self._strong = obj
-
-    def _get(self) -> Any:
-        return self._ref() if self._ref is not None else self._strong
-
-    def __hash__(self) -> int:
-        return self._id
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, ById) or self._id != other._id:
-            return False
-        mine = self._get()
-        return mine is not None and mine is other._get()
-
-
-class _Opaque(Exception):
-    """Met a mutable object that can't be compared by content: whoever captured it compares by identity."""
+class _TooMuch(Exception):
+    """A value has too many parts."""
 
 
 def static_key(x: Any) -> Hashable:
@@ -87,12 +67,21 @@ _running = _Running()
 def _compute(x: Any, how: Callable[[_Keys, Any], Hashable]) -> Hashable:
     keys = _running.keys or _Keys()
     parts, keys._parts = keys._parts, 0  # each value that is keyed by itself may have as many parts
+    opaque, keys._opaque = keys._opaque, False
     try:
-        return how(keys, x)
-    except (_Opaque, RecursionError):
+        key = how(keys, x)
+        return Seen(x, key) if keys._opaque and not isinstance(key, ById) else key
+    except (_TooMuch, RecursionError):
         return ById(x)
     finally:
-        keys._parts = parts
+        keys._parts, keys._opaque = parts, opaque
+
+
+def by_identity(x: Any) -> ById:
+    """The key of a mutable object that can't be compared by content: whoever captured it compares by identity too."""
+    if _running.keys is not None:
+        _running.keys._opaque = True
+    return ById(x)
 
 
 class Keyed:
@@ -126,11 +115,13 @@ class _Keys:
     def __init__(self) -> None:
         self._inside: dict[int, int] = {}
         self._parts = 0
+        self._opaque = False  # met a mutable object that can't be compared by content
+        self._classes: dict[type, Hashable] = {}
 
     def key(self, x: Any) -> Hashable:
         self._parts += 1
         if self._parts > _MAX_PARTS:
-            raise _Opaque
+            raise _TooMuch
         cls = type(x)
         if x is None or x is Ellipsis or x is NotImplemented or cls in (bool, int, str, bytes):
             return (cls, x)
@@ -140,12 +131,14 @@ class _Keys:
             return (complex, x.real.hex(), x.imag.hex())
         if cls is bytearray:
             return (cls, bytes(x))
-        if isinstance(x, (type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType)):
+        if isinstance(x, (types.BuiltinFunctionType, types.MethodDescriptorType)):
             return ById(x)
+        if isinstance(x, type):
+            return ById(x) if is_library(x.__module__) else self._class(x)
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
-            return _array_key(x)
+            return array_key(x)
         if cls is types.CodeType:
-            return _code_key(x)
+            return code_key(x, _Keys().key)
         if id(x) in self._inside:  # a value that contains itself
             return ("again", self._inside[id(x)])
         self._inside[id(x)] = len(self._inside)
@@ -162,14 +155,16 @@ class _Keys:
             del self._inside[id(x)]
 
     def _composite(self, x: Any, cls: type) -> Hashable:
+        if isinstance(x, types.ModuleType):
+            return self._module(x)
         if isinstance(x, Static):
             return self.key(x._wrapped)
         if isinstance(x, enum.Enum):
-            return (cls, x.name)
+            return (self._class(cls), x.name, self.key(x._value_))
         if isinstance(x, (tuple, list)):
-            return (cls, tuple([self.key(v) for v in x]))
+            return (self._class(cls), tuple([self.key(v) for v in x]))
         if (isinstance(x, Mapping) and cls in (dict, types.MappingProxyType)) or isinstance(x, dict):
-            return (cls, tuple([(self.key(k), self.key(v)) for k, v in x.items()]))
+            return (self._class(cls), tuple([(self.key(k), self.key(v)) for k, v in x.items()]))
         if isinstance(x, (set, frozenset)):
             return (cls, frozenset([self.key(v) for v in x]))
         if isinstance(x, slice):
@@ -179,25 +174,89 @@ class _Keys:
         if isinstance(x, types.MethodType):
             return ("method", self.key(x.__func__), self.key(x.__self__))
         if isinstance(x, types.FunctionType):
-            return ById(x) if _is_module_level(x) else self._function(x)
+            return ById(x) if in_library(x) and is_module_level(x) else self._function(x)
+        if isinstance(x, (staticmethod, classmethod)):
+            return (cls, self.key(x.__func__))
+        if isinstance(x, property):
+            return (cls, self.key(x.fget))
+        if isinstance(x, functools.cached_property):
+            return (cls, self.key(x.func))
         if dataclasses.is_dataclass(x):
-            return (cls, tuple([(f.name, self.key(getattr(x, f.name, None))) for f in dataclasses.fields(x)]))
+            fields = tuple([(f.name, self.key(getattr(x, f.name, None))) for f in dataclasses.fields(x)])
+            return (self._class(cls), fields)
         if isinstance(x, RECORDS):
             return (cls, self.key(vars(x)))
         if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None and cls.__hash__ is not object.__hash__:
-            before, _running.keys = _running.keys, None  # it may remember keys that it makes for this
-            try:
-                hash(x)
-            except Exception:
-                raise _Opaque from None
-            finally:
-                _running.keys = before
-            return (cls, x)
+            return self._by_its_own_word(x, cls)
         if callable(x) and not hasattr(x, "__dict__"):
             return ById(x)  # compiled callables such as those of jax.jit: immutable, so identity will do
-        if isinstance(x, (jax.custom_jvp, jax.custom_vjp)) or type(x).__module__.startswith(("jax", "numpy")):
+        if isinstance(x, (jax.custom_jvp, jax.custom_vjp)):
+            return Seen(x, tuple([self.key(getattr(x, name, None)) for name in ("fun", "jvp", "fwd", "bwd")]))
+        if type(x).__module__.startswith(("jax", "numpy")):
             return ById(x)
-        raise _Opaque
+        self._opaque = True
+        return self._object(x, cls)
+
+    def _by_its_own_word(self, x: Any, cls: type) -> Hashable:
+        before, _running.keys = _running.keys, None  # it may remember keys that it makes for this
+        try:
+            hash(x)
+        except Exception:
+            self._opaque = True
+            return ById(x)
+        finally:
+            _running.keys = before
+        if is_library(cls.__module__) or not is_plain(x):
+            return (cls, x)
+        return (self._class(cls), x, self._attributes(x))  # it may be changed in place
+
+    def _object(self, x: Any, cls: type) -> Hashable:
+        """Any other object: itself, and what it holds as far as that can be seen."""
+        if isinstance(x, BaseParam):
+            return Seen(x, (self.key(x._value), self.key(x._facts)))
+        if not is_plain(x):
+            return ById(x)
+        return Seen(x, (self._class(cls), self._attributes(x)))
+
+    def _attributes(self, x: Any) -> Hashable:
+        return tuple([(name, self.key(value)) for name, value in held(x)])
+
+    def _class(self, cls: type) -> Hashable:
+        """A class; of a user's own, with what its methods compute and the values that it holds."""
+        if is_library(cls.__module__):
+            return cls
+        known = self._classes.get(cls)
+        if known is not None:
+            return known
+        self._classes[cls] = ById(cls)  # inside it
+        opaque, parts = self._opaque, self._parts
+        private = issubclass(cls, enum.Enum)
+        try:
+            found = [(n, self.key(v)) for n, v in of_class(cls) if not (private and n.startswith("_"))]
+            meta = type(cls)
+            key = Seen(cls, (tuple(found), None if is_library(meta.__module__) else self._class(meta)))
+        except (_TooMuch, RecursionError):
+            key, self._parts = ById(cls), parts
+        self._opaque = opaque
+        self._classes[cls] = key
+        return key
+
+    def _module(self, x: types.ModuleType) -> Hashable:
+        """A module that is handed around as a whole; of a user's own, with the plain values that it holds."""
+        if is_library(x.__name__):
+            return ById(x)
+        plain = {n: v for n, v in list(vars(x).items()) if not n.startswith("__") and not callable(v)}
+        nested = {n: v for n, v in plain.items() if isinstance(v, types.ModuleType)}
+        classes = {n: v for n, v in list(vars(x).items()) if isinstance(v, type)}
+        shown = {n: v for n, v in {**plain, **classes}.items() if n not in nested}
+        opaque, parts = self._opaque, self._parts
+        try:
+            return Seen(x, tuple([(n, self.key(v)) for n, v in shown.items()]))
+        except (_TooMuch, RecursionError):
+            self._parts = parts
+            return ById(x)
+        finally:
+            self._opaque = opaque
 
     def function(self, fn: types.FunctionType) -> Hashable:
         if id(fn) in self._inside:
@@ -209,95 +268,73 @@ class _Keys:
             del self._inside[id(fn)]
 
     def _function(self, fn: types.FunctionType) -> Hashable:
+        opaque, self._opaque = self._opaque, False
         try:
-            cells = tuple([self._cell(c) for c in fn.__closure__ or ()])
-            captured = self._globals(fn)
+            code, reads = fn.__code__, reads_of(fn.__code__)
+            cells = tuple(
+                [
+                    self._cell(cell, reads.cells.get(name, ()))
+                    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True)
+                ]
+            )
+            # A fresh function with equal code may stand in another module, or be defined again after a global that
+            # it reads was changed (a notebook's cell): what it reads is part of what it computes.
+            scope = {} if in_library(fn) else fn.__globals__
+            captured = tuple(
+                [
+                    (name, tuple([self._read(scope[name], path) for path in paths]))
+                    for name, paths in reads.globals.items()
+                    if name in scope
+                ]
+            )
             defaults = self.key(fn.__defaults__), self.key(fn.__kwdefaults__)
-        except _Opaque:
-            return ById(fn)
-        return ("function", _code_key(fn.__code__), ById(fn.__globals__["__builtins__"]), defaults, cells, captured)
+            key = (
+                "function",
+                code_key(code, _Keys().key),
+                ById(fn.__globals__["__builtins__"]),
+                defaults,
+                cells,
+                captured,
+            )
+            return Seen(fn, key) if self._opaque else key
+        finally:
+            self._opaque = opaque
 
-    def _cell(self, cell: Any) -> Hashable:
+    def _cell(self, cell: Any, paths: tuple[tuple[str, ...], ...]) -> Hashable:
         try:
-            return self.key(cell.cell_contents)
+            value = cell.cell_contents
         except ValueError:  # not filled yet
             return "empty cell"
+        return tuple([self._read(value, path) for path in paths])
 
-    def _globals(self, fn: types.FunctionType) -> Hashable:
-        # A fresh function with equal code may stand in another module, or be defined again after a global that
-        # it reads was changed (a notebook's cell): the values that it names are part of what it computes.
-        names: dict[str, None] = {}
-        todo = [fn.__code__]
-        while todo:
-            code = todo.pop()
-            names.update(dict.fromkeys(code.co_names))
-            todo.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
-        scope = fn.__globals__
-        return tuple([(name, self.key(scope[name])) for name in names if name in scope])
-
-
-class _CodeKey:
-    """What a function's code computes. Code objects themselves also compare by the line that they stand on."""
-
-    __slots__ = ("_hash", "_parts")
-
-    def __init__(self, code: types.CodeType) -> None:
-        self._parts = (
-            code.co_name,
-            code.co_argcount,
-            code.co_posonlyargcount,
-            code.co_kwonlyargcount,
-            code.co_flags,
-            code.co_code,
-            code.co_names,
-            code.co_varnames,
-            code.co_freevars,
-            code.co_cellvars,
-            getattr(code, "co_exceptiontable", b""),
-            _Keys().key(code.co_consts),
-        )
-        self._hash = hash(self._parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _CodeKey) and self._parts == other._parts)
-
-
-_code_keys: weakref.WeakKeyDictionary[types.CodeType, _CodeKey] = weakref.WeakKeyDictionary()
-
-
-def _code_key(code: types.CodeType) -> _CodeKey:
-    found = _code_keys.get(code)
-    if found is None:
-        found = _code_keys[code] = _CodeKey(code)
-    return found
-
-
-def _array_key(x: Any) -> Hashable:
-    if isinstance(x, jax.core.Tracer):
-        return ById(x)
-    if isinstance(x, jax.Array):
-        try:
-            extended = jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)  # typed random keys and their like
-            if extended or x.nbytes > _MAX_DEVICE_BYTES or not x.is_fully_addressable:
-                return ById(x)
-            return ("jax array", x.dtype, x.shape, bool(x.weak_type), np.asarray(x).tobytes())
-        except RuntimeError:  # deleted or donated
-            return ById(x)
-    if x.dtype.hasobject:
-        return ById(x)
-    data = np.ascontiguousarray(x)
-    content = data.tobytes() if data.nbytes <= 1024 else hashlib.blake2b(data.tobytes()).digest()
-    return (type(x), x.dtype, x.shape, content)
-
-
-def _is_module_level(fn: types.FunctionType) -> bool:
-    """Whether `fn` is the one function of its name in an imported module, so that its identity says it all."""
-    if fn.__closure__ or fn.__module__ == "__main__":
-        return False
-    found: Any = sys.modules.get(fn.__module__)
-    for part in fn.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is fn
+    def _read(self, x: Any, path: tuple[str, ...]) -> Hashable:
+        """The key of what is read of a value through attributes, found where they lie: nothing of it is run."""
+        if not path:
+            return self.key(x)
+        name, rest, cls = path[0], path[1:], type(x)
+        if isinstance(x, types.ModuleType):
+            if name in vars(x):
+                return self._read(vars(x)[name], rest)
+            return ("made on demand", ById(x), self.key(vars(x).get("__getattr__")))
+        if isinstance(x, (list, dict, set)) and name in MUTATORS and not rest:
+            return ("written", cls)
+        if isinstance(x, types.FunctionType):
+            return self._read(vars(x)[name], rest) if name in vars(x) else self.key(x)
+        if isinstance(x, type):
+            found = on_class(x, name)
+            if found is MISSING or hasattr(on_class(cls, name), "__set__"):
+                return self.key(x)
+            return ("class", self.key(found), self.key(x)) if hasattr(found, "__get__") else self._read(found, rest)
+        own = getattr(cls, "__static_key__", None)
+        if own is not None or isinstance(x, (BaseParam, Static, enum.Enum, functools.partial)) or not is_plain(x):
+            return self.key(x)
+        if on_class(cls, "__getattribute__") is not object.__getattribute__:
+            return self.key(x)
+        found = on_class(cls, name)
+        if isinstance(found, types.MemberDescriptorType) or not hasattr(found, "__set__"):
+            for attribute, value in held(x):
+                if attribute == name:
+                    return self._read(value, rest)
+        if found is MISSING:
+            return self.key(x)
+        return self.key((found, x)) if hasattr(found, "__get__") else self._read(found, rest)

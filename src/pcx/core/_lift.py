@@ -17,7 +17,7 @@ import jax.tree_util as jtu
 from ._kept import copies
 from ._module import FACTS, known, modules
 from ._param import BaseParam, like
-from ._random import RKG
+from ._random import RKG, hold, let_go
 from ._template import Template
 
 
@@ -103,16 +103,15 @@ def run(
 ) -> Run:
     """Run `fn(*args, **tracked)` on copies of the tracked objects that hold `values`.
 
-    The global key is no copy but the one object itself (functions reach it by name); its value is put back whatever
-    happens.
+    The global key is no copy but the one object itself (functions reach it by name); this thread holds a value of its
+    own for it while the function runs.
     """
     # A dict can be changed in place by a user who holds it: each run has its own, and remembers what it held.
     own = [jtu.tree_map(_itself, v) if isinstance(v, _CONTAINERS) else v for v in values]
     held = {i: jtu.tree_leaves(v) for i, v in enumerate(own) if isinstance(v, _CONTAINERS)}
     key = RKG.key
-    saved = key._value, key._mark
     params: list[Any] = [key]
-    key._value, key._mark = own[0], marks[0]
+    before = hold(own[0], marks[0])
     for empty, value, mark in zip(template.params[1:], own[1:], marks[1:], strict=True):
         param = like(empty, value)
         param._mark = mark
@@ -130,7 +129,7 @@ def run(
         _say_what_is_unset(e, template, params)
         raise
     finally:
-        key._value, key._mark = saved
+        let_go(before)
         for param in params[1:]:
             param._mark = None
 

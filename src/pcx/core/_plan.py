@@ -6,7 +6,9 @@ key), and how to make copies of them around other values. It is kept on the obje
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable
+from dataclasses import is_dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -18,7 +20,8 @@ from ._kept import LEAVES, Guard, Plan, held_by, is_frozen_dataclass, kept_under
 from ._key import ById, static_key
 from ._module import FACTS, BaseModule
 from ._param import BaseParam, like
-from ._random import RKG
+from ._random import LOCK, RKG
+from ._reads import is_library
 from ._static import Static
 from ._template import (
     Template,
@@ -47,6 +50,7 @@ class _Walk:
         self.param_ids: dict[int, int] = {id(RKG.key): 0}
         self.memo: dict[int, int] = {}
         self.guard = Guard(plan._dicts, plan._lists)
+        self.classes: dict[type, Hashable] = {}
         self.keep: list[Any] = []  # objects whose identity the memo uses
         # What may hold params that the walk doesn't find: constants, and the metadata of trees.
         self.constants: list[tuple[Any, str, bool]] = []
@@ -122,7 +126,15 @@ class _Walk:
             for name, value in sorted(attributes.items(), key=itemgetter(0))
         }
         node = _ModuleNode(cls, number, [(name, n) for name, (n, _) in visited.items()], list(attributes))
-        return node, (cls, number, tuple([(name, key) for name, (_, key) in visited.items()]))
+        return node, (self._class(cls), number, tuple([(name, key) for name, (_, key) in visited.items()]))
+
+    def _class(self, cls: type) -> Hashable:
+        """A module's class: of a user's own, with what its methods read of their surroundings."""
+        if is_library(cls.__module__):
+            return cls
+        if cls not in self.classes:
+            self.classes[cls] = self.key(cls)
+        return self.classes[cls]
 
     def _fact(self, attributes: dict[str, Any], name: str, number: int) -> tuple[Any, Hashable]:
         # Mode and status are no part of the key: a compiled function depends on those that it reads.
@@ -171,7 +183,10 @@ class _Walk:
             key: Hashable = treedef
         except TypeError:  # metadata that can't be compared
             key = ById(x)
-        return _PytreeNode(treedef, [n for n, _ in visited]), (key, tuple([k for _, k in visited]))
+        static = [f.name for f in dataclasses.fields(x) if f.metadata.get("static")] if is_dataclass(x) else []
+        # A treedef tells functions apart by identity, whatever they read.
+        facts = self._class(type(x)), tuple([self.key(getattr(x, name, None)) for name in static])
+        return _PytreeNode(treedef, [n for n, _ in visited]), (key, facts, tuple([k for _, k in visited]))
 
     def refuse_hidden(self) -> None:
         """Refuse params that are nowhere but inside of constants, once all that can be found is."""
@@ -192,9 +207,15 @@ class _Walk:
         self.template.homes.extend([node] if node.copies else met)
 
 
-def plan_for(objects: dict[str, Any], keyed: bool = True) -> Plan:
+def plan_for(objects: dict[str, Any], keyed: bool = True, fresh: bool = False) -> Plan:
     """The plan of a call's keyword arguments: one kept from an earlier call if still true, else a new walk. Without
-    `keyed` the template's key may be that of other objects: enough to find params."""
+    `keyed` the template's key may be that of other objects: enough to find params. With `fresh` the objects are walked
+    anew, since what their functions read of their surroundings may have changed."""
+    with LOCK:  # plans lie on the objects, which other threads may hold too
+        return _plan_for(objects, keyed, fresh)
+
+
+def _plan_for(objects: dict[str, Any], keyed: bool, fresh: bool) -> Plan:
     names = tuple(sorted(objects)) if len(objects) > 1 else tuple(objects)
     given = [objects[name] for name in names]
     owner = next((x for x in given if isinstance(x, BaseModule)), None)
@@ -207,14 +228,14 @@ def plan_for(objects: dict[str, Any], keyed: bool = True) -> Plan:
         plans = owner._plans = {}
     plan = plans.get(key)
     leaves = [name for name, x in zip(names, given, strict=True) if isinstance(x, LEAVES)]
-    if plan is not None and plan.describes(given) and plan.still_true():
+    if plan is not None and not fresh and plan.describes(given) and plan.still_true():
         if leaves:
             plan.raws = list(plan.raws)
             for name in leaves:
                 plan.raws[plan.template.roots[name].index] = objects[name]
         return plan
     plans.pop(key, None)
-    plan = None if leaves else _from_another(plans, names, given, keyed)
+    plan = None if leaves or fresh else _from_another(plans, names, given, keyed)
     if plan is None:
         plan = walk(objects, keyed)
     if len(plans) >= _KEPT_PLANS:

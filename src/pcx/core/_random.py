@@ -1,34 +1,117 @@
-"""Random keys as state."""
+"""Random keys as state.
+
+The global generator is one for all threads, and a draw is one step that no other thread gets in between. What a thread
+traces, and what it makes under a seed of its own, hold a key that other threads don't see.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import jax
 
 from ._arrays import raw_key
+from ._key import by_identity
 from ._module import BaseModule
 from ._param import Param
+
+# Held while the params of a caller's objects or a generator's key are read and set, by one thread at a time: calls of
+# transforms, draws, plans. One lock for all of it, so that no two wait for each other.
+LOCK = threading.RLock()
+
+
+class _Own(threading.local):
+    """The global key's value and mark in this thread, while it has its own; after them what was there before, if that
+    began with a traced key."""
+
+    held: list[Any] | None = None
+
+
+_own = _Own()
 
 
 class RKGState(Param):
     """The key of a `RandomKeyGenerator`: a raw uint32 array of shape (2,)."""
 
-    __slots__ = ()
+    __slots__ = ("_shared", "_shared_mark")
+
+    @property
+    def _value(self) -> Any:
+        own = _own.held
+        return self._shared if own is None or self is not _GLOBAL else own[0]
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        own = _own.held
+        if self is not _GLOBAL:
+            object.__setattr__(self, "_shared", value)
+        elif own is None:
+            if isinstance(value, jax.core.Tracer):  # of a trace that this thread is in, and no other
+                _own.held = [value, self._shared_mark, self._shared]
+            else:
+                object.__setattr__(self, "_shared", value)
+        elif len(own) == 3 and not isinstance(value, jax.core.Tracer):  # back from there
+            _own.held = None
+            if value is not own[2]:
+                object.__setattr__(self, "_shared", value)
+        else:
+            own[0] = value
+
+    @property
+    def _mark(self) -> Any:
+        own = _own.held
+        return self._shared_mark if own is None or self is not _GLOBAL else own[1]
+
+    @_mark.setter
+    def _mark(self, mark: Any) -> None:
+        own = _own.held
+        if own is None or self is not _GLOBAL:
+            object.__setattr__(self, "_shared_mark", mark)
+        else:
+            own[1] = mark
+
+    def __getstate__(self) -> Any:
+        return None, {"_value": self._value, "_facts": self._facts, "_mark": None}
 
     def get(self) -> jax.Array:
         """The key, shape `[2]`. The global generator's first key is made when it is first needed: making it starts
         JAX's backend, which must not happen at import."""
         if self._value is None:
-            with jax.ensure_compile_time_eval():
-                self._value = jax.random.PRNGKey(0)
+            with LOCK, jax.ensure_compile_time_eval():
+                if self._value is None:
+                    self._value = jax.random.PRNGKey(0)
         return super().get()
 
     def split(self, n: int = 1) -> jax.Array:
-        """`n` new keys, `[n, 2]`; the state moves on so that they are never given again."""
-        keys = jax.random.split(self.get(), n + 1)
-        self.set(keys[0])
+        """`n` new keys, `[n, 2]`; the state moves on so that they are never given again, to no other thread either."""
+        with LOCK:
+            keys = jax.random.split(self.get(), n + 1)
+            self.set(keys[0])
         return keys[1:]
+
+
+def hold(value: Any, mark: Any) -> list[Any] | None:
+    """Give this thread a value and mark of its own for the global key; returns what to give to `let_go`."""
+    before, _own.held = _own.held, [value, mark]
+    return before
+
+
+def let_go(before: list[Any] | None) -> None:
+    """End what `hold` began."""
+    _own.held = before
+
+
+@contextlib.contextmanager
+def seeded(seed: int | jax.Array) -> Iterator[None]:
+    """Inside, `RKG` of this thread begins at `seed`; other threads, and what comes after, see nothing of that."""
+    before = hold(jax.random.PRNGKey(seed), None)
+    try:
+        yield
+    finally:
+        let_go(before)
 
 
 class RandomKeyGenerator(BaseModule):
@@ -44,6 +127,9 @@ class RandomKeyGenerator(BaseModule):
     def __init__(self, seed: Any = 0) -> None:
         self.key = RKGState(raw_key("RandomKeyGenerator", seed))
 
+    def __static_key__(self) -> Hashable:
+        return ("RKG",) if self is RKG else by_identity(self)
+
     def __call__(self, n: int = 1) -> jax.Array:
         """One key, shape `[2]`; or `n > 1` keys, shape `[n, 2]`."""
         keys = self.key.split(n)
@@ -55,7 +141,12 @@ class RandomKeyGenerator(BaseModule):
 
     def seed(self, seed: Any = 0) -> None:
         """Start again from `seed`: a whole number or a random key."""
-        self.key.set(raw_key("RandomKeyGenerator.seed", seed))
+        key = raw_key("RandomKeyGenerator.seed", seed)
+        with LOCK:
+            self.key.set(key)
+
+
+_GLOBAL: RKGState | None = None
 
 
 def _global() -> RandomKeyGenerator:
@@ -66,3 +157,4 @@ def _global() -> RandomKeyGenerator:
 
 # The default source of keys; every transform threads it through by itself. As if made by RandomKeyGenerator(0).
 RKG = _global()
+_GLOBAL = RKG.key

@@ -12,6 +12,7 @@ from ..core._key import function_key, static_key
 from ..core._module import BaseModule
 from ..core._param import BaseParam
 from ..core._plan import Plan
+from ..core._random import LOCK
 from ..core._static import Static
 from ..core._template import leaves_of
 
@@ -151,8 +152,23 @@ def _misfit(call: str, path: str, expected: str, mask: Any) -> None:
     )
 
 
+def _one_at_a_time(call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with LOCK:
+            return call(*args, **kwargs)
+
+    return locked
+
+
 class Transform:
-    """A transformed function: knows what it wraps, and compares by it."""
+    """A transformed function: knows what it wraps, and compares by it. One thread at a time is in a call: what it reads
+    of the objects, and what it sets in them, belong together."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            cls.__call__ = _one_at_a_time(cls.__call__)  # pyright: ignore
 
     def __init__(self, call: str, fn: Callable[..., Any], *options: Any) -> None:
         if not callable(fn):

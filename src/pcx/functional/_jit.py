@@ -229,11 +229,13 @@ class Jit(Transform):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         records = self._own
+        new = records is None
         if records is None:
             records = self._records()
         if RKG.key._value is None:
             RKG.key.get()
-        plan = plan_for(kwargs)
+        # A new wrapper sees what the objects' functions read now.
+        plan = plan_for(kwargs, fresh=new and RKG.key._mark is None)
         if self.static_argnums:
             args, statics, statics_key = self._take_static(args)
         else:

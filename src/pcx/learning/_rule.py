@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -67,13 +67,13 @@ class _Interned(abc.ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         new = super().__call__(*args, **kwargs)
-        return _known.setdefault((cls, static_key(vars(new))), new)
+        return _known.setdefault(new.__static_key__(), new)
 
 
 def _restored(cls: type[Rule], parts: dict[str, Any]) -> Rule:
     new = object.__new__(cls)
     vars(new).update(parts)
-    return _known.setdefault((cls, static_key(parts)), new)
+    return _known.setdefault(new.__static_key__(), new)
 
 
 class Rule(metaclass=_Interned):
@@ -105,6 +105,9 @@ class Rule(metaclass=_Interned):
 
     def __deepcopy__(self, memo: Any) -> Rule:
         return self
+
+    def __static_key__(self) -> Hashable:
+        return (static_key(type(self)), static_key(vars(self)))
 
     random = False  # whether a step draws random numbers though the model doesn't
     _settles_outputs = False  # whether parts of its outputs can be held while others settle

@@ -68,7 +68,7 @@ class Structure:
         self.takes_x = call is not None or positional(model) >= 1
         self._made_by = learn, call, part
         self._learn = predicate("learn", learn)
-        plan = plan_for({"model": model})
+        plan = plan_for({"model": model}, fresh=True)
         self.template = plan.template
         self.facts = [_settled(f) for f in plan.facts]
         paths = [_short(path) for path in self.template.param_paths]
@@ -149,7 +149,8 @@ class Structure:
         plan = plan_for({"model": model})
         if plan.template is not self.template and plan.template.key != self.template.key:
             raise ValueError(
-                f"this {type(model).__name__} is built differently from the model that the state was made of"
+                f"this {type(model).__name__} is built differently from the model that the state was made of, or what "
+                "its functions read (a configuration, a global value) has changed since"
             )
         weights: dict[str, Any] = {}
         rest: dict[str, Any] = {}

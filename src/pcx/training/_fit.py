@@ -14,6 +14,7 @@ import numpy as np
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
 from ..predictive_coding._door import no_model
+from ._alone import alone
 from ._belongs import belonging
 from ._checkpoint import require_orbax
 from ._folder import Folder, check_folder
@@ -94,7 +95,8 @@ def fit(
     - `show`: whether to show progress.
     - `parallel`: several networks at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on CPUs.
 
-    **Raises:** `ValueError` or `TypeError` for arguments that don't fit; `RunExists` if the folder holds something;
+    **Raises:** `ValueError` or `TypeError` for arguments that don't fit; `RuntimeError` for a model that another thread
+    is training; `RunExists` if the folder holds something;
     `CheckpointError` if a checkpoint can't be written, or is of another model or rule, naming the differences.
     """
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
@@ -120,41 +122,42 @@ def fit(
         require_orbax()
         require_safetensors()
         kept = plain(dict(config or {}))
-    run = Run(
-        model,
-        rule,
-        members,
-        as_source(train, batch_size, [m.seed for m in members]),
-        as_held_out(validation),
-        epochs=epochs,
-        augment=augment,
-        metrics=metrics,
-        early=early_stopping,
-        best=best,
-        best_mode=best_mode,
-        restore_best=restore_best,
-        callbacks=callbacks,
-        show=show,
-        parallel=parallel,
-    )
-    if folder is None:
-        return run.go()
-    if overwrite:
-        remove_run(folder)
-    held = Keep(
-        Folder(folder, resume),
-        keep,
-        checkpoint_every,
-        checkpoint_seconds,
-        _with_data(run),
-        {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
-        [belonging(state) for state in run.crew.states],
-    )
-    try:
-        run.keep_in(held)
-        return run.go()
-    finally:
-        held.close()
+    with alone(model):
+        run = Run(
+            model,
+            rule,
+            members,
+            as_source(train, batch_size, [m.seed for m in members]),
+            as_held_out(validation),
+            epochs=epochs,
+            augment=augment,
+            metrics=metrics,
+            early=early_stopping,
+            best=best,
+            best_mode=best_mode,
+            restore_best=restore_best,
+            callbacks=callbacks,
+            show=show,
+            parallel=parallel,
+        )
+        if folder is None:
+            return run.go()
+        if overwrite:
+            remove_run(folder)
+        held = Keep(
+            Folder(folder, resume),
+            keep,
+            checkpoint_every,
+            checkpoint_seconds,
+            _with_data(run),
+            {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
+            [belonging(state) for state in run.crew.states],
+        )
+        try:
+            run.keep_in(held)
+            return run.go()
+        finally:
+            held.close()
 
 
 def _with_data(run: Run) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._param import BaseParam
-from ..core._random import RKG, RKGState
+from ..core._random import RKGState, seeded
 from ..core._select import params_by_path
 from ..core._version import __version__
 from ..learning import Rule
@@ -112,12 +112,8 @@ def _chosen(path: Path, networks: list[Mapping[str, Any]], network: int | None) 
 def _made(model: Any, seed: int) -> EnergyModule:
     if isinstance(model, EnergyModule):
         return model
-    before = RKG.key.get()
-    RKG.seed(seed)
-    try:
+    with seeded(seed):
         made = model()
-    finally:
-        RKG.key.set(before)
     if not isinstance(made, EnergyModule):
         raise TypeError(f"load_run: the function must make an EnergyModule, but it gave {type(made).__name__}")
     return made

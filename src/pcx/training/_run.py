@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..core._random import RKG
+from ..core._random import seeded
 from ..learning import Rule, explain
 from ..predictive_coding import EnergyModule
 from ..predictive_coding._door import no_model
@@ -116,12 +116,8 @@ class Run:
     def _model(self, member: Member) -> EnergyModule:
         if isinstance(self.model, EnergyModule):
             return self.model
-        before = RKG.key.get()
-        RKG.seed(member.seed)
-        try:
+        with seeded(member.seed):  # this thread's generator alone
             made = self.model()
-        finally:
-            RKG.key.set(before)
         if not isinstance(made, EnergyModule):
             raise no_model(f"fit: the function must make an EnergyModule, but it gave {type(made).__name__}: ", made)
         return made

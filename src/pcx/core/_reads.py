@@ -1,0 +1,207 @@
+"""What functions read of their surroundings: which names, and through which attributes of them.
+
+`scale * cfg.rate` reads `scale` and, of `cfg`, no more than `rate`. What a function only writes to (a list that it
+appends to, a counter) is no input of it.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+import types
+import weakref
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+Path = tuple[str, ...]
+
+MUTATORS = frozenset({"add", "append", "appendleft", "clear", "extend", "insert", "setdefault", "update"})
+_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_CELL = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
+_NOTHING = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME", "NOT_TAKEN"})
+_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+
+
+class Reads(NamedTuple):
+    """What a code object and those inside it read: of global names and of cells, by which attributes."""
+
+    globals: dict[str, tuple[Path, ...]]
+    cells: dict[str, tuple[Path, ...]]
+
+
+_known: weakref.WeakKeyDictionary[types.CodeType, Reads] = weakref.WeakKeyDictionary()
+
+
+def reads_of(code: types.CodeType) -> Reads:
+    """What the code reads; `()` as a path is the whole of a value."""
+    found = _known.get(code)
+    if found is None:
+        found = _known[code] = _scan(code)
+    return found
+
+
+def _scan(code: types.CodeType) -> Reads:
+    globals_: dict[str, dict[Path, None]] = {}
+    cells: dict[str, dict[Path, None]] = {}
+    todo = [code]
+    while todo:
+        code = todo.pop()
+        todo.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
+        steps = [s for s in dis.get_instructions(code) if s.opname not in _NOTHING]
+        written = {s.argval for s in steps if s.opname in ("STORE_GLOBAL", "STORE_DEREF")}
+        own = set(code.co_cellvars)
+        for at, step in enumerate(steps):
+            into = globals_ if step.opname in _GLOBAL else cells if step.opname in _CELL else None
+            if into is None or step.argval in own or step.argval in written:
+                continue
+            path, end = [], at + 1
+            while end < len(steps) and steps[end].opname in _ATTRIBUTE:
+                path.append(steps[end].argval)
+                end += 1
+            if not _only_writes(steps[end : end + 2]):
+                into.setdefault(step.argval, {})[tuple(path)] = None
+    return Reads(*[{name: tuple(paths) for name, paths in found.items()} for found in (globals_, cells)])
+
+
+def _only_writes(after: list[Any]) -> bool:
+    """Whether what follows a value is an assignment to a part of it: `v.a = 1`, `v.a += 1`, `v[0] = 1`, `v[0] += 1`."""
+    names = [step.opname for step in after]
+    if not names:
+        return False
+    if names[0] in ("STORE_ATTR", "COPY", "DELETE_ATTR"):
+        return True
+    return len(names) == 2 and names[0].startswith("LOAD_") and names[1] in ("STORE_SUBSCR", "COPY")
+
+
+@functools.lru_cache(maxsize=4096)
+def _installed(name: str) -> bool:
+    root = name.partition(".")[0]
+    if root == "__main__":
+        return False
+    if root in sys.stdlib_module_names or root == "pcx":
+        return True
+    module = sys.modules.get(root)
+    file = getattr(module, "__file__", None)
+    return file is not None and not {"site-packages", "dist-packages"}.isdisjoint(PurePath(file).parts)
+
+
+def is_library(name: object) -> bool:
+    """Whether a module of that name is one that is installed (this library and Python's own among them), whose
+    functions and classes don't change and read nothing of the user's."""
+    return isinstance(name, str) and _installed(name)
+
+
+def in_library(fn: types.FunctionType) -> bool:
+    """Whether a function's globals are those of an installed module."""
+    name = fn.__globals__.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return module is not None and vars(module) is fn.__globals__ and is_library(name)
+
+
+def is_module_level(fn: types.FunctionType) -> bool:
+    """Whether `fn` is the one function of its name in an imported module, so that its identity says it all."""
+    if fn.__closure__ or fn.__module__ == "__main__":
+        return False
+    found: Any = sys.modules.get(fn.__module__)
+    for part in fn.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is fn
+
+
+def on_class(cls: type, name: str) -> Any:
+    """What a class and its bases hold under a name, as it lies there; `MISSING` if nothing."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return MISSING
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING: Any = _Missing()
+
+_OF_THE_MACHINE = (
+    "asyncio",
+    "concurrent",
+    "logging",
+    "multiprocessing",
+    "queue",
+    "subprocess",
+    "tempfile",
+    "threading",
+)
+
+
+def is_plain(x: Any) -> bool:
+    """Whether all that an object holds lies in its attributes: its classes are written in Python, and it is no part of
+    the machinery (loggers, locks) that changes all the time."""
+    cls = type(x)
+    if cls.__module__.partition(".")[0] in _OF_THE_MACHINE:
+        return False
+    return all(base is object or base.__flags__ & (1 << 9) for base in cls.__mro__)
+
+
+def held(x: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of a plain object, those in slots of the user's classes included."""
+    yield from getattr(x, "__dict__", {}).items()
+    for base in type(x).__mro__:
+        if not is_library(base.__module__):
+            for name, slot in vars(base).items():
+                if isinstance(slot, types.MemberDescriptorType):
+                    try:
+                        yield name, slot.__get__(x)
+                    except AttributeError:  # not set
+                        continue
+
+
+# What every class has, or what its making leaves behind: no configuration.
+_OF_EVERY_CLASS = frozenset(
+    {
+        "__abstractmethods__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations__",
+        "__annotations_cache__",
+        "__classcell__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__dict__",
+        "__doc__",
+        "__eq__",
+        "__firstlineno__",
+        "__hash__",
+        "__init_subclass__",
+        "__match_args__",
+        "__module__",
+        "__orig_bases__",
+        "__parameters__",
+        "__qualname__",
+        "__replace__",
+        "__repr__",
+        "__signature__",
+        "__slots__",
+        "__static_attributes__",
+        "__subclasshook__",
+        "__weakref__",
+        "_abc_impl",
+    }
+)
+
+
+def of_class(cls: type) -> Iterator[tuple[str, Any]]:
+    """What a user's class and those of its bases that are the user's hold: methods, properties, plain values."""
+    made = "__dataclass_fields__" in vars(cls)
+    for base in cls.__mro__:
+        if is_library(base.__module__):
+            continue
+        for name, value in list(vars(base).items()):
+            if name in _OF_EVERY_CLASS or (made and name == "__init__"):
+                continue
+            if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType)):
+                continue
+            yield name, value
