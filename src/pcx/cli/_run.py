@@ -27,6 +27,8 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
     metric = monitored(options)
     with told(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fit: training failed")  # the command says it itself
+        # Said already, in the words of the command's options.
+        warnings.filterwarnings("ignore", message=r".* is too small: .* will learn nothing")
         return fit(
             model_maker(options, splits),
             make_rule(options, options.rule, len(splits.train)),

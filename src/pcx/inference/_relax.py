@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ..predictive_coding._convolution import for_loops
 from ..predictive_coding._sums import first_not_finite
 from ._descent import as_descent
-from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule
+from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule, cut
 from ._solution import RESULT, Solution
 from ._stop import Stop, as_stop
 from ._wave import Wave
@@ -27,6 +27,7 @@ def relax(
     key: jax.Array | None = None,
     trace: bool = False,
     observe: Callable[[dict[str, Any]], Any] | None = None,
+    unobserved: int = 0,
 ) -> Any:
     """Let the free nodes of a landscape settle.
 
@@ -47,6 +48,7 @@ def relax(
     - `trace`: whether to keep each node's energy at every step.
     - `observe`: a function of the nodes' values, the results of which are summed over all steps, after each step; with
         it, a pair is returned, the solution and the sum.
+    - `unobserved`: steps at the beginning that are not observed.
 
     **Raises:** `ValueError` if parts don't go together.
     """
@@ -71,7 +73,7 @@ def relax(
             "relax: LayerTime follows the wave from a forward pass, and these nodes are not the landscape's: give the "
             "values of its own start(), made in the same compiled function; or another schedule"
         )
-    run = Run(landscape, descent, trace, observe)
+    run = Run(landscape, descent, trace, observe, unobserved)
     if stop.early:
         if isinstance(schedule, LayerTime):
             raise ValueError("relax: LayerTime takes a fixed number of steps; use Steps(...)")
@@ -82,8 +84,9 @@ def relax(
 class Run:
     """One settling: the steps of a descent on a landscape."""
 
-    def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any) -> None:
+    def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any, unobserved: int = 0) -> None:
         self.landscape, self.descent, self.trace, self.observe = landscape, descent, trace, observe
+        self.unobserved = unobserved
         self.index = {n: i for i, n in enumerate(landscape.names)}
         self.alike: dict[Any, tuple[int, list[Any] | None]] = {}  # nodes of one form and one descent wait alike
         self.wave: Wave | None = None
@@ -99,11 +102,13 @@ class Run:
         if self.observe is not None:
             seen = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(self.observe, nodes))
         t = 0
-        for segment in segments:
+        for segment in cut(segments, self.unobserved):
             for name in {n: None for group in segment.groups for n in group}:
                 if name not in states:
                     states[name] = idle[name][t] if name in idle else self.descent.at(name).init(nodes[name])
-            nodes, states, bad, key, seen, more = self.segment(segment, nodes, states, bad, key, seen, t)
+            looked = None if t < self.unobserved else seen
+            nodes, states, bad, key, looked, more = self.segment(segment, nodes, states, bad, key, looked, t)
+            seen = seen if looked is None else looked
             traces += [more] if self.trace else []
             t += segment.repeats
         size = next(iter(nodes.values())).shape[0] if nodes else 1

@@ -116,3 +116,15 @@ def as_schedule(call: str, x: Any) -> Schedule:
             f"{x!r}"
         )
     return x
+
+
+def cut(segments: Sequence[Segment], at: int) -> tuple[Segment, ...]:
+    """The same steps, in segments of which none goes on across step `at`."""
+    found: list[Segment] = []
+    done = 0
+    for segment in segments:
+        first = min(max(at - done, 0), segment.repeats)
+        parts = [n for n in (first, segment.repeats - first) if n]
+        found += [Segment(n, segment.groups) for n in parts]
+        done += segment.repeats
+    return tuple(found)

@@ -19,6 +19,7 @@ from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._gradient import output_energy
 from ._local import Forward, add, error_energy, forward_predictions, refuse, weigh
+from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Learned, Rule, forward
 from ._state import State
 from ._uphill import forward_energies, rose
@@ -215,6 +216,12 @@ class FPA(_OnErrors):
 
     def __init__(self, optim_w: Any, optim_h: Any, T: int | Stop, *, schedule: Schedule | None = None, **options: Any):
         super().__init__(optim_w, optim_h, T, schedule=WaveFront() if schedule is None else schedule, **options)
+
+    def _admit(self, problem: Problem) -> None:
+        super()._admit(problem)
+        if moves_by_gradient_alone(self.descent, problem):
+            schedule = AllNodes() if self.stop.early else self.schedule
+            warn_of_layers_out_of_reach("FPA", problem, schedule, self.stop.steps, follows=False)
 
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         forward = Forward(batch, targets)

@@ -6,11 +6,13 @@ import abc
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from ..core._key import static_key
 from ..inference._numbers import positive
+from ..predictive_coding._landscape import weighed
 
 
 class Precision(abc.ABC):
@@ -26,6 +28,16 @@ class Precision(abc.ABC):
     @abc.abstractmethod
     def values(self, problem: Any, memory: Any) -> dict[str, Any]:
         """`{node: p}`, each a scalar or of the shape of the node's value for one sample."""
+
+    def learn(self, problem: Any, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
+        """What becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
+
+        **Arguments:**
+
+        - `memory`: a state's memory, in which what `init` gave is.
+        - `energies`: elementwise at the settled values, without precisions, `{node: [batch, *shape]}`.
+        """
+        return {}
 
 
 class Fixed(Precision):
@@ -106,6 +118,42 @@ class LearnedPrecision(Precision):
 
     def values(self, problem: Any, memory: Any) -> dict[str, Any]:
         return {n: jnp.exp(log) for n, log in memory["log_precision"].items()}
+
+    def learn(self, problem: Any, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
+        def mean(log: dict[str, Any]) -> Any:
+            # Of the mean over samples, and over the features that share a precision: a rate means the same for a
+            # number and for one of each feature, and for every width.
+            sizes = {n: energies[n][0].size for n in log}
+            values = self.values(problem, {**memory, "log_precision": log})
+            each = [
+                weighed(energies[n], values[n], sizes[n], summed=True) * (max(p.size, 1) / sizes[n])
+                for n, p in log.items()
+            ]
+            return sum(each) / problem.size
+
+        value, slope = jax.value_and_grad(mean)(memory["log_precision"])
+        tell = optax.with_extra_args_support(self.optim)
+        updates, optim = tell.update(slope, memory["precision_optim"], memory["log_precision"], value=value)
+        return {"log_precision": optax.apply_updates(memory["log_precision"], updates), "precision_optim": optim}
+
+
+def learns(precision: Precision | None) -> bool:
+    """Whether a precision changes as batches are learned from."""
+    return precision is not None and type(precision).learn is not Precision.learn
+
+
+def begin(precision: Precision, problem: Any) -> dict[str, Any]:
+    """What a state remembers of a precision at first.
+
+    **Raises:** `TypeError` for one that remembers something and never learns.
+    """
+    memory = precision.init(problem)
+    if memory and not learns(precision):
+        raise TypeError(
+            f"{type(precision).__name__}: init gives {', '.join(memory)} to remember, which nothing ever changes: give "
+            "it a method learn(problem, memory, energies), or keep constants as attributes"
+        )
+    return memory
 
 
 def _check_shapes(call: str, problem: Any, precision: Mapping[str, Any]) -> None:

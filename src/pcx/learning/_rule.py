@@ -19,15 +19,15 @@ from ..core._arrays import raw_key, taken
 from ..core._key import static_key
 from ..nn import LayerParam
 from ..nn._layer import bare_layers
-from ..predictive_coding._landscape import weighed
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ..predictive_coding._sums import all_finite
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
 from ._ordered import by_node
-from ._precision import LearnedPrecision, as_precision, values_of
+from ._precision import as_precision, begin, learns, values_of
 from ._samples import Samples, check_samples, split
+from ._sound import unsound
 from ._state import BAD_INPUT, OUTCOME, Info, State, owned
 
 
@@ -162,7 +162,7 @@ class Rule(metaclass=_Interned):
         problem.check_labels(y)
         self._admit(problem)
         self._check_samples(problem, samples)
-        memory = {} if self.precision is None else self.precision.init(problem)
+        memory = {} if self.precision is None else begin(self.precision, problem)
         optim = self._init_optim(problem, values.weights)
         state = State(values.weights, values.rest, optim, key, memory, structure, problem.outputs)
         more = self._remember(problem, state, x, y)
@@ -203,7 +203,13 @@ class Rule(metaclass=_Interned):
         # An infinity may saturate: what is made of it is finite, and wrong.
         given, held = all_finite(x), all_finite(targets)
         settled = given & held & (learned.first_bad < 0) & jnp.all(jnp.isfinite(total))
-        finite = settled & all_finite(learned.weights)
+        kept = {
+            "optim": (learned.optim, state.optim),
+            "memory": (learned.memory, state.memory),
+            "rest": (rest, state.rest),
+        }
+        code = unsound(learned.weights, kept, self._strict(problem, learned.memory))
+        finite = settled & (code == -1)
         # What is not finite at the start makes the energy so: only then is the start looked at.
         started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
         started = jnp.where(given, started, BAD_INPUT).astype(jnp.int32)
@@ -222,7 +228,7 @@ class Rule(metaclass=_Interned):
             output=_predicted(by_node(learned.outputs, {n: learned.u[n] for n in learned.outputs})),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
-            first_bad=jnp.where(started == -1, learned.first_bad, started),
+            first_bad=jnp.where(settled, code, jnp.where(started == -1, learned.first_bad, started)),
             energy_before=jnp.mean(before),
         )
         return State(weights, rest, optim, key, memory, structure, state.outputs), info
@@ -345,7 +351,7 @@ class Rule(metaclass=_Interned):
 
     def _check_samples(self, problem: Any, samples: Samples) -> None:
         check_samples(type(self).__name__, problem, samples, self._settles_outputs)
-        if isinstance(self.precision, LearnedPrecision) and any(a is not None for a in samples):
+        if learns(self.precision) and any(a is not None for a in samples):
             raise ValueError(
                 f"{type(self).__name__}: a precision that learns takes no weights of samples and needs all targets"
             )
@@ -403,25 +409,16 @@ class Rule(metaclass=_Interned):
 
     def _learn_precision(self, batch: Batch, state: State, energies: dict[str, Any]) -> dict[str, Any]:
         """The memory, after precisions that learn have learned from elementwise energies, `{node: [batch, *shape]}`."""
-        memory = dict(state.memory)
-        if not isinstance(self.precision, LearnedPrecision):
-            return memory
+        if self.precision is None:
+            return dict(state.memory)
+        return {**state.memory, **self.precision.learn(batch.problem, state.memory, energies)}
 
-        def mean(log: dict[str, Any]) -> Any:
-            # Of the mean over samples, and over the features that share a precision: a rate means the same for a
-            # number and for one of each feature, and for every width.
-            sizes = {n: energies[n][0].size for n in log}
-            each = [
-                weighed(energies[n], jnp.exp(p), sizes[n], summed=True) * (max(p.size, 1) / sizes[n])
-                for n, p in log.items()
-            ]
-            return sum(each) / batch.problem.size
-
-        value, slope = jax.value_and_grad(mean)(memory["log_precision"])
-        tell = optax.with_extra_args_support(self.precision.optim)
-        updates, optim = tell.update(slope, memory["precision_optim"], memory["log_precision"], value=value)
-        log = optax.apply_updates(memory["log_precision"], updates)
-        return memory | {"log_precision": log, "precision_optim": optim}
+    def _strict(self, problem: Problem, memory: dict[str, Any]) -> Any:
+        # A precision may be beyond all numbers, or zero, while what is remembered of it is finite.
+        if self.precision is None or not learns(self.precision):
+            return []
+        found = list(self.precision.values(problem, memory).values())
+        return [found, [1 / p for p in found]]
 
 
 def forward(

@@ -23,6 +23,7 @@ from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient
 from ._precision import values_of
+from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Learned, Rule
 from ._start import Forward, Start
 from ._state import State
@@ -69,6 +70,11 @@ class PredictiveCoding(Rule):
         self.start = _part(name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
         self.timing = _part(name, "timing", timing, Timing, AtEnd(), "AtEnd() or pxl.EveryStep()")
         self.random = self.descent.random
+        if type(self.timing) not in (AtEnd, EveryStep, ChainAverage):
+            raise TypeError(
+                f"{name}: timing must be AtEnd(), EveryStep() or ChainAverage(...), got {type(self.timing).__name__}: "
+                "a timing has no methods, so that one of your own would do nothing"
+            )
         if not isinstance(self.timing, AtEnd):
             kind = type(self.timing).__name__
             if self.stop.early:
@@ -99,6 +105,12 @@ class PredictiveCoding(Rule):
     def _admit(self, problem: Problem) -> None:
         super()._admit(problem)
         self.descent.check(type(self).__name__, problem.free, problem.nodes)
+        # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
+        if self.start.forward and moves_by_gradient_alone(self.descent, problem):
+            schedule = AllNodes() if self.stop.early or isinstance(self.timing, EveryStep) else self.schedule
+            # At every step the gradient is taken before the move: the last one is of no use to the weights.
+            late = 1 if isinstance(self.timing, EveryStep) else 0
+            warn_of_layers_out_of_reach(type(self).__name__, problem, schedule, self.stop.steps, late=late)
 
     def _remember(self, problem: Problem, state: State, x: Any, y: Any) -> dict[str, Any]:
         memory: dict[str, Any] = {}
@@ -196,27 +208,19 @@ class PredictiveCoding(Rule):
         return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
-        bad: Any = jnp.int32(-1)
-        chain_key = key
-        if burn_in:
-            if key is not None:
-                key, chain_key = jax.random.split(key)
-            first = relax(landscape, nodes, descent=self.descent, stop=burn_in, schedule=self.schedule, key=key)
-            nodes, bad = first.nodes, first.first_bad
-            landscape.arrival = None  # the wave is over
-        count = self.stop.steps - burn_in
+        # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
         solution, total = relax(
             landscape,
             nodes,
             descent=self.descent,
-            stop=count,
+            stop=self.stop,
             schedule=self.schedule,
-            key=chain_key,
+            key=key,
             observe=lambda values: weight_gradient(batch, landscape, values)[0],
+            unobserved=burn_in,
         )
-        later: Any = jnp.where(solution.first_bad < 0, -1, solution.first_bad + burn_in * len(landscape.names))
-        mean = jax.tree.map(lambda g: g / count, total)
-        return solution.nodes, mean, solution.steps + burn_in, jnp.where(bad < 0, later, bad)
+        mean = jax.tree.map(lambda g: g / (self.stop.steps - burn_in), total)
+        return solution.nodes, mean, solution.steps, solution.first_bad
 
     def _every_step(self, batch: Batch, targets: Any, state: State, begin: Any, nodes: Any, key: Any) -> Learned:
         p = batch.problem

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core._shown import fields_shown, shown
 from ..predictive_coding._structure import Structure, Values
+from ._sound import in_words
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ def explain(info: Info, state: State) -> str | None:
     if code == BAD_INPUT:
         return "the input x is not finite: look at the data"
     if code < 0:
-        return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
+        return in_words(code)
     name, step = names[code % len(names)], code // len(names)
     if step == 0:
         return f"{name} is not finite at the start: look at the data and the weights"

@@ -1,0 +1,95 @@
+"""Which weights learn nothing because too few inference steps are taken for an error to come to them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+
+from ..inference._schedule import Schedule, Segment
+from ..predictive_coding._problem import Problem
+
+
+def warn_of_layers_out_of_reach(
+    call: str, problem: Problem, schedule: Schedule, steps: int, *, late: int = 0, follows: bool = True
+) -> None:
+    """Say which layers can learn nothing, and the number of steps that it takes.
+
+    **Arguments:**
+
+    - `call`: the rule's name.
+    - `schedule`, `steps`: of the settling, from a forward pass, by a descent that moves nothing without a gradient.
+    - `late`: steps at the end from whose outcome no weight learns.
+    - `follows`: whether a prediction follows the values that it is made from.
+    """
+    if problem.extra is not None or not steps:
+        return
+    first = _unlearned(problem, schedule, steps - late, follows)
+    # As many steps as nodes reach all that can be reached.
+    most = _unlearned(problem, schedule, steps + len(problem.nodes), follows)
+    still = [w for w in first if w not in most]
+    if not still:
+        return
+    needed = next(
+        t for t in range(steps + 1, steps + late + len(problem.nodes) + 1)
+        if set(_unlearned(problem, schedule, t - late, follows)) == set(most)
+    )  # fmt: skip
+    layers = list(dict.fromkeys([w.split(".nn.")[0] for w in still]))
+    warnings.warn(
+        f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; that "
+        f"takes T={needed}",
+        stacklevel=4,
+    )
+
+
+def moves_by_gradient_alone(descent: Any, problem: Problem) -> bool:
+    """Whether a descent leaves values where they are while their gradient is zero."""
+    if hasattr(descent, "integrate"):
+        return False  # a flow of many stages, of which steps are only the most that it may take
+    nodes = {
+        n: jax.ShapeDtypeStruct((problem.size, *problem.nodes[n].shape), problem.nodes[n].dtype) for n in problem.free
+    }
+    return not descent.random and all(descent.at(n).idle(v, 1) is not None for n, v in nodes.items())
+
+
+def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:
+    """The weights without a gradient after so many steps."""
+    graph, free = problem.graph, problem.free
+    silent = [n for n in problem.nodes if n not in problem.energy_ids]
+    sources = (*problem.clamped, *problem.unsettled)
+    arrival = graph.arrivals(sources, [n for n in problem.nodes if n not in free], silent)
+    landscape: Any = SimpleNamespace(free=free, names=tuple(problem.nodes), order=graph.order, arrival=arrival)
+    moved = _moved(problem, schedule.segments(landscape, steps) if steps > 0 else (), sources, follows)
+    wrong = _wrong(problem, sources, moved, follows)
+    owners: dict[str, list[str]] = {}
+    for name in problem.nodes:
+        for path in problem.weights_of(name):
+            owners.setdefault(path, []).append(name)
+    return [path for path, names in owners.items() if not wrong & set(names)]
+
+
+def _moved(problem: Problem, segments: Sequence[Segment], sources: Iterable[str], follows: bool) -> set[str]:
+    """The nodes that have moved after all steps."""
+    graph = problem.graph
+    moved: set[str] = set()
+    for segment in segments:
+        for _ in range(segment.repeats):
+            before = len(moved)
+            for group in segment.groups:
+                wrong = _wrong(problem, sources, moved, follows)
+                felt = [n for n in group if n in wrong or any(c in wrong for c in graph.children[n])]
+                moved |= set(felt)
+            if len(moved) == before:
+                break
+    return moved
+
+
+def _wrong(problem: Problem, sources: Iterable[str], moved: set[str], follows: bool) -> set[str]:
+    """The nodes that have an error."""
+    wrong = {*sources, *moved}
+    if follows:
+        wrong |= {c for n in moved for c in problem.graph.children[n]}
+    return wrong & set(problem.energy_ids)

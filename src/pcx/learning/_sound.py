@@ -1,0 +1,68 @@
+"""Whether what a step would keep is fit to go on with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..predictive_coding._sums import all_finite
+
+_FIRST = -3  # codes from here on downwards; -1 is none, and -2 the input
+
+PARTS = {
+    "weights": "a weight would not be finite: lower the rate of the weights",
+    "optim": (
+        "what the optimiser of the weights remembers would not be finite, and every step after this one would suffer: "
+        "look at the data, or lower the rate of the weights"
+    ),
+    "memory": (
+        "a precision that learns, or what else the rule remembers, would leave the numbers' range: lower the rate of "
+        "the precision, or of the states"
+    ),
+    "rest": "a param that doesn't learn, such as a running statistic, would not be finite: look at the data",
+}
+"""What may go bad, in words; by the parts of a state."""
+
+
+def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
+    """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if there is none.
+
+    What was not finite before either is left alone: an optimiser's best value so far begins at infinity, and a mask may
+    hold some. It is looked for only where something is not finite, so that a good step reads its numbers once.
+
+    **Arguments:**
+
+    - `weights`: the new ones.
+    - `kept`: the other parts, new and old, by their names in a `State`.
+    - `strict`: of the memory, what must be finite whatever it was.
+    """
+    pairs = {name: _changed(*trees) for name, trees in kept.items()}
+    fine = all_finite((weights, strict, [[new for new, _ in each] for each in pairs.values()]))
+
+    def look() -> Any:
+        bad = {"weights": ~all_finite(weights)}
+        for name, each in pairs.items():
+            gone = [all_finite(old) & ~all_finite(new) for new, old in each]
+            bad[name] = jnp.any(jnp.stack(gone)) if gone else jnp.array(False)
+        bad["memory"] |= ~all_finite(strict)
+        code = jnp.int32(-1)
+        for i, name in reversed(list(enumerate(PARTS))):
+            code = jnp.where(bad[name], jnp.int32(_FIRST - i), code)
+        return code
+
+    return jax.lax.cond(fine, lambda: jnp.int32(-1), look)
+
+
+def in_words(code: int) -> str:
+    """What a code of `unsound` says; -1 is an energy."""
+    if code == -1:
+        return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
+    return list(PARTS.values())[_FIRST - code]
+
+
+def _changed(new: Any, old: Any) -> list[tuple[Any, Any]]:
+    pairs = zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)
+    return [(a, b) for a, b in pairs if a is not b and jnp.issubdtype(jnp.result_type(a), jnp.floating)]

@@ -1,0 +1,142 @@
+"""What goes into a state is tested like the weights, and a chain is one through its burn-in."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.models as pxm
+
+from .problems import jit
+
+H = optax.sgd(0.1)
+RULES = {
+    "pc": lambda w: pxl.pc(w, H, 2),
+    "zil": lambda w: pxl.zil(w),
+    "epc": lambda w: pxl.epc(w, H, 2),
+    "hil": lambda w: pxl.hil(w),
+    "backprop": lambda w: pxl.backprop(w),
+}
+
+
+def small():
+    px.RKG.seed(0)
+    r = np.random.default_rng(0)
+    x, y = r.normal(size=(6, 3)), r.normal(size=(6, 2))
+    return pxm.MLP([3, 4, 2], act=jnp.tanh), (jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
+
+
+def remembering(bad):
+    """Sums of gradients and how often it was called; at the second call the sums are spoilt, not the weights. Its
+    best value so far begins at infinity."""
+
+    def init(params):
+        return {"sums": jax.tree.map(jnp.zeros_like, params), "calls": jnp.int32(0), "best": jnp.float32(jnp.inf)}
+
+    def update(updates, state, params=None):
+        spoilt = jnp.where(state["calls"] == 1, jnp.float32(bad), 0.0)
+        sums = jax.tree.map(lambda s, g: s + g + spoilt.astype(g.dtype), state["sums"], updates)
+        new = {"sums": sums, "calls": state["calls"] + 1, "best": state["best"]}
+        return jax.tree.map(lambda g: -0.01 * g, updates), new
+
+    return optax.GradientTransformation(init, update)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_optimiser_that_would_go_bad_stays_as_it_was(name):
+    model, batch = small()
+    rule = RULES[name](remembering(np.nan))
+    state = rule.init(model, batch)
+    step = jit(rule.step)
+    if name == "hil":  # whose optimisers are called twice a batch
+        after, info = step(state, batch)
+    else:
+        state, info = step(state, batch)
+        assert int(info.result) == pxl.OUTCOME.ok
+        after, info = step(state, batch)
+    assert int(info.result) == pxl.OUTCOME.not_finite
+    assert "what the optimiser of the weights remembers" in pxl.explain(info, after)
+    for a, b in zip(jax.tree.leaves(after.optim), jax.tree.leaves(state.optim), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_sample_without_a_number_spoils_no_sums_of_gradients():
+    model, (x, y) = small()
+    rule = pxl.pc(optax.MultiSteps(optax.sgd(0.1), 4), H, 2)
+    state, step = rule.init(model, (x, y)), jit(rule.step)
+    results = []
+    for i in range(6):
+        state, info = step(state, (x.at[0, 0].set(jnp.inf) if i == 1 else x, y))
+        results.append(int(info.result))
+    assert results == [0, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("log", [100.0, -200.0, np.nan])
+def test_a_precision_that_leaves_the_range_stays_as_it_was(log):
+    @dataclasses.dataclass(frozen=True)
+    class Leaping(pxl.Precision):
+        def init(self, problem):
+            return {"log": jnp.float32(0.0)}
+
+        def values(self, problem, memory):
+            return {n: jnp.exp(memory["log"]) for n in problem.free}
+
+        def learn(self, problem, memory, energies):
+            return {"log": jnp.float32(log)}
+
+    model, batch = small()
+    rule = pxl.pc(optax.sgd(0.1), H, 2, precision=Leaping())
+    state = rule.init(model, batch)
+    after, info = jit(rule.step)(state, batch)
+    assert int(info.result) == pxl.OUTCOME.not_finite
+    assert "a precision that learns" in pxl.explain(info, after)
+    assert float(after.memory["log"]) == 0.0
+
+
+def test_a_precision_that_learns_much_too_fast_never_leaves_the_range():
+    model, batch = small()
+    rule = pxl.pc(optax.adam(1e-3), H, 8, precision=pxl.LearnedPrecision(optax.sgd(1.0)))
+    state = rule.init(model, batch)
+
+    def body(state, _):
+        state, info = rule.step(state, batch)
+        return state, (info.result, state.memory["log_precision"])
+
+    state, (_, logs) = jit(lambda s: jax.lax.scan(body, s, length=120))(state)
+    assert all(bool(jnp.all(jnp.isfinite(jnp.exp(v)) & (jnp.exp(v) > 0))) for v in logs.values())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda burn: pxl.mcpc(optax.sgd(0.0), 0.05, 6, burn_in=burn, variance=0.0, momentum=0.9),
+        lambda burn: pxl.mcpc(optax.sgd(0.0), 0.05, 6, burn_in=burn, momentum=0.9),
+        lambda burn: pxl.PredictiveCoding(optax.sgd(0.0), optax.adam(0.05), 6, timing=pxl.ChainAverage(burn)),
+        lambda burn: pxl.PredictiveCoding(
+            optax.sgd(0.0), optax.sgd(optax.exponential_decay(0.2, 1, 0.7)), 6, timing=pxl.ChainAverage(burn)
+        ),
+    ],
+)
+def test_a_burn_in_only_says_from_where_gradients_are_taken(make):
+    model, batch = small()
+    energies = [float(jit(make(b).step)(make(b).init(model, batch), batch)[1].energy) for b in (0, 2, 5)]
+    assert energies[1:] == pytest.approx([energies[0]] * 2, rel=1e-6)
+
+
+def test_what_is_not_observed_is_left_out_of_the_sum():
+    model, batch = small()
+    bound = pxl.bind(model, batch)
+    start = bound.start()
+    landscape = bound.landscape(start.targets)
+    sums = [
+        pxi.relax(landscape, start.h, descent=H, stop=5, observe=lambda nodes: nodes, unobserved=n)[1]["vodes[0]"]
+        for n in (0, 2)
+    ]
+    first = pxi.relax(landscape, start.h, descent=H, stop=2, observe=lambda nodes: nodes)[1]["vodes[0]"]
+    assert np.allclose(sums[0] - sums[1], first, atol=1e-5)
