@@ -28,7 +28,7 @@ PARTS = {
 
 
 def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
-    """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if there is none.
+    """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none does.
 
     What was not finite before either is left alone: an optimiser's best value so far begins at infinity, and a mask may
     hold some. It is looked for only where something is not finite, so that a good step reads its numbers once.
