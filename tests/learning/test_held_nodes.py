@@ -250,7 +250,7 @@ def test_an_infinite_input_is_said_though_it_saturates():
         state = rule.init(model, (X, Y))
         after, info = rule.step(state, (bad, Y))
         assert int(info.result) == pxl.OUTCOME.not_finite
-        assert "input x" in (pxl.explain(info, after) or "")
+        assert "the input x" in (pxl.explain(info, after) or "")
         jax.tree.map(np.testing.assert_array_equal, after.weights, state.weights)
 
 
