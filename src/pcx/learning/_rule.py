@@ -212,7 +212,7 @@ class Rule(metaclass=_Interned):
         finite = settled & (code == -1)
         # What is not finite at the start makes the energy so: only then is the start looked at.
         started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
-        started = jnp.where(given, started, BAD_INPUT).astype(jnp.int32)
+        started = jnp.where(given | (started >= 0), started, BAD_INPUT).astype(jnp.int32)
         good = finite & valid
         old = state.weights, state.rest, state.optim, state.memory
         new = learned.weights, rest, learned.optim, learned.memory

@@ -129,7 +129,7 @@ def explain(info: Info, state: State) -> str | None:
         return uphill_in_words(info.energy_before, info.energy, info.energies)
     code, names = int(info.first_bad), state.structure.nodes
     if code == BAD_INPUT:
-        return "the data (the input x) is not finite at the start: look at the data and the weights"
+        return "the input x is not finite: look at the data"
     if code < 0:
         return in_words(code)
     name, step = names[code % len(names)], code // len(names)
