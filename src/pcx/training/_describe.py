@@ -84,7 +84,7 @@ class _Description:
             rules = {pattern.pattern: of(held) for pattern, held in x._rules}
             return {"class": _name(type(x)), "rules": rules, "tforms": of(x.tforms)}
         if hasattr(x, "__dict__"):
-            return {"class": _name(type(x)), **{k: of(v) for k, v in sorted(vars(x).items())}}
+            return {"class": _name(type(x)), **{k: of(v) for k, v in sorted(vars(x).items()) if not _remembered(k, v)}}
         return getattr(x, "__qualname__", None) or _name(type(x))
 
     def _function(self, fn: types.FunctionType) -> Any:
@@ -99,6 +99,11 @@ class _Description:
             plain = [c for c in fn.__code__.co_consts if isinstance(c, (bool, int, float, str))]
             closed |= {"<names>": list(fn.__code__.co_names), "<constants>": plain}
         return {"function": name, **closed} if closed else name
+
+
+def _remembered(name: str, value: Any) -> bool:
+    """Whether an attribute is what an object has found out while it was used: it is no part of what it is."""
+    return name.startswith("_") and isinstance(value, dict) and not any(isinstance(k, str) for k in value)
 
 
 def _name(cls: type) -> str:
