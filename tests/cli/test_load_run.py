@@ -23,6 +23,7 @@ def test_model_rule_and_data(run, best, capsys):
     model, rule, data = pxt.load_run(run, best=best)
     assert call("eval", run, "--json", *(["--best"] if best else [])) == 0
     report = json.loads(capsys.readouterr().out)
+    assert rule is not None
     output = np.asarray(rule.predict(model, data.test.x))
     assert (output.argmax(-1) == data.test.y).mean() == pytest.approx(report["accuracy"]["mean"])
     assert len(data.train) > len(data.validation) > 0

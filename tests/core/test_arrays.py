@@ -40,7 +40,7 @@ GOOD = {
     "tuple": tuple(map(tuple, X.tolist())),
     "view": np.repeat(X, 2, axis=0)[::2],
     "backwards": X[::-1][::-1],
-    "memory": memoryview(X),
+    "memory": X.data,
     "tensor": Tensor(X),
     "matrix": np.asmatrix(X),
     "jax": jnp.asarray(X),

@@ -6,6 +6,7 @@ import enum
 import functools
 import sys
 import types
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -75,7 +76,7 @@ class Mode(enum.Enum):
 
 
 options, slotted, data, namespace = Options(), Slotted(), Data(), argparse.Namespace(rate=0.1)
-module = types.ModuleType("configuration_of_a_test")
+module = cast(Any, types.ModuleType("configuration_of_a_test"))
 module.rate, module.cfg, module.table = 0.1, type("cfg", (), {"rate": 0.1}), {"rate": 0.1}
 
 
@@ -177,9 +178,9 @@ def test_what_is_not_read_is_no_part():
         return x * cfg.rate
 
     first = function_key(fn)
-    cfg.unread = 3
+    cfg.unread = 3  # pyright: ignore[reportAttributeAccessIssue]
     assert function_key(fn) == first
-    del cfg.unread
+    del cfg.unread  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_what_a_function_only_writes_is_no_part():
@@ -192,7 +193,7 @@ def test_what_a_function_only_writes_is_no_part():
         calls.append(1)
         counts["n"] += 1
         Count.n += 1
-        Count.last = x
+        Count.last = x  # pyright: ignore[reportAttributeAccessIssue]
         return x
 
     first = function_key(fn)

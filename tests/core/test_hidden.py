@@ -178,7 +178,7 @@ def of_its_own(make):
 
 def with_energy():
     model = Net(None)
-    scale = model.scale = pxnn.LayerParam(jnp.ones(()))
+    scale = model.scale = pxnn.LayerParam(jnp.ones(()))  # pyright: ignore[reportAttributeAccessIssue]
     model.vode = pxc.Vode(lambda vode, rkg: scale * (vode.get("h") - vode.get("u")) ** 2)
     model.vode.h.frozen = True
     return model
@@ -210,7 +210,7 @@ def test_what_is_said_to_be_constant_is_taken():
     rule = pxl.backprop(optax.sgd(0.1))
     model = ItsOwn(None)
     model.part = px.static(pxnn.Linear(2, 2))
-    model.scale = pxnn.LayerParam(jnp.ones(()))
+    model.scale = pxnn.LayerParam(jnp.ones(()))  # pyright: ignore[reportAttributeAccessIssue]
     assert "part.nn.weight" not in rule.init(model, (X, X)).weights
     for param in (OUTSIDE.nn.weight, OUTSIDE.nn.bias):
         param.frozen = True

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.core import Tracer
 
 import pcx as px
 import pcx.functional as pxf
@@ -70,7 +71,7 @@ def test_one_thread_draws_as_before_while_others_trace():
             before = px.RKG.key.get()
             tracing = pool.submit(transform(traced), jnp.float32(1))
             assert inside.wait(20)
-            assert not isinstance(px.RKG.key.get(), jax.core.Tracer)
+            assert not isinstance(px.RKG.key.get(), Tracer)
             if transform is jax.jit:  # a tracked transform holds the lock, as its draws count
                 assert px.RKG.key.get() is before
                 assert drawn(20) == expected

@@ -133,7 +133,7 @@ class Gauss(pxc.Vode):
     """An output with a learned log-variance."""
 
     def __init__(self):
-        super().__init__(lambda v, rkg: 0.5 * (v.get("h") - v.get("u")) ** 2 * jnp.exp(-v.s.get()) + 0.5 * v.s.get())
+        super().__init__(lambda v, rkg: 0.5 * (v.get("h") - v.get("u")) ** 2 * jnp.exp(-v.s.get()) + 0.5 * v.s.get())  # pyright: ignore[reportAttributeAccessIssue]
         self.s = pxnn.LayerParam(jnp.array([0.1, 0.2, 0.3]))
 
 

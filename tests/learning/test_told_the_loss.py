@@ -22,7 +22,7 @@ def told() -> optax.GradientTransformationExtraArgs:
     def update(updates, state, params=None, *, value, **rest):
         return updates, jnp.asarray(value, jnp.float32)
 
-    return optax.GradientTransformationExtraArgs(lambda params: jnp.float32(0), update)
+    return optax.GradientTransformationExtraArgs(lambda params: jnp.float32(0), update)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
@@ -71,25 +71,25 @@ def test_whole_numbers_of_any_library(kind):
 
 
 def test_pixels_of_any_library():
-    assert pxd.crop(np.int64(4)) == pxd.crop(4)
+    assert pxd.crop(np.int64(4)) == pxd.crop(4)  # pyright: ignore[reportArgumentType]
     x = jnp.ones((1, 4, 4))
-    assert pxnn.AdaptiveAvgPool2d(np.int64(2))(x).shape == pxnn.AdaptiveAvgPool2d(2)(x).shape
+    assert pxnn.AdaptiveAvgPool2d(np.int64(2))(x).shape == pxnn.AdaptiveAvgPool2d(2)(x).shape  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (lambda: pxl.pc(W, H, 3, schedule="down"), TypeError, "schedule must be a pcx.inference.Schedule"),
-        (lambda: pxl.pc(W, H, 3, schedule=pxi.AllNodes), TypeError, "schedule must be"),
-        (lambda: pxl.pc(W, H, 3, clamp="hard"), TypeError, "clamp must be a Clamp"),
-        (lambda: pxl.pc(W, H, 3, start=pxl.Zeros), TypeError, r"make one: Zeros\(...\)"),
+        (lambda: pxl.pc(W, H, 3, schedule="down"), TypeError, "schedule must be a pcx.inference.Schedule"),  # pyright: ignore[reportArgumentType]
+        (lambda: pxl.pc(W, H, 3, schedule=pxi.AllNodes), TypeError, "schedule must be"),  # pyright: ignore[reportArgumentType]
+        (lambda: pxl.pc(W, H, 3, clamp="hard"), TypeError, "clamp must be a Clamp"),  # pyright: ignore[reportArgumentType]
+        (lambda: pxl.pc(W, H, 3, start=pxl.Zeros), TypeError, r"make one: Zeros\(...\)"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.PredictiveCoding(W, H, 3, timing=pxl.EveryStep), TypeError, "timing must be a Timing"),
-        (lambda: pxl.pc(W, H, 2.5), TypeError, "T must be a whole number of steps"),
-        (lambda: pxl.pc(W, H, pxi.Plateau), TypeError, "T must be a whole number of steps"),
+        (lambda: pxl.pc(W, H, 2.5), TypeError, "T must be a whole number of steps"),  # pyright: ignore[reportArgumentType]
+        (lambda: pxl.pc(W, H, pxi.Plateau), TypeError, "T must be a whole number of steps"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, True), ValueError, "whole number"),
         (lambda: pxl.pc(W, H, 3_000_000_000), ValueError, "at most 2147483647"),
         (lambda: pxi.Plateau(3, rtol=float("nan")), ValueError, "rtol must be 0 or more"),
-        (lambda: pxi.GradientNorm(3, tol="small"), TypeError, "tol must be a number"),
+        (lambda: pxi.GradientNorm(3, tol="small"), TypeError, "tol must be a number"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.nudged(W, H, 3, np.asarray(0.0)), ValueError, "beta must be in"),
         (lambda: pxl.nudged(W, H, 3, jnp.nan * jnp.ones(())), ValueError, "beta must be in"),
         (lambda: pxl.nudged(W, H, 3, "0.1"), TypeError, "beta must be a number"),
@@ -97,9 +97,9 @@ def test_pixels_of_any_library():
         (lambda: pxl.pc(W, H, 3, precision={"vodes[0]": np.asarray([1.0, 0.0])}), ValueError, "must be above 0"),
         (lambda: pxl.pc(W, H, 3, precision="high"), TypeError, "precision must be a number"),
         (lambda: pxl.LearnedPrecision(W, initial=np.nan), ValueError, "initial must be above 0"),
-        (lambda: pxl.LearnedPrecision("sgd"), TypeError, "optim must be an optax transformation"),
+        (lambda: pxl.LearnedPrecision("sgd"), TypeError, "optim must be an optax transformation"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.mcpc(W, np.nan, 3), ValueError, "step must be positive"),
-        (lambda: pxl.mcpc(W, 0.1, 3, momentum=np.float32(1)), ValueError, "momentum must be in"),
+        (lambda: pxl.mcpc(W, 0.1, 3, momentum=np.float32(1)), ValueError, "momentum must be in"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, lambda: optax.sgd(0.1), 3), TypeError, "expected an optax transformation"),
         (lambda: pxl.pc(W, optax.GradientTransformation, 3), TypeError, "expected an optax transformation"),
         (lambda: pxl.pc(W, {}, 3), ValueError, "by node is empty"),

@@ -48,6 +48,7 @@ def test_a_rate_beyond_the_stable_ones_is_a_result(name):
         assert int(info.result) == expected, (rate, info)
         assert any(bool(jnp.any(after.weights[p] != w)) for p, w in state.weights.items())
         if expected:
+            assert said is not None
             assert "uphill" in said
             assert "vodes[" in said
             assert "rate of the states" in said

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.core import Tracer
 
 import pcx as px
 import pcx.functional as pxf
@@ -41,7 +42,7 @@ def test_a_call_by_itself_is_a_forward_pass():
         np.testing.assert_allclose(transformed(X), expected, rtol=1e-6)
     # Nothing was set, and no tracer is left behind: the model goes on as before.
     assert all(vode.h.get() is None for vode in model.vodes)
-    assert not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model))
+    assert not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model))
     with pytest.raises(ValueError, match="energy"):
         model.energy()
     state, _ = RULE.step(RULE.init(model, (X, Y)), (X, Y))
@@ -107,8 +108,8 @@ def test_a_bare_equinox_model():
     for run in (
         lambda: RULE.init(bare, (X, Y)),
         lambda: pxl.bind(bare, (X, Y)),
-        lambda: pxt.fit(bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),
-        lambda: pxt.fit(lambda: bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),
+        lambda: pxt.fit(bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),  # pyright: ignore[reportArgumentType]
+        lambda: pxt.fit(lambda: bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),  # pyright: ignore[reportArgumentType]
     ):
         with pytest.raises(TypeError, match=r"got MLP, an Equinox module\. Hold its layers in an EnergyModule"):
             run()

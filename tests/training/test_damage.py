@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pcx.training as pxt
+from pcx.training import _keep
 
 from .small import TRAIN, same_bits, train
 
@@ -17,7 +18,7 @@ pytest.importorskip("orbax.checkpoint")
 
 @pytest.fixture(autouse=True)
 def no_figure(monkeypatch):
-    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
 
 
 TREE = {

@@ -9,8 +9,7 @@ import threading
 
 import pytest
 
-import pcx.training as pxt
-from pcx.training import _signals
+from pcx.training import _crew, _keep, _progress, _signals
 from pcx.training._signals import interruptible
 
 from .small import same_bits, train
@@ -21,7 +20,7 @@ TO_END = [signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
-    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
     handlers = {number: signal.getsignal(number) for number in [*TO_END, signal.SIGINT]}
     yield
     found = {number: signal.getsignal(number) for number in handlers}
@@ -32,7 +31,7 @@ def as_before(monkeypatch):
 
 def sent(monkeypatch, *numbers):
     """Signals that come to a run at its eighth batch."""
-    run, calls = pxt._crew.Crew.run, []
+    run, calls = _crew.Crew.run, []
 
     def interrupt(self, *rest):
         calls.append(1)
@@ -41,8 +40,8 @@ def sent(monkeypatch, *numbers):
                 os.kill(os.getpid(), number)
         return run(self, *rest)
 
-    monkeypatch.setattr(pxt._crew.Crew, "run", interrupt)
-    monkeypatch.setattr(pxt._progress.Pace, "next", lambda self: 1)
+    monkeypatch.setattr(_crew.Crew, "run", interrupt)
+    monkeypatch.setattr(_progress.Pace, "next", lambda self: 1)
 
 
 @pytest.mark.parametrize("number", TO_END)

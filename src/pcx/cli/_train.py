@@ -37,7 +37,8 @@ def _go_on(folder: Path, options: TrainOptions) -> int:
     """Go on with a run by the same command that began it; more epochs make it longer."""
     free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
     both = read_config(folder, TrainOptions), options
-    changed = differences(*[{k: v for k, v in as_json(o).items() if k not in free} for o in both])
+    was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in both)
+    changed = differences(was, now)
     if changed:
         raise CommandError(
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "

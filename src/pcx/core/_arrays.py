@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -106,7 +106,7 @@ def raw_key(call: str, key: Any) -> jax.Array:
         except OverflowError:
             raise ValueError(f"{what} {key}, which is beyond 64 bits") from None
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        kind, default = str(jax.random.key_impl(key)), str(jax.config.jax_default_prng_impl)
+        kind, default = str(jax.random.key_impl(key)), str(cast(Any, jax.config).jax_default_prng_impl)
         if key.ndim or kind != default:
             raise ValueError(f"{what} {key.dtype}{list(key.shape)}; keys are of the kind {default!r}")
         return jax.random.key_data(key)

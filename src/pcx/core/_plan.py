@@ -75,7 +75,7 @@ class _Walk:
             self._watch(node)
             return node, ("static", self.key(x._wrapped))
         if isinstance(x, LEAVES):
-            if issubclass(cls, np.ndarray) and x.dtype.hasobject:
+            if isinstance(x, np.ndarray) and x.dtype.hasobject:
                 self.constants.append((x, path, False))
             self.plan.raws.append(x)
             self.template.raw_paths.append(path)

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 from ._arrays import raw_key
 from ._key import by_identity
@@ -49,11 +50,11 @@ class RKGState(Param):
         if self is not _GLOBAL:
             object.__setattr__(self, "_shared", value)
         elif own is None:
-            if isinstance(value, jax.core.Tracer):  # of a trace that this thread is in, and no other
+            if isinstance(value, Tracer):  # of a trace that this thread is in, and no other
                 _own.held = [value, self._shared_mark, self._shared]
             else:
                 object.__setattr__(self, "_shared", value)
-        elif len(own) == 3 and not isinstance(value, jax.core.Tracer):  # back from there
+        elif len(own) == 3 and not isinstance(value, Tracer):  # back from there
             _own.held = None
             if value is not own[2]:
                 object.__setattr__(self, "_shared", value)

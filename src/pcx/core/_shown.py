@@ -16,9 +16,7 @@ _MOST = 12  # entries of a dict or list that are shown
 def shown(x: Any) -> str:
     """`x` in a line: arrays by dtype and shape, such as `float32[8, 2]`, numbers as they are, the rest as `repr`."""
     if isinstance(x, (jax.Array, np.ndarray)):
-        known = (
-            np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended)
-        )
+        known = np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)
         return f"{np.asarray(x).item():.6g}" if known else f"{x.dtype}{list(x.shape)}"
     if isinstance(x, Mapping):
         return f"{{{_some([f'{k!r}: {shown(v)}' for k, v in list(x.items())[: _MOST + 1]], len(x))}}}"

@@ -107,9 +107,8 @@ def as_stop(call: str, x: Any, least: int = 0, name: str = "stop") -> Stop:
                 f"{call}: {name} must be a whole number of steps or a pcx.inference.Stop, such as pxi.Plateau(100), "
                 f"got {x!r}"
             )
-        if not isinstance(x, Tracer):
-            x = whole(call, name, x, least)
-        x = Steps(x)
+        steps: Any = x if isinstance(x, Tracer) else whole(call, name, x, least)
+        x = Steps(steps)
     if x.steps < least:
         raise ValueError(f"{call}: {name} must be at least {least}, a whole number, got {x.steps}")
     return x

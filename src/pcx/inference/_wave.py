@@ -81,5 +81,6 @@ class Wave:
         last: Any = max(known, default=0)
         for arrival in self.arrival.values():
             if not isinstance(arrival, int):
-                last = jnp.maximum(last, jnp.where(arrival < NEVER, arrival, 0))
+                each: jax.Array = arrival
+                last = jnp.maximum(last, jnp.where(each < NEVER, each, 0))
         return last

@@ -49,7 +49,7 @@ class Learned(NamedTuple):
     outputs: tuple[str, ...]
     loss: Any
     steps: Any
-    first_bad: Any
+    first_bad: jax.Array | int
     before: dict[str, Any] | None = None
     uphill: Any = False
 
@@ -211,7 +211,7 @@ class Rule(metaclass=_Interned):
         code = unsound(learned.weights, kept, self._strict(problem, learned.memory))
         finite = settled & (code == -1)
         # What is not finite at the start makes the energy so: only then is the start looked at.
-        started = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
+        started: jax.Array = jax.lax.cond(settled, lambda: jnp.int32(-1), lambda: bad_data(problem, learned.u, targets))
         started = jnp.where(given | (started >= 0), started, BAD_INPUT).astype(jnp.int32)
         good = finite & valid
         old = state.weights, state.rest, state.optim, state.memory

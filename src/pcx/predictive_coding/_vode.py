@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..core import _lift
@@ -74,7 +75,7 @@ class Vode(EnergyModule):
         A node without a value that is called outside of rules and of pcx.functional's transforms gives its prediction,
         so that `model(x)`, `jax.vmap(model)(x)` and `jax.jit(model)(x)` are forward passes."""
         if u is not None and output == "h" and not others and self._is_unset():
-            if not isinstance(get(u), jax.core.Tracer):  # which would be left behind
+            if not isinstance(get(u), Tracer):  # which would be left behind
                 self._set("u", u, rkg, jnp.ndim(u))
             return get(u)
         if u is not None:

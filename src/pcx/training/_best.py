@@ -28,7 +28,8 @@ class Best:
     """
 
     def __init__(self, metric: str, mode: Mode, networks: int) -> None:
-        self.metric, self.mode = metric, mode
+        self.metric = metric
+        self.mode: Mode = mode
         self.epochs = [0] * networks
         self._held: list[Any] = [None] * networks
         self._least = [math.inf] * networks

@@ -13,7 +13,7 @@ import numpy as np
 def of_array(array: np.ndarray) -> str:
     """The SHA-256 of an array: of its dtype, shape and bytes."""
     found = hashlib.sha256(f"{array.dtype}{list(array.shape)}".encode())
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

@@ -85,11 +85,8 @@ def load_run(
         model, built, data = importlib.import_module(builder).rebuild(path, where)
         rule = built if rule is None else rule
     made = _made(model, member["seed"])
-    described, settled = None, rule
-    if rule is not None and not isinstance(rule, Rule):
-        described, settled = describe(rule), rule(**member["settings"])
-    elif rule is not None:
-        described = describe(rule)
+    described = None if rule is None else describe(rule)
+    settled = rule if rule is None or isinstance(rule, Rule) else rule(**member["settings"])
     if compare:
         _compare(path, made_of, {"model": describe(made), **({} if described is None else {"rule": described})})
     _set(made, path, number, best)

@@ -95,8 +95,9 @@ class Loop:
             i, state, totals = carry
             batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
             state, (info, sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
-            uphill = info.result == OUTCOME.diverged  # which is said, but the weights have learned
-            good = (info.result == OUTCOME.ok) | uphill
+            result: jax.Array = info.result
+            uphill = result == OUTCOME.diverged  # which is said, but the weights have learned
+            good = (result == OUTCOME.ok) | uphill
             size = jtu.tree_leaves(batch)[0].shape[0]
             summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
             totals = {
@@ -104,7 +105,7 @@ class Loop:
                 "samples": totals["samples"] + good.astype(jnp.int32) * size,
                 "batches": totals["batches"] + good.astype(jnp.int32),
                 "uphill": totals["uphill"] + uphill.astype(jnp.int32),
-                "result": jnp.where(uphill, OUTCOME.ok, info.result).astype(jnp.int32),
+                "result": jnp.where(uphill, OUTCOME.ok, result).astype(jnp.int32),
                 "bad": info.first_bad,
             }
             return i + 1, state, totals

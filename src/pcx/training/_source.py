@@ -120,7 +120,7 @@ def fingerprint(arrays: Any) -> dict[str, Any]:
     leaves = jtu.tree_leaves(arrays)
     found = hashlib.sha256()
     for a in leaves:
-        found.update(np.ascontiguousarray(jax.device_get(a)).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(jax.device_get(a)).reshape(-1).view(np.uint8).data)
     return {"arrays": [f"{a.dtype}{list(a.shape)}" for a in leaves], "sha256": found.hexdigest()[:16]}
 
 
