@@ -36,6 +36,8 @@ KINDS = {
     "transformations that couple the samples of a batch": """
         inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone""",
     "settling that goes uphill": "learning/test_uphill.py training/test_uphill.py",
+    "layers that no error reaches; parts of one's own that would do nothing": "learning/test_reach.py",
+    "memory that went bad, and a chain that forgets": "learning/test_sound.py",
     "weights of another network": "training/test_load_run.py cli/test_load_run.py training/test_weights.py",
     "labels that wrap around; the accuracy of one-hot targets": """
         learning/test_held_nodes.py: test_labels_beyond_what_jax_keeps_are_refused_at_every_door
