@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
@@ -14,14 +14,17 @@ from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes
 from ..inference._stop import Stop, as_stop
+from ..predictive_coding._door import no_model
+from ..predictive_coding._energy_module import EnergyModule
 from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Structure, Values
+from ..predictive_coding._structure import Values
 from ._batch import Batch
-from ._gradient import weight_gradient
+from ._gradient import bad_data, weight_gradient
 from ._precision import values_of
 from ._rule import Learned, Rule
 from ._samples import Samples
 from ._state import State
+from ._two_parts import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._uphill import rose, start_energies
 
 
@@ -64,8 +67,9 @@ class Joint(Rule):
     be a value node of both parts, both called without y.
 
     The model is one energy module that holds both. On one sample, `model.recognition(x, y)` is called and
-    `model.generative(y, x)`; without y (None), the generative network gets None. The free nodes of the one, in order,
-    are those of the other in reverse.
+    `model.generative(y, x)`, or with the first alone where a part takes one argument; without y (None), the generative
+    network gets None. y may be class numbers where recognition's output is a vector over the classes: the generative
+    network then gets them as one-hot vectors. The free nodes of the one, in order, are those of the other in reverse.
 
     **Arguments:**
 
@@ -94,34 +98,40 @@ class Joint(Rule):
         self.random = self.descent.random
         self.stop = as_stop(type(self).__name__, T, 1, "T")
         self.factors, self.both = factors, both
-        self.parts = (_generative, _recognition) if parts is None else parts
+        pair = (generative_of, recognition_of) if parts is None else parts
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(callable(part) for part in pair):
+            raise TypeError(
+                f"{type(self).__name__}: parts must be two functions of the model, (generative, recognition), got "
+                f"{parts!r}"
+            )
+        self.parts = tuple(pair)
 
     def _structure(self, model: Any) -> Any:
-        for part in self.parts:
+        if not isinstance(model, EnergyModule):
+            raise no_model(f"{type(self).__name__}: ", model)
+        for name, part in zip(PARTS, self.parts, strict=True):
             try:
-                part(model)
+                found = part(model)
             except AttributeError as e:
                 raise ValueError(
-                    f"{type(model).__name__} lacks a part: {e}. The model holds `generative` and `recognition`, or "
-                    "name them by parts=(function, function)"
+                    f"{type(model).__name__} lacks a part, the {name} one: {e}. The model holds `generative` and "
+                    "`recognition`, or name them by parts=(function, function)"
                 ) from None
-        generative, recognition = self.parts
-        return JointStructure(
-            Structure.of(model, self.learn, _Call(generative), generative),
-            Structure.of(model, self.learn, _Call(recognition), recognition),
-        )
+            if not isinstance(found, EnergyModule):
+                raise ValueError(
+                    f"{type(self).__name__}: the {name} part of {type(model).__name__} must be a pxc.EnergyModule, got "
+                    f"{type(found).__name__}"
+                )
+        return JointStructure.of(model, self.learn, self.parts)
 
     def _problem(self, structure: Any, values: Values, x: Any, y: Any, training: bool = True) -> Any:
-        return JointProblem(
-            Problem.of(structure.generative, values, (y, x), training),
-            Problem.of(structure.recognition, values, (x, y), training),
-        )
+        return JointProblem(structure, values, x, y, training)
 
     def _admit(self, problem: Any) -> None:
         if not problem.generative.clamped:
             raise ValueError(
                 f"{type(self).__name__}: no node of the generative part is clamped to the data; mark the node that "
-                "predicts x: `model.generative.vodes[-1].h.frozen = True`"
+                f"predicts x: `model.{list(problem.generative.nodes)[-1]}.h.frozen = True`"
             )
         self._pairs(problem.generative, problem.recognition)
         self.descent.check(type(self).__name__, problem.generative.free, problem.generative.nodes)
@@ -139,7 +149,7 @@ class Joint(Rule):
         joint: Any = batch.problem
         generative, recognition = joint.generative, joint.recognition
         pairs = self._pairs(generative, recognition)
-        above = batch._replace(problem=generative, x=batch.y, y=batch.x)
+        above = batch._replace(problem=generative, x=joint.given(batch.y), y=batch.x)
         below = batch._replace(problem=recognition)
         upward, one, two, solution = self._rest(above, below, targets, pairs)
         first = {n: upward.h[m] for n, m in pairs.items()}
@@ -158,8 +168,21 @@ class Joint(Rule):
         memory = self._learn_precision(batch, state, up_elements | down_elements)
         outputs = recognition.clamped or recognition.free[-1:]
         loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
-        steps, bad, before = solution.steps, solution.first_bad, before | start
+        bad = self._first_bad(joint, solution.first_bad, above, first, targets)
+        steps, before = solution.steps, before | start
         return Learned(weights, optim, memory, energies, upward.u, outputs, loss, steps, bad, before, uphill)
+
+    def _first_bad(self, joint: Any, code: Any, above: Batch, first: dict[str, Any], targets: dict[str, Any]) -> Any:
+        """Where a value was first not finite, counted over the nodes of both parts. `code`: over the generative ones,
+        which come first, while values settled; they may have been pulled by a prediction that was bad before it."""
+        own, every = len(joint.generative.nodes), len(joint.nodes)
+
+        def look() -> Any:
+            held = {n: targets[n] for n in joint.generative.clamped}
+            started = bad_data(joint.generative, above.predictions(first, held), held)
+            return jnp.where(started >= 0, started, code // own * every + code % own).astype(jnp.int32)
+
+        return jax.lax.cond(code >= 0, look, lambda: jnp.int32(-1))
 
     def _rest(self, above: Batch, below: Batch, targets: dict[str, Any], pairs: dict[str, str]) -> Any:
         """The recognition network's forward pass, both landscapes, and the settled values."""
@@ -202,88 +225,22 @@ class Joint(Rule):
     def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
         a, b = generative.free, recognition.free[::-1]
         if len(a) != len(b):
+            unmarked = (
+                ""
+                if recognition.clamped
+                else (
+                    ". No node of the recognition part is held at y: mark the one that predicts it, "
+                    f"`model.{list(recognition.nodes)[-1]}.h.frozen = True`"
+                )
+            )
             raise ValueError(
-                f"the generative part has {len(a)} free nodes ({', '.join(a)}), the recognition part {len(b)} "
-                f"({', '.join(b)}); they must be the same values in reverse order"
+                f"the generative part has {len(a)} free nodes ({', '.join(a) or 'none'}), the recognition part "
+                f"{len(b)} ({', '.join(b[::-1]) or 'none'}); they must be the same values in reverse order{unmarked}"
             )
         for n, m in zip(a, b, strict=True):
             if generative.nodes[n].shape != recognition.nodes[m].shape:
                 raise ValueError(
-                    f"{n} has shape {generative.nodes[n].shape}, but {m}, the same value in the recognition part, has "
-                    f"{recognition.nodes[m].shape}"
+                    f"{n} of the generative part has shape {generative.nodes[n].shape}, but {m}, the same value in the "
+                    f"recognition part, has {recognition.nodes[m].shape}: its free nodes are those in reverse order"
                 )
         return dict(zip(a, b, strict=True))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Call:
-    """How a part of a model is called; an object, so that a state can be pickled."""
-
-    part: Callable[[Any], Any]
-
-    def __call__(self, model: Any, x: Any, y: Any) -> Any:
-        return self.part(model)(x, y)
-
-
-class JointStructure:
-    """A model without its values, as its two parts see it."""
-
-    def __init__(self, generative: Structure, recognition: Structure) -> None:
-        self.generative, self.recognition = generative, recognition
-        self.nodes = generative.nodes
-
-    def __hash__(self) -> int:
-        return hash((self.generative, self.recognition))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, JointStructure) and (self.generative, self.recognition) == (
-            other.generative,
-            other.recognition,
-        )
-
-    def values_of(self, model: Any) -> Values:
-        """The arrays of the whole model."""
-        return self.generative.values_of(model)
-
-    def write(self, model: Any, values: Values) -> None:
-        """Set the whole model's params."""
-        self.generative.write(model, values)
-
-
-class JointProblem:
-    """The problems of both parts, as one."""
-
-    extra = None
-
-    def __init__(self, generative: Problem, recognition: Problem) -> None:
-        self.generative, self.recognition = generative, recognition
-        self.size = generative.size
-        self.draws = generative.draws or recognition.draws
-        self.nodes = generative.nodes | recognition.nodes
-        self.energy_avals = generative.energy_avals | recognition.energy_avals
-        self.clamped = (*generative.clamped, *recognition.clamped)
-        self.free = generative.free
-        self.outputs = recognition.outputs
-
-    def check_labels(self, y: Any) -> None:
-        """Refuse class numbers outside the classes, where they can be read."""
-        self.recognition.check_labels(y)
-
-    def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
-        """What the clamped nodes of both parts are held at, and whether all labels were classes."""
-        above, valid = self.generative.targets(weights, rest, key, y, x)
-        below, also = self.recognition.targets(weights, rest, key, x, y)
-        return above | below, valid & also
-
-    def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
-        """The params that don't learn, after a forward pass of each part."""
-        rest = self.recognition.rest_after(weights, rest, key, x, y)
-        return self.generative.rest_after(weights, rest, key, y, x)
-
-
-def _generative(model: Any) -> Any:
-    return model.generative
-
-
-def _recognition(model: Any) -> Any:
-    return model.recognition

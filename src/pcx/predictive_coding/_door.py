@@ -30,15 +30,18 @@ def no_model(call: str, given: Any) -> TypeError:
 
 
 @contextlib.contextmanager
-def told_of_one_sample(model: Any, x: Any, y: Any) -> Iterator[None]:
-    """Errors of a wrong shape inside of a model's call say in which layer, and what the call got."""
+def told_of_one_sample(model: Any, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> Iterator[None]:
+    """Errors of a wrong shape inside of a model's call say in which layer, and what the call got.
+
+    **Arguments:** `names`, of x and y in the batch.
+    """
     try:
         yield
     except (TypeError, ValueError) as e:
         layer = getattr(e, "layer", None)
         path = "" if layer is None else _path_of(model, layer)
         words = f"{path + ': ' if path else ''}{e}"
-        one = f"The model's call gets ONE sample: x {_shapes(x)}, y {_shapes(y)}"
+        one = f"The model's call gets ONE sample: {names[0]} {_shapes(x)}, {names[1]} {_shapes(y)}"
         if type(e) not in (TypeError, ValueError):  # one with a shape of its own
             e.add_note(f"{path + ': ' if path else ''}{one}")
             raise

@@ -171,10 +171,13 @@ class Problem:
         try:
             yield
         except (TypeError, ValueError) as e:
+            first, second = self.structure.called
             one = [
                 ", ".join(f"{a.dtype}{list(a.shape[1:])}" for a in jtu.tree_leaves(tree)) or "None" for tree in (x, y)
             ]
-            e.add_note(f"The model was called on one sample: x {one[0]}, y {one[1]}; the batch has {self.size}.")
+            e.add_note(
+                f"The model was called on one sample: {first} {one[0]}, {second} {one[1]}; the batch has {self.size}."
+            )
             raise
 
     def _check_energies(self) -> None:
@@ -306,6 +309,11 @@ class Problem:
         names = [n for n, place in self._targets.places.items() if place is None]
         found = self._start.evaluate([made[n]["h"] for n in names], known)
         return held_at(self._targets, self.nodes, y, dict(zip(names, found, strict=True)))
+
+    @property
+    def label_places(self) -> dict[str, int]:
+        """The nodes that one leaf of y alone decides, and which one: where class numbers are looked for."""
+        return self._targets.labels
 
     def check_labels(self, y: Any) -> None:
         """Refuse class numbers outside the classes, of any number of samples, where they can be read.

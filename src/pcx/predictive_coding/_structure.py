@@ -64,6 +64,7 @@ class Structure:
             raise no_model("", model)
         self.call = call
         self.part = part
+        self.called: tuple[str, str] = getattr(call, "names", ("x", "y"))  # what x and y are in the batch
         self.takes_y = call is not None or positional(model) >= 2
         self.takes_x = call is not None or positional(model) >= 1
         self._made_by = learn, call, part
@@ -286,7 +287,7 @@ class Structure:
         return dict(zip(self.nodes, [v for v in modules(inside) if isinstance(v, Vode)], strict=True))
 
     def _called(self, model: Any, x: Any, y: Any) -> Any:
-        with told_of_one_sample(model, x, y):
+        with told_of_one_sample(model, x, y, self.called):
             if self.call is not None:
                 return self.call(model, x, y)
             return model(x, y) if self.takes_y else model(x) if self.takes_x else model()

@@ -1,0 +1,175 @@
+"""A model of two parts over the same values, as its two parts see it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..predictive_coding._about import positional
+from ..predictive_coding._problem import Problem
+from ..predictive_coding._structure import Structure, Values
+from ..predictive_coding._targets import is_label
+
+Part = Callable[[Any], Any]
+PARTS = ("generative", "recognition")
+
+
+@dataclasses.dataclass(frozen=True)
+class PartCall:
+    """How a part of a model is called; an object, so that a state can be pickled. `names`: what its input and its
+    target are in the batch, for what is said of them."""
+
+    part: Part
+    names: tuple[str, str]
+
+    def __call__(self, model: Any, x: Any, y: Any) -> Any:
+        part = self.part(model)
+        return part(*(x, y)[: positional(part)])
+
+
+class JointStructure:
+    """A model without its values, as its two parts see it."""
+
+    def __init__(self, generative: Structure, recognition: Structure) -> None:
+        self.generative, self.recognition = generative, recognition
+        self.nodes = tuple(dict.fromkeys((*generative.nodes, *recognition.nodes)))
+        # Of the whole model, whichever part's nodes count.
+        self.template, self.facts = generative.template, generative.facts
+        self._numbers, self._raw_paths = generative._numbers, generative._raw_paths
+
+    @classmethod
+    def of(cls, model: Any, learn: Any, parts: tuple[Part, Part]) -> JointStructure:
+        """The structure of a model whose parts are `parts` of it, the generative one first.
+
+        **Raises:** `ValueError` or `TypeError` for a part that is none, naming it.
+        """
+        generative, recognition = parts
+        with told_of_part("generative"):
+            above = Structure.of(model, learn, PartCall(generative, ("y", "x")), generative)
+        with told_of_part("recognition"):
+            below = Structure.of(model, learn, PartCall(recognition, ("x", "y")), recognition)
+        return cls(above, below)
+
+    def __hash__(self) -> int:
+        return hash((self.generative, self.recognition))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JointStructure) and (self.generative, self.recognition) == (
+            other.generative,
+            other.recognition,
+        )
+
+    def values_of(self, model: Any) -> Values:
+        """The arrays of the whole model."""
+        return self.generative.values_of(model)
+
+    def write(self, model: Any, values: Values) -> None:
+        """Set the whole model's params."""
+        self.generative.write(model, values)
+
+
+class JointProblem:
+    """The problems of both parts, as one.
+
+    **Arguments:**
+
+    - `structure`: of both parts.
+    - `values`, `x`, `y`, `training`: as for `Problem`, arrays or shapes.
+
+    **Raises:** `ValueError` or `TypeError` for a batch that a part can't work on, naming the part.
+    """
+
+    extra = None
+
+    def __init__(self, structure: JointStructure, values: Values, x: Any, y: Any, training: bool = True) -> None:
+        with told_of_part("recognition"):
+            self.recognition = recognition = Problem.of(structure.recognition, values, (x, y), training)
+        self._classes = _classes_of(recognition, y)
+        given = jax.eval_shape(self.given, y) if self._classes else y
+        with told_of_part("generative", self._advice(y)):
+            self.generative = generative = Problem.of(structure.generative, values, (given, x), training)
+        self.size = recognition.size
+        self.draws = generative.draws or recognition.draws
+        self.nodes = generative.nodes | recognition.nodes
+        self.energy_avals = generative.energy_avals | recognition.energy_avals
+        self.clamped = (*generative.clamped, *recognition.clamped)
+        self.free = generative.free
+        self.outputs = recognition.outputs
+
+    def given(self, y: Any) -> Any:
+        """What the generative part gets of y: class numbers as the one-hot vectors that recognition's output is held
+        at, all else as it is."""
+        if not self._classes:
+            return y
+        leaves, treedef = jtu.tree_flatten(y)
+        for i, node in self._classes.items():
+            leaves[i] = jax.nn.one_hot(leaves[i], node.shape[-1], dtype=node.dtype)
+        return jtu.tree_unflatten(treedef, leaves)
+
+    def _advice(self, y: Any) -> str:
+        """What is said of class numbers where the generative part fails."""
+        if self._classes:
+            sizes = ", ".join(str(node.shape[-1]) for node in self._classes.values())
+            return f"\nIt gets the class numbers y as one-hot vectors, over {sizes} classes"
+        if not any(jnp.issubdtype(jnp.result_type(a), jnp.integer) for a in jtu.tree_leaves(y)):
+            return ""
+        return (
+            "\nIt gets the integers y as they are. They become one-hot vectors where the recognition part's output is "
+            f"a vector over the classes that y holds: mark it by `model.{list(self.recognition.nodes)[-1]}.h.frozen = "
+            "True`; or give y as what the first layer takes, such as jax.nn.one_hot(y, classes)"
+        )
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse class numbers outside the classes, where they can be read."""
+        self.recognition.check_labels(y)
+
+    def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
+        """What the clamped nodes of both parts are held at, and whether all labels were classes."""
+        above, valid = self.generative.targets(weights, rest, key, self.given(y), x)
+        below, also = self.recognition.targets(weights, rest, key, x, y)
+        return above | below, valid & also
+
+    def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
+        """The params that don't learn, after a forward pass of each part."""
+        rest = self.recognition.rest_after(weights, rest, key, x, y)
+        return self.generative.rest_after(weights, rest, key, self.given(y), x)
+
+
+@contextlib.contextmanager
+def told_of_part(name: str, advice: str = "") -> Iterator[None]:
+    """Errors say in which part of the model they are, and what it gets; then comes the `advice`."""
+    try:
+        yield
+    except (TypeError, ValueError) as e:
+        roles = "its input is y, its target x" if name == "generative" else "its input is x, its target y"
+        words = f"the {name} part ({roles})"
+        if type(e) not in (TypeError, ValueError):  # one with a shape of its own
+            e.add_note(f"In {words}.{advice}")
+            raise
+        new = type(e)(f"{words}: {e}{advice}")
+        for note in getattr(e, "__notes__", ()):
+            new.add_note(note)
+        raise new from e
+
+
+def _classes_of(recognition: Problem, y: Any) -> dict[int, Any]:
+    """Which leaves of y are class numbers, with the nodes that are held at them."""
+    leaves = jtu.tree_leaves(y)
+    places = {i: recognition.nodes[n] for n, i in recognition.label_places.items()}
+    return {i: node for i, node in places.items() if is_label(leaves[i], node)}
+
+
+def generative_of(model: Any) -> Any:
+    """The part that predicts x, by its usual name."""
+    return model.generative
+
+
+def recognition_of(model: Any) -> Any:
+    """The part that begins at x, by its usual name."""
+    return model.recognition
