@@ -76,6 +76,7 @@ KINDS = {
     "held-out data that are streamed; batches without an input": "training/test_held_out.py",
     "weights of samples, missing targets, nodes that are held in part": """
         learning/test_samples.py training/test_weighted.py""",
+    "a network for each direction": "learning/test_joint.py",
     "arrays and keys of other libraries": "core/test_arrays.py",
     # -- first guesses and messages --
     "a bare call, wrong shapes, bare modules, nodes inside transformations": "predictive_coding/test_door.py",
