@@ -62,8 +62,12 @@ def test_a_timing_of_ones_own_is_refused():
     class Later(pxl.AtEnd):
         pass
 
-    for timing in (Never(), Later(), "at the end"):
-        with pytest.raises(TypeError, match="timing must be AtEnd"):
+    for timing, said in (
+        (Never(), "be AtEnd"),
+        (Later(), "be AtEnd"),
+        ("at the end", "be a Timing, such as pxl.AtEnd"),
+    ):
+        with pytest.raises(TypeError, match=f"timing must {said}"):
             pxl.PredictiveCoding(W, H, 4, timing=timing)
 
 

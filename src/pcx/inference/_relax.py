@@ -59,7 +59,7 @@ def relax(
     if descent.random and key is None:
         raise ValueError(f"relax: {type(descent).__name__} draws random numbers: give a key")
     if not landscape.free:
-        return _nothing_settles(landscape, stop, trace, observe)
+        return _nothing_settles(landscape, stop, trace, observe, unobserved)
     integrate = getattr(descent, "integrate", None)
     if integrate is not None:
         return integrate(landscape, nodes, stop, schedule, trace)
@@ -288,7 +288,7 @@ def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:
     return landscape.arrival is not None and (ask is None or ask(nodes))
 
 
-def _nothing_settles(landscape: Any, stop: Stop, trace: bool, observe: Any) -> Any:
+def _nothing_settles(landscape: Any, stop: Stop, trace: bool, observe: Any, unobserved: int) -> Any:
     """The solution of a network without free nodes: its energy is what it is, at every step."""
     energies = landscape.energies({})
     size = next(iter(energies.values())).shape[0]
@@ -296,7 +296,8 @@ def _nothing_settles(landscape: Any, stop: Stop, trace: bool, observe: Any) -> A
     traces = {n: jnp.broadcast_to(e, (steps + 1, size)) for n, e in energies.items()} if trace else None
     result = jnp.full((size,), RESULT.settled, jnp.int32)
     solution = Solution({}, jnp.full((size,), steps, jnp.int32), result, traces, jnp.int32(-1))
-    return solution if observe is None else (solution, jax.tree.map(lambda a: steps * a, observe({})))
+    observed = max(steps - unobserved, 0)
+    return solution if observe is None else (solution, jax.tree.map(lambda a: observed * a, observe({})))
 
 
 def _finite(nodes: Mapping[str, Any]) -> jax.Array:

@@ -104,7 +104,7 @@ class Joint(Rule):
                 f"{type(self).__name__}: parts must be two functions of the model, (generative, recognition), got "
                 f"{parts!r}"
             )
-        self.parts = tuple(pair)
+        self.parts = pair[0], pair[1]
 
     def _structure(self, model: Any) -> Any:
         if not isinstance(model, EnergyModule):
