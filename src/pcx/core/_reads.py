@@ -94,10 +94,14 @@ def is_library(name: object) -> bool:
 
 
 def in_library(fn: types.FunctionType) -> bool:
-    """Whether a function's globals are those of an installed module."""
-    name = fn.__globals__.get("__name__")
+    """Whether a function's globals are those of an installed module, or copies of them, as pickles by value make."""
+    scope = fn.__globals__
+    name = scope.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
-    return module is not None and vars(module) is fn.__globals__ and is_library(name)
+    if module is None or not is_library(name):
+        return False
+    own = vars(module)
+    return own is scope or all(own.get(n) is scope[n] for n in fn.__code__.co_names if n in scope)
 
 
 def is_module_level(fn: types.FunctionType) -> bool:
