@@ -188,7 +188,7 @@ def test_what_does_not_go_together_is_refused(posed):
 
 
 @pytest.mark.parametrize(
-    "stop", [pxi.Plateau(40, rtol=1e-3), pxi.GradientNorm(40, tol=0.05), pxi.GradientNorm(3, tol=0)]
+    "stop", [pxi.Plateau(400, rtol=1e-3), pxi.GradientNorm(40, tol=0.05), pxi.GradientNorm(3, tol=0)]
 )
 def test_the_trace_of_an_early_stop(posed, stop):
     field, h = landscape(posed)

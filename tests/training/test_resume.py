@@ -307,7 +307,7 @@ def test_a_full_disk(tmp_path, monkeypatch, unbroken):
 def test_a_full_disk_for_other_files(tmp_path, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(pxt._keep, "write_weights", lambda *given: full(None, 0))
-        with pytest.raises(pxt.CheckpointError, match=r"weights.safetensors can't be written to .*No space left"):
+        with pytest.raises(pxt.CheckpointError, match=r"best.safetensors can't be written to .*No space left"):
             train(folder=tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.partial*"))
     assert same_bits(train(folder=tmp_path / "run", resume=True), train())
