@@ -76,6 +76,11 @@ def no_foreign_params(learns: Callable[[BaseParam], bool]) -> Iterator[None]:
             )
 
 
+def watching() -> bool:
+    """Whether this thread traces a model for a rule, so that a param without a mark is none of the model's."""
+    return any(watcher.thread == threading.get_ident() for watcher in watchers)
+
+
 _WAYS = "a global variable, or through a function that holds it or holds the model (a lambda, a bound method)"
 _REMEDY = "Make its module an attribute of the model, and use it as `self.name` in the model's methods"
 

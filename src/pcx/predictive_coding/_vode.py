@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from ..core import _lift
+from ..core._foreign import watching
 from ..core._param import get
 from ..core._random import RKG, RandomKeyGenerator
 from ..core._static import static, unwrap
@@ -85,8 +86,9 @@ class Vode(EnergyModule):
         return self if output is None else self.get(output, rkg=rkg)
 
     def _is_unset(self) -> bool:
-        """Whether it has no value, gets none from a prediction, and is no copy in a tracked function."""
-        if self.h._mark is not None or self.h._value is not None:
+        """Whether it has no value, gets none from a prediction, and is no copy in a tracked function, nor a stranger in
+        one."""
+        if self.h._mark is not None or self.h._value is not None or watching():
             return False
         rules = self.ruleset._wrapped
         return not rules.when_set(self.status, "u") and rules.when_read(self.status, "h") is None
