@@ -74,3 +74,15 @@ def test_a_perfect_prediction_is_not_uphill():
     y = rule.predict(model, x)
     state = rule.init(model, (x, y))
     assert int(rule.step(state, (x, y))[1].result) == pxl.OUTCOME.ok
+
+
+def test_however_far_it_goes_the_rate_of_the_states_is_named():
+    # Between energies that are merely high and values that overflow, the squares that Adam keeps overflow first.
+    model, batch = small()
+    said = []
+    for rate in (5.0, 50.0, 150.0, 500.0, 5e3, 5e5, 5e8):
+        rule = pxl.pc(optax.adam(1e-3), optax.sgd(rate), 8)
+        after, info = jit(rule.step)(rule.init(model, batch), batch)
+        said.append(pxl.explain(info, after) or "")
+    assert all("vodes[" in text and "rate of the states" in text for text in said), said
+    assert any("so far uphill" in text for text in said)

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import warnings
 import weakref
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +28,7 @@ from ._ordered import by_node
 from ._precision import as_precision, begin, learns, values_of
 from ._samples import Samples, check_samples, split
 from ._sound import unsound
-from ._state import BAD_INPUT, OUTCOME, Info, State, owned
+from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State, owned
 
 
 class Learned(NamedTuple):
@@ -221,6 +221,10 @@ class Rule(metaclass=_Interned):
         result = jnp.where(valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
         before = learned.energies if learned.before is None else learned.before
         before = sum([samples.weighted(e) for e in before.values()], jnp.zeros((problem.size,)))
+        first_bad = jnp.where(settled, code, jnp.where(started == -1, learned.first_bad, started))
+        # Where settling drove energies up, they overflow, or what the optimiser makes of their gradients does.
+        beyond = (learned.first_bad < 0) & jnp.all(jnp.isfinite(before)) & ~jnp.all(jnp.isfinite(total))
+        climbed = beyond | (learned.uphill & (code < -1))
         info = Info(
             energy=jnp.mean(total),
             energies=by_node(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
@@ -228,7 +232,7 @@ class Rule(metaclass=_Interned):
             output=_predicted(by_node(learned.outputs, {n: learned.u[n] for n in learned.outputs})),
             steps=_mean(jnp.asarray(learned.steps)),
             result=result.astype(jnp.int32),
-            first_bad=jnp.where(settled, code, jnp.where(started == -1, learned.first_bad, started)),
+            first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), first_bad),
             energy_before=jnp.mean(before),
         )
         return State(weights, rest, optim, key, memory, structure, state.outputs), info
@@ -463,6 +467,12 @@ def _predicted(u: dict[str, Any]) -> Any:
     if any(value is None for value in u.values()):
         u = type(u)({n: value for n, value in u.items() if value is not None})
     return next(iter(u.values())) if len(u) == 1 else u
+
+
+def _most(nodes: Iterable[str], energies: Mapping[str, Any]) -> jax.Array:
+    """The place of the node with the most energy."""
+    sums = [jnp.sum(energies[n], dtype=jnp.float32) if n in energies else jnp.float32(0) for n in nodes]
+    return jnp.argmax(jnp.stack(sums)).astype(jnp.int32)
 
 
 def _mean(steps: Any) -> Any:

@@ -89,6 +89,7 @@ class Info(NamedTuple):
 
 
 BAD_INPUT = -2  # in `Info.first_bad`: the input itself
+UPHILL = -100  # and, less the place of a node: settling went so far uphill there that what is kept is not finite
 
 
 class OUTCOME:
@@ -130,6 +131,11 @@ def explain(info: Info, state: State) -> str | None:
     code, names = int(info.first_bad), state.structure.nodes
     if code == BAD_INPUT:
         return "the input x is not finite: look at the data"
+    if code <= UPHILL:
+        return (
+            f"settling went so far uphill, most of it in {names[UPHILL - code]}, that what the step would keep is not "
+            "finite: lower the rate of the states; or, if the batches before went well, of the weights"
+        )
     if code < 0:
         return in_words(code)
     name, step = names[code % len(names)], code // len(names)
