@@ -221,7 +221,7 @@ class Rule(metaclass=_Interned):
         result = jnp.where(valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
         before = learned.energies if learned.before is None else learned.before
         before = sum([samples.weighted(e) for e in before.values()], jnp.zeros((problem.size,)))
-        first_bad = jnp.where(settled, code, jnp.where(started == -1, learned.first_bad, started))
+        first_bad: Any = jnp.where(settled, code, jnp.where(started == -1, learned.first_bad, started))
         # Where settling drove energies up, they overflow, or what the optimiser makes of their gradients does.
         beyond = (learned.first_bad < 0) & jnp.all(jnp.isfinite(before)) & ~jnp.all(jnp.isfinite(total))
         climbed = beyond | (learned.uphill & (code < -1))
