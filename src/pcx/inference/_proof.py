@@ -108,8 +108,6 @@ def apart(init: Callable[..., Any], update: Callable[..., Any], value: Any) -> b
         step = jax.make_jaxpr(update)(value, state, value)
     except jax.errors.ConcretizationTypeError:
         return False
-    if not _aligned(first.jaxpr, [True], value.shape):
-        return False
     leaves = jtu.tree_leaves(state)
     own = [leaf.shape == value.shape for leaf in leaves]
     made = _alignment(first.jaxpr, [True], value.shape)
@@ -119,10 +117,6 @@ def apart(init: Callable[..., Any], update: Callable[..., Any], value: Any) -> b
         return False
     # What is of another shape than the values must never come to depend on them.
     return all(mine or not depends for mine, depends in zip(own + own, made + after[1:], strict=True))
-
-
-def _aligned(jaxpr: Any, marks: Sequence[bool], shape: tuple[int, ...]) -> bool:
-    return _alignment(jaxpr, marks, shape) is not None
 
 
 def _alignment(jaxpr: Any, marks: Sequence[bool], shape: tuple[int, ...]) -> list[bool] | None:

@@ -63,7 +63,7 @@ def relax(
     integrate = getattr(descent, "integrate", None)
     if integrate is not None:
         return integrate(landscape, nodes, stop, schedule, trace)
-    nodes = landscape.hold(nodes) if hasattr(landscape, "hold") else nodes
+    nodes = landscape.begin(nodes) if hasattr(landscape, "begin") else nodes
     missing = [n for n in landscape.free if n not in nodes]
     if missing:
         raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
@@ -86,6 +86,7 @@ class Run:
 
     def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any, unobserved: int = 0) -> None:
         self.landscape, self.descent, self.trace, self.observe = landscape, descent, trace, observe
+        self.hold: Callable[[dict[str, Any]], dict[str, Any]] = getattr(landscape, "hold", dict)
         self.unobserved = unobserved
         self.index = {n: i for i, n in enumerate(landscape.names)}
         self.alike: dict[Any, tuple[int, list[Any] | None]] = {}  # nodes of one form and one descent wait alike
@@ -264,10 +265,6 @@ class Run:
             trace = {n: trace[n].at[t].set(e) for n, e in self.energies(nodes).items()}
         result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
         return Solution(nodes, taken, _results(nodes, result), trace or None, bad)
-
-    def hold(self, moved: dict[str, Any]) -> dict[str, Any]:
-        held: dict[str, tuple[jax.Array, jax.Array]] = getattr(self.landscape, "held", {})
-        return {n: jnp.where(held[n][0], held[n][1], v) if n in held else v for n, v in moved.items()}
 
     # -- what one looks at ------------------------------------------------------------------------------
     def energies(self, nodes: dict[str, Any]) -> dict[str, Any]:

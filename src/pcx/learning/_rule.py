@@ -278,8 +278,12 @@ class Rule(metaclass=_Interned):
         structure, values = self._values(model)
         outputs = model.outputs if isinstance(model, State) else ()
         size = None if jtu.tree_leaves(x) or not hold else next(iter(hold.values()))[1].shape[0]
-        names, u = forward(structure, outputs, values, x, size)
-        if settle:
+        if not settle:
+            names, u = forward(structure, outputs, values, x, size)
+        else:
+            # Of the forward pass the names alone are wanted.
+            made = jax.eval_shape(lambda x: forward(structure, outputs, values, x, size)[1], x)
+            names = tuple([n for n in structure.nodes if n in made])
             whole = model.structure if isinstance(model, State) else self._structure(model)
             memory = model.memory if isinstance(model, State) else {}
             key = raw_key(f"{type(self).__name__}.predict", key)

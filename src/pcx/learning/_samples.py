@@ -86,11 +86,11 @@ def split(y: Any) -> tuple[Any, Samples]:
     """The bare targets, zero where a sample has none, and what is said of the samples."""
     if not isinstance(y, Targets):
         return y, Samples()
-    bare = y.y
+    found = y.y
     if y.known is not None:
-        bare = jtu.tree_map(lambda a: _zero_unless(y.known, a), bare)
+        found = jtu.tree_map(lambda a: _zero_unless(y.known, a), found)
     weight = None if y.weight is None else jnp.asarray(y.weight).astype(jnp.result_type(float))
-    return bare, Samples(weight, y.known)
+    return found, Samples(weight, y.known)
 
 
 def bare(y: Any) -> Any:

@@ -198,7 +198,7 @@ class PredictiveCoding(Rule):
             landscape.arrival = None
         start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
         begins = start.nodes(first, None)
-        nodes = landscape.hold({n: begins[n] for n in landscape.free if n in begins})
+        nodes = landscape.begin({n: begins[n] for n in landscape.free if n in begins})
         if nodes:
             draw = self._draw(key)
             solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)

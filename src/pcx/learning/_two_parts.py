@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..predictive_coding._about import positional
+from ..predictive_coding._door import raise_reworded
 from ..predictive_coding._problem import Problem
 from ..predictive_coding._structure import Structure, Values
 from ..predictive_coding._targets import is_label
@@ -149,13 +150,7 @@ def told_of_part(name: str, advice: str = "") -> Iterator[None]:
     except (TypeError, ValueError) as e:
         roles = "its input is y, its target x" if name == "generative" else "its input is x, its target y"
         words = f"the {name} part ({roles})"
-        if type(e) not in (TypeError, ValueError):  # one with a shape of its own
-            e.add_note(f"In {words}.{advice}")
-            raise
-        new = type(e)(f"{words}: {e}{advice}")
-        for note in getattr(e, "__notes__", ()):
-            new.add_note(note)
-        raise new from e
+        raise_reworded(e, f"{words}: {e}{advice}", f"In {words}.{advice}")
 
 
 def _classes_of(recognition: Problem, y: Any) -> dict[int, Any]:

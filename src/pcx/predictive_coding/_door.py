@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
@@ -40,15 +40,21 @@ def told_of_one_sample(model: Any, x: Any, y: Any, names: tuple[str, str] = ("x"
     except (TypeError, ValueError) as e:
         layer = getattr(e, "layer", None)
         path = "" if layer is None else _path_of(model, layer)
-        words = f"{path + ': ' if path else ''}{e}"
+        place = f"{path}: " if path else ""
         one = f"The model's call gets ONE sample: {names[0]} {_shapes(x)}, {names[1]} {_shapes(y)}"
-        if type(e) not in (TypeError, ValueError):  # one with a shape of its own
-            e.add_note(f"{path + ': ' if path else ''}{one}")
-            raise
-        new = type(e)(f"{words}\n{one}")
-        for note in getattr(e, "__notes__", ()):
-            new.add_note(note)
-        raise new from e
+        raise_reworded(e, f"{place}{e}\n{one}", f"{place}{one}")
+
+
+def raise_reworded(e: TypeError | ValueError, words: str, note: str) -> NoReturn:
+    """Raise an error with other words, its notes kept; one of a class of its own, which may want to be made otherwise,
+    as it is and with a note."""
+    if type(e) not in (TypeError, ValueError):
+        e.add_note(note)
+        raise e
+    new = type(e)(words)
+    for each in getattr(e, "__notes__", ()):
+        new.add_note(each)
+    raise new from e
 
 
 def _path_of(model: Any, layer: Any) -> str:

@@ -157,10 +157,11 @@ class Landscape:
 
     def hold(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
         """Values of free nodes, with the parts that are held at what they are held at."""
-        if not self.held:
-            return dict(nodes)
-        found = {n: v for n, (_, v) in self.held.items() if n in self.free} | dict(nodes)
-        return {n: jnp.where(*self.held[n], v) if n in self.held else v for n, v in found.items()}
+        return {n: jnp.where(*self.held[n], v) if n in self.held else v for n, v in nodes.items()}
+
+    def begin(self, nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """As `hold`, where nodes that are held in part and have no value yet begin at what they are held at."""
+        return self.hold({**{n: v for n, (_, v) in self.held.items()}, **nodes})
 
     def weighed(self, name: str, elements: jax.Array, summed: bool = False) -> jax.Array:
         """One energy for each sample, or with `summed` over the batch as well, from elementwise ones."""
