@@ -15,13 +15,18 @@ from ..core._param import BaseParam
 from ._vode import Vode
 
 
+def is_equinox(x: Any) -> bool:
+    """Whether something is a module of Equinox."""
+    return any(cls.__module__.partition(".")[0] == "equinox" for cls in type(x).__mro__)
+
+
 def no_model(call: str, given: Any) -> TypeError:
     """The error for something in the place of a model that is no energy module.
 
     **Arguments:** `call`, such as `"fit: "`; `given`, what was given.
     """
     words = f"{call}expected a pxc.EnergyModule as the model, got {type(given).__name__}"
-    if any(cls.__module__.partition(".")[0] == "equinox" for cls in type(given).__mro__):
+    if is_equinox(given):
         words += (
             ", an Equinox module. Hold its layers in an EnergyModule, as in self.layers = [pxnn.Layer(lambda: layer) "
             "for layer in ...], with a value node (pxc.Vode) after each, and call them in its __call__"

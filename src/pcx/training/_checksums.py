@@ -13,8 +13,13 @@ import numpy as np
 def of_array(array: np.ndarray) -> str:
     """The SHA-256 of an array: of its dtype, shape and bytes."""
     found = hashlib.sha256(f"{array.dtype}{list(array.shape)}".encode())
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    found.update(bytes_of(array))
     return found.hexdigest()
+
+
+def bytes_of(array: np.ndarray) -> memoryview:
+    """The bytes of an array in the order of its elements, without a copy where they lie so."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def of_json(value: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
-from ..predictive_coding._door import no_model
+from ..predictive_coding._door import is_equinox, no_model
 from ._alone import alone
 from ._belongs import belonging
 from ._checkpoint import require_orbax
@@ -180,7 +180,7 @@ def _members(model: Any, rule: Any, seeds: Any, settings: Any) -> list[Member]:
     if isinstance(model, EnergyModule):
         if len(seeds) > 1:
             raise ValueError("fit: several seeds need a function that makes the model, called once for each")
-    elif not callable(model) or any(c.__module__.partition(".")[0] == "equinox" for c in type(model).__mro__):
+    elif not callable(model) or is_equinox(model):
         raise no_model("fit: model must be an EnergyModule or a function that makes one; ", model)
     if isinstance(rule, Rule):
         if settings is not None:

@@ -14,7 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._param import BaseParam
-from ..core._random import RKGState, seeded
+from ..core._random import RKGState
 from ..core._select import params_by_path
 from ..core._version import __version__
 from ..learning import Rule
@@ -25,6 +25,7 @@ from ._checkpoint import Checkpoints
 from ._describe import describe
 from ._files import CheckpointError
 from ._folder import read_json
+from ._model import model_of
 from ._weights import check_weights, set_weights
 
 # Who knows how to build the runs of a command, by the name that it has in config.json. Fixed here, and not taken from
@@ -84,7 +85,8 @@ def load_run(
         where = None if data_folder is None else Path(data_folder)
         model, built, data = importlib.import_module(builder).rebuild(path, where)
         rule = built if rule is None else rule
-    made = _made(model, member["seed"])
+    assert model is not None  # what was given, or built
+    made = model_of("load_run", model, member["seed"])
     described = None if rule is None else describe(rule)
     settled = rule if rule is None or isinstance(rule, Rule) else rule(**member["settings"])
     if compare:
@@ -104,16 +106,6 @@ def _chosen(path: Path, networks: list[Mapping[str, Any]], network: int | None) 
         wrong = "" if network is None else f"there is no network {network}; "
         raise ValueError(f"load_run: {wrong}choose one of the networks in {path} by network=: {', '.join(names)}")
     return network
-
-
-def _made(model: Any, seed: int) -> EnergyModule:
-    if isinstance(model, EnergyModule):
-        return model
-    with seeded(seed):
-        made = model()
-    if not isinstance(made, EnergyModule):
-        raise TypeError(f"load_run: the function must make an EnergyModule, but it gave {type(made).__name__}")
-    return made
 
 
 def _compare(path: Path, made_of: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -14,10 +14,8 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..core._random import seeded
 from ..learning import Rule, explain
 from ..predictive_coding import EnergyModule
-from ..predictive_coding._door import no_model
 from ._best import Best, as_tree
 from ._checkpoint import CheckpointError
 from ._crew import Crew
@@ -26,6 +24,7 @@ from ._held_out import HeldArrays, HeldStream
 from ._history import OWN, lines, row, uphill, went_uphill
 from ._keep import Keep, Standing
 from ._loop import Loop, accuracy, as_function, is_class
+from ._model import model_of
 from ._progress import Pace, progress
 from ._result import Fit, Member, Report
 from ._signals import interruptible
@@ -70,7 +69,7 @@ class Run:
         example = source.example()
         states = []
         for member in members:
-            made = self._model(member)
+            made = model_of("fit", model, member.seed)
             rule_ = _rule(make, member)
             states.append(rule_.init(made, example, member.seed))
             if len(states) == 1:
@@ -112,15 +111,6 @@ class Run:
         self.passed = 0  # batches in this process
         self.warned = False
         self.keep: Keep | None = None
-
-    def _model(self, member: Member) -> EnergyModule:
-        if isinstance(self.model, EnergyModule):
-            return self.model
-        with seeded(member.seed):  # this thread's generator alone
-            made = self.model()
-        if not isinstance(made, EnergyModule):
-            raise no_model(f"fit: the function must make an EnergyModule, but it gave {type(made).__name__}: ", made)
-        return made
 
     # -- what is kept ---------------------------------------------------------------------------------
     def keep_in(self, keep: Keep) -> None:

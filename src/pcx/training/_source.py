@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core._arrays import is_data, taken
 from ..data import ArrayBatches, as_batches
+from ._checksums import bytes_of
 from ._first import FirstSeen
 
 
@@ -120,7 +121,7 @@ def fingerprint(arrays: Any) -> dict[str, Any]:
     leaves = jtu.tree_leaves(arrays)
     found = hashlib.sha256()
     for a in leaves:
-        found.update(np.ascontiguousarray(jax.device_get(a)).reshape(-1).view(np.uint8).data)
+        found.update(bytes_of(jax.device_get(a)))
     return {"arrays": [f"{a.dtype}{list(a.shape)}" for a in leaves], "sha256": found.hexdigest()[:16]}
 
 
