@@ -1,7 +1,8 @@
-"""A run whose settling goes uphill says so and has failed."""
+"""A run whose settling goes uphill says so and has failed; numbers of an epoch that are not finite are said."""
 
 import warnings
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -59,3 +60,25 @@ def test_a_run_that_goes_well_says_nothing():
     assert run.ended == "done"
     assert run.why is None
     assert all(row["uphill"] == 0 and row["energy"] < row["energy_before"] for row in run.history)
+
+
+def test_numbers_of_an_epoch_that_are_not_finite_are_said_once():
+    model, (x, y) = small()
+    rule = pxl.backprop(optax.sgd(0.1))
+
+    def strange(output, y):
+        return jnp.where(y == 7, jnp.nan, 1.0)
+
+    # Inputs so large that an energy overflows, and a metric that is NaN of some labels, held out alone.
+    for held, metrics, said in [
+        ((x * 1e30, x[:, :2]), {}, "validation_loss"),
+        ((x, np.full_like(x[:, :2], 7.0)), {"strange": lambda o, y: strange(o, y)[:, 0]}, "validation_strange"),
+    ]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run = pxt.fit(model, rule, (x, x[:, :2]), held, epochs=2, batch_size=8, metrics=metrics, show=False)
+        (text,) = [str(w.message) for w in caught if "NaN or infinite" in str(w.message)]
+        assert text.startswith(f"fit: seed 0, epoch 1: {said} is NaN or infinite")
+        assert "held-out data" in text
+        assert [row[said] for row in run.history] == [None, None]
+        assert [row["loss"] is None for row in run.history] == [False, False]

@@ -77,6 +77,22 @@ def uphill(row: dict[str, Any]) -> str:
     return f"epoch {row['epoch']}, in {row['uphill']:.0%} of the batches: {said}"
 
 
+def not_finite(row: dict[str, Any]) -> str | None:
+    """What is to be said of an epoch with a number that is NaN or infinite, for which a row holds None; None if there
+    is no such number."""
+    bad = [name for name, value in row.items() if value is None]
+    if not bad:
+        return None
+    many = len(bad) > 1
+    held_out = [name for name in bad if name.startswith("validation_")]
+    look = "the held-out data and " if held_out else ""
+    return (
+        f"epoch {row['epoch']}: {', '.join(bad)} {'are' if many else 'is'} NaN or infinite; the history has None there, "
+        f"which is never the best. Look at {look}the metrics; or, if the epochs before went well, lower the rate of "
+        "the weights"
+    )
+
+
 def lines(
     epoch: int, epochs: int, rows: Sequence[dict[str, Any]], members: Sequence[Member], by: str, mode: Mode
 ) -> list[str]:

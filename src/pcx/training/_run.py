@@ -21,7 +21,7 @@ from ._checkpoint import CheckpointError
 from ._crew import Crew
 from ._describe import describe
 from ._held_out import HeldArrays, HeldStream
-from ._history import OWN, lines, row, uphill, went_uphill
+from ._history import OWN, lines, not_finite, row, uphill, went_uphill
 from ._keep import Keep, Standing
 from ._loop import Loop, accuracy, as_function, is_class
 from ._model import model_of
@@ -109,7 +109,7 @@ class Run:
         self.at = Standing(0, 0, 0.0, [], [True] * len(members), [])
         self.held = None if self.best is None else Best(self.best, self.mode, len(members))
         self.passed = 0  # batches in this process
-        self.warned = False
+        self.warned: set[str] = set()  # of what has been said
         self.keep: Keep | None = None
 
     # -- what is kept ---------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Run:
                         ended = "interrupted"
                         break
                     rows = self._finish_epoch()
-                    self._warn_of_uphill(rows)
+                    self._warn(rows)
                     if rows:
                         by = ("loss", "min") if self.best is None else (self.best, self.mode)
                         for text in lines(self.at.epoch, self.epochs, rows, self.members, *by):
@@ -252,13 +252,15 @@ class Run:
             self.keep.folder.metrics(rows)
         return rows
 
-    def _warn_of_uphill(self, rows: list[dict[str, Any]]) -> None:
-        """Say once that settling went uphill in an epoch."""
+    def _warn(self, rows: list[dict[str, Any]]) -> None:
+        """Say, each once in a run, that settling went uphill in an epoch, and that a number of it is not finite."""
         for each in rows:
-            if each["uphill"] and not self.warned:
-                self.warned = True
-                said = f"{self.members[each['network']].name}, {uphill(each)}"
-                warnings.warn(f"fit: {said}", RuntimeWarning, stacklevel=4)
+            said = {"uphill": uphill(each) if each["uphill"] else None, "not finite": not_finite(each)}
+            for kind, text in said.items():
+                if text is not None and kind not in self.warned:
+                    self.warned.add(kind)
+                    name = self.members[each["network"]].name
+                    warnings.warn(f"fit: {name}, {text}", RuntimeWarning, stacklevel=4)
 
     def _judge_progress(self, rows: list[dict[str, Any]]) -> bool:
         """After an epoch: whether to stop."""
