@@ -35,7 +35,8 @@ KINDS = {
             test_means_over_a_resume test_a_batch_that_failed_is_not_counted test_one_sample_alone_in_a_batch""",
     "transformations that couple the samples of a batch": """
         inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone""",
-    "settling that goes uphill; numbers of an epoch that are not finite": "learning/test_uphill.py training/test_uphill.py",
+    "settling that goes uphill; numbers of an epoch that are not finite": """
+        learning/test_uphill.py training/test_uphill.py""",
     "layers that no error reaches; parts of one's own that would do nothing": "learning/test_reach.py",
     "memory that went bad, and a chain that forgets": "learning/test_sound.py",
     "weights of another network": "training/test_load_run.py cli/test_load_run.py training/test_weights.py",

@@ -63,7 +63,7 @@ def test_a_run_that_goes_well_says_nothing():
 
 
 def test_numbers_of_an_epoch_that_are_not_finite_are_said_once():
-    model, (x, y) = small()
+    model, (x, _) = small()
     rule = pxl.backprop(optax.sgd(0.1))
 
     def strange(output, y):

@@ -83,13 +83,11 @@ def not_finite(row: dict[str, Any]) -> str | None:
     bad = [name for name, value in row.items() if value is None]
     if not bad:
         return None
-    many = len(bad) > 1
-    held_out = [name for name in bad if name.startswith("validation_")]
-    look = "the held-out data and " if held_out else ""
+    are = "are" if len(bad) > 1 else "is"
+    look = "the held-out data and " if any(name.startswith("validation_") for name in bad) else ""
     return (
-        f"epoch {row['epoch']}: {', '.join(bad)} {'are' if many else 'is'} NaN or infinite; the history has None there, "
-        f"which is never the best. Look at {look}the metrics; or, if the epochs before went well, lower the rate of "
-        "the weights"
+        f"epoch {row['epoch']}: {', '.join(bad)} {are} NaN or infinite; the history has None there, which is never the "
+        f"best. Look at {look}the metrics; or, if the epochs before went well, lower the rate of the weights"
     )
 
 
