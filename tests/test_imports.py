@@ -15,6 +15,7 @@ PUBLIC = {
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset Position Scaling Split as_batches cache_folder
         cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
         two_moons""",
+    "pcx.energy": "Graph Landscape Node Problem Start",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.inference": """AllNodes Descent Flow GradientNorm Langevin LayerTime Optax Plateau RESULT Schedule Segment
         Solution Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
@@ -26,8 +27,7 @@ PUBLIC = {
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
-    "pcx.predictive_coding": """Graph Landscape Node Problem STATUS EnergyModule Ruleset Start Vode VodeParam ce_energy
-        se_energy zero_energy""",
+    "pcx.predictive_coding": "STATUS EnergyModule Ruleset Vode VodeParam ce_energy se_energy zero_energy",
     "pcx.training": """CheckpointError Checkpoints EarlyStopping EventFiles Fit Folder Member Report RunExists accuracy
         describe differences draw fit load_run load_weights save_weights versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
@@ -38,17 +38,19 @@ ROOMS = {
     "core": set(),
     "data": set(),
     "functional": {"core"},
-    "predictive_coding": {"core", "functional"},
+    "predictive_coding": {"core"},
+    "energy": {"core", "predictive_coding"},
     "nn": {"core", "functional"},
     "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
-    "inference": {"core", "predictive_coding"},
-    "learning": {"core", "inference", "nn", "predictive_coding"},
+    "inference": {"core", "energy"},
+    "learning": {"core", "energy", "inference", "nn", "predictive_coding"},
     "models": {"core", "nn", "predictive_coding"},
-    "training": {"core", "data", "learning", "nn", "predictive_coding"},
+    "training": {"core", "data", "energy", "learning", "nn", "predictive_coding"},
     "cli": {
         "",
         "core",
         "data",
+        "energy",
         "functional",
         "inference",
         "learning",
@@ -65,6 +67,7 @@ LIBRARIES = {
     "data": {"jax", "numpy", "rich", "sklearn"},  # the last two where they are used, if they are there
     "functional": {"jax", "numpy"},
     "predictive_coding": {"jax", "numpy"},
+    "energy": {"jax", "numpy"},
     "nn": {"jax", "numpy", "equinox"},
     "utils": {"jax", "numpy", "optax"},
     "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there

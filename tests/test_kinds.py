@@ -65,7 +65,7 @@ KINDS = {
         nn/test_stateful.py: test_batch_norm_before_the_first_training_call
             test_an_untrained_network_with_batch_norm_can_be_looked_at""",
     "donated states; strict promotion": "learning/test_buffers_and_dtypes.py",
-    "effects in a model's call": "predictive_coding/test_effects.py",
+    "effects in a model's call": "energy/test_effects.py",
     "signals": "training/test_signals.py",
     "go on if there is a run, else begin; starts that were killed": "training/test_begin.py",
     "optimisers that want the loss; numbers of any library; options of the wrong kind": """
@@ -80,7 +80,7 @@ KINDS = {
     "a network for each direction": "learning/test_joint.py",
     "arrays and keys of other libraries": "core/test_arrays.py",
     # -- first guesses and messages --
-    "a bare call, wrong shapes, bare modules, nodes inside transformations": "predictive_coding/test_door.py",
+    "a bare call, wrong shapes, bare modules, nodes inside transformations": "energy/test_door.py",
     "metrics, callbacks and options of fit; short reprs": "training/test_what_is_given.py",
     "networks and rules of one's own in the command": "cli/test_own.py",
     "nothing is left in the user's home": "cli/test_home.py",

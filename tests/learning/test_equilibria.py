@@ -13,8 +13,8 @@ import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
-from pcx.predictive_coding._problem import Problem
-from pcx.predictive_coding._structure import Structure
+from pcx.energy._problem import Problem
+from pcx.energy._structure import Structure
 
 from .problems import GRADIENT, LEVELLED, error, gradients, jit, normal, seeded, weights
 

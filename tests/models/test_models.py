@@ -11,8 +11,8 @@ import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
-from pcx.predictive_coding._problem import Problem
-from pcx.predictive_coding._structure import Structure
+from pcx.energy._problem import Problem
+from pcx.energy._structure import Structure
 
 
 def normal(*shape):

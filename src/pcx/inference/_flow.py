@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..predictive_coding._convolution import for_loops
+from ..energy._loops import for_loops
 from ._descent import Descent
 from ._numbers import not_negative, positive
 from ._schedule import AllNodes, Schedule, WaveFront

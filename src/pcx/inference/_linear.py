@@ -20,7 +20,7 @@ def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, An
 
     **Arguments:**
 
-    - `landscape`: the energy of a linear network, from `pcx.predictive_coding.Problem.landscape`.
+    - `landscape`: the energy of a linear network, from `pcx.energy.Problem.landscape`.
     - `nodes`: values of the right shapes, which ones doesn't matter.
 
     **Raises:** `ValueError` if the energy is seen not to be quadratic (outside of `jit`).

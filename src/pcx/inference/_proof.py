@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.core import Tracer
 
-from ..predictive_coding._program import bind_as_it_stands
+from ..energy._dataflow import bind_as_it_stands
 
 # Operations that give each element of their result from the same element of what they take.
 _ELEMENTWISE = frozenset(

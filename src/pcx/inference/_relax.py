@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..predictive_coding._convolution import for_loops
-from ..predictive_coding._sums import first_not_finite
+from ..energy._loops import for_loops
+from ..energy._sums import first_not_finite
 from ._descent import as_descent
 from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule, cut
 from ._solution import RESULT, Solution
@@ -35,7 +35,7 @@ def relax(
 
     **Arguments:**
 
-    - `landscape`: the energy as a function of the free nodes, from `pcx.predictive_coding.Problem.landscape`.
+    - `landscape`: the energy as a function of the free nodes, from `pcx.energy.Problem.landscape`.
     - `nodes`: their values at the start, `{node: [batch, *shape]}`: those of the landscape's own forward pass, or any
         others. It is known by the arrays themselves which they are; where errors are in others is found out from the
         values, and an error no larger than rounding counts as none. Parts that the landscape holds start, and stay, at

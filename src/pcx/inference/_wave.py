@@ -41,7 +41,7 @@ class Wave:
 
         - `nodes`: the values at the start. Of the landscape's forward pass it is known in advance where errors are; of
           others it is found out from the values.
-        - `groups`, `tied`: see `pcx.predictive_coding.Landscape.travel`.
+        - `groups`, `tied`: see `pcx.energy.Landscape.travel`.
         """
         look = getattr(landscape, "errors_at", None)
         found = None if look is None else look(nodes)

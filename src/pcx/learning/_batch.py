@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from ..core._arrays import raw_key, taken
 from ..core._shown import shown
+from ..energy._landscape import Landscape
+from ..energy._problem import Problem, Start
+from ..energy._structure import Structure
 from ..nn import LayerParam
-from ..predictive_coding._landscape import Landscape
-from ..predictive_coding._problem import Problem, Start
-from ..predictive_coding._structure import Structure
 from ._precision import as_precision, values_of
 from ._samples import Samples, split
 
@@ -56,12 +56,12 @@ class Batch(NamedTuple):
         scale: Mapping[str, Any] | None = None,
         hold: Mapping[str, Any] | None = None,
     ) -> Landscape:
-        """The energy as a function of the free nodes, see `pcx.predictive_coding.Landscape`.
+        """The energy as a function of the free nodes, see `pcx.energy.Landscape`.
 
         **Arguments:**
 
         - `clamped`: values of the others, by name, such as `start().targets`.
-        - `sources`, `scale`, `hold`: see `pcx.predictive_coding.Problem.landscape`. The output nodes of samples
+        - `sources`, `scale`, `hold`: see `pcx.energy.Problem.landscape`. The output nodes of samples
             without a target are free.
         """
         if self.samples.known is not None:

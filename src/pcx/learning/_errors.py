@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ..energy._problem import Problem
+from ..energy._structure import Structure, Values
 from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._solution import Solution
 from ..inference._stop import Stop, as_stop
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._gradient import output_energy
 from ._local import Forward, add, error_energy, forward_predictions, refuse, weigh
@@ -42,7 +42,7 @@ class FixedLandscape:
         return tuple(self.held), {}
 
     def travel(self, sources: Iterable[str], groups: Any = None, tied: Any = None) -> dict[str, int]:
-        """See `pcx.predictive_coding.Landscape.travel`."""
+        """See `pcx.energy.Landscape.travel`."""
         p = self.forward.batch.problem
         silent = [n for n in p.nodes if n not in p.energy_ids]
         if groups is None or len(groups) == 1:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..predictive_coding._sums import first_not_finite, row_sums
+from ..energy._sums import first_not_finite, row_sums
 from ._batch import Batch
 
 

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
 
+from ..energy._door import no_model
+from ..energy._problem import Problem
+from ..energy._structure import Values
 from ..inference._descent import as_descent
 from ..inference._relax import relax
 from ..inference._schedule import AllNodes
 from ..inference._stop import Stop, as_stop
-from ..predictive_coding._door import no_model
 from ..predictive_coding._energy_module import EnergyModule
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Values
 from ._batch import Batch
 from ._gradient import bad_data, weight_gradient
 from ._precision import values_of

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..predictive_coding._landscape import weighed
-from ..predictive_coding._problem import Problem
+from ..energy._landscape import weighed
+from ..energy._problem import Problem
 from ._batch import Batch
 from ._samples import Samples
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 
 from ..core._key import static_key
+from ..energy._landscape import weighed
 from ..inference._numbers import positive
-from ..predictive_coding._landscape import weighed
 
 
 class Precision(abc.ABC):

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
+from ..energy._problem import Problem
 from ..inference._schedule import Schedule, Segment
-from ..predictive_coding._problem import Problem
 
 
 def warn_of_layers_out_of_reach(

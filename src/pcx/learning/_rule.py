@@ -17,11 +17,11 @@ import optax
 
 from ..core._arrays import raw_key, taken
 from ..core._key import static_key
+from ..energy._problem import Problem
+from ..energy._structure import Structure, Values
+from ..energy._sums import all_finite
 from ..nn import LayerParam
 from ..nn._layer import bare_layers
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Structure, Values
-from ..predictive_coding._sums import all_finite
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
 from ._ordered import by_node

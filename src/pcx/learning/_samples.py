@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 if TYPE_CHECKING:
-    from ..predictive_coding._problem import Problem
+    from ..energy._problem import Problem
 
 
 @jtu.register_dataclass

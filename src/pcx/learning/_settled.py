@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ..energy._landscape import Landscape
+from ..energy._loops import for_loops
+from ..energy._problem import Problem
+from ..energy._problem import Start as ForwardPass
+from ..energy._structure import Structure, Values
 from ..inference._descent import as_descent
 from ..inference._proof import stands_still
 from ..inference._relax import Run, relax
 from ..inference._schedule import AllNodes, LayerTime, Schedule, WaveFront, as_schedule
 from ..inference._stop import Stop, as_stop
-from ..predictive_coding._convolution import for_loops
-from ..predictive_coding._landscape import Landscape
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._problem import Start as ForwardPass
-from ..predictive_coding._structure import Structure, Values
 from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..predictive_coding._sums import all_finite
+from ..energy._sums import all_finite
 
 _FIRST = -3  # codes from here on downwards; -1 is none, and -2 the input
 

@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._shown import fields_shown, shown
-from ..predictive_coding._structure import Structure, Values
+from ..energy._structure import Structure, Values
 from ._sound import in_words
 
 T = TypeVar("T")

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ..energy._loops import for_loops
+from ..energy._problem import Problem
+from ..energy._sums import first_not_finite
 from ..inference._descent import as_descent
 from ..inference._numbers import whole
 from ..inference._relax import Run
-from ..predictive_coding._convolution import for_loops
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._sums import first_not_finite
 from ._batch import Batch
 from ._gradient import output_energy, weight_gradient
 from ._local import Forward, add, add_parts, forward_predictions, mean_gradient, refuse

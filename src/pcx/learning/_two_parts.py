@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..predictive_coding._about import positional
-from ..predictive_coding._door import raise_reworded
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Structure, Values
-from ..predictive_coding._targets import is_label
+from ..energy._about import positional
+from ..energy._door import raise_reworded
+from ..energy._problem import Problem
+from ..energy._structure import Structure, Values
+from ..energy._targets import is_label
 
 Part = Callable[[Any], Any]
 PARTS = ("generative", "recognition")

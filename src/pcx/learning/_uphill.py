@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ..predictive_coding._landscape import log_part
+from ..energy._landscape import log_part
 from ._batch import Batch
 
 # No stable descent ends above where it began. What rises by less than this part of the energy is not worth a word.

@@ -2,22 +2,14 @@
 
 from ._energy import ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
-from ._graph import Graph
-from ._landscape import Landscape
 from ._param import VodeParam
-from ._problem import Node, Problem, Start
 from ._rules import Ruleset
 from ._vode import Vode
 
 __all__ = [
     "STATUS",
     "EnergyModule",
-    "Graph",
-    "Landscape",
-    "Node",
-    "Problem",
     "Ruleset",
-    "Start",
     "Vode",
     "VodeParam",
     "ce_energy",

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..energy._door import is_equinox, no_model
 from ..learning import Rule
 from ..predictive_coding import EnergyModule
-from ..predictive_coding._door import is_equinox, no_model
 from ._alone import alone
 from ._belongs import belonging
 from ._checkpoint import require_orbax

@@ -12,9 +12,9 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._key import Keyed
+from ..energy._loops import for_loops
 from ..learning import OUTCOME, Rule
 from ..learning._samples import bare, split
-from ..predictive_coding._convolution import for_loops
 
 COUNTED = "counted"
 """The name of the sum of the samples' weights, where they have some."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core._random import seeded
+from ..energy._door import no_model
 from ..predictive_coding import EnergyModule
-from ..predictive_coding._door import no_model
 
 
 def model_of(call: str, model: EnergyModule | Callable[[], EnergyModule], seed: int) -> EnergyModule:

@@ -10,9 +10,9 @@ import pytest
 import pcx as px
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
-from pcx.predictive_coding._landscape import weighed
-from pcx.predictive_coding._problem import Problem, Start
-from pcx.predictive_coding._structure import Structure
+from pcx.energy._landscape import weighed
+from pcx.energy._problem import Problem, Start
+from pcx.energy._structure import Structure
 
 BATCH = 3
 WIDTHS = (4, 5, 6, 5, 2)

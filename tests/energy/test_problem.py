@@ -14,8 +14,8 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
-from pcx.predictive_coding._problem import Problem, Start
-from pcx.predictive_coding._structure import Structure, Values
+from pcx.energy._problem import Problem, Start
+from pcx.energy._structure import Structure, Values
 
 # Under this name from JAX 0.8 on.
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore

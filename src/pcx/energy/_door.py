@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ..core._param import BaseParam
-from ._vode import Vode
+from ..predictive_coding._vode import Vode
 
 
 def is_equinox(x: Any) -> bool:

@@ -4,7 +4,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from pcx.predictive_coding._graph import Graph
+from pcx.energy._graph import Graph
 
 CHAIN = {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}
 SKIP = {"a": [], "b": ["a"], "c": ["b", "a"]}

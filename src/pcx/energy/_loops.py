@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ._program import Program, bind_as_it_stands
+from ._dataflow import Program, bind_as_it_stands
 
 _CONVOLUTION = "conv_general_dilated"
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pcx.predictive_coding._convolution import convolves, for_loops
-from pcx.predictive_coding._program import Program
+from pcx.energy._dataflow import Program
+from pcx.energy._loops import convolves, for_loops
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="nothing is laid out anew elsewhere")
 

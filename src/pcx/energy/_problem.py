@@ -15,11 +15,11 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core._foreign import no_foreign_params
-from ._convolution import convolves
+from ._dataflow import Program
 from ._graph import Graph
 from ._landscape import Landscape
+from ._loops import convolves
 from ._origin import remember
-from ._program import Program
 from ._structure import Structure, Values
 from ._targets import check_labels, check_targets, find_targets, held_at
 

@@ -14,8 +14,8 @@ import numpy as np
 from jax.core import Tracer
 
 if TYPE_CHECKING:
+    from ._dataflow import Program
     from ._problem import Node
-    from ._program import Program
     from ._structure import Structure
 
 

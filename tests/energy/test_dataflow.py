@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pcx.predictive_coding._program import Program
+from pcx.energy._dataflow import Program
 
 X = jnp.linspace(-1.0, 1.0, 4)
 TABLE = np.arange(4.0, dtype=np.float32)  # a constant of the traced functions

@@ -23,13 +23,13 @@ from ..core._random import RKG, RKGState
 from ..core._select import predicate
 from ..core._static import unwrap
 from ..core._template import skeleton, statics_of
+from ..predictive_coding._energy import zero_energy
+from ..predictive_coding._energy_module import STATUS, EnergyModule
+from ..predictive_coding._param import VodeParam
+from ..predictive_coding._vode import Vode, predictions
 from ._about import energy_of, params_of, positional
 from ._door import no_model, refuse_nodes_inside, told_of_one_sample
-from ._energy import zero_energy
-from ._energy_module import STATUS, EnergyModule
 from ._lead import led
-from ._param import VodeParam
-from ._vode import Vode, predictions
 
 BATCH = "batch"
 Call = Callable[[Any, Any, Any], Any]

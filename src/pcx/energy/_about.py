@@ -10,9 +10,9 @@ import jax.tree_util as jtu
 from ..core._module import Module, modules
 from ..core._param import BaseParam
 from ..core._static import unwrap
-from ._energy import ce_energy, se_energy, zero_energy
-from ._energy_module import STATUS
-from ._vode import Vode
+from ..predictive_coding._energy import ce_energy, se_energy, zero_energy
+from ..predictive_coding._energy_module import STATUS
+from ..predictive_coding._vode import Vode
 
 
 def energy_of(vode: Vode) -> str:
