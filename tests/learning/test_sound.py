@@ -130,6 +130,29 @@ def test_a_burn_in_only_says_from_where_gradients_are_taken(make):
     assert energies[1:] == pytest.approx([energies[0]] * 2, rel=1e-6)
 
 
+def test_steps_in_which_nothing_moves_are_samples_of_the_chain():
+    model, batch = small()
+    bound = pxl.bind(model, batch)
+    start = bound.start()
+    landscape = bound.landscape(start.targets)
+    layers = pxi.LayerTime()
+    # One hidden node moves at the first step, and stays for the four after it.
+    for n, seen in ((0, 5), (3, 2)):
+        solution, total = pxi.relax(
+            landscape, start.h, descent=H, stop=5, schedule=layers, trace=True, observe=lambda h: h, unobserved=n
+        )
+        assert np.allclose(total["vodes[0]"], seen * solution.nodes["vodes[0]"], rtol=1e-6)
+        assert all(e.shape == (6, 6) for e in solution.trace.values())
+    w = optax.sgd(0.1)
+    with pytest.raises(ValueError, match=r"ChainAverage needs steps, but Flow integrates a flow"):
+        pxl.PredictiveCoding(w, pxi.Flow(1.0), 5, timing=pxl.ChainAverage(3))
+    chain = pxl.PredictiveCoding(w, H, 5, schedule=layers, timing=pxl.ChainAverage(3))
+    state = chain.init(model, batch)
+    a, b = (jit(r.step)(state, batch)[0].weights for r in (chain, pxl.pc(w, H, 5, schedule=layers)))
+    for path, value in a.items():
+        assert np.allclose(value, b[path], atol=1e-6), path
+
+
 def test_what_is_not_observed_is_left_out_of_the_sum():
     model, batch = small()
     bound = pxl.bind(model, batch)

@@ -62,6 +62,8 @@ def relax(
         return _nothing_settles(landscape, stop, trace, observe, unobserved)
     integrate = getattr(descent, "integrate", None)
     if integrate is not None:
+        if observe is not None:
+            raise ValueError(f"relax: {type(descent).__name__} integrates a flow, which has no steps to observe")
         return integrate(landscape, nodes, stop, schedule, trace)
     nodes = landscape.begin(nodes) if hasattr(landscape, "begin") else nodes
     missing = [n for n in landscape.free if n not in nodes]
@@ -103,7 +105,9 @@ class Run:
         if self.observe is not None:
             seen = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(self.observe, nodes))
         t = 0
-        for segment in cut(segments, self.unobserved):
+        # Schedules leave out steps at the end in which nothing moves; those who look see them.
+        left = Segment(max(steps - sum(segment.repeats for segment in segments), 0), ())
+        for segment in cut((*segments, left), self.unobserved):
             for name in {n: None for group in segment.groups for n in group}:
                 if name not in states:
                     states[name] = idle[name][t] if name in idle else self.descent.at(name).init(nodes[name])
@@ -177,6 +181,14 @@ class Run:
     def segment(
         self, segment: Segment, nodes: dict[str, Any], states: Any, bad: Any, key: Any, seen: Any, t: int
     ) -> Any:
+        if not segment.groups:
+            if seen is not None:
+                seen = jax.tree.map(lambda s, a: s + segment.repeats * a, seen, self.observe(nodes))
+            trace = None
+            if self.trace:
+                each = self.energies(nodes)
+                trace = {n: jnp.broadcast_to(e, (segment.repeats, *e.shape)) for n, e in each.items()}
+            return nodes, states, bad, key, seen, trace
         moving = [n for group in segment.groups for n in group]
         still = {n: v for n, v in nodes.items() if n not in moving}
         # With one group all that doesn't move is done with before the loop.

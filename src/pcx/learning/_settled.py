@@ -83,13 +83,12 @@ class PredictiveCoding(Rule):
                 raise ValueError(
                     f"{name}: {kind} learns on the way, where a nudged clamp's weight gradients don't add up"
                 )
-        if isinstance(self.timing, EveryStep):
             if hasattr(self.descent, "integrate"):
-                raise ValueError(f"{name}: EveryStep needs steps, but {type(self.descent).__name__} integrates a flow")
-            if not isinstance(self.schedule, (WaveFront, AllNodes)):
-                raise ValueError(
-                    f"{name}: EveryStep moves all values and weights at one point: schedule must be AllNodes()"
-                )
+                raise ValueError(f"{name}: {kind} needs steps, but {type(self.descent).__name__} integrates a flow")
+        if isinstance(self.timing, EveryStep) and not isinstance(self.schedule, (WaveFront, AllNodes)):
+            raise ValueError(
+                f"{name}: EveryStep moves all values and weights at one point: schedule must be AllNodes()"
+            )
         if isinstance(self.timing, ChainAverage) and self.timing.burn_in >= self.stop.steps:
             raise ValueError(
                 f"{name}: burn_in={self.timing.burn_in} leaves none of T={self.stop.steps} steps to learn from"

@@ -23,7 +23,8 @@ class EveryStep(Timing):
 
 @dataclasses.dataclass(frozen=True)
 class ChainAverage(Timing):
-    """Once, from the mean of the gradients at all values that the chain visits after `burn_in` steps."""
+    """Once, from the mean of the gradients at the values after each of the T steps beyond the first `burn_in`, those in
+    which nothing moves included."""
 
     burn_in: int = 0
 
