@@ -10,7 +10,7 @@ from .core._version import __version__
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     from .core._module import BaseModule, Module
-    from .core._param import BaseParam, Param, ParamCache, ParamDict, get, set
+    from .core._parameter import BaseParam, Param, ParamCache, ParamDict, get, set
     from .core._random import RKG, RandomKeyGenerator
     from .core._static import static
     from .core._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
@@ -37,7 +37,7 @@ __all__ = [
 
 _NAMES = {
     "_module": ("BaseModule", "Module"),
-    "_param": ("BaseParam", "Param", "ParamCache", "ParamDict", "get", "set"),
+    "_parameter": ("BaseParam", "Param", "ParamCache", "ParamDict", "get", "set"),
     "_random": ("RKG", "RandomKeyGenerator"),
     "_static": ("static",),
     "_tree": ("tree_apply", "tree_extract", "tree_inject", "tree_ref", "tree_unref"),

@@ -16,11 +16,11 @@ import optax
 import pytest
 
 import pcx as px
-import pcx.core._plan as _plan
+import pcx.core._walk as _walk
 import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.utils as pxu
-from pcx.core._plan import plan_for, plan_of, walk
+from pcx.core._walk import plan_for, plan_of, walk
 
 
 class Model(px.Module):
@@ -140,13 +140,13 @@ def test_changes_inside_a_traced_function_are_noticed(change, inner):
 
 
 def same(plan, walked):
-    assert plan.template.key == walked.template.key
-    assert plan.template.param_paths == walked.template.param_paths
-    assert plan.template.raw_paths == walked.template.raw_paths
+    assert plan.skeleton.key == walked.skeleton.key
+    assert plan.skeleton.param_paths == walked.skeleton.param_paths
+    assert plan.skeleton.raw_paths == walked.skeleton.raw_paths
     assert [id(p) for p in plan.params] == [id(p) for p in walked.params]
     assert [id(p) for p in plan.raws] == [id(p) for p in walked.raws]
     assert [id(p) for p in plan.facts] == [id(p) for p in walked.facts]
-    assert [p._facts for p in plan.template.params] == [p._facts for p in walked.template.params]
+    assert [p._facts for p in plan.skeleton.params] == [p._facts for p in walked.skeleton.params]
 
 
 def compiled(fn, **objects):
@@ -172,14 +172,14 @@ def test_the_plan_of_a_copy_is_that_of_a_walk(transform, monkeypatch):
         if not isinstance(y, px.Param):
             del calls[-1]  # an array between the two: walked
         with monkeypatch.context() as patch:
-            patch.setattr(_plan, "walk", None)
+            patch.setattr(_walk, "walk", None)
             plans = [plan_for(objects) for objects in calls]
             params = plan_of(m).params
         assert params == plans[1].params
         for plan, objects in zip(plans, calls, strict=True):
             same(plan, walk(objects))
-            copy = plan.template.build(plan.params, plan.raws, plan.facts)
-            assert walk(copy).template.key == plan.template.key
+            copy = plan.skeleton.build(plan.params, plan.raws, plan.facts)
+            assert walk(copy).skeleton.key == plan.skeleton.key
         same(plan_for({"z": z}), walk({"z": z}))  # not the first of the objects
 
     transform(fn, m=model, y=jnp.zeros(2), z=other)
@@ -316,7 +316,7 @@ def test_an_identity_that_is_given_again():
     model = Model()
 
     def names(second):
-        return plan_for({"m": model, "z": second}).template.param_paths
+        return plan_for({"m": model, "z": second}).skeleton.param_paths
 
     for i in range(20):
         second = px.Module()

@@ -16,7 +16,7 @@ import pytest
 
 import pcx as px
 import pcx.functional as pxf
-from pcx.core._plan import plan_for
+from pcx.core._walk import plan_for
 
 
 class Model(px.Module):
@@ -176,7 +176,7 @@ class Pair(NamedTuple):
     q: list
 
 
-def test_templates_rebuild_any_container():
+def test_skeletons_rebuild_any_container():
     import collections
 
     m = Model()

@@ -15,7 +15,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._random import seeded
+from ..core import seeded
 from ..data import Split
 from ..learning import Rule, State
 from ..training import CheckpointError, Checkpoints, accuracy

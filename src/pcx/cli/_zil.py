@@ -18,7 +18,7 @@ import optax
 
 from .. import learning as pxl
 from .. import predictive_coding as pxc
-from ..core._random import seeded
+from ..core import seeded
 from ..models import MLP
 from ._options import POINTS, ZilOptions
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax.tree_util as jtu
 from jax.core import Tracer
 
-from ._param import BaseParam, watchers
+from ._parameter import BaseParam, watchers
 
 
 class _Watcher:

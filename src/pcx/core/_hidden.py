@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from ._module import BaseModule
-from ._param import BaseParam
+from ._parameter import BaseParam
 from ._static import Static
 
 # With nothing of the user's inside, or nothing that can be looked at without running code of it.

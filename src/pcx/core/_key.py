@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from ._identity import ById, Seen, array_key, code_key
-from ._param import BaseParam
+from ._parameter import BaseParam
 from ._reads import (
     MISSING,
     MUTATORS,
@@ -32,8 +32,8 @@ from ._reads import (
     on_class,
     reads_of,
 )
+from ._skeleton import RECORDS
 from ._static import Static
-from ._template import RECORDS
 
 # A value with more parts than this is compared by identity: a key must stay cheap.
 _MAX_PARTS = 10_000

@@ -10,7 +10,7 @@ import jax
 import jax.tree_util as jtu
 
 from ._key import Keyed, static_key
-from ._param import BaseParam
+from ._parameter import BaseParam
 from ._static import Static, static, unwrap
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class BaseModule:
     is part of the program.
     """
 
-    # `_plans` remembers the walks over this object (see `_plan`); it lies outside `__dict__` and is no attribute.
+    # `_plans` remembers the walks over this object (see `_walk`); it lies outside `__dict__` and is no attribute.
     __slots__ = ("__dict__", "__weakref__", "_plans")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,278 +1,246 @@
-"""The walk over the tracked objects of a call, and the plan it leaves.
+"""Plans: where the params of some tracked objects are, and whether that is still so.
 
-A plan says where the params of some objects are, what the rest of those objects is (the *template*, compared by
-key), and how to make copies of them around other values. It is kept on the object that it describes (see `_kept`).
+Walking is slow next to a compiled step, so a plan is kept on the object that it describes and checked on the next call:
+a check compares, by identity, what every mutable container held when the plan was made. The copies that a traced
+function gets are made from a skeleton, so their plan is known without a walk; it is kept on them as if they had been
+walked, and what the function does to them is noticed by the same check.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
-from dataclasses import is_dataclass
-from operator import itemgetter
+import functools
+import operator
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import jax
 import numpy as np
 
-from ._hidden import refuse_hidden
-from ._kept import LEAVES, Guard, Plan, held_by, is_frozen_dataclass, kept_under
-from ._key import ById, static_key
-from ._module import FACTS, BaseModule
-from ._param import BaseParam, like
-from ._random import LOCK, RKG
-from ._reads import is_library
+from ._module import BaseModule
+from ._parameter import BaseParam
+from ._random import RKG
+from ._skeleton import RECORDS, Skeleton
 from ._static import Static
-from ._template import (
-    Template,
-    _AgainNode,
-    _ConstNode,
-    _DictNode,
-    _FactNode,
-    _ListNode,
-    _ModuleNode,
-    _ParamNode,
-    _PytreeNode,
-    _RawNode,
-    _StaticNode,
-)
 
-_KEPT_PLANS = 8
+LEAVES = (jax.Array, np.ndarray, np.generic, int, float, complex)
 
 
-class _Walk:
-    """One walk: fills a plan, depth first, attributes in the order of their names."""
+class Plan:
+    """A skeleton, and where the values are in one set of objects."""
 
-    def __init__(self, plan: Plan, key: Callable[[Any], Hashable]) -> None:
-        self.plan = plan
-        self.key = key
-        self.template = plan.template
-        self.param_ids: dict[int, int] = {id(RKG.key): 0}
-        self.memo: dict[int, int] = {}
-        self.guard = Guard(plan._dicts, plan._lists)
-        self.classes: dict[type, Hashable] = {}
-        self.keep: list[Any] = []  # objects whose identity the memo uses
-        # What may hold params that the walk doesn't find: constants, and the metadata of trees.
-        self.constants: list[tuple[Any, str, bool]] = []
+    __slots__ = (
+        "_dicts",
+        "_ends",
+        "_expected",
+        "_fact_homes",
+        "_facts",
+        "_facts_at",
+        "_lengths",
+        "_lists",
+        "_roots",
+        "facts",
+        "keyed",
+        "params",
+        "raws",
+        "records",
+        "skeleton",
+    )
 
-    def visit(self, x: Any, path: str) -> tuple[Any, Hashable]:
-        cls = type(x)
-        # Asked of the class: an Equinox module answers for itself in Python, which takes longer.
-        if issubclass(cls, BaseParam):
-            return self._param(x, path)
-        if issubclass(cls, BaseModule):
-            return self._module(x, cls, path)
-        if cls is list:
-            return self._list(x, path)
-        if issubclass(cls, dict):
-            return self._dict(x, cls, path)
-        if cls is tuple:
-            visited = [self.visit(v, f"{path}[{i}]") for i, v in enumerate(x)]
-            node = _PytreeNode(jax.tree_util.tree_structure((0,) * len(x)), [n for n, _ in visited])
-            return node, (tuple, tuple([k for _, k in visited]))
-        if issubclass(cls, Static):
-            node = _StaticNode(x._wrapped)
-            self._watch(node)
-            return node, ("static", self.key(x._wrapped))
-        if isinstance(x, LEAVES):
-            if isinstance(x, np.ndarray) and x.dtype.hasobject:
-                self.constants.append((x, path, False))
-            self.plan.raws.append(x)
-            self.template.raw_paths.append(path)
-            return _RawNode(len(self.plan.raws) - 1), "leaf"
-        if x is None or cls is str:
-            return _ConstNode(x), (cls, x)
-        children, treedef = jax.tree_util.tree_flatten(x, is_leaf=lambda y: y is not x)
-        if len(children) == 1 and children[0] is x:  # no pytree: a function or any other object
-            self.constants.append((x, path, False))
-            node = _ConstNode(x)
-            self._watch(node)
-            return node, self.key(x)
-        return self._pytree(x, children, treedef, path)
+    def __init__(self, skeleton: Skeleton, keyed: bool) -> None:
+        self.skeleton = skeleton
+        self.keyed = keyed  # whether the skeleton's key tells static values apart
+        self.params: list[BaseParam] = [RKG.key]
+        self.raws: list[Any] = []
+        self.facts: list[Any] = []  # modes and statuses
+        self.records: dict[Any, Any] = {}  # what a compiled transform remembers for this plan
+        self._fact_homes: list[tuple[dict[str, Any], str]] = []
+        self._dicts: list[dict[Any, Any]] = []
+        self._lists: list[list[Any]] = []
+        self._ends: list[tuple[int, int]] = []  # dicts and lists up to the end of each root
+        self._roots: list[Callable[[], Any]] = []
 
-    def _param(self, x: BaseParam, path: str) -> tuple[Any, Hashable]:
-        index = self.param_ids.get(id(x))
-        if index is not None:
-            if index == 0:
-                self.template.holds_key = True
-            return _ParamNode(index), ("param", index)
-        index = self.param_ids[id(x)] = len(self.plan.params)
-        self.plan.params.append(x)
-        self.template.params.append(like(x, None))
-        self.template.param_paths.append(path)
-        facts = x._facts
-        fact_key = tuple([(k, self.key(facts[k])) for k in sorted(facts)]) if facts else ()
-        return _ParamNode(index), (type(x), index, fact_key)
+    @property
+    def n(self) -> int:
+        """Number of params, the global key first."""
+        return len(self.params)
 
-    def _seen(self, x: Any) -> tuple[Any, Hashable] | int:
-        again = self.memo.get(id(x))
-        if again is not None:
-            return _AgainNode(again), ("again", again)
-        self.keep.append(x)
-        number = self.memo[id(x)] = len(self.memo)
-        return number
+    def seal(self, roots: Iterable[Any]) -> None:
+        """Remember what every container holds now."""
+        # A plan lies on one of its roots: it must not keep that alive, or a copy would outlive its call.
+        self._roots = [_reference(x) for x in roots]
+        self._facts = [p._facts for p in self.params]
+        self._expected = self._contents()
+        self._lengths = self._sizes()
+        starts: dict[int, int] = {}
+        start = 0
+        for d in self._dicts:
+            starts[id(d)] = start
+            start += 2 * len(d)
+        self._facts_at = [starts[id(d)] + len(d) + list(d).index(name) for d, name in self._fact_homes]
+        for at in self._facts_at:
+            self._expected[at] = None
 
-    def _module(self, x: BaseModule, cls: type, path: str) -> tuple[Any, Hashable]:
-        if x is RKG:
-            return _ConstNode(x), ("RKG",)
-        number = self._seen(x)
-        if not isinstance(number, int):
-            return number
-        attributes = vars(x)
-        self.plan._dicts.append(attributes)
-        self.template.homes.append(number)
-        visited = {
-            name: self._fact(attributes, name, number) if name in FACTS else self.visit(value, f"{path}.{name}")
-            for name, value in sorted(attributes.items(), key=itemgetter(0))
-        }
-        node = _ModuleNode(cls, number, [(name, n) for name, (n, _) in visited.items()], list(attributes))
-        return node, (self._class(cls), number, tuple([(name, key) for name, (_, key) in visited.items()]))
+    def _contents(self) -> list[Any]:
+        held: list[Any] = []
+        extend = held.extend
+        for d in self._dicts:
+            extend(d)
+            extend(d.values())
+        for items in self._lists:
+            extend(items)
+        return held
 
-    def _class(self, cls: type) -> Hashable:
-        """A module's class: of a user's own, with what its methods read of their surroundings."""
-        if is_library(cls.__module__):
-            return cls
-        if cls not in self.classes:
-            self.classes[cls] = self.key(cls)
-        return self.classes[cls]
+    def _sizes(self) -> list[int]:
+        return list(map(len, chain(self._dicts, self._lists)))
 
-    def _fact(self, attributes: dict[str, Any], name: str, number: int) -> tuple[Any, Hashable]:
-        # Mode and status are no part of the key: a compiled function depends on those that it reads.
-        self.plan.facts.append(attributes[name])
-        self.plan._fact_homes.append((attributes, name))
-        self.template.fact_homes.append((number, name))
-        return _FactNode(len(self.plan.facts) - 1), "fact"
+    def still_true(self) -> bool:
+        """Whether the objects are structured as when they were walked; brings modes and statuses up to date."""
+        if self.skeleton.volatile or self._sizes() != self._lengths:
+            return False
+        contents = self._contents()
+        facts = []
+        for at in self._facts_at:
+            facts.append(contents[at])
+            contents[at] = None
+        static = [p._facts for p in self.params]
+        if all(map(operator.is_, contents, self._expected)) and all(map(operator.is_, static, self._facts)):
+            self.facts = facts
+            return True
+        return False
 
-    def _list(self, x: list[Any], path: str) -> tuple[Any, Hashable]:
-        number = self._seen(x)
-        if not isinstance(number, int):
-            return number
-        self.plan._lists.append(x)
-        self.template.homes.append(number)
-        visited = [self.visit(v, f"{path}[{i}]") for i, v in enumerate(x)]
-        return _ListNode(number, [n for n, _ in visited]), (list, number, tuple([k for _, k in visited]))
+    def begins_with(self, objects: Sequence[Any]) -> bool:
+        """Whether the first of the objects that it describes are these."""
+        return len(objects) <= len(self._roots) and all(
+            x is not None and root() is x for root, x in zip(self._roots, objects, strict=False)
+        )
 
-    def _dict(self, x: dict[Any, Any], cls: type, path: str) -> tuple[Any, Hashable]:
-        number = self._seen(x)
-        if not isinstance(number, int):
-            return number
-        self.plan._dicts.append(x)
-        self.template.homes.append(number)
-        names = list(x)
-        try:  # order of insertion is no part of the structure, as in JAX
-            ordered = sorted(names)
-        except TypeError:
-            ordered = names
-        visited = {name: self.visit(x[name], f"{path}[{name!r}]") for name in ordered}
-        factory = getattr(x, "default_factory", None)
-        make = (lambda: cls(factory)) if factory is not None else cls
-        node = _DictNode(make, number, [(name, n) for name, (n, _) in visited.items()], names)
-        keys = tuple([(self.key(name), key) for name, (_, key) in visited.items()])
-        return node, (cls, number, self.key(factory), keys)
+    def describes(self, objects: Sequence[Any]) -> bool:
+        """Whether the objects that it was found for are its own: an identity may be given again."""
+        return all(root is _passing or root() is x for root, x in zip(self._roots, objects, strict=True))
 
-    def _pytree(self, x: Any, children: list[Any], treedef: Any, path: str) -> tuple[Any, Hashable]:
-        # A registered node of another library: an Equinox layer, a named tuple, an optimiser's state, a dataclass.
-        if not isinstance(x, tuple) and not is_frozen_dataclass(x):
-            self.template.volatile = True  # perhaps mutable in ways that a check can't see
-        paths, _ = jax.tree_util.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
-        visited = [self.visit(c, path + jax.tree_util.keystr(p)) for (p, _), c in zip(paths, children, strict=True)]
-        if not isinstance(x, tuple):
-            self.constants.append((x, path, True))
-        try:
-            hash(treedef)
-            key: Hashable = treedef
-        except TypeError:  # metadata that can't be compared
-            key = ById(x)
-        static = [f.name for f in dataclasses.fields(x) if f.metadata.get("static")] if is_dataclass(x) else []
-        # A treedef tells functions apart by identity, whatever they read.
-        facts = self._class(type(x)), tuple([self.key(getattr(x, name, None)) for name in static])
-        return _PytreeNode(treedef, [n for n, _ in visited]), (key, facts, tuple([k for _, k in visited]))
-
-    def refuse_hidden(self) -> None:
-        """Refuse params that are nowhere but inside of constants, once all that can be found is."""
-        for x, path, is_tree in self.constants:
-            refuse_hidden(x, path, self._is_known, is_tree)
-
-    def _is_known(self, x: Any) -> bool:
-        return id(x) in self.param_ids or id(x) in self.memo
-
-    def _watch(self, node: _ConstNode) -> None:
-        """Notice it when a mutable value that is part of the program changes."""
-        dicts, lists = self.plan._dicts, self.plan._lists
-        before = len(dicts), len(lists)
-        self.guard.watch(node.value)
-        self.template.volatile |= self.guard.volatile
-        met: list[Any] = [*dicts[before[0] :], *lists[before[1] :]]
-        self.template.guards.extend([(x, held_by(x)) for x in met])
-        self.template.homes.extend([node] if node.copies else met)
+    def part(self, names: tuple[str, ...]) -> Plan:
+        """The plan of the first few of the objects, under these names. Only for a plan that is still true."""
+        n = len(names)
+        new = Plan(self.skeleton.part(names), self.keyed)
+        n_params, n_raws, n_facts, _ = self.skeleton.ends[n - 1]
+        n_dicts, n_lists = self._ends[n - 1]
+        new.params, new.raws = self.params[:n_params], self.raws[:n_raws]
+        new.facts, new._fact_homes = self.facts[:n_facts], self._fact_homes[:n_facts]
+        new._dicts, new._lists, new._ends = self._dicts[:n_dicts], self._lists[:n_lists], self._ends[:n]
+        new.seal([root() for root in self._roots[:n]])
+        return new
 
 
-def plan_for(objects: dict[str, Any], keyed: bool = True, fresh: bool = False) -> Plan:
-    """The plan of a call's keyword arguments: one kept from an earlier call if still true, else a new walk. Without
-    `keyed` the template's key may be that of other objects: enough to find params. With `fresh` the objects are walked
-    anew, since what their functions read of their surroundings may have changed."""
-    with LOCK:  # plans lie on the objects, which other threads may hold too
-        return _plan_for(objects, keyed, fresh)
+def _passing() -> None:
+    """Stands for an array or a number among the objects: a new one at every call."""
 
 
-def _plan_for(objects: dict[str, Any], keyed: bool, fresh: bool) -> Plan:
-    names = tuple(sorted(objects)) if len(objects) > 1 else tuple(objects)
-    given = [objects[name] for name in names]
-    owner = next((x for x in given if isinstance(x, BaseModule)), None)
-    if owner is None:
-        return walk(objects, keyed)
-    key = kept_under(names, given, keyed)
-    try:
-        plans = owner._plans
-    except AttributeError:
-        plans = owner._plans = {}
-    plan = plans.get(key)
-    leaves = [name for name, x in zip(names, given, strict=True) if isinstance(x, LEAVES)]
-    if plan is not None and not fresh and plan.describes(given) and plan.still_true():
-        if leaves:
-            plan.raws = list(plan.raws)
-            for name in leaves:
-                plan.raws[plan.template.roots[name].index] = objects[name]
-        return plan
-    plans.pop(key, None)
-    plan = None if leaves or fresh else _from_another(plans, names, given, keyed)
-    if plan is None:
-        plan = walk(objects, keyed)
-    if len(plans) >= _KEPT_PLANS:
-        plans.pop(next(iter(plans)))
-    plans[key] = plan
-    return plan
+def _reference(x: Any) -> Callable[[], Any]:
+    if isinstance(x, (BaseModule, BaseParam)):
+        return weakref.ref(x)
+    return _passing if x is None or isinstance(x, LEAVES) else lambda: x
 
 
-def _from_another(plans: dict[Any, Plan], names: tuple[str, ...], objects: list[Any], keyed: bool) -> Plan | None:
-    """A plan of these objects under other names, or of more objects, says all that a walk would."""
-    for plan in plans.values():
-        if plan.keyed >= keyed and plan.begins_with(objects) and plan.still_true():
-            return plan.part(names)
-    return None
+def kept_under(names: Sequence[str], objects: Sequence[Any], keyed: bool) -> Hashable:
+    """What a plan of these objects is kept under. Arrays and numbers are new objects at every call: any will do."""
+    return (keyed, *[(n, 0 if isinstance(x, LEAVES) else id(x)) for n, x in zip(names, objects, strict=True)])
 
 
-def plan_of(tree: Any) -> Plan:
-    """Where the params of any tree are: paths without a keyword, and a key that says nothing."""
-    return plan_for({"": tree}, keyed=False)
+class Guard:
+    """Collects the containers inside static values, to notice it when a part of the program changes."""
+
+    def __init__(self, dicts: list[dict[Any, Any]], lists: list[list[Any]]) -> None:
+        self.dicts, self.lists = dicts, lists
+        self.volatile = False  # met something that may change in ways that no check can see
+        self._seen: dict[int, Any] = {}
+
+    def watch(self, x: Any) -> None:
+        """Collect what is inside `x`."""
+        if isinstance(x, (list, dict, tuple, *RECORDS)) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
+            if id(x) in self._seen:
+                return
+            self._seen[id(x)] = x
+        if isinstance(x, list):
+            self.lists.append(x)
+            self._watch_all(x)
+        elif isinstance(x, dict):
+            self.dicts.append(x)
+            self._watch_all(x.values())
+        elif isinstance(x, tuple):
+            self._watch_all(x)
+        elif isinstance(x, RECORDS):
+            self.watch(vars(x))
+        elif dataclasses.is_dataclass(x) and not isinstance(x, type):
+            if not is_frozen_dataclass(x):
+                self.volatile = True
+            self._watch_all([getattr(x, f.name, None) for f in dataclasses.fields(x)])
+        elif isinstance(x, functools.partial):
+            self.watch(x.args)
+            self.watch(x.keywords)
+        elif isinstance(x, Static):
+            self.watch(x._wrapped)
+        elif isinstance(x, (set, bytearray)) or (isinstance(x, np.ndarray) and x.flags.writeable):
+            self.volatile = True
+
+    def _watch_all(self, items: Iterable[Any]) -> None:
+        for item in items:
+            self.watch(item)
 
 
-def walk(objects: dict[str, Any], keyed: bool = True) -> Plan:
-    """Walk the tracked objects of a call. Without `keyed` the template's key doesn't tell static values apart: enough
-    to find params."""
-    template = Template()
-    plan = Plan(template, keyed)
-    template.params.append(like(RKG.key, None))
-    template.param_paths.append("RKG.key")
-    walker = _Walk(plan, static_key if keyed else type)
-    keys = []
-    for name in sorted(objects):
-        node, key = walker.visit(objects[name], name)
-        template.roots[name] = node
-        keys.append((name, key))
-        template.ends.append((plan.n, len(plan.raws), len(plan.facts), len(template.homes)))
+def is_frozen_dataclass(x: Any) -> bool:
+    """Whether `x` is frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox modules are."""
+    settings = getattr(type(x), "__dataclass_params__", None)
+    return settings is not None and (settings.frozen or type(x).__setattr__ is not object.__setattr__)
+
+
+def held_by(container: Any) -> list[Any]:
+    """What a list or dict holds."""
+    return [*container, *container.values()] if isinstance(container, dict) else list(container)
+
+
+def copies(
+    skeleton: Skeleton, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any], keyed: bool = True
+) -> dict[str, Any]:
+    """Copies of the tracked objects around other values, which know their plan.
+
+    **Arguments:**
+
+    - `params`: what to hold in place of the params; the first is the global key itself.
+    - `keyed`: whether the static values and the kinds of the raw leaves are the same, so that the skeleton's key is the
+      key of the copies too.
+    """
+    memo: dict[Any, Any] = {}
+    tracked = skeleton.build(params, raws, facts, memo)
+    owner = next((x for x in tracked.values() if isinstance(x, BaseModule)), None)
+    if owner is None or skeleton.volatile or any(x is RKG for x in tracked.values()):
+        return tracked
+    if skeleton.holds_key and params[0] is not RKG.key:
+        return tracked  # in these copies the global key's place is held by another param
+    for container, held in skeleton.guards:
+        now = held_by(container)
+        if len(now) != len(held) or not all(map(operator.is_, now, held)):
+            return tracked  # changed since the key was made
+    plan = Plan(skeleton, keyed and skeleton.key is not None)
+    plan.params, plan.raws, plan.facts = [RKG.key, *params[1:]], list(raws), list(facts)
+    plan._fact_homes = [(vars(memo[number]), name) for number, name in skeleton.fact_homes]
+    guard = Guard(plan._dicts, plan._lists)
+    start = 0
+    for *_, end in skeleton.ends:
+        for home in skeleton.homes[start:end]:
+            container = memo[home] if isinstance(home, int) else home
+            if isinstance(container, BaseModule):
+                plan._dicts.append(vars(container))
+            elif isinstance(container, dict):
+                plan._dicts.append(container)
+            elif isinstance(container, list):
+                plan._lists.append(container)
+            else:  # the node of a static value that is copied
+                guard.watch(memo[container])
         plan._ends.append((len(plan._dicts), len(plan._lists)))
-    walker.refuse_hidden()
-    template.key = tuple(keys) if keyed else None
-    plan.seal([objects[name] for name in sorted(objects)])
-    return plan
+        start = end
+    plan.seal(tracked.values())
+    owner._plans = {kept_under(tuple(tracked), tuple(tracked.values()), plan.keyed): plan}
+    return tracked

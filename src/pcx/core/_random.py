@@ -17,7 +17,7 @@ from jax.core import Tracer
 from ._arrays import raw_key
 from ._key import by_identity
 from ._module import BaseModule
-from ._param import Param
+from ._parameter import Param
 
 # Held while the params of a caller's objects or a generator's key are read and set, by one thread at a time: calls of
 # transforms, draws, plans. One lock for all of it, so that no two wait for each other.

@@ -6,8 +6,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from ._param import BaseParam
-from ._plan import plan_of
+from ._parameter import BaseParam
+from ._walk import plan_of
 
 
 def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
@@ -33,4 +33,4 @@ def clear_params(call: str, tree: Any, choice: Any) -> None:
 def params_by_path(tree: Any) -> dict[str, BaseParam]:
     """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
     plan = plan_of(tree)
-    return dict(zip(plan.template.param_paths[1:], plan.params[1:], strict=True))
+    return dict(zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True))

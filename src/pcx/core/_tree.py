@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._param import BaseParam, get, like
+from ._parameter import BaseParam, get, like
 
 
 def _is_param(x: Any) -> bool:

@@ -7,9 +7,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ..core._module import Module, modules
-from ..core._param import BaseParam
-from ..core._static import unwrap
+from ..core import BaseParam, Module, modules, unwrap
 from ..predictive_coding._energy import ce_energy, se_energy, zero_energy
 from ..predictive_coding._energy_module import STATUS
 from ..predictive_coding._vode import Vode

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.core import Tracer
 
-from ..core._param import BaseParam
+from ..core import BaseParam
 from ..predictive_coding._vode import Vode
 
 

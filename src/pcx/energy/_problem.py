@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._foreign import no_foreign_params
+from ..core import no_foreign_params
 from ._dataflow import Program
 from ._graph import Graph
 from ._landscape import Landscape

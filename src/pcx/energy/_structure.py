@@ -14,15 +14,21 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import _lift
-from ..core._key import function_key, static_key
-from ..core._module import modules
-from ..core._param import BaseParam
-from ..core._plan import plan_for
-from ..core._random import RKG, RKGState
-from ..core._select import predicate
-from ..core._static import unwrap
-from ..core._template import skeleton, statics_of
+from ..core import (
+    RKG,
+    BaseParam,
+    Mark,
+    RKGState,
+    function_key,
+    modules,
+    plan_for,
+    predicate,
+    static_key,
+    statics_of,
+    trace,
+    unwrap,
+)
+from ..functional import one_more_vmap
 from ..predictive_coding._energy import zero_energy
 from ..predictive_coding._energy_module import STATUS, EnergyModule
 from ..predictive_coding._param import VodeParam
@@ -70,9 +76,9 @@ class Structure:
         self._made_by = learn, call, part
         self._learn = predicate("learn", learn)
         plan = plan_for({"model": model}, fresh=True)
-        self.template = plan.template
+        self.skeleton = plan.skeleton
         self.facts = [_settled(f) for f in plan.facts]
-        paths = [_short(path) for path in self.template.param_paths]
+        paths = [_short(path) for path in self.skeleton.param_paths]
         self._params = dict(zip(paths[1:], range(1, plan.n), strict=True))
         index_of = {id(p): i for i, p in enumerate(plan.params)}
         vodes = [v for v in modules(model if part is None else part(model)) if isinstance(v, Vode)]
@@ -80,7 +86,7 @@ class Structure:
             raise ValueError(f"{type(model).__name__} has no value nodes: put a pxc.Vode after each prediction")
         nodes = {paths[index_of[id(vode.h)]].removesuffix(".h"): vode for vode in vodes}
         self.nodes = tuple(nodes)
-        params = enumerate(self.template.params)
+        params = enumerate(self.skeleton.params)
         self._vode_params = {i for i, p in params if isinstance(p, (VodeParam, VodeParam.Cache))}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
         self.energies = {name: energy_of(vode) for name, vode in nodes.items()}
@@ -90,11 +96,11 @@ class Structure:
             if isinstance(m, EnergyModule) and not isinstance(m, Vode)
         )
         self._numbers = {i: x for i, x in enumerate(plan.raws) if not isinstance(x, (jax.Array, np.ndarray))}
-        self._raw_paths = [_short(p) for p in self.template.raw_paths]
+        self._raw_paths = [_short(p) for p in self.skeleton.raw_paths]
         self._rest_paths: list[str] = []
         self.problems: dict[Hashable, Any] = {}  # what was traced of it, by the shapes of a batch
         self._key = (
-            self.template.key,
+            self.skeleton.key,
             tuple([static_key(f) for f in self.facts]),
             tuple([(i, type(x), x) for i, x in self._numbers.items()]),
             _key_of(call),
@@ -119,7 +125,7 @@ class Structure:
     def __reduce__(self) -> Any:
         # A copy is made like the first: of a model of this structure, which holds nothing. So it is the very same
         # structure again where that one is known, and an equal one in another process.
-        return _restored, (skeleton(self.template, self._numbers, self.facts), *self._made_by)
+        return _restored, (self.skeleton.without_values(self._numbers, self.facts), *self._made_by)
 
     def __copy__(self) -> Structure:
         return self
@@ -134,12 +140,12 @@ class Structure:
 
     def learns(self, param: BaseParam) -> bool:
         """Whether a param that is no part of the model is one that would have to learn."""
-        constant = any(p is param for held in statics_of(self.template.roots["model"]) for p in params_of(held))
+        constant = any(p is param for held in statics_of(self.skeleton.roots["model"]) for p in params_of(held))
         return not isinstance(param, (VodeParam, VodeParam.Cache)) and bool(self._learn(param)) and not constant
 
     def is_weight(self, index: int) -> bool:
-        """Whether the param at that place of the template learns."""
-        param = self.template.params[index]
+        """Whether the param at that place of the skeleton learns."""
+        param = self.skeleton.params[index]
         return index not in self._vode_params and not param._facts.get("frozen") and bool(self._learn(param))
 
     def values_of(self, model: EnergyModule) -> Values:
@@ -148,7 +154,7 @@ class Structure:
         **Raises:** `ValueError` if the model has another structure; `TypeError` for weights that are no floats.
         """
         plan = plan_for({"model": model})
-        if plan.template is not self.template and plan.template.key != self.template.key:
+        if plan.skeleton is not self.skeleton and plan.skeleton.key != self.skeleton.key:
             raise ValueError(
                 f"this {type(model).__name__} is built differently from the model that the state was made of, or what "
                 "its functions read (a configuration, a global value) has changed since"
@@ -295,7 +301,7 @@ class Structure:
     def _mapped(
         self, fn: Any, weights: Any, rest: Any, key: Any, x: Any, y: Any, *more: Any, size: int | None = None
     ) -> Any:
-        values: list[Any] = [None] * len(self.template.params)
+        values: list[Any] = [None] * len(self.skeleton.params)
         keys = [0]
         values[0] = key
         for path, index in self._params.items():
@@ -303,7 +309,7 @@ class Structure:
                 values[index] = weights[path]
             elif path in rest:
                 values[index] = rest[path]
-                if isinstance(self.template.params[index], RKGState):
+                if isinstance(self.skeleton.params[index], RKGState):
                     keys.append(index)
         raws = [self._numbers.get(i, rest.get(f"={path}")) for i, path in enumerate(self._raw_paths)]
         names = {index: path for path, index in self._params.items()}
@@ -312,9 +318,9 @@ class Structure:
             own = list(values)
             for i in keys:  # each sample draws numbers of its own
                 own[i] = jax.random.fold_in(jax.random.split(values[i])[1], lane)
-            marks = [_lift.Mark(None) for _ in own]
-            with _lift.one_more_vmap():
-                out = _lift.run(self.template, fn, (x, y, lane, *more), own, raws, self.facts, marks)
+            marks = [Mark(None) for _ in own]
+            with one_more_vmap():
+                out = trace(self.skeleton, fn, (x, y, lane, *more), own, raws, self.facts, marks)
             changed = {names[i]: v for i, v in out.changed.items() if i not in self._vode_params and i not in keys}
             return out.result, changed
 

@@ -8,13 +8,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ..core._key import function_key, static_key
-from ..core._module import BaseModule
-from ..core._param import BaseParam
-from ..core._plan import Plan
-from ..core._random import LOCK
-from ..core._static import Static
-from ..core._template import leaves_of
+from ..core import LOCK, BaseModule, BaseParam, Plan, Static, function_key, leaves_of, static_key
 
 
 class PerParam:
@@ -40,13 +34,13 @@ def spread(call: str, spec: Any, objects: dict[str, Any], plan: Plan, default: A
       stands for all that is below it.
     - `default`: for whatever the mask doesn't name.
     """
-    template = plan.template
+    skeleton = plan.skeleton
     params: list[Any] = [default] * plan.n
     raws: list[Any] = [default] * len(plan.raws)
     for name, mask in _by_keyword(call, spec, objects, default).items():
-        node = template.roots[name]
+        node = skeleton.roots[name]
         if isinstance(mask, PerParam):
-            _ask(template.leaves(name), mask, params, raws, plan)
+            _ask(skeleton.leaves(name), mask, params, raws, plan)
         else:
             if callable(mask) and not isinstance(mask, (BaseModule, BaseParam)):
                 mask = mask(objects[name])
@@ -79,13 +73,13 @@ def _by_keyword(call: str, spec: Any, objects: dict[str, Any], default: Any) -> 
 def _ask(leaves: Any, mask: PerParam, params: list[Any], raws: list[Any], plan: Plan) -> None:
     for kind, index in leaves:
         if kind == "param":
-            params[index] = mask.value_for(plan.template.params[index])
+            params[index] = mask.value_for(plan.skeleton.params[index])
         else:
             raws[index] = mask.value_for(plan.raws[index])
 
 
 def _follow(call: str, node: Any, mask: Any, params: list[Any], raws: list[Any], path: str, seen: set[int]) -> None:
-    """Follow a mask tree and a template side by side."""
+    """Follow a mask tree and a skeleton side by side."""
     kind = type(node).__name__
     if kind == "_ParamNode":
         if node.index not in seen:  # further references to a param say nothing new (masks hold None there)

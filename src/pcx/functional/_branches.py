@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..core._lift import commit, marks_for, run
-from ..core._param import BaseParam
-from ..core._plan import plan_for
+from ..core import BaseParam, commit, marks_for, plan_for, trace
 from ._args import Transform
 from ._loops import Probe, differs, entry_values
 
@@ -32,7 +30,7 @@ class _Branches(Transform):
                 different = differs(other, shape)
                 if different:
                     raise ValueError(
-                        f"{self.named}: the branches leave {plan.template.param_paths[i]} with different structures, "
+                        f"{self.named}: the branches leave {plan.skeleton.param_paths[i]} with different structures, "
                         f"shapes or dtypes: {different}. Set it before, or in every branch"
                     )
             different = differs(probes[0].result, probe.result)
@@ -46,7 +44,7 @@ class _Branches(Transform):
 
         def branch(fn: Callable[..., Any]) -> Callable[..., Any]:
             def lifted(args: tuple[Any, ...]) -> Any:
-                out = run(plan.template, fn, args, values, plan.raws, plan.facts, marks_for(params))
+                out = trace(plan.skeleton, fn, args, values, plan.raws, plan.facts, marks_for(params))
                 return out.result, {i: out.changed[i] if i in out.changed else values[i] for i in moving}
 
             return lifted

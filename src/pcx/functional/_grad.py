@@ -10,11 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._kept import copies
-from ..core._lift import commit, marks_for, run
-from ..core._param import BaseParam, like
-from ..core._plan import plan_for
-from ..core._random import RKG
+from ..core import RKG, BaseParam, commit, copies, like, marks_for, plan_for, trace
 from ._args import Transform, spread
 
 
@@ -30,7 +26,7 @@ class ValueAndGrad(Transform):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         plan = plan_for(kwargs)
-        params, paths = plan.params, plan.template.param_paths
+        params, paths = plan.params, plan.skeleton.param_paths
         chosen, _ = spread("value_and_grad", self.mask, kwargs, plan, False)
         if RKG.key._value is None:
             RKG.key.get()
@@ -56,7 +52,7 @@ class ValueAndGrad(Transform):
             call_args = list(args)
             for n, arg in zip(argnums, chosen_args, strict=True):
                 call_args[n] = arg
-            out = run(plan.template, self.fn, call_args, inner, plan.raws, plan.facts, marks_for(params))
+            out = trace(plan.skeleton, self.fn, call_args, inner, plan.raws, plan.facts, marks_for(params))
             value, aux = self._split(out.result)
             # A selected param that the function sets holds the new value afterwards, outside of the derivative.
             return value, (value, aux, out.changed)
@@ -66,8 +62,8 @@ class ValueAndGrad(Transform):
         if self.reduce_axes:
             grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
         commit(params, changed)
-        boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.template.params)]
-        by_keyword = copies(plan.template, boxes, [None] * len(plan.raws), plan.facts, keyed=False)
+        boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.skeleton.params)]
+        by_keyword = copies(plan.skeleton, boxes, [None] * len(plan.raws), plan.facts, keyed=False)
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             gradients: Any = positional, by_keyword

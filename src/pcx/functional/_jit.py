@@ -11,12 +11,21 @@ import jax.extend
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._key import ById, static_key
-from ..core._lift import ABSENT, NeedsInput, commit, marks_for, run
-from ..core._module import Fact, known
-from ..core._param import BaseParam
-from ..core._plan import Plan, plan_for
-from ..core._random import RKG
+from ..core import (
+    ABSENT,
+    RKG,
+    BaseParam,
+    ById,
+    Fact,
+    NeedsInput,
+    Plan,
+    commit,
+    known,
+    marks_for,
+    plan_for,
+    static_key,
+    trace,
+)
 from ._args import Transform, name_of
 
 # JAX wants to know a value that is being traced. If that value comes from a number that is an attribute of a tracked
@@ -51,7 +60,7 @@ class _Record:
         # earlier call gave may have changed since.
         self.fn = jit.fn
         self.named = jit.named
-        self.template = plan.template
+        self.skeleton = plan.skeleton
         self.static_args = static_args
         self.frozen = frozen  # the numbers among the raw leaves, where these are part of the program
         self.n = plan.n
@@ -91,11 +100,11 @@ class _Record:
             raws = [self.frozen[i] if i in self.frozen else next(passed) for i in range(len(raws) + len(self.frozen))]
         self.traces += 1
         facts = [Fact(fact, i, self.facts_read) for i, fact in enumerate(self.facts)]
-        marks = marks_for(self.template.params)
-        out = run(self.template, self.fn, self._with_static(args), values, raws, facts, marks)
+        marks = marks_for(self.skeleton.params)
+        out = trace(self.skeleton, self.fn, self._with_static(args), values, raws, facts, marks)
         _check_arrays(self.named, "the function returned", out.result)
         for i, value in out.changed.items():
-            _check_arrays(self.named, f"{self.template.param_paths[i]} was set to", value)
+            _check_arrays(self.named, f"{self.skeleton.param_paths[i]} was set to", value)
         self.seen_live.update(out.live)
         self.seen_changed.update(out.changed)
         return out.result, out.changed
@@ -118,7 +127,7 @@ class _Record:
         return jtu.tree_unflatten(out_tree, jax.extend.core.jaxpr_as_fun(closed)(*flat))
 
     def call(self, fn: Callable[..., Any], plan: Plan, args: Sequence[Any]) -> tuple[Any, dict[int, Any]]:
-        self.fn, self.template = fn, plan.template
+        self.fn, self.skeleton = fn, plan.skeleton
         params = plan.params
         self.facts = plan.facts
         frozen = self.frozen or ()
@@ -209,7 +218,7 @@ class Jit(Transform):
 
     def donatable(self, plan: Plan) -> list[bool]:
         """Which params lie under a keyword that the user allowed to be donated."""
-        paths = plan.template.param_paths
+        paths = plan.skeleton.param_paths
         return [any(p == n or p.startswith((f"{n}.", f"{n}[")) for n in self.donate_names) for p in paths]
 
     def _records(self) -> _Records:
@@ -243,7 +252,7 @@ class Jit(Transform):
             for record in plan.records.get(records, ()):
                 if record.fits(plan):
                     return self._finish(record, plan, args, records)
-        key = (plan.template.key, statics_key)
+        key = (plan.skeleton.key, statics_key)
         if key in self._numbers_are_static:
             return self._call_frozen(key, records, plan, args, statics)
         record = self._record(records, key, plan, statics, None)
@@ -259,7 +268,7 @@ class Jit(Transform):
         except _WANTS_CONCRETE:
             if not any(isinstance(x, _NUMBERS) for x in plan.raws):
                 raise
-            key = (plan.template.key, ()) if key is None else key
+            key = (plan.skeleton.key, ()) if key is None else key
             self._numbers_are_static.add(key)
             plan.records.pop(records, None)
             return self._call_frozen(key, records, plan, args, statics or {})

@@ -10,11 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._key import function_key, static_key
-from ..core._lift import Run, commit, marks_for, run
-from ..core._param import BaseParam
-from ..core._plan import Plan, plan_for
-from ..core._random import RKG
+from ..core import RKG, BaseParam, Plan, Trace, commit, function_key, marks_for, plan_for, static_key, trace
 from ._args import Transform
 
 _Values = dict[int, Any]
@@ -28,8 +24,8 @@ class Probe:
 
         def traced(args: Any) -> Any:
             # The marks have no parents: what this trace reads, the real one will read again.
-            marks = marks_for(plan.template.params)
-            out: Run = run(plan.template, fn, args, values, plan.raws, plan.facts, marks)
+            marks = marks_for(plan.skeleton.params)
+            out: Trace = trace(plan.skeleton, fn, args, values, plan.raws, plan.facts, marks)
             self.live.update(out.live)
             return out.result, out.changed
 
@@ -125,8 +121,8 @@ class Scan(Transform):
             for i, value in tracked.items():
                 inner[i] = value
             # A changing param's value at entry is the loop's, not the caller's: it has no mark outside.
-            marks = marks_for([plan.template.params[i] if i in moving else p for i, p in enumerate(params)])
-            out = run(plan.template, self._one_step, (x, *carry), inner, plan.raws, plan.facts, marks)
+            marks = marks_for([plan.skeleton.params[i] if i in moving else p for i, p in enumerate(params)])
+            out = trace(plan.skeleton, self._one_step, (x, *carry), inner, plan.raws, plan.facts, marks)
             new_carry, y = out.result
             return (new_carry, {i: out.changed.get(i, tracked[i]) for i in tracked}), y
 
@@ -163,7 +159,7 @@ class Scan(Transform):
     def _check_start(self, plan: Plan, start: _Values, shapes: dict[int, tuple[bool, Any]]) -> None:
         for i, value in start.items():
             if self._steps and differs(value, shapes[i][1], promote=True):
-                raise _changes_shape(self.named, plan.template.param_paths[i], value, shapes[i][1])
+                raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, shapes[i][1])
 
     def _explained(self, e: TypeError) -> TypeError:
         return TypeError(
@@ -232,14 +228,14 @@ class WhileLoop(Transform):
         start = {i: BaseParam.get(params[i]) for i in probe.changed}  # needed: there may be no step at all
         for i, value in start.items():
             if differs(value, probe.changed[i], promote=True):
-                raise _changes_shape(self.named, plan.template.param_paths[i], value, probe.changed[i])
+                raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, probe.changed[i])
 
-        def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Run:
+        def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Trace:
             inner = list(values)
             for i, value in state[1].items():
                 inner[i] = value
-            marks = marks_for([plan.template.params[i] if i in start else p for i, p in enumerate(params)])
-            return run(plan.template, fn, state[0], inner, plan.raws, plan.facts, marks)
+            marks = marks_for([plan.skeleton.params[i] if i in start else p for i, p in enumerate(params)])
+            return trace(plan.skeleton, fn, state[0], inner, plan.raws, plan.facts, marks)
 
         def cond(state: Any) -> Any:
             going = lifted(self.cond_fun, state).result

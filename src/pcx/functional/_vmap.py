@@ -9,11 +9,9 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._lift import ABSENT, Mismatched, NeedsInput, commit, marks_for, one_more_vmap, run, vmap_depth
-from ..core._param import BaseParam
-from ..core._plan import Plan, plan_for
-from ..core._random import RKG, RKGState
+from ..core import ABSENT, RKG, BaseParam, Mismatched, NeedsInput, Plan, RKGState, commit, marks_for, plan_for, trace
 from ._args import Transform, spread
+from ._depth import one_more_vmap, vmap_depth
 
 
 class Vmap(Transform):
@@ -31,7 +29,7 @@ class Vmap(Transform):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         plan = plan_for(kwargs)
-        structure = plan.template.key
+        structure = plan.skeleton.key
         if structure in self._keyless:
             # Keys for each lane cost as much as a small layer when nothing is compiled: not made until they are needed.
             try:
@@ -58,7 +56,7 @@ class Vmap(Transform):
                     BaseParam.get(param)
         values = [p._value for p in params]
         # Each lane has random keys of its own, made from the keys of the generators that are not mapped.
-        keys = [i for i, p in enumerate(plan.template.params) if isinstance(p, RKGState) and axes[i] is None]
+        keys = [i for i, p in enumerate(plan.skeleton.params) if isinstance(p, RKGState) and axes[i] is None]
         keys = [i for i in keys if values[i] is not None and values[i] is not ABSENT]
         if not with_keys:
             for i in keys:
@@ -73,7 +71,7 @@ class Vmap(Transform):
                 mapped[i] = values[i]
             else:  # perhaps left by a batch of another size: an error only if it is read
                 message = (
-                    f"{self.named}: {plan.template.param_paths[i]} was read before it was set, and its value of shape "
+                    f"{self.named}: {plan.skeleton.param_paths[i]} was read before it was set, and its value of shape "
                     f"{wrong} can't be mapped along axis {axis} over a batch of {size}. Clear it first, or set it"
                 )
                 marks[i] = Mismatched(params[i]._mark, message)
@@ -83,7 +81,7 @@ class Vmap(Transform):
             if wrong is not None:
                 over = "" if size is None else f" over a batch of {size}"
                 raise ValueError(
-                    f"{self.named}: {plan.template.raw_paths[i]} has shape {wrong}, which can't be mapped along axis "
+                    f"{self.named}: {plan.skeleton.raw_paths[i]} has shape {wrong}, which can't be mapped along axis "
                     f"{raw_axes[i]}{over}"
                 )
         mapped_raws = {i: plan.raws[i] for i, axis in enumerate(raw_axes) if axis is not None}
@@ -101,7 +99,7 @@ class Vmap(Transform):
             raws = [mapped_raws.get(i, raw) for i, raw in enumerate(plan.raws)]
             progress["at"] = "inside"
             with one_more_vmap():
-                out = run(plan.template, self.fn, args, inner, raws, plan.facts, marks)
+                out = trace(plan.skeleton, self.fn, args, inner, raws, plan.facts, marks)
             for i in keys:
                 if marks[i].live:
                     out.changed.pop(i, None)  # the lanes' keys end with the lanes
@@ -122,13 +120,13 @@ class Vmap(Transform):
             if marks[i].live:
                 BaseParam.set(params[i], jax.random.split(values[i])[0])
         if with_keys and not any(marks[i].live for i in keys):
-            self._keyless.add(plan.template.key)
+            self._keyless.add(plan.skeleton.key)
         for changed in by_axis:
             commit(params, changed)
         return result
 
     def _check_axes(self, plan: Plan, axes: list[Any], raw_axes: list[Any]) -> None:
-        paths = plan.template.param_paths + plan.template.raw_paths
+        paths = plan.skeleton.param_paths + plan.skeleton.raw_paths
         for path, axis in zip(paths, axes + raw_axes, strict=True):
             if axis is not None and (isinstance(axis, bool) or not isinstance(axis, int)):
                 raise ValueError(
@@ -144,7 +142,7 @@ class Vmap(Transform):
                 ndim = np.ndim(leaf)
                 if not -ndim - 1 <= axes[i] <= ndim:
                     raise ValueError(
-                        f"{self.named}: the mask maps {plan.template.param_paths[i]} along axis {axes[i]}, but a "
+                        f"{self.named}: the mask maps {plan.skeleton.param_paths[i]} along axis {axes[i]}, but a "
                         f"value of shape {np.shape(leaf)} for each sample was set"
                     )
 
@@ -196,7 +194,7 @@ class Vmap(Transform):
             if None in jtu.tree_leaves(self.out_axes, is_leaf=lambda x: x is None):
                 where.append(f"returned under out_axes={self.out_axes}")
             if progress["unmapped"]:
-                paths = ", ".join(plan.template.param_paths[i] for i in progress["unmapped"])
+                paths = ", ".join(plan.skeleton.param_paths[i] for i in progress["unmapped"])
                 where.append(f"set in a param that the mask doesn't map ({paths})")
             return ValueError(
                 f"{self.named}: a value that differs over the batch was {' or '.join(where)}. Give it an axis, as in "

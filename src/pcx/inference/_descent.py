@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 import optax
 
-from ..core._key import static_key
+from ..core import static_key
 from ._numbers import real
 from ._proof import apart, idle_states
 

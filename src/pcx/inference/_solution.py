@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, NamedTuple
 
-from ..core._shown import shown
+from ..core import shown
 
 
 class RESULT(enum.IntEnum):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..core._arrays import raw_key, taken
-from ..core._shown import shown
+from ..core import raw_key, shown, taken
 from ..energy._landscape import Landscape
 from ..energy._problem import Problem, Start
 from ..energy._structure import Structure

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ..core._key import static_key
+from ..core import static_key
 from ..energy._landscape import weighed
 from ..inference._numbers import positive
 

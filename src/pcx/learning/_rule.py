@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
 
-from ..core._arrays import raw_key, taken
-from ..core._key import static_key
+from ..core import raw_key, static_key, taken
 from ..energy._problem import Problem
 from ..energy._structure import Structure, Values
 from ..energy._sums import all_finite

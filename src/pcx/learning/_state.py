@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._shown import fields_shown, shown
+from ..core import fields_shown, shown
 from ..energy._structure import Structure, Values
 from ._sound import in_words
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ..core._static import static
+from ..core import static
 from ..nn import Linear
 from ..predictive_coding import EnergyModule, Vode, se_energy
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import jax
 
-from ..core._random import RKG
-from ..core._static import static
+from ..core import RKG, static
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule, Vode, se_energy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from ..core._static import static
+from ..core import static
 from ..nn import Conv2d, Linear, MaxPool2d
 from ..predictive_coding import EnergyModule, Vode, se_energy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ..core._random import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator
 from ._layer import Layer
 
 _Size = int | Sequence[int]

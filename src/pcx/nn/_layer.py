@@ -11,10 +11,7 @@ import equinox as eqx
 import jax
 import jax.tree_util as jtu
 
-from ..core._module import BaseModule, Module
-from ..core._param import BaseParam, get
-from ..core._random import RKG
-from ..core._static import Static, static, unwrap
+from ..core import RKG, BaseModule, BaseParam, Module, Static, get, static, unwrap
 from ._param import LayerParam
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 
-from ..core._random import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator
 from ._layer import Layer
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..core._param import get
-from ..core._static import static
+from ..core import get, static
 from ._layer import Layer
 
 

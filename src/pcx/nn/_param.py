@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core._param import Param
+from ..core import Param
 
 
 class LayerParam(Param):

@@ -9,9 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._param import BaseParam, like
-from ..core._plan import walk
-from ..core._select import predicate
+from ..core import BaseParam, like, predicate, walk
 
 T = TypeVar("T")
 
@@ -35,7 +33,7 @@ def shared(module: T, filter: Any = BaseParam) -> T:
     plan = walk({"module": module})
     key, *params = plan.params
     params = [p if picks(p) else _copy(p) for p in params]
-    return plan.template.build([key, *params], plan.raws, plan.facts)["module"]
+    return plan.skeleton.build([key, *params], plan.raws, plan.facts)["module"]
 
 
 def _copy(param: BaseParam) -> BaseParam:

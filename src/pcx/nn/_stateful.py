@@ -9,8 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..core._module import Module
-from ..core._param import get
+from ..core import Module, get
 from ._layer import Layer, boxed, explained, refuse_instance, unboxed, with_key
 from ._param import LayerState
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..core._random import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator
 
 
 def _state_and_prediction(call: str, vode: Any) -> tuple[Any, Any]:

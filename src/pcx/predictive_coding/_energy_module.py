@@ -6,8 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core._module import BaseModule, Module, known
-from ..core._select import clear_params
+from ..core import BaseModule, Module, clear_params, known
 
 
 class STATUS:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import jax.tree_util as jtu
 
-from ..core._param import Param, ParamCache, get
+from ..core import Param, ParamCache, get
 
 
 class CacheContents(dict[str, Any]):

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from ..core._key import static_key
+from ..core import static_key
 
 _NAME = r"[A-Za-z_]\w*"
 _SET = re.compile(rf"\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*<-\s*({_NAME})((?:\s*:\s*{_NAME})*)\s*")

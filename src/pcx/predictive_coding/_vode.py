@@ -12,11 +12,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from ..core import _lift
-from ..core._foreign import watching
-from ..core._param import get
-from ..core._random import RKG, RandomKeyGenerator
-from ..core._static import static, unwrap
+from ..core import RKG, RandomKeyGenerator, get, static, unwrap, watching
+from ..functional import in_vmap
 from ._energy import se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
@@ -95,7 +92,7 @@ class Vode(EnergyModule):
 
     def set(self, key: str, value: Any, rkg: RandomKeyGenerator = RKG) -> Vode:
         """Set a value through the rules of the status; returns the vode."""
-        sample_ndim = jnp.ndim(value) if key == "u" and value is not None and _lift.in_vmap() else None
+        sample_ndim = jnp.ndim(value) if key == "u" and value is not None and in_vmap() else None
         self._set(key, value, rkg, sample_ndim)
         return self
 
@@ -168,7 +165,7 @@ class Vode(EnergyModule):
 
     def _sample_axes(self, elements: jax.Array) -> tuple[int, ...]:
         ndim = elements.ndim
-        if _lift.in_vmap():
+        if in_vmap():
             batch = 0
         elif self.cache.sample_ndim is not None:
             batch = max(ndim - self.cache.sample_ndim, 0)

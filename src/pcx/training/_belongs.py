@@ -42,7 +42,7 @@ def _model_of(source: Any) -> Any:
     structure = source.structure
     raws = [structure._numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure._raw_paths)]
     raws = [np.asarray(jax.device_get(raw)) if isinstance(raw, jax.Array) else raw for raw in raws]
-    return structure.template.build(structure.template.params, raws, structure.facts)["model"]
+    return structure.skeleton.build(structure.skeleton.params, raws, structure.facts)["model"]
 
 
 def _lasting(x: Any) -> Any:

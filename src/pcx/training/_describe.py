@@ -14,8 +14,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core._param import BaseParam
-from ..core._static import Static
+from ..core import BaseParam, Static
 from ..predictive_coding import Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class

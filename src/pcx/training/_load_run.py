@@ -13,9 +13,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._param import BaseParam
-from ..core._random import RKGState
-from ..core._select import params_by_path
+from ..core import BaseParam, RKGState, params_by_path
 from ..core._version import __version__
 from ..learning import Rule
 from ..nn import LayerParam, LayerState

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._key import Keyed
+from ..core import Keyed
 from ..energy._loops import for_loops
 from ..learning import OUTCOME, Rule
 from ..learning._samples import bare, split

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..core._random import seeded
+from ..core import seeded
 from ..energy._door import no_model
 from ..predictive_coding import EnergyModule
 

@@ -10,7 +10,7 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._arrays import is_data, taken
+from ..core import is_data, taken
 from ..data import ArrayBatches, as_batches
 from ._checksums import bytes_of
 from ._first import FirstSeen

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._param import BaseParam
-from ..core._select import params_by_path
+from ..core import BaseParam, params_by_path
 from ..core._version import __version__
 from ..nn import LayerParam, LayerState
 from ._belongs import belonging, said, unlike

@@ -16,8 +16,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.core import Tracer
 
-from ..core._param import BaseParam
-from ..core._select import params_by_path, predicate
+from ..core import BaseParam, params_by_path, predicate
 from ..nn._param import LayerParam
 from ._mask import M
 

@@ -9,13 +9,8 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core._hidden import refuse_hidden
-from ..core._key import static_key
-from ..core._module import FACTS, BaseModule
-from ..core._param import BaseParam
-from ..core._select import predicate
-from ..core._static import Static
-from ..functional._args import PerParam
+from ..core import FACTS, BaseModule, BaseParam, Static, predicate, refuse_hidden, static_key
+from ..functional import PerParam
 
 _MISSING = object()
 

@@ -10,11 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 import optax
 
-from ..core._kept import copies
-from ..core._module import BaseModule
-from ..core._param import BaseParam, Param, like
-from ..core._plan import Plan, plan_of
-from ..core._static import static, unwrap
+from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, unwrap
 
 
 class _Groups:
@@ -77,9 +73,9 @@ class _BaseOptim(BaseModule):
             for i in group:
                 value = plan.params[i].get()
                 if value is None:
-                    unset.add(plan.template.param_paths[i])
+                    unset.add(plan.skeleton.param_paths[i])
                 else:
-                    values[plan.template.param_paths[i]] = value
+                    values[plan.skeleton.param_paths[i]] = value
             if values:
                 paths.append(tuple(values))
                 states.append(unwrap(self.optax_opt).init(values))
@@ -117,7 +113,7 @@ class _BaseOptim(BaseModule):
         if state is None:
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
         plan = plan_of(module)
-        index = {path: i for i, path in enumerate(plan.template.param_paths)}
+        index = {path: i for i, path in enumerate(plan.skeleton.param_paths)}
         found = _by_path(grads)
         self._check_related(module, index, found)
         if scale_by is not None and np.shape(scale_by) != ():
@@ -139,8 +135,8 @@ class _BaseOptim(BaseModule):
             updates.update(new_updates)
             states.append(new_state)
         self.state.set(_Groups(state.paths, state.unset, states))
-        boxes = [like(p, updates.get(path)) for p, path in zip(plan.template.params, index, strict=True)]
-        tree = copies(plan.template, boxes, [None] * len(plan.raws), plan.facts, keyed=False)[""]
+        boxes = [like(p, updates.get(path)) for p, path in zip(plan.skeleton.params, index, strict=True)]
+        tree = copies(plan.skeleton, boxes, [None] * len(plan.raws), plan.facts, keyed=False)[""]
         if apply_updates:
             for path, update in updates.items():
                 param = plan.params[index[path]]
@@ -212,7 +208,7 @@ class _BaseOptim(BaseModule):
         """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
         found = _by_path(updates)
         plan = plan_of(module)
-        for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True):
+        for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True):
             if path in found:
                 param.set(optax.apply_updates(param.get(), found[path]))
 
@@ -222,10 +218,10 @@ def _by_path(tree: Any) -> dict[str, Any]:
     plan = plan_of(tree)
     found = {
         path: value
-        for path, param in zip(plan.template.param_paths[1:], plan.params[1:], strict=True)
+        for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True)
         if (value := param.get()) is not None
     }
-    found.update((p, x) for p, x in zip(plan.template.raw_paths, plan.raws, strict=True) if x is not None)
+    found.update((p, x) for p, x in zip(plan.skeleton.raw_paths, plan.raws, strict=True) if x is not None)
     return found
 
 

@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..core._module import modules
-from ..core._select import clear_params as _clear
-from ..core._select import predicate
+from ..core import clear_params as _clear
+from ..core import modules, predicate
 
 
 @contextlib.contextmanager

@@ -7,18 +7,16 @@ changed comes back as values, and the transform sets those in the caller's param
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
 
-from ._kept import copies
 from ._module import FACTS, known, modules
-from ._param import BaseParam, like
+from ._parameter import BaseParam, like
+from ._plan import copies
 from ._random import RKG, hold, let_go
-from ._template import Template
+from ._skeleton import Skeleton
 
 
 class _Absent:
@@ -78,7 +76,7 @@ class Mismatched(Mark):
         raise ValueError(self.message)
 
 
-class Run:
+class Trace:
     """What came of one run: the function's result, the params that changed, and the marks."""
 
     __slots__ = ("changed", "marks", "result")
@@ -92,16 +90,16 @@ class Run:
         return [i for i, mark in enumerate(self.marks) if mark.live]
 
 
-def run(
-    template: Template,
+def trace(
+    skeleton: Skeleton,
     fn: Callable[..., Any],
     args: Sequence[Any],
     values: Sequence[Any],
     raws: Sequence[Any],
     facts: Sequence[Any],
     marks: list[Mark],
-) -> Run:
-    """Run `fn(*args, **tracked)` on copies of the tracked objects that hold `values`.
+) -> Trace:
+    """Trace `fn(*args, **tracked)` on copies of the tracked objects that hold `values`.
 
     The global key is no copy but the one object itself (functions reach it by name); this thread holds a value of its
     own for it while the function runs.
@@ -112,21 +110,21 @@ def run(
     key = RKG.key
     params: list[Any] = [key]
     before = hold(own[0], marks[0])
-    for empty, value, mark in zip(template.params[1:], own[1:], marks[1:], strict=True):
+    for empty, value, mark in zip(skeleton.params[1:], own[1:], marks[1:], strict=True):
         param = like(empty, value)
         param._mark = mark
         params.append(param)
     try:
-        result = fn(*args, **copies(template, params, raws, facts))
+        result = fn(*args, **copies(skeleton, params, raws, facts))
         _settle(result)
         changed = {}
         for i, (param, value) in enumerate(zip(params, own, strict=True)):
             new = param._value
             if new is not value or (i in held and not _same(held[i], new)):
                 changed[i] = new
-        return Run(result, changed, marks)
+        return Trace(result, changed, marks)
     except TypeError as e:
-        _say_what_is_unset(e, template, params)
+        _say_what_is_unset(e, skeleton, params)
         raise
     finally:
         let_go(before)
@@ -134,14 +132,14 @@ def run(
             param._mark = None
 
 
-def _say_what_is_unset(e: TypeError, template: Template, params: list[Any]) -> None:
+def _say_what_is_unset(e: TypeError, skeleton: Skeleton, params: list[Any]) -> None:
     """A param that holds nothing gives None, and what is computed with it fails without a word of where that came
     from: say so."""
     if "NoneType" not in str(e) or any(note.startswith(_UNSET) for note in getattr(e, "__notes__", ())):
         return
     read = [i for i, p in enumerate(params) if p._value is None and p._mark is not None and p._mark.live]
     if read:
-        paths = ", ".join(template.param_paths[i] for i in read)
+        paths = ", ".join(skeleton.param_paths[i] for i in read)
         e.add_note(
             f"{_UNSET} {paths}. A value node has its value from pxu.step(model, pxc.STATUS.INIT), under which it is "
             "set to its prediction, or from vode.set('h', value)"
@@ -185,28 +183,3 @@ def commit(params: Sequence[BaseParam], changed: dict[int, Any]) -> None:
     """Set what changed in the caller's params."""
     for i, value in changed.items():
         BaseParam.set(params[i], value)
-
-
-# How many tracked vmaps the code that runs now is inside of. A value node sums its energy over the axes of a sample,
-# and needs to know whether it sees a sample or a batch.
-_vmap_depth = contextvars.ContextVar("pcx_vmap_depth", default=0)
-
-
-def vmap_depth() -> int:
-    """How many tracked vmaps the code that runs now is inside of."""
-    return _vmap_depth.get()
-
-
-def in_vmap() -> bool:
-    """Whether the code that runs now is inside a tracked vmap."""
-    return vmap_depth() > 0
-
-
-@contextlib.contextmanager
-def one_more_vmap() -> Iterator[None]:
-    """Inside a tracked vmap."""
-    token = _vmap_depth.set(_vmap_depth.get() + 1)
-    try:
-        yield
-    finally:
-        _vmap_depth.reset(token)

@@ -1,4 +1,4 @@
-"""Templates: what tracked objects are apart from their values, and how copies of them are made."""
+"""Skeletons: what tracked objects are apart from their values, and how copies of them are made."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ._param import BaseParam, like
+from ._parameter import BaseParam, like
 from ._static import Static
 
 # Records of plain attributes, compared by content.
 RECORDS = (types.SimpleNamespace, argparse.Namespace)
 
 
-class Template:
+class Skeleton:
     """What a plan knows that doesn't depend on the values: structure, types, facts, constants."""
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Template:
         self.holds_key = False  # whether some object refers to the param of the global key
         self.volatile = False  # whether something may change in ways that no check can see
         self._leaves: dict[str, list[tuple[str, int]]] = {}
-        self._parts: dict[tuple[str, ...], Template] = {}
+        self._parts: dict[tuple[str, ...], Skeleton] = {}
 
     def build(
         self, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any], memo: dict[Any, Any] | None = None
@@ -61,6 +61,12 @@ class Template:
         memo["facts"] = facts
         return {name: node.build(params, raws, memo) for name, node in self.roots.items()}
 
+    def without_values(self, numbers: Mapping[int, Any], facts: Sequence[Any]) -> Any:
+        """Return the first of the objects, with params that hold nothing and arrays of no size."""
+        params = [like(p, None) for p in self.params]
+        raws = [numbers.get(i, np.zeros(0, np.float32)) for i in range(len(self.raw_paths))]
+        return next(iter(self.build(params, raws, facts).values()))
+
     def leaves(self, name: str) -> list[tuple[str, int]]:
         """The params and raw leaves under a keyword."""
         found = self._leaves.get(name)
@@ -68,13 +74,13 @@ class Template:
             found = self._leaves[name] = leaves_of(self.roots[name])
         return found
 
-    def part(self, names: tuple[str, ...]) -> Template:
-        """The template of the first few of the objects under other keywords: as a walk over these would make it."""
+    def part(self, names: tuple[str, ...]) -> Skeleton:
+        """The skeleton of the first few of the objects under other keywords: as a walk over these would make it."""
         found = self._parts.get(names)
         if found is not None:
             return found
         n_params, _, n_facts, n_homes = self.ends[len(names) - 1]
-        new = self._parts[names] = Template()
+        new = self._parts[names] = Skeleton()
         new.roots = dict(zip(names, self.roots.values(), strict=False))
         if self.key is not None:
             new.key = tuple([(name, key) for name, (_, key) in zip(names, self.key, strict=False)])
@@ -214,7 +220,7 @@ class _PytreeNode:
 
 
 def leaves_of(node: Any) -> list[tuple[str, int]]:
-    """The params and raw leaves under a node of a template, by kind and index."""
+    """The params and raw leaves under a node of a skeleton, by kind and index."""
     found: list[tuple[str, int]] = []
     todo = [node]
     while todo:
@@ -231,15 +237,8 @@ def leaves_of(node: Any) -> list[tuple[str, int]]:
     return found
 
 
-def skeleton(template: Template, numbers: Mapping[int, Any], facts: Sequence[Any]) -> Any:
-    """The first object that a template was made of, with params that hold nothing and arrays of no size."""
-    params = [like(p, None) for p in template.params]
-    raws = [numbers.get(i, np.zeros(0, np.float32)) for i in range(len(template.raw_paths))]
-    return next(iter(template.build(params, raws, facts).values()))
-
-
 def statics_of(node: Any) -> list[Any]:
-    """The static values under a node of a template."""
+    """The static values under a node of a skeleton."""
     found: list[Any] = []
     todo = [node]
     while todo:

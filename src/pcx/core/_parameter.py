@@ -35,7 +35,7 @@ class BaseParam:
     **Raises:** `TypeError` for `bool(param)`; compare with None through `param.get() is None`.
     """
 
-    # `_mark` says what the transform being traced needs to know: read before written? written? See `_lift`.
+    # `_mark` says what the transform being traced needs to know: read before written? written? See `_trace`.
     __slots__ = _SLOTS
     # NumPy arrays on the left of an operator hand over to our reflected operators.
     __array_priority__: ClassVar[int] = 1000
