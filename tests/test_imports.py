@@ -39,7 +39,7 @@ ROOMS = {
     "data": set(),
     "functional": {"core"},
     "predictive_coding": {"core"},
-    "energy": {"core", "functional", "predictive_coding"},
+    "energy": {"core", "predictive_coding"},
     "nn": {"core", "functional"},
     "utils": {"core", "functional", "nn"},  # nn for LayerParam, what files hold if nothing else is said
     "inference": {"core", "energy"},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     # ruff: noqa: F401
     from ._arrays import is_data, raw_key, taken
+    from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
     from ._hidden import refuse_hidden
     from ._key import ById, Keyed, function_key, static_key
@@ -37,6 +38,7 @@ _NAMES = {
     "_walk": "plan_for plan_of walk",
     "_skeleton": "leaves_of statics_of",
     "_trace": "ABSENT Mark Mismatched NeedsInput Trace commit marks_for trace",
+    "_depth": "in_vmap one_more_vmap vmap_depth",
     "_key": "ById Keyed function_key static_key",
     # Choosing params, and refusing what can't be taken.
     "_select": "clear_params params_by_path predicate",

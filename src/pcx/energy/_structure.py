@@ -21,6 +21,7 @@ from ..core import (
     RKGState,
     function_key,
     modules,
+    one_more_vmap,
     plan_for,
     predicate,
     static_key,
@@ -28,7 +29,6 @@ from ..core import (
     trace,
     unwrap,
 )
-from ..functional import one_more_vmap
 from ..predictive_coding._energy import zero_energy
 from ..predictive_coding._energy_module import STATUS, EnergyModule
 from ..predictive_coding._param import VodeParam

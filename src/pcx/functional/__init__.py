@@ -3,8 +3,6 @@ in the caller's objects."""
 
 from ._args import PerParam as PerParam
 from ._branches import cond, switch
-from ._depth import in_vmap as in_vmap
-from ._depth import one_more_vmap as one_more_vmap
 from ._grad import value_and_grad
 from ._jit import jit
 from ._loops import scan, while_loop

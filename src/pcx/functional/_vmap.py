@@ -9,9 +9,22 @@ import jax
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import ABSENT, RKG, BaseParam, Mismatched, NeedsInput, Plan, RKGState, commit, marks_for, plan_for, trace
+from ..core import (
+    ABSENT,
+    RKG,
+    BaseParam,
+    Mismatched,
+    NeedsInput,
+    Plan,
+    RKGState,
+    commit,
+    marks_for,
+    one_more_vmap,
+    plan_for,
+    trace,
+    vmap_depth,
+)
 from ._args import Transform, spread
-from ._depth import one_more_vmap, vmap_depth
 
 
 class Vmap(Transform):

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from ..core import RKG, RandomKeyGenerator, get, static, unwrap, watching
-from ..functional import in_vmap
+from ..core import RKG, RandomKeyGenerator, get, in_vmap, static, unwrap, watching
 from ._energy import se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
