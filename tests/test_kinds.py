@@ -23,7 +23,10 @@ KINDS = {
     "a bound problem with a batch of another size; predict and what was called before": """
         learning/test_held_nodes.py: test_a_problem_of_another_batch_size_is_refused
             test_what_predict_gives_does_not_depend_on_earlier_calls""",
-    "configuration that functions read": "core/test_configuration.py",
+    "configuration that functions read": """
+        core/test_configuration.py
+        training/test_output.py: test_configuration_that_functions_read_is_described
+            test_constants_of_a_class_are_described test_a_resume_under_another_configuration_is_refused""",
     "threads": "core/test_threads.py",
     "the direction of a metric, for the best epoch and for early stopping": """
         training/test_better.py: test_the_direction_of_a_metric_is_asked_for test_a_direction_without_a_metric

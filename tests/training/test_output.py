@@ -4,8 +4,10 @@
 
 import builtins
 import functools
+import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import optax
@@ -13,6 +15,7 @@ import pytest
 
 import pcx.data as pxd
 import pcx.learning as pxl
+import pcx.predictive_coding as pxc
 import pcx.training as pxt
 
 from .small import RULE, by_rate, make, train
@@ -125,6 +128,90 @@ def test_descriptions_of_anything_end():
     many = [object() for _ in range(30_000)]
     assert pxt.describe(lambda: (jax, around, many))["jax"] == "jax"
     assert pxt.describe(around) == {"a": 1, "self": "builtins.dict"}
+
+
+cfg, table = types.SimpleNamespace(rate=0.1, epochs=3, seen=[]), {"rate": 0.1}
+
+
+def of_cfg(x):
+    return cfg.rate * x
+
+
+class Reader(pxc.EnergyModule):
+    gain, calls = 0.1, 0
+
+    def __call__(self, x):
+        Reader.calls += 1
+        return self.part(x)
+
+    def part(self, x):
+        cfg.seen.append(x)
+        return of_cfg(x) + self.gain
+
+    def report(self):
+        return cfg.epochs, cfg.seen
+
+
+class OfCfg(pxl.Precision):
+    def init(self, problem):
+        return {}
+
+    def values(self, problem, memory):
+        return dict.fromkeys(problem.free, cfg.rate)
+
+
+def rule_of_cfg(lr):
+    return pxl.backprop(optax.sgd(cfg.rate * lr))
+
+
+def closing(options):
+    return lambda key, x: options.rate * x
+
+
+READERS = [
+    of_cfg,
+    lambda key, x: x * cfg.rate,
+    lambda key, x: of_cfg(x) * table["rate"],
+    closing(cfg),
+    functools.partial(of_cfg, 1),
+    Reader(),
+    Reader().part,
+    pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2, precision=OfCfg()),
+    rule_of_cfg,
+]
+
+
+@pytest.mark.parametrize("x", READERS, ids=range(len(READERS)))
+def test_configuration_that_functions_read_is_described(x, monkeypatch):
+    before = pxt.describe(x)
+    json.dumps(before)
+    # What none of them reads, or what they only write to, is no part of it.
+    monkeypatch.setattr(cfg, "epochs", 5)
+    monkeypatch.setattr(cfg, "seen", [1])
+    monkeypatch.setattr(Reader, "calls", 7)
+    assert pxt.describe(x) == before
+    monkeypatch.setattr(cfg, "rate", 0.2)
+    said = pxt.differences(before, pxt.describe(x))
+    assert said
+    assert all(each.endswith(".rate: was 0.1, is 0.2") for each in said)
+
+
+def test_constants_of_a_class_are_described(monkeypatch):
+    before = pxt.describe(Reader())
+    monkeypatch.setattr(Reader, "gain", 0.2)
+    assert pxt.differences(before, pxt.describe(Reader())) == ["reads.gain: was 0.1, is 0.2"]
+
+
+def test_a_resume_under_another_configuration_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("orbax.checkpoint")
+    options = {"settings": [{"lr": 1e-2}], "validation": None, "folder": tmp_path, "resume": True}
+    with pytest.warns(RuntimeWarning, match="it begins"):
+        train(make, rule_of_cfg, epochs=1, **options)
+    monkeypatch.setattr(cfg, "epochs", 5)
+    assert train(make, rule_of_cfg, epochs=2, **options).ended == "done"
+    monkeypatch.setattr(cfg, "rate", 0.2)
+    with pytest.raises(pxt.CheckpointError, match=r"rule\.reads\.cfg\.rate: was 0\.1, is 0\.2"):
+        train(make, rule_of_cfg, epochs=3, **options)
 
 
 def test_descriptions_tell_apart():

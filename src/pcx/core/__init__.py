@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
     from ._plan import Plan, copies
     from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, seeded
+    from ._reads import MUTATORS, Path, in_library, is_library, is_machinery, of_class, reads_of
     from ._select import clear_params, params_by_path, predicate
     from ._shown import fields_shown, shown
     from ._skeleton import leaves_of, statics_of
@@ -40,6 +41,8 @@ _NAMES = {
     "_trace": "ABSENT Mark Mismatched NeedsInput Trace commit marks_for trace",
     "_depth": "in_vmap one_more_vmap vmap_depth",
     "_key": "ById Keyed function_key static_key",
+    # What functions read.
+    "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",
     # Choosing params, and refusing what can't be taken.
     "_select": "clear_params params_by_path predicate",
     "_foreign": "no_foreign_params watching",

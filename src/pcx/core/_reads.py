@@ -141,13 +141,15 @@ _OF_THE_MACHINE = (
 )
 
 
+def is_machinery(x: Any) -> bool:
+    """Whether an object is a part of the machinery (a logger, a lock) that changes all the time."""
+    return type(x).__module__.partition(".")[0] in _OF_THE_MACHINE
+
+
 def is_plain(x: Any) -> bool:
-    """Whether all that an object holds lies in its attributes: its classes are written in Python, and it is no part of
-    the machinery (loggers, locks) that changes all the time."""
-    cls = type(x)
-    if cls.__module__.partition(".")[0] in _OF_THE_MACHINE:
-        return False
-    return all(base is object or base.__flags__ & (1 << 9) for base in cls.__mro__)
+    """Whether all that an object holds lies in its attributes: its classes are written in Python, and it is no
+    machinery."""
+    return not is_machinery(x) and all(base is object or base.__flags__ & (1 << 9) for base in type(x).__mro__)
 
 
 def held(x: Any) -> Iterator[tuple[str, Any]]:

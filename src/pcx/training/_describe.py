@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import dis
 import enum
 import functools
 import hashlib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core import BaseParam, Static
+from ..core import (
+    MUTATORS,
+    BaseParam,
+    Path,
+    Static,
+    in_library,
+    is_library,
+    is_machinery,
+    of_class,
+    reads_of,
+)
 from ..predictive_coding import Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
@@ -22,7 +33,8 @@ _MOST = 20_000  # parts of a description: what is reached beyond is given by its
 
 def describe(x: Any) -> Any:
     """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions
-    by name and by the values that they close over, arrays by shape, dtype and a digest."""
+    by name and by the values that they read of closures and globals (of `cfg.rate` the rate), the user's classes also
+    by what the methods that the library calls read, arrays by shape, dtype and a digest."""
     return _Description().of(x)
 
 
@@ -72,32 +84,108 @@ class _Description:
         if isinstance(x, types.FunctionType):
             return self._function(x)
         if isinstance(x, types.MethodType):
-            return {"method": x.__func__.__qualname__, "of": of(x.__self__)}
+            return {"method": x.__func__.__qualname__, "of": of(x.__self__), **self._read_by(x.__func__)}
         if isinstance(x, type):
             return _name(x)
         if callable(x) and hasattr(x, "__wrapped__"):
             return of(x.__wrapped__)
         if dataclasses.is_dataclass(x):
-            return {"class": _name(type(x)), **{f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}}
+            fields = {f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}
+            return {"class": _name(type(x)), **fields, **self._read_by_methods(x)}
         if isinstance(x, Ruleset):  # it keeps beside them what it has looked up
             rules = {pattern.pattern: of(held) for pattern, held in x._rules}
             return {"class": _name(type(x)), "rules": rules, "tforms": of(x.tforms)}
         if hasattr(x, "__dict__"):
-            return {"class": _name(type(x)), **{k: of(v) for k, v in sorted(vars(x).items()) if not _remembered(k, v)}}
+            held = {k: of(v) for k, v in sorted(vars(x).items()) if not _remembered(k, v)}
+            return {"class": _name(type(x)), **held, **self._read_by_methods(x)}
         return getattr(x, "__qualname__", None) or _name(type(x))
 
     def _function(self, fn: types.FunctionType) -> Any:
         closed: dict[str, Any] = {}
+        read = reads_of(fn.__code__).cells
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             try:
-                closed[name] = self.of(cell.cell_contents)
+                value = cell.cell_contents
             except ValueError:  # not assigned yet
                 continue
+            closed |= {path: self.of(reached) for path, reached in _reached(name, value, read.get(name, ()))}
         name = f"{fn.__module__}.{fn.__qualname__}"
         if fn.__name__ == "<lambda>":  # its name says nothing: what it refers to, and its numbers, do
             plain = [c for c in fn.__code__.co_consts if isinstance(c, (bool, int, float, str))]
             closed |= {"<names>": list(fn.__code__.co_names), "<constants>": plain}
+        closed |= self._read_by(fn)
         return {"function": name, **closed} if closed else name
+
+    def _read_by(self, fn: Any) -> dict[str, Any]:
+        """The values of globals that a function of the user's reads, and those of the functions that it calls."""
+        if not isinstance(fn, types.FunctionType) or in_library(fn):
+            return {}
+        found: dict[str, Any] = {}
+        for name, paths in reads_of(fn.__code__).globals.items():
+            value = fn.__globals__.get(name, fn)
+            if value is fn or _is_no_configuration(name, value):
+                continue
+            for path, reached in _reached(name, value, paths):
+                said = self.of(reached)
+                # What bears its own name was imported, or stands beside the function.
+                if not (isinstance(said, str) and getattr(reached, "__name__", None) == path.rpartition(".")[2]):
+                    found[path] = said
+        return {"reads": found} if found else {}
+
+    def _read_by_methods(self, x: Any) -> dict[str, Any]:
+        """What the methods read that the library calls, and methods and constants of the user's class that they
+        name."""
+        cls = type(x)
+        if is_library(cls.__module__):
+            return {}
+        own: dict[str, Any] = {}
+        for name, value in of_class(cls):
+            own.setdefault(name, getattr(value, "fget", None) or getattr(value, "__func__", value))
+        bases = [base for base in cls.__mro__ if base is not object and is_library(base.__module__)]
+        called = [n for n in own if not n.startswith("__") and any(n in vars(base) for base in bases)]
+        todo = ["__call__", *called]
+        done = {*todo, *getattr(x, "__dict__", {})}
+        found: dict[str, Any] = {}
+        while todo:
+            name = todo.pop()
+            method = own.get(name)
+            if isinstance(method, types.FunctionType):
+                found |= {f"{name}.{path}": read for path, read in self._read_by(method).get("reads", {}).items()}
+                written = _written(method.__code__)
+                more = [n for n in own if n in method.__code__.co_names and n not in done | written]
+                todo, done = [*todo, *more], done | set(more)
+            elif name in own:
+                found[name] = self.of(method)
+        return {"reads": dict(sorted(found.items()))} if found else {}
+
+
+def _reached(name: str, value: Any, paths: Iterable[Path]) -> Iterator[tuple[str, Any]]:
+    """What is read of a value, by the path to it: all of the value, or what its attributes lead to."""
+    for path in sorted(paths):
+        reached, last, done = value, value, [name]
+        for part in path:
+            try:
+                reached, last = getattr(reached, part), reached
+            except Exception:  # whatever the user's property raises: then all of it counts
+                break
+            done.append(part)
+        if isinstance(last, (list, dict, set)) and done[-1] in MUTATORS:
+            continue
+        if isinstance(reached, types.BuiltinMethodType) and not isinstance(last, types.ModuleType):
+            reached = last  # of `table.get` the table
+        yield ".".join(done), reached
+
+
+def _written(code: types.CodeType) -> set[str]:
+    """The attributes that a method assigns to, as a counter on its class."""
+    return {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+
+
+def _is_no_configuration(name: str, value: Any) -> bool:
+    """Whether a global is an installed module, a part of the machinery, or what functions remember."""
+    if isinstance(value, types.ModuleType):
+        return is_library(value.__name__)
+    return is_machinery(value) or _remembered(name, value)
 
 
 def _remembered(name: str, value: Any) -> bool:
