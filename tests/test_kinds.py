@@ -72,7 +72,8 @@ KINDS = {
     "signals": "training/test_signals.py",
     "go on if there is a run, else begin; starts that were killed": "training/test_begin.py",
     "optimisers that want the loss; numbers of any library; options of the wrong kind": """
-        learning/test_told_the_loss.py""",
+        learning/test_told_the_loss.py
+        utils/test_optim.py: test_optimisers_that_want_the_loss_are_told_it""",
     "the best epoch's weights come back; a sweep is shown by setting; overwriting": "training/test_best_weights.py",
     "transformations by node": """
         inference/test_anywhere.py: test_a_transformation_for_each_node test_rules_check_the_names_of_nodes""",

@@ -83,6 +83,36 @@ def test_against_optax(name, scale, kind):
 
 
 @pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
+def test_optimisers_that_want_the_loss_are_told_it(kind):
+    def plateau():
+        return optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau(factor=0.5, patience=1))
+
+    model, plain = Model(), Model()
+    if kind == "Optim":
+        optim = pxu.Optim(plateau, pxu.M(pxnn.LayerParam)(model))
+    else:
+        optim = pxu.OptimTree(plateau, by_layer, model)
+    (params, transformation) = values(plain.layers), plateau()
+    state = transformation.init(params)
+    grads = jtu.tree_map(jnp.ones_like, model)
+    with pytest.raises(TypeError, match=rf"pxu.{kind}.step: the optimiser wants the loss: .*value=loss"):
+        optim.step(model, grads)
+    with pytest.raises(ValueError, match="value must be a scalar"):
+        optim.step(model, grads, value=jnp.ones(3))
+    assert_close(values(model.layers), params)
+    for _ in range(4):  # a loss that gets no better: the rate is halved
+        optim.step(model, grads, value=jnp.float32(1.0))
+        updates, state = transformation.update([jnp.ones_like(p) for p in params], state, params, value=jnp.float32(1))
+        params = optax.apply_updates(params, updates)
+    assert_close(values(model.layers), params)
+    before = values(model.layers)[0]
+    optim.step(model, grads, value=1.0)
+    assert 0 < float(jnp.max(before - values(model.layers)[0])) < 0.06
+    other = pxu.Optim(lambda: optax.sgd(0.1), pxu.M(pxnn.LayerParam)(model))
+    other.step(model, grads, value=1.0)  # which has no use for it
+
+
+@pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
 @pytest.mark.parametrize("how", ["jit", "scan", "jit of scan"])
 def test_inside_the_transforms(kind, how):
     def make():

@@ -92,6 +92,8 @@ class _BaseOptim(BaseModule):
         scale_by: Any = None,
         apply_updates: bool = True,
         allow_none: bool = False,
+        *,
+        value: Any = None,
     ) -> Any:
         """One optimisation step.
 
@@ -103,11 +105,13 @@ class _BaseOptim(BaseModule):
         - `scale_by`: a factor for all gradients, such as `1 / batch size`.
         - `apply_updates`: whether to change the params.
         - `allow_none`: whether params may lack a gradient; they and their state are then left as they are.
+        - `value`: the loss whose gradients these are, a scalar, for optimisers that want it, such as
+          `optax.contrib.reduce_on_plateau()`; they are told it as it is, whatever `scale_by` is. Others ignore it.
 
         Returns the updates, a tree like `module`.
 
         **Raises:** `ValueError` if a param lacks its gradient, if the gradients are another model's, or before `init`;
-        nothing is changed then.
+        `TypeError` if the optimiser wants a value and there is none. Nothing is changed then.
         """
         state = self.state.get()
         if state is None:
@@ -118,6 +122,8 @@ class _BaseOptim(BaseModule):
         self._check_related(module, index, found)
         if scale_by is not None and np.shape(scale_by) != ():
             raise ValueError(f"{self._named()}: scale_by must be a scalar, got shape {np.shape(scale_by)}")
+        if value is not None and np.shape(value) != ():
+            raise ValueError(f"{self._named()}: value must be a scalar, the loss, got shape {np.shape(value)}")
         late = [p for p in found if p in state.unset]
         if late:
             raise ValueError(
@@ -131,7 +137,7 @@ class _BaseOptim(BaseModule):
                 states.append(old)
                 continue
             values = self._checked(plan, index, paths, chosen, allow_none)
-            new_updates, new_state = self._update(paths, chosen, values, old, scale_by)
+            new_updates, new_state = self._update(paths, chosen, values, old, scale_by, value)
             updates.update(new_updates)
             states.append(new_state)
         self.state.set(_Groups(state.paths, state.unset, states))
@@ -192,17 +198,28 @@ class _BaseOptim(BaseModule):
         return values
 
     def _update(
-        self, paths: Sequence[str], grads: dict[str, Any], values: dict[str, Any], state: Any, scale_by: Any
+        self, paths: Sequence[str], grads: dict[str, Any], values: dict[str, Any], state: Any, scale_by: Any, value: Any
     ) -> tuple[dict[str, Any], Any]:
         if scale_by is not None:
             grads = jtu.tree_map(lambda g: g * scale_by, grads)
         missing = [p for p in paths if p not in grads]
         full = {p: grads[p] if p in grads else jtu.tree_map(jnp.zeros_like, values[p]) for p in paths}
-        updates, new = unwrap(self.optax_opt).update(full, state, values)
+        updates, new = self._told(full, state, values, value)
         if missing:
             keep = {jtu.DictKey(p) for p in missing}
             new = jtu.tree_map_with_path(lambda path, n, o: o if keep & {*path} else n, new, state)
         return {p: u for p, u in updates.items() if p not in missing}, new
+
+    def _told(self, grads: dict[str, Any], state: Any, values: dict[str, Any], value: Any) -> Any:
+        update = optax.with_extra_args_support(unwrap(self.optax_opt)).update
+        if value is not None:
+            return update(grads, state, values, value=value)
+        try:
+            return update(grads, state, values)
+        except TypeError as e:
+            if "'value'" in str(e) and "keyword-only argument" in str(e):
+                raise TypeError(f"{self._named()}: the optimiser wants the loss: give it, step(..., value=loss)") from e
+            raise
 
     def apply_updates(self, module: Any, updates: Any) -> None:
         """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
