@@ -100,6 +100,37 @@ def test_a_precision_that_leaves_the_range_stays_as_it_was(log):
     assert float(after.memory["log"]) == 0.0
 
 
+@pytest.mark.parametrize("per", ["node", "feature"])
+def test_a_precision_at_its_bound_lets_the_weights_learn(per):
+    # A node that never has an error, so that its precision grows at every step.
+    model, batch = pxm.MLP([3, 4, 4, 2], act=jnp.tanh), small()[1]
+    precision = pxl.LearnedPrecision(optax.sgd(50.0), per=per, nodes=("vodes[0]",), bounds=(1e-3, 1e3))
+    rule = pxl.pc(optax.sgd(0.1), H, 1, precision=precision)
+    with pytest.warns(UserWarning, match="too small"):
+        state, step = rule.init(model, batch), jit(rule.step)
+    losses = []
+    for _ in range(4):
+        state, info = step(state, batch)
+        assert int(info.result) == pxl.OUTCOME.ok
+        losses.append(float(info.loss))
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+    assert np.allclose(jnp.exp(state.memory["log_precision"]["vodes[0]"]), 1e3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"bounds": 1e6}, TypeError, "bounds must be a pair"),
+        ({"bounds": (0.0, 1.0)}, ValueError, "bounds must be above 0"),
+        ({"bounds": (2.0, 3.0)}, ValueError, "initial=1.0 is not within bounds"),
+    ],
+)
+def test_bounds_of_a_precision(options, error, said):
+    with pytest.raises(error, match=said):
+        pxl.LearnedPrecision(H, **options)
+
+
 def test_a_precision_that_learns_much_too_fast_never_leaves_the_range():
     model, batch = small()
     rule = pxl.pc(optax.adam(1e-3), H, 8, precision=pxl.LearnedPrecision(optax.sgd(1.0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal
 
@@ -73,7 +74,8 @@ class LearnedPrecision(Precision):
     over the samples and over the features that share a precision: at the optimum `1 / p` is the mean squared error.
 
     Hidden errors start at zero and are small after a few inference steps, so the precisions of hidden nodes tend to
-    grow. Values diverge where the rate of the states times p passes 2.
+    grow. Values diverge where the rate of the states times p passes 2. Where errors vanish, as those of units that are
+    always off, p would grow without end: it stops at a bound, and the weights go on learning.
 
     **Arguments:**
 
@@ -81,6 +83,7 @@ class LearnedPrecision(Precision):
     - `initial`: the first value.
     - `per`: one for each `"node"` or for each `"feature"` of a node.
     - `nodes`: which nodes; by default all with a squared error.
+    - `bounds`: the least and the largest value that a precision may have.
     """
 
     def __init__(
@@ -89,8 +92,14 @@ class LearnedPrecision(Precision):
         initial: float = 1.0,
         per: Literal["node", "feature"] = "node",
         nodes: tuple[str, ...] | None = None,
+        bounds: tuple[float, float] = (1e-12, 1e12),
     ) -> None:
         positive("LearnedPrecision", "initial", initial)
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise TypeError(f"LearnedPrecision: bounds must be a pair (least, largest), got {bounds!r}")
+        least, largest = (float(positive("LearnedPrecision", "bounds", b)) for b in bounds)
+        if not least <= float(initial) <= largest:
+            raise ValueError(f"LearnedPrecision: initial={initial} is not within bounds={(least, largest)}")
         if not (hasattr(optim, "init") and hasattr(optim, "update")):
             raise TypeError(
                 f"LearnedPrecision: optim must be an optax transformation, such as optax.sgd(0.01), got "
@@ -98,7 +107,7 @@ class LearnedPrecision(Precision):
             )
         if per not in ("node", "feature"):
             raise ValueError(f"LearnedPrecision: per must be 'node' or 'feature', got {per!r}")
-        self.optim, self.initial, self.per, self.nodes = optim, initial, per, nodes
+        self.optim, self.initial, self.per, self.nodes, self.bounds = optim, initial, per, nodes, (least, largest)
 
     def init(self, problem: Any) -> dict[str, Any]:
         names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.energy == "squared"])
@@ -134,7 +143,9 @@ class LearnedPrecision(Precision):
         value, slope = jax.value_and_grad(mean)(memory["log_precision"])
         tell = optax.with_extra_args_support(self.optim)
         updates, optim = tell.update(slope, memory["precision_optim"], memory["log_precision"], value=value)
-        return {"log_precision": optax.apply_updates(memory["log_precision"], updates), "precision_optim": optim}
+        least, largest = (math.log(b) for b in self.bounds)
+        moved: Any = optax.apply_updates(memory["log_precision"], updates)
+        return {"log_precision": {n: jnp.clip(v, least, largest) for n, v in moved.items()}, "precision_optim": optim}
 
 
 def learns(precision: Precision | None) -> bool:

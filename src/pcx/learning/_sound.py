@@ -19,8 +19,9 @@ PARTS = {
         "look at the data, or lower the rate of the weights"
     ),
     "memory": (
-        "a precision that learns, or what else the rule remembers, would leave the numbers' range: lower the rate of "
-        "the precision, or of the states"
+        "a precision that learns, or what else the rule remembers, would leave the numbers' range, so that nothing was "
+        "learned; the next batch may meet the same: lower the rate of the precision, or of the states, or keep a "
+        "precision of your own within bounds, as pxl.LearnedPrecision is"
     ),
     "rest": "a param that doesn't learn, such as a running statistic, would not be finite: look at the data",
 }
