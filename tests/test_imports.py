@@ -27,7 +27,8 @@ PUBLIC = {
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
-    "pcx.predictive_coding": "STATUS EnergyModule Ruleset Vode VodeParam ce_energy se_energy zero_energy",
+    "pcx.predictive_coding": """Energy EnergyFn EnergyModule Huber Laplace Poisson STATUS Ruleset Vode VodeParam
+        ce_energy se_energy zero_energy""",
     "pcx.training": """CheckpointError Checkpoints EarlyStopping EventFiles Fit Folder Member Report RunExists accuracy
         describe differences draw fit load_run load_weights save_weights versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",

@@ -127,15 +127,39 @@ def test_one_call_on_a_batch_of_another_size():
 
 
 @pytest.mark.parametrize("status", [None, "init", "settle"])
-def test_clamping(status):
-    vode = pxc.Vode()
-    vode.h.frozen = True
+@pytest.mark.parametrize("how", ["output", "frozen"])
+def test_clamping(status, how):
+    vode = pxc.Vode(output=how == "output")
+    if how == "frozen":
+        vode.h.frozen = True
     y = jnp.ones(3)
     vode.status = status
     vode(jnp.zeros(3))
     vode.set("h", y)
     assert vode.h.get() is y
     assert pxu.M_hasnot(pxc.VodeParam, frozen=True)(vode).h is None
+
+
+def test_an_output_is_a_node_marked_frozen():
+    class Mine(pxc.Vode):
+        pass
+
+    class Net(pxc.EnergyModule):
+        def __init__(self, *vodes):
+            super().__init__()
+            self.vodes = list(vodes)
+
+    marked = Mine()
+    marked.h.frozen = True
+    output = Mine(None, {}, {}, pxc.VodeParam, jnp.ones(2), output=True)
+    assert jtu.tree_structure(marked) == jtu.tree_structure(Mine(output=True)) != jtu.tree_structure(Mine())
+    assert output.h.frozen is True
+    assert repr(output) == "(Mine, output=True):\n  .cache: Cache(None)\n  .h: VodeParam([2], float32, frozen=True)"
+    assert repr(Mine()) == "(Mine):\n  .cache: Cache(None)\n  .h: VodeParam(None)"
+    assert ".vodes[1].h: VodeParam(None, frozen=True)" in repr(Net(Mine(), marked))
+    assert repr(pxu.M(pxc.VodeParam).to((0, 1))(output)).startswith("(Mine):")  # a mask's h is no param
+    with pytest.raises(TypeError, match="output must be True or False, got 'h'"):
+        pxc.Vode(output="h")
 
 
 def test_equal_vodes_have_equal_structure():

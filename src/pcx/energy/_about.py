@@ -8,7 +8,7 @@ from typing import Any
 import jax.tree_util as jtu
 
 from ..core import BaseParam, Module, modules, unwrap
-from ..predictive_coding._energy import ce_energy, se_energy, zero_energy
+from ..predictive_coding._energy import Energy, ce_energy, zero_energy
 from ..predictive_coding._energy_module import STATUS
 from ..predictive_coding._vode import Vode
 
@@ -20,7 +20,7 @@ def energy_of(vode: Vode) -> str:
         return "other"
     if function is not None and function is not zero_energy and not vode.ruleset._wrapped.plain(str(STATUS.INIT)):
         return "other"  # of what rules make of h and u
-    if function is se_energy:
+    if isinstance(function, Energy) and function.squared:
         return "squared"
     if function is ce_energy:
         return "entropy"

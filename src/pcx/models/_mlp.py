@@ -10,7 +10,7 @@ import jax
 
 from ..core import static
 from ..nn import Linear
-from ..predictive_coding import EnergyModule, Vode, se_energy
+from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 
 class MLP(EnergyModule):
@@ -30,7 +30,7 @@ class MLP(EnergyModule):
         self,
         widths: Sequence[int],
         act: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
-        energy: Callable[..., Any] = se_energy,
+        energy: EnergyFn = se_energy,
         bias: bool = True,
     ):
         super().__init__()
@@ -38,8 +38,7 @@ class MLP(EnergyModule):
             raise ValueError(f"MLP: widths must be two or more positive numbers, got {list(widths)}")
         self.act = static(act)
         self.layers = [Linear(a, b, bias) for a, b in itertools.pairwise(widths)]
-        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy)]
-        self.vodes[-1].h.frozen = True
+        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """One sample, `[widths[0]]`, or of any shape with as many elements; returns the prediction `[widths[-1]]`."""

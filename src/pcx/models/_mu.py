@@ -11,7 +11,7 @@ import jax
 
 from ..core import RKG, static
 from ..nn import LayerParam
-from ..predictive_coding import EnergyModule, Vode, se_energy
+from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 
 class MuMLP(EnergyModule):
@@ -35,7 +35,7 @@ class MuMLP(EnergyModule):
         self,
         widths: Sequence[int],
         act: Callable[[jax.Array], jax.Array] = jax.nn.relu,
-        energy: Callable[..., Any] = se_energy,
+        energy: EnergyFn = se_energy,
         skips: bool = True,
     ):
         super().__init__()
@@ -49,8 +49,7 @@ class MuMLP(EnergyModule):
         hidden = [(a * depth if skips else a) ** -0.5 for a in widths[1:-2]]
         self.scales = static((widths[0] ** -0.5, *hidden, 1 / widths[-2]))
         self.weights = [LayerParam(jax.random.normal(RKG(), (b, a))) for a, b in itertools.pairwise(widths)]
-        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy)]
-        self.vodes[-1].h.frozen = True
+        self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """One sample, of any shape with `widths[0]` elements; returns the prediction `[widths[-1]]`."""

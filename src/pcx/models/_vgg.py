@@ -9,7 +9,7 @@ import jax
 
 from ..core import static
 from ..nn import Conv2d, Linear, MaxPool2d
-from ..predictive_coding import EnergyModule, Vode, se_energy
+from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 
 class VGG(EnergyModule):
@@ -35,7 +35,7 @@ class VGG(EnergyModule):
         shape: tuple[int, int, int] = (3, 32, 32),
         classes: int = 10,
         act: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
-        energy: Callable[..., Any] = se_energy,
+        energy: EnergyFn = se_energy,
     ):
         super().__init__()
         if not len(channels) == len(pools) == len(padding):
@@ -56,8 +56,7 @@ class VGG(EnergyModule):
                     f"VGG: nothing is left of samples of shape {shape} after {len(self.convs)} convolutions"
                 )
         self.linear = Linear(depth * height * width, classes)
-        self.vodes = [Vode() for _ in channels] + [Vode(energy)]
-        self.vodes[-1].h.frozen = True
+        self.vodes = [Vode() for _ in channels] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """One sample `[channels, height, width]`; returns the prediction `[classes]`."""

@@ -1,14 +1,20 @@
 """pxc: value nodes, energies and the modules that hold them."""
 
-from ._energy import ce_energy, se_energy, zero_energy
+from ._energy import Energy, EnergyFn, ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
+from ._noise import Huber, Laplace, Poisson
 from ._param import VodeParam
 from ._rules import Ruleset
 from ._vode import Vode
 
 __all__ = [
     "STATUS",
+    "Energy",
+    "EnergyFn",
     "EnergyModule",
+    "Huber",
+    "Laplace",
+    "Poisson",
     "Ruleset",
     "Vode",
     "VodeParam",

@@ -2,53 +2,181 @@
 
 from __future__ import annotations
 
-from typing import Any
+import abc
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from ..core import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator, static_key
+
+if TYPE_CHECKING:
+    from ._vode import Vode
+
+EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
 
 
-def _state_and_prediction(call: str, vode: Any) -> tuple[Any, Any]:
-    h, u = vode.get("h"), vode.get("u")
-    for name, value in (("h", h), ("u", u)):
-        if value is None:
-            raise ValueError(
-                f"{call}: the vode's {name!r} was read before it was set; run the forward pass first "
-                "(under pxc.STATUS.INIT it sets both h and u)"
-            )
-    if jnp.shape(h) != jnp.shape(u):
-        raise ValueError(f"{call}: the vode's h has shape {jnp.shape(h)}, its prediction u {jnp.shape(u)}")
-    return h, u
+class Energy(abc.ABC):
+    """The energy between a value and its prediction, with what learning rules have to know of it.
 
+    Given to `pxc.Vode(energy)`, as any function of a vode and a generator of random keys may be. What sets an object of
+    this class apart is that it says what it is: a rule needs not guess. To write one, subclass it and define
+    `elements`; where there is one, also the value of a nudge, `nudged`. A frozen dataclass makes its settings
+    arguments:
 
-def se_energy(vode: Any, rkg: RandomKeyGenerator = RKG) -> jax.Array:
-    """Squared error, `0.5 * (h - u)**2`, of h's shape: a Gaussian with unit variance around the prediction
-    (Whittington & Bogacz 2017).
+    ```python
+    @dataclasses.dataclass(frozen=True)
+    class LogCosh(pxc.Energy):
+        scale: float = 1.0
 
-    **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
+        def elements(self, h, u):
+            return self.scale * jnp.log(jnp.cosh((h - u) / self.scale))
+    ```
+
+    An energy is a constant of the program: two of one class with equal settings are the same program. What learns
+    belongs into a layer.
+
+    **Attributes:**
+
+    - `squared`: whether `elements(h, u)` is exactly `0.5 * (h - u)**2`. Rules that compute with errors in the place of
+        gradients (Z-IL, HIL, FPA, ePC) need that of hidden nodes.
     """
-    h, u = _state_and_prediction("se_energy", vode)
-    return 0.5 * jnp.square(h - u)
+
+    squared: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
+        """Return the energy of each element.
+
+        **Arguments:**
+
+        - `h`, `u`: value and prediction, `[*shape]`.
+
+        **Returns:** `[*shape]`.
+        """
+
+    def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:
+        """Return the value at which a nudged clamp holds an output node: the one whose energy has `b` times the
+        gradient by `u` that clamping the node to `y` would give.
+
+        **Arguments:**
+
+        - `u`: the prediction that the forward pass made, `[*shape]`.
+        - `y`: the target, `[*shape]`.
+        - `b`: the strength of the nudge, a scalar; 1 is the target itself.
+
+        **Returns:** `[*shape]`.
+
+        **Raises:** `ValueError` if this energy has no such value.
+        """
+        raise ValueError(
+            f"{self.__name__} doesn't say at which value a nudged clamp holds a node: use follow=True, or define "
+            "nudged(u, y, b) in its class"
+        )
+
+    def __call__(self, vode: Vode, rkg: RandomKeyGenerator = RKG) -> jax.Array:
+        """Return the energy of each element of a node's value.
+
+        **Arguments:**
+
+        - `vode`: the value node; its `h` and `u` are read as `vode.get` gives them.
+        - `rkg`: a source of random keys, of which an energy that doesn't draw takes none.
+
+        **Returns:** of h's shape.
+
+        **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
+        """
+        h, u = (_read(self.__name__, vode, name) for name in ("h", "u"))
+        if jnp.shape(h) != jnp.shape(u):
+            raise ValueError(f"{self.__name__}: the vode's h has shape {jnp.shape(h)}, its prediction u {jnp.shape(u)}")
+        return self.elements(h, u)
+
+    @property
+    def __name__(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __static_key__(self) -> Hashable:
+        return ("Energy", static_key(type(self)), static_key(vars(self)))
 
 
-def ce_energy(vode: Any, rkg: RandomKeyGenerator = RKG) -> jax.Array:
+def _read(call: str, vode: Vode, name: str) -> jax.Array:
+    value = vode.get(name)
+    if value is None:
+        raise ValueError(
+            f"{call}: the vode's {name!r} was read before it was set; run the forward pass first "
+            "(under pxc.STATUS.INIT it sets both h and u)"
+        )
+    return value
+
+
+class _Named(Energy):
+    """An energy of which there is one, under a name in this file: so it is written, printed and pickled."""
+
+    def __repr__(self) -> str:
+        return f"pxc.{self.__name__}"
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
+class _SquaredError(_Named):
+    """Squared error, `0.5 * (h - u)**2`, of h's shape: the energy of a Gaussian with unit variance around the
+    prediction.
+
+    Source: Whittington & Bogacz, "An approximation of the error backpropagation algorithm in a predictive coding
+    network with local Hebbian synaptic plasticity", Neural Computation 29(5), 2017.
+    """
+
+    __name__ = "se_energy"
+    squared = True
+
+    def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
+        """Return `0.5 * (h - u)**2`; shapes as in `Energy.elements`."""
+        return 0.5 * jnp.square(h - u)
+
+    def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:
+        """Return `u - b * (u - y)`; arguments and shapes as in `Energy.nudged`."""
+        return u - b * (u - y)
+
+
+class _CrossEntropy(_Named):
     """Cross entropy, `-h * log_softmax(u)` over the last axis, of h's shape: h holds probabilities (one-hot, as a
-    rule), u logits.
+    rule), u logits."""
 
-    **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
-    """
-    h, u = _state_and_prediction("ce_energy", vode)
-    return -h * jax.nn.log_softmax(u)
+    __name__ = "ce_energy"
+
+    def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
+        """Return `-h * log_softmax(u)`; shapes as in `Energy.elements`."""
+        return -h * jax.nn.log_softmax(u)
+
+    def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:
+        """Return `p - b * (p - y)` with `p = softmax(u)`; arguments and shapes as in `Energy.nudged`."""
+        p = jax.nn.softmax(u)
+        return p - b * (p - y)
 
 
-def zero_energy(vode: Any, rkg: RandomKeyGenerator = RKG) -> jax.Array:
-    """Zeros of h's shape: the vode has no part in the energy.
+class _Zero(_Named):
+    """Zeros of h's shape. The vode has no part in the energy and needs no prediction."""
 
-    **Raises:** `ValueError` if h isn't set.
-    """
-    h = vode.get("h")
-    if h is None:
-        raise ValueError("zero_energy: the vode's 'h' was read before it was set; run the forward pass first")
-    return jnp.zeros_like(h)
+    __name__ = "zero_energy"
+
+    def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
+        """Return zeros of h's shape."""
+        return jnp.zeros_like(h)
+
+    def __call__(self, vode: Vode, rkg: RandomKeyGenerator = RKG) -> jax.Array:
+        """Return zeros of the shape of the vode's h.
+
+        **Raises:** `ValueError` if h isn't set.
+        """
+        h = _read(self.__name__, vode, "h")
+        return self.elements(h, h)
+
+
+se_energy = _SquaredError()
+ce_energy = _CrossEntropy()
+zero_energy = _Zero()

@@ -67,6 +67,10 @@ class VodeParam(Param):
     __slots__ = ()
     Cache: ClassVar[type[_Cache]] = _Cache
 
+    def __repr__(self) -> str:
+        facts = "".join(f", {name}={value!r}" for name, value in self._facts.items())
+        return f"{super().__repr__()[:-1]}{facts})"
+
 
 _Cache.__name__ = "Cache"
 _Cache.__qualname__ = "VodeParam.Cache"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from ..core import RKG, RandomKeyGenerator, get, in_vmap, static, unwrap, watching
-from ._energy import se_energy
+from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, unwrap, watching
+from ._energy import Energy, EnergyFn, se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
 from ._rules import Ruleset, Transformation
@@ -21,24 +21,24 @@ from ._rules import Ruleset, Transformation
 # Where it is asked for: by a vode's identity, the state that each prediction it was given left it in.
 predictions: ContextVar[dict[int, list[Any]] | None] = ContextVar("pcx_predictions", default=None)
 
-EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
-
 
 class Vode(EnergyModule):
     """A value node: a state `h`, a prediction `u` of it, and the energy between them.
 
     Called with a prediction, it stores it and returns its state. Under `STATUS.INIT` the state is set to the
-    prediction (forward initialisation). To clamp a node, set its `h` and mark it: `vode.h.frozen = True`;
-    `pcx.utils.M_hasnot(VodeParam, frozen=True)` then selects the states that are free to move.
+    prediction (forward initialisation). An output node is marked, `Vode(output=True)`: learning rules clamp it to the
+    target, and `pcx.utils.M_hasnot(VodeParam, frozen=True)` selects the states that are free to move. A node that was
+    made already is marked by `vode.h.frozen = True`, which is the same.
 
     **Arguments:**
 
-    - `energy_fn`: `f(vode, rkg)`, the unreduced energy, of h's shape; None for no energy.
+    - `energy_fn`: an `Energy` or a function `f(vode, rkg)`, the unreduced energy, of h's shape; None for no energy.
     - `ruleset`: the user's rules, see `Ruleset`; beneath them is `{"init": ("h, u <- u",)}`.
     - `tforms`: the transformations that the rules name.
     - `param_type`: the type of `h`, called with `args` and `kwargs`; its `Cache` is the type of `cache`.
+    - `output`: whether targets clamp this node.
 
-    **Raises:** `ValueError` for a rule that can't be read, naming it.
+    **Raises:** `ValueError` for a rule that can't be read, naming it; `TypeError` for an argument of another type.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Vode(EnergyModule):
         tforms: Mapping[str, Transformation] = {},
         param_type: type[VodeParam] = VodeParam,
         *args: Any,
+        output: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__()
@@ -58,10 +59,19 @@ class Vode(EnergyModule):
             raise TypeError(f"Vode: param_type must be VodeParam or a subclass of it, got {param_type!r}")
         if not isinstance(ruleset or {}, Mapping):
             raise TypeError(f"Vode: ruleset must be a dict from status to rules, got {type(ruleset).__name__}")
+        if not isinstance(output, bool):
+            raise TypeError(f"Vode: output must be True or False, got {output!r}")
         self.h = param_type(*args, **kwargs)
+        if output:
+            self.h.frozen = True
         self.cache = param_type.Cache()
         self.energy_fn = static(energy_fn)
         self.ruleset = static(Ruleset({STATUS.INIT: ("h, u <- u",), **(ruleset or {})}, tforms))
+
+    def __repr__(self) -> str:
+        shown, name, h = super().__repr__(), type(self).__name__, vars(self).get("h")
+        marked = isinstance(h, BaseParam) and h._facts.get("frozen")
+        return shown.replace(f"({name}):", f"({name}, output=True):", 1) if marked else shown
 
     def __call__(
         self, u: ArrayLike | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
@@ -173,9 +183,11 @@ class Vode(EnergyModule):
         return tuple(range(batch, ndim))
 
 
-def _check_energy_fn(energy_fn: Any) -> None:
-    """It is called with the vode and a generator of random keys, from which names alone no one would guess that h and u
-    are read from the vode."""
+def _check_energy_fn(energy_fn: EnergyFn | None) -> None:
+    """Refuse a function that can't be called with a vode and a generator of random keys, saying that h and u are read
+    from the vode: from the names of its arguments no one would guess."""
+    if isinstance(energy_fn, type) and issubclass(energy_fn, Energy):
+        raise TypeError(f"Vode: energy_fn is the class {energy_fn.__name__}; make one: {energy_fn.__name__}(...)")
     try:
         inspect.signature(energy_fn).bind(None, None) if energy_fn is not None else None
     except TypeError as e:

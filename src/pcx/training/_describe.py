@@ -26,7 +26,7 @@ from ..core import (
     of_class,
     reads_of,
 )
-from ..predictive_coding import Ruleset
+from ..predictive_coding import Energy, Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
 
@@ -89,6 +89,8 @@ class _Description:
             return _name(x)
         if callable(x) and hasattr(x, "__wrapped__"):
             return of(x.__wrapped__)
+        if isinstance(x, Energy) and not vars(x) and is_library(type(x).__module__):  # a name, as a function
+            return f"{x.__module__}.{x.__name__}"
         if dataclasses.is_dataclass(x):
             fields = {f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}
             return {"class": _name(type(x)), **fields, **self._read_by_methods(x)}
