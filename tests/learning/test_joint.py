@@ -67,6 +67,7 @@ def test_class_numbers_are_one_hot_vectors_to_both_parts(run):
     one, info = step(state, (x, LABELS))
     two, other = step(rule.init(seeded(Two), (x, ONE_HOT)), (x, ONE_HOT))
     assert int(info.result) == int(other.result) == pxl.OUTCOME.ok
+    np.testing.assert_allclose(info.loss, jnp.mean(rule.evaluate(state, (x, LABELS))[1]), rtol=1e-5)
     for path in one.weights:
         assert np.array_equal(one.weights[path], two.weights[path]), path
         assert not np.array_equal(one.weights[path], state.weights[path]), path

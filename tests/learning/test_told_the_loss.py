@@ -16,6 +16,9 @@ import pcx.nn as pxnn
 W, H = optax.sgd(0.1), optax.sgd(0.1)
 
 
+P = {"vodes[0]": 1.5, "vodes[1]": 2.0}
+
+
 def told() -> optax.GradientTransformationExtraArgs:
     """Keeps what it is told."""
 
@@ -28,13 +31,13 @@ def told() -> optax.GradientTransformationExtraArgs:
 @pytest.mark.parametrize(
     "make",
     [
-        pxl.backprop,
-        lambda w: pxl.pc(w, H, 3),
-        lambda w: pxl.zil(w),
-        lambda w: pxl.fpa(w, H, 3),
-        lambda w: pxl.epc(w, H, 3),
-        lambda w: pxl.ipc(w, H, 1),
-        lambda w: pxl.hil(w, T=4),
+        lambda w: pxl.backprop(w, precision={"vodes[1]": 2.0}),
+        lambda w: pxl.pc(w, H, 3, precision=P),
+        lambda w: pxl.zil(w, precision=P),
+        lambda w: pxl.fpa(w, H, 3, precision=P),
+        lambda w: pxl.epc(w, H, 3, precision=P),
+        lambda w: pxl.ipc(w, H, 1, precision=P),
+        lambda w: pxl.hil(w, T=4, precision=P),
     ],
     ids=["backprop", "pc", "zil", "fpa", "epc", "ipc", "hil"],
 )
@@ -43,11 +46,15 @@ def test_the_value_is_that_whose_gradient_is_taken(make):
     rng = np.random.default_rng(0)
     x, y = jnp.asarray(rng.normal(size=(4, 3)), jnp.float32), jnp.asarray(rng.normal(size=(4, 2)), jnp.float32)
     rule = make(optax.chain(told(), optax.sgd(0.0)))
-    state, info = rule.step(rule.init(pxm.MLP([3, 4, 2], jnp.tanh), (x, y)), (x, y))
+    first = rule.init(pxm.MLP([3, 4, 2], jnp.tanh), (x, y))
+    state, info = rule.step(first, (x, y))
     value = jax.tree.leaves(state.optim)[-1]
-    # iPC and Z-IL learn from the values before any has moved: the whole energy is the loss.
+    # The loss is that of a forward pass without precisions under every rule.
+    np.testing.assert_allclose(info.loss, jnp.mean(rule.evaluate(first, (x, y))[1]), rtol=1e-5)
+    # iPC and Z-IL learn from the values before any has moved.
     before = type(rule).__name__ == "ZIL" or isinstance(getattr(rule, "timing", None), pxl.EveryStep)
-    expected = info.loss if before else info.energy
+    expected = info.energy_before if before else info.energy
+    assert abs(float(value - info.loss)) > 0.01
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 

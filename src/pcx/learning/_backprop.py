@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ._batch import Batch
+from ._gradient import output_energy
 from ._local import weighed
 from ._rule import Learned, Rule
 from ._state import State
@@ -41,5 +42,5 @@ class Backprop(Rule):
 
         gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
         weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
-        loss, memory = sum(energies.values()), dict(state.memory)
+        loss, memory = output_energy(batch, u, targets), dict(state.memory)
         return Learned(weights, optim, memory, energies, u, p.outputs, loss, 0, jnp.int32(-1))

@@ -19,7 +19,7 @@ from ..inference._schedule import AllNodes
 from ..inference._stop import Stop, as_stop
 from ..predictive_coding._energy_module import EnergyModule
 from ._batch import Batch
-from ._gradient import bad_data, weight_gradient
+from ._gradient import bad_data, output_energy, weight_gradient
 from ._precision import values_of
 from ._rule import Learned, Rule
 from ._samples import Samples
@@ -167,7 +167,7 @@ class Joint(Rule):
         uphill = rose(batch, *descended, self.descent.temperature)
         memory = self._learn_precision(batch, state, up_elements | down_elements)
         outputs = recognition.clamped or recognition.free[-1:]
-        loss = sum([down_energies[n] for n in recognition.clamped], jnp.zeros((joint.size,)))
+        loss = output_energy(below, upward.u, targets) if recognition.clamped else jnp.zeros((joint.size,))
         bad = self._first_bad(joint, solution.first_bad, above, first, targets)
         steps, before = solution.steps, before | start
         return Learned(weights, optim, memory, energies, upward.u, outputs, loss, steps, bad, before, uphill)

@@ -408,7 +408,7 @@ class Rule(metaclass=_Interned):
         self, gradient: Any, optim: Any, weights: Any, batch: Batch, energies: dict[str, Any]
     ) -> tuple[Any, Any]:
         """The weights after a step, and the optimiser's state. An optimiser that wants `value=` is told the mean of the
-        energies, `{node: [batch]}`, that the gradient is of."""
+        energies, `{node: [batch]}`, precisions included, that the gradient is of; see `Info.energy`."""
         value = jnp.mean(jnp.asarray(sum(batch.samples.weighted(e) for e in energies.values())))
         tell = optax.with_extra_args_support(self.optim_w)
         updates, optim = tell.update(gradient, optim, weights, value=value)

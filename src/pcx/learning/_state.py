@@ -63,9 +63,12 @@ class Info(NamedTuple):
 
     **Attributes:**
 
-    - `energy`: the energy for each sample of the batch on the average, after settling, a scalar.
+    - `energy`: the energy for each sample of the batch on the average, after settling, a scalar. It is what optimisers
+        of the weights that want `value=` are told, since the gradient is of it; but by Z-IL `energy_before`, and by iPC
+        and HIL the energy at each of their steps.
     - `energies`: each node's share, `{node: scalar}`.
-    - `loss`: the energy of the output nodes at the forward pass, mean over the batch: what backpropagation minimises.
+    - `loss`: the energy of the output nodes at the forward pass, without precisions, mean over the batch: under every
+        rule what `evaluate` gives, and what backpropagation minimises where no precision weighs outputs.
     - `output`: the outputs' predictions at the forward pass, `[batch, *shape]`; a dict by node if there are several.
         Dicts by node are in the order of the model.
     - `steps`: inference steps taken, mean over the batch.

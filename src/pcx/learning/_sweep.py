@@ -79,7 +79,9 @@ class ZIL(Rule):
         gradient = mean_gradient(batch, parts)
         steps, u = max(furthest.values()), forward_predictions(batch, forward)
         loss = output_energy(batch, u, targets)
-        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, {"": loss})
+        # The gradient is that of the energy at the forward pass, where no free node has an error.
+        before = forward_energies(batch, {n: e for n, e in energies.items() if n in targets})
+        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, before)
         for name in targets:
             if name in p.energy_ids:
                 elements[name] = forward.elements(name, targets[name], forward.u[name])
@@ -89,7 +91,6 @@ class ZIL(Rule):
         codes = [len(p.nodes) * furthest[n] + list(p.nodes).index(n) for n in moved]
         first = first_not_finite([energies[n] for n in moved])
         bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
-        before = forward_energies(batch, {n: e for n, e in energies.items() if n in targets})
         return Learned(weights, optim, memory, energies, u, p.outputs, loss, steps, bad, before)
 
     def _moved(self, name: str, gradient: Any) -> Any:
