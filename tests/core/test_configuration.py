@@ -1,9 +1,13 @@
 """What a function reads of a configuration is part of what it computes, wherever it lies and however it is reached."""
 
 import argparse
+import array
+import collections
+import contextvars
 import dataclasses
 import enum
 import functools
+import os
 import sys
 import types
 from typing import Any, cast
@@ -109,6 +113,73 @@ def of_function(x):
     return x * helper_of_helper.rate
 
 
+class Table(dict):
+    """A dict with attributes."""
+
+
+class Number(float):
+    """A number with attributes."""
+
+
+@dataclasses.dataclass
+class Made:
+    """Holds more than its fields."""
+
+    width: int = 3
+
+    def __post_init__(self):
+        self.rate = 0.1
+
+
+table, number, made = Table(), Number(2.0), Made()
+variable = contextvars.ContextVar("variable", default=0.1)
+queue, row, boxes = collections.deque([0.1]), array.array("d", [0.1]), np.array([0.1], dtype=object)
+sys.modules[module.__name__] = module
+late = 0.1
+
+
+def of_whole(c, x):
+    return x * c.rate
+
+
+def assigned_twice(x):
+    first = second = cfg.rate
+    return x * first + second
+
+
+def matched(x):
+    match cfg.rate:
+        case 0.1:
+            return x
+        case _:
+            return 2 * x
+
+
+def imports(x):
+    import configuration_of_a_test as c  # pyright: ignore
+
+    return x * c.rate
+
+
+def imports_from(x):
+    from configuration_of_a_test import rate  # pyright: ignore
+
+    return x * rate
+
+
+def imports_for_another(x):
+    import configuration_of_a_test as c  # pyright: ignore
+
+    return (lambda: x * c.rate)()
+
+
+def sets_if_need_be(x):
+    global late
+    if late is None:
+        late = 0.1
+    return x * late
+
+
 def by_default(x, c=cfg):
     return x * c.rate
 
@@ -150,6 +221,27 @@ READERS = {
     "enum": (lambda x: x * Mode.A.value, put(Mode.A, "_value_")),
     "function that is called": (lambda x: x * helper_of_helper(), put(cfg)),
     "attribute of a function": (of_function, put(helper_of_helper)),
+    "value or another": (lambda x: x * (cfg.rate or 1.0), put(cfg)),
+    "value with a name": (lambda x: x * (y := cfg.rate) + y, put(cfg)),
+    "value before another with a name": (lambda x: cfg.rate * (y := x) + y, put(cfg)),
+    "value of two names": (assigned_twice, put(cfg)),
+    "match": (matched, put(cfg)),
+    "import in the function": (imports, put(module)),
+    "import of a name in the function": (imports_from, put(module)),
+    "import for an inner function": (imports_for_another, put(module)),
+    "global that the function may set": (sets_if_need_be, lambda value: globals().update(late=value)),
+    "context variable": (lambda x: x * variable.get(), variable.set),
+    "environment": (
+        lambda x: x * float(os.getenv("RATE_OF_A_TEST", "1")),
+        lambda v: os.environ.update(RATE_OF_A_TEST=str(v)),
+    ),
+    "default of a dict": (lambda x: x * table.setdefault("rate", 0.2), lambda value: table.update(rate=value)),
+    "attribute of a dict": (lambda x: x * table.rate, put(table)),
+    "attribute of a number": (lambda x: x * number.rate, put(number)),
+    "dataclass, no field": (lambda x: of_whole(made, x), put(made)),
+    "deque": (lambda x: x * queue[0], lambda value: queue.__setitem__(0, value)),
+    "array of Python": (lambda x: x * row[0], lambda value: row.__setitem__(0, value)),
+    "array of objects": (lambda x: x * boxes[0], lambda value: boxes.__setitem__(0, value)),
     "inner function": (lambda x: (lambda: x * cfg.rate)(), put(cfg)),
 }
 
@@ -159,11 +251,13 @@ def restored():
     yield
     for _, set_rate in READERS.values():
         set_rate(0.1)
+    os.environ.pop("RATE_OF_A_TEST", None)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_read_is_part_of_the_key(name):
     fn, set_rate = READERS[name]
+    set_rate(0.1)
     first = function_key(fn)
     assert first == function_key(fn)
     assert static_key(fn) == static_key(fn)

@@ -7,12 +7,18 @@ be compared that way compares by identity, and by what can be seen of it.
 
 from __future__ import annotations
 
+import array
+import collections
+import contextvars
 import dataclasses
 import enum
 import functools
+import importlib.util
+import os
+import sys
 import threading
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Container, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -131,11 +137,19 @@ class _Keys:
             return (complex, x.real.hex(), x.imag.hex())
         if cls is bytearray:
             return (cls, bytes(x))
+        if cls is array.array:
+            return (cls, x.typecode, x.tobytes())
+        if cls is contextvars.ContextVar:
+            return (ById(x), self.key(x.get(MISSING)))
+        if x is os.getenv:
+            return (ById(x), self.key(os.environ))
         if isinstance(x, (types.BuiltinFunctionType, types.MethodDescriptorType)):
             return ById(x)
         if isinstance(x, type):
             return ById(x) if is_library(x.__module__) else self._class(x)
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
+            if isinstance(x, np.ndarray) and x.dtype == object:
+                return (cls, x.shape, tuple([self.key(v) for v in x.flat]))
             return array_key(x)
         if cls is types.CodeType:
             return code_key(x, _Keys().key)
@@ -161,12 +175,12 @@ class _Keys:
             return self.key(x._wrapped)
         if isinstance(x, enum.Enum):
             return (self._class(cls), x.name, self.key(x._value_))
-        if isinstance(x, (tuple, list)):
-            return (self._class(cls), tuple([self.key(v) for v in x]))
+        if isinstance(x, (tuple, list, collections.deque)):
+            return (self._class(cls), tuple([self.key(v) for v in x]), *self._besides(x))
         if (isinstance(x, Mapping) and cls in (dict, types.MappingProxyType)) or isinstance(x, dict):
-            return (self._class(cls), tuple([(self.key(k), self.key(v)) for k, v in x.items()]))
+            return (self._class(cls), tuple([(self.key(k), self.key(v)) for k, v in x.items()]), *self._besides(x))
         if isinstance(x, (set, frozenset)):
-            return (cls, frozenset([self.key(v) for v in x]))
+            return (self._class(cls), frozenset([self.key(v) for v in x]), *self._besides(x))
         if isinstance(x, slice):
             return (slice, self.key(x.start), self.key(x.stop), self.key(x.step))
         if isinstance(x, functools.partial):
@@ -183,7 +197,7 @@ class _Keys:
             return (cls, self.key(x.func))
         if dataclasses.is_dataclass(x):
             fields = tuple([(f.name, self.key(getattr(x, f.name, None))) for f in dataclasses.fields(x)])
-            return (self._class(cls), fields)
+            return (self._class(cls), fields, *self._besides(x, {f.name for f in dataclasses.fields(x)}))
         if isinstance(x, RECORDS):
             return (cls, self.key(vars(x)))
         if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None and cls.__hash__ is not object.__hash__:
@@ -206,7 +220,7 @@ class _Keys:
             return ById(x)
         finally:
             _running.keys = before
-        if is_library(cls.__module__) or not is_plain(x):
+        if is_library(cls.__module__):
             return (cls, x)
         return (self._class(cls), x, self._attributes(x))  # it may be changed in place
 
@@ -217,6 +231,16 @@ class _Keys:
         if not is_plain(x):
             return ById(x)
         return Seen(x, (self._class(cls), self._attributes(x)))
+
+    def _besides(self, x: Any, known: Container[str] = ()) -> tuple[Hashable, ...]:
+        """What an object of a user's class holds besides its items, or the fields that are `known`; `()` if nothing."""
+        cls = type(x)
+        if is_library(cls.__module__):
+            return ()
+        found = [(n, v) for n, v in held(x) if n not in known]
+        # What is remembered follows from the rest.
+        found = [(n, v) for n, v in found if not isinstance(on_class(cls, n), functools.cached_property)]
+        return tuple([(n, self.key(v)) for n, v in found])
 
     def _attributes(self, x: Any) -> Hashable:
         return tuple([(name, self.key(value)) for name, value in held(x)])
@@ -287,6 +311,7 @@ class _Keys:
                     if name in scope
                 ]
             )
+            imported = () if in_library(fn) else self._imports(fn, reads.modules)
             defaults = self.key(fn.__defaults__), self.key(fn.__kwdefaults__)
             key = (
                 "function",
@@ -295,10 +320,32 @@ class _Keys:
                 defaults,
                 cells,
                 captured,
+                imported,
             )
             return Seen(fn, key) if self._opaque else key
         finally:
             self._opaque = opaque
+
+    def _imports(self, fn: types.FunctionType, modules: Mapping[Any, Any]) -> Hashable:
+        """What a function reads of the user's modules that it imports itself."""
+        found = []
+        for (name, level), paths in modules.items():
+            try:
+                full = importlib.util.resolve_name("." * level + name, fn.__globals__.get("__package__") or None)
+            except (ImportError, ValueError):
+                continue
+            if is_library(full):
+                continue
+            module: Any = sys.modules.get(full)
+            if module is None:  # not yet
+                found.append((full, "not imported"))
+                continue
+            each = []
+            for path in paths:
+                nested = sys.modules.get(f"{full}.{path[0]}") if path and path[0] not in vars(module) else None
+                each.append(self._read(module, path) if nested is None else self._read(nested, path[1:]))
+            found.append((full, tuple(each)))
+        return tuple(found)
 
     def _cell(self, cell: Any, paths: tuple[tuple[str, ...], ...]) -> Hashable:
         try:

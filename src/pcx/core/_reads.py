@@ -1,7 +1,7 @@
 """What functions read of their surroundings: which names, and through which attributes of them.
 
-`scale * cfg.rate` reads `scale` and, of `cfg`, no more than `rate`. What a function only writes to (a list that it
-appends to, a counter) is no input of it.
+`scale * cfg.rate` reads `scale` and, of `cfg`, no more than `rate`; so does `import cfg` inside of the function. What a
+function only writes to (a list that it appends to, a counter) is no input of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 Path = tuple[str, ...]
 
-MUTATORS = frozenset({"add", "append", "appendleft", "clear", "extend", "insert", "setdefault", "update"})
+MUTATORS = frozenset({"add", "append", "appendleft", "clear", "extend", "insert", "update"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _CELL = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _NOTHING = frozenset({"CACHE", "EXTENDED_ARG", "NOP", "PRECALL", "PUSH_NULL", "RESUME", "NOT_TAKEN"})
@@ -25,10 +25,12 @@ _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 
 class Reads(NamedTuple):
-    """What a code object and those inside it read: of global names and of cells, by which attributes."""
+    """What a code object and those inside it read: of global names, of cells, and of modules that it imports itself
+    (by name and level, as in `__import__`), by which attributes."""
 
     globals: dict[str, tuple[Path, ...]]
     cells: dict[str, tuple[Path, ...]]
+    modules: dict[tuple[str, int], tuple[Path, ...]]
 
 
 _known: weakref.WeakKeyDictionary[types.CodeType, Reads] = weakref.WeakKeyDictionary()
@@ -43,36 +45,80 @@ def reads_of(code: types.CodeType) -> Reads:
 
 
 def _scan(code: types.CodeType) -> Reads:
-    globals_: dict[str, dict[Path, None]] = {}
-    cells: dict[str, dict[Path, None]] = {}
+    globals_: dict[Any, dict[Path, None]] = {}
+    cells: dict[Any, dict[Path, None]] = {}
+    modules: dict[Any, dict[Path, None]] = {}
     todo = [code]
     while todo:
         code = todo.pop()
         todo.extend(c for c in code.co_consts if isinstance(c, types.CodeType))
         steps = [s for s in dis.get_instructions(code) if s.opname not in _NOTHING]
-        written = {s.argval for s in steps if s.opname in ("STORE_GLOBAL", "STORE_DEREF")}
         own = set(code.co_cellvars)
         for at, step in enumerate(steps):
-            into = globals_ if step.opname in _GLOBAL else cells if step.opname in _CELL else None
-            if into is None or step.argval in own or step.argval in written:
+            if step.opname == "IMPORT_NAME":
+                _imported(steps, at, modules)
                 continue
-            path, end = [], at + 1
-            while end < len(steps) and steps[end].opname in _ATTRIBUTE:
-                path.append(steps[end].argval)
-                end += 1
-            if not _only_writes(steps[end : end + 2]):
-                into.setdefault(step.argval, {})[tuple(path)] = None
-    return Reads(*[{name: tuple(paths) for name, paths in found.items()} for found in (globals_, cells)])
+            into = globals_ if step.opname in _GLOBAL else cells if step.opname in _CELL else None
+            if into is None or step.argval in own or _counts(steps[at : at + 4]):
+                continue
+            path, end = _attributes(steps, at + 1)
+            if not _only_writes(steps[end : end + 3]):
+                into.setdefault(step.argval, {})[path] = None
+    return Reads(*[{name: tuple(paths) for name, paths in found.items()} for found in (globals_, cells, modules)])
+
+
+def _attributes(steps: list[Any], at: int) -> tuple[Path, int]:
+    """The attributes that are read one of another from a step on, and the step after them."""
+    path = []
+    while at < len(steps) and steps[at].opname in _ATTRIBUTE:
+        path.append(steps[at].argval)
+        at += 1
+    return tuple(path), at
+
+
+def _imported(steps: list[Any], at: int, modules: dict[Any, dict[Path, None]]) -> None:
+    """Note what is read of a module that the step imports: `from m import a, b`, or `import m` and `m.a` later."""
+    level, names = (s.argval if s.opname.startswith("LOAD_") else None for s in steps[at - 2 : at])
+    paths = modules.setdefault((steps[at].argval, level if isinstance(level, int) else 0), {})
+    if names:
+        paths |= {() if name == "*" else (name,): None for name in names}
+        return
+    into = steps[at + 1] if at + 1 < len(steps) else None
+    if into is None or into.opname != "STORE_FAST" or "." in steps[at].argval:
+        paths[()] = None
+        return
+    for i, step in enumerate(steps):
+        if step.opname.startswith("LOAD_FAST") and step.argval == into.argval:
+            paths[_attributes(steps, i + 1)[0]] = None
+        elif step.opname != "STORE_FAST" and isinstance(step.argval, tuple) and into.argval in step.argval:
+            paths[()] = None  # one instruction for two variables
+
+
+def _counts(steps: list[Any]) -> bool:
+    """Whether steps are `n += 1` or `n = n + 1`: it is counted, and no more is known of the number."""
+    names = [step.opname for step in steps]
+    return (
+        len(names) == 4
+        and names[1].startswith("LOAD_")
+        and names[2].startswith(("BINARY_", "INPLACE_"))
+        and names[3] in ("STORE_GLOBAL", "STORE_DEREF")
+        and steps[0].argval == steps[3].argval
+    )
 
 
 def _only_writes(after: list[Any]) -> bool:
-    """Whether what follows a value is an assignment to a part of it: `v.a = 1`, `v.a += 1`, `v[0] = 1`, `v[0] += 1`."""
+    """Whether what follows a value is an assignment to a part of it: `v.a = 1`, `v.a += 1`, `v[0] = 1`, `v[0] += 1`.
+
+    Values are copied for other reasons, too: `v or 1`, `a = b = v`, `(a := v)`, `match v`.
+    """
     names = [step.opname for step in after]
     if not names:
         return False
-    if names[0] in ("STORE_ATTR", "COPY", "DELETE_ATTR"):
+    if names[0] in ("STORE_ATTR", "DELETE_ATTR"):
         return True
-    return len(names) == 2 and names[0].startswith("LOAD_") and names[1] in ("STORE_SUBSCR", "COPY")
+    if names[:2] == ["COPY", "LOAD_ATTR"]:
+        return True
+    return names[0].startswith("LOAD_") and (names[1:2] == ["STORE_SUBSCR"] or names[1:3] == ["COPY", "COPY"])
 
 
 @functools.lru_cache(maxsize=4096)
