@@ -10,6 +10,7 @@ import functools
 import os
 import sys
 import types
+import warnings
 from typing import Any, cast
 
 import equinox as eqx
@@ -404,6 +405,17 @@ def test_energies(same_model):
         return float(info.loss)
 
     assert moved(make) == pytest.approx(5, rel=1e-3)
+
+
+def test_a_state_says_that_what_its_model_reads_has_changed():
+    rule, model = pxl.backprop(optax.sgd(0.1)), MODELS["the model's call"]()
+    state = rule.init(model, (X, Y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rule.predict(state, X), rule.predict(state, X[:2])
+    cfg.rate = 0.5
+    with pytest.warns(UserWarning, match="has changed since the state was made"):
+        rule.predict(state, X[:3])
 
 
 def test_call_functions_and_compiled_functions():

@@ -5,6 +5,7 @@ Here, and only here, an energy module becomes a function on arrays; here, and on
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -109,6 +110,7 @@ class Structure:
             self.nodes,  # in their order: targets go by it
         )
         self._hash = hash(self._key)
+        self._begun = False
 
     def __hash__(self) -> int:
         return self._hash
@@ -199,6 +201,20 @@ class Structure:
             if not path.startswith("="):
                 plan.params[self._params[path]].set(value)
 
+    def _begin(self) -> None:
+        """Warn, when the model's call is about to run again, if what it reads is not what it was."""
+        if not self._begun:
+            self._begun = True  # it was made just now
+            return
+        model = skeleton(self.template, self._numbers, self.facts)
+        if Structure(model, *self._made_by)._key != self._key:
+            warnings.warn(
+                f"what the functions of {type(model).__name__} read (a configuration, a global value) has changed "
+                "since the state was made. This batch is computed with what they read now, but batches of shapes that "
+                "came before still with what it was then: make a new state by rule.init",
+                stacklevel=2,
+            )
+
     # -- the pure functions ---------------------------------------------------------------------------
     def start(
         self,
@@ -214,6 +230,8 @@ class Structure:
         """Forward initialisation of a batch: `({node: {"h", "u"}}, output, new rest)`. `size`: how many samples, where
         neither x nor y says it. `set_in_call` receives the nodes whose value the call set otherwise than by a
         prediction."""
+
+        self._begin()
 
         def forward(x: Any, y: Any, lane: Any, *, model: Any) -> Any:
             _prepare(model, training, STATUS.INIT)
