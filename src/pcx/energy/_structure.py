@@ -206,7 +206,7 @@ class Structure:
         if not self._begun:
             self._begun = True  # it was made just now
             return
-        model = skeleton(self.template, self._numbers, self.facts)
+        model = self.skeleton.without_values(self._numbers, self.facts)
         if Structure(model, *self._made_by)._key != self._key:
             warnings.warn(
                 f"what the functions of {type(model).__name__} read (a configuration, a global value) has changed "
