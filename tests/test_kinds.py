@@ -62,7 +62,9 @@ KINDS = {
     "optimisers of values that hold values": """
         inference/test_anywhere.py: test_an_optimiser_that_holds_values_is_not_proved_idle""",
     "layers and nodes that stand in no tree": "core/test_hidden.py",
-    "damaged files, and data that changed": "training/test_damage.py",
+    "damaged files, and data that changed": """
+        training/test_damage.py
+        training/test_held_out.py: test_streams_that_changed_between_run_and_resume""",
     # -- what broke, or was missing --
     "batch normalisation before the first training call": """
         nn/test_stateful.py: test_batch_norm_before_the_first_training_call

@@ -1,6 +1,8 @@
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 """Held-out data in every form, and batches without an input."""
 
+import warnings
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -81,6 +83,33 @@ def test_streams_over_a_resume(tmp_path, monkeypatch):
             train(rule=RULE, validation=PARTS, folder=tmp_path, checkpoint_every=1)
     again = train(rule=RULE, validation=PARTS, folder=tmp_path, resume=True)
     assert timeless(again.history) == timeless(whole.history)
+
+
+def test_streams_that_changed_between_run_and_resume(tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    changed = [(x + 1e-3, y) for x, y in PARTS]
+
+    def go(name, validation):
+        return train(rule=RULE, validation=validation, folder=tmp_path / name, resume=True, epochs=1).ended
+
+    with pytest.warns(RuntimeWarning, match="it begins"):
+        go("list", PARTS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        go("list", HELD_OUT)  # the same samples in other pieces
+        go("list", [(X[:7], Y[:7]), (X[7:], Y[7:])])
+    with pytest.raises(pxt.CheckpointError, match=r"validation\.sha256: was"):
+        go("list", [*PARTS[:2], changed[2]])
+    with pytest.warns(RuntimeWarning, match="it begins"):
+        go("stream", Loader())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        go("stream", Loader())
+        go("stream", lambda k: iter(PARTS))
+    with pytest.warns(RuntimeWarning, match="the first held-out batch is another"):
+        go("stream", lambda k: iter(changed))
+    with pytest.raises(pxt.CheckpointError, match=r"validation\.each\[0\]: was float32\[2\]"):
+        go("stream", lambda k: iter([(np.float64(x).astype(np.float16), y) for x, y in PARTS]))
 
 
 @pytest.mark.parametrize("which", ["validation", "data"])

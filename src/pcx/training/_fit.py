@@ -150,7 +150,7 @@ def fit(
             checkpoint_every,
             checkpoint_seconds,
             _with_data(run),
-            {"epochs": epochs, "best": run.best, "best_mode": run.mode, **kept},
+            {"epochs": epochs, "best": run.best, "best_mode": run.mode, **run.first_held_out(), **kept},
             [belonging(state) for state in run.crew.states],
         )
         try:
@@ -165,7 +165,7 @@ def _with_data(run: Run) -> dict[str, Any]:
     data = dict(run.made_of["data"])
     if isinstance(run.source, InMemory):
         data |= fingerprint(run.source.arrays)
-    judged = None if run.held_out is None else fingerprint(run.held_out)
+    judged = None if run.judged_on is None else run.judged_on.describe()
     return {**run.made_of, "data": data, "validation": judged}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
@@ -13,7 +13,7 @@ from ._crew import Crew
 from ._first import FirstSeen
 from ._history import means
 from ._loop import held_out_rows
-from ._source import as_arrays, placed
+from ._source import as_arrays, fingerprint, placed
 
 _JUDGED = 512  # held-out samples looked at together
 
@@ -37,6 +37,13 @@ class HeldArrays:
         check_labels(self.arrays[1])
         crew.try_judge(self.arrays, *self._rows)
 
+    def describe(self) -> dict[str, Any]:
+        """What the samples are, to the last bit."""
+        return fingerprint(self.arrays)
+
+    def first(self) -> None:
+        """Nothing is left to compare that `describe` doesn't."""
+
     def judge(self, crew: Crew, epoch: int) -> list[dict[str, float]]:
         """Means of loss and metrics over the samples, for each network."""
         return [means(sums, self.size) for sums in crew.judge(self.arrays, *self._rows)]
@@ -45,11 +52,15 @@ class HeldArrays:
 class HeldStream:
     """Held-out batches that come in anew after every epoch, and need not fit into memory.
 
-    **Arguments:** `source`, batches `(x, y)`.
+    **Arguments:**
+
+    - `source`: batches `(x, y)`.
+    - `whole`: all of them, if they lie in a list.
     """
 
-    def __init__(self, source: Batches) -> None:
+    def __init__(self, source: Batches, whole: Sequence[Any] | None = None) -> None:
         self._epochs = FirstSeen(source)
+        self._whole = whole
         self._check_labels: Callable[[Any], None] = lambda y: None
 
     def check(self, crew: Crew, check_labels: Callable[[Any], None]) -> None:
@@ -63,6 +74,20 @@ class HeldStream:
         self._check_labels = check_labels
         arrays, rows, counts = self._placed(first)
         crew.try_judge(arrays, rows, counts)
+
+    def describe(self) -> dict[str, Any]:
+        """What the batches are: those of a list as the arrays that they are parts of; of others the form, since they
+        come one by one."""
+        if self._whole is not None:
+            parts = [placed(tuple(batch)) for batch in self._whole]
+            return fingerprint(jtu.tree_map(lambda *each: np.concatenate(each), *parts))
+        source = self._epochs.source
+        form = [f"{a.dtype}{list(a.shape[1:])}" for a in jtu.tree_leaves(placed(tuple(self._epochs.first())))]
+        return {"source": type(source).__name__, "batches_per_epoch": source.batches_per_epoch, "each": form}
+
+    def first(self) -> dict[str, Any] | None:
+        """What the first batch is, to the last bit, where `describe` doesn't say it."""
+        return None if self._whole is not None else fingerprint(placed(tuple(self._epochs.first())))
 
     def judge(self, crew: Crew, epoch: int) -> list[dict[str, float]]:
         """Means of loss and metrics over the samples of all batches, for each network.
@@ -109,7 +134,7 @@ def as_held_out(validation: Any) -> HeldArrays | HeldStream | None:
     if hasattr(validation, "train") and hasattr(validation, "test"):
         raise TypeError("fit: give the split to judge by as validation, such as data.test")
     try:
-        return HeldStream(as_batches(validation))
+        return HeldStream(as_batches(validation), validation if isinstance(validation, list) else None)
     except (TypeError, ValueError) as e:
         raise TypeError(
             "fit: validation must be a split or a pair of arrays (x, y), or batches that come anew after every epoch "

@@ -39,7 +39,7 @@ class Run:
 
     - `keep`: its folder, if it has one.
     - `made_of`: what it is made of, as plain data.
-    - `held_out`: the held-out arrays, if they are in memory.
+    - `judged_on`: the held-out data, if there is some.
 
     **Raises:** `TypeError` or `ValueError` for arguments that don't fit together.
     """
@@ -102,7 +102,6 @@ class Run:
         self.crew = Crew(self.loop, states, [m.settings for m in members], many)
         self.crew.begin(self.example)  # traces a step: what is wrong with it is said now
         self.judged_on = held_out
-        self.held_out = held_out.arrays if isinstance(held_out, HeldArrays) else None
         if held_out is not None:
             held_out.check(self.crew, lambda y: rule_.check_labels(states[0], example, y))
         self.keys = [jax.random.fold_in(jax.random.PRNGKey(m.seed), 0xDA7A) for m in members]
@@ -117,7 +116,9 @@ class Run:
         """Keep the run in a folder, and take up the one that is there, if there is one."""
         self.keep = keep
         if keep.folder.resumed:
-            self._same_best(keep.folder.read_json("config.json"))
+            config = keep.folder.read_json("config.json")
+            self._same_best(config)
+            self._same_held_out(config)
         found = keep.restore(self._tree()) if keep.folder.resumed else None
         if found is not None:
             tree, at = found
@@ -148,6 +149,23 @@ class Run:
             )
         self.best, self.mode = was, mode
         self.held = Best(was, mode, len(self.members))
+
+    def first_held_out(self) -> dict[str, Any]:
+        """What is kept of held-out batches that come one by one: what the first one is."""
+        first = None if self.judged_on is None else self.judged_on.first()
+        return {} if first is None else {"first_held_out_batch": first}
+
+    def _same_held_out(self, config: Mapping[str, Any]) -> None:
+        """Say that held-out batches which come one by one are others, as far as the first one tells: a loader may
+        shuffle them, so that it is no error."""
+        was, now = config.get("first_held_out_batch"), self.first_held_out().get("first_held_out_batch")
+        if was is not None and now is not None and was != now:
+            warnings.warn(
+                "fit: the first held-out batch is another than when the run was begun. If its source doesn't shuffle, "
+                "the held-out data has changed, and what was judged before can't be compared with what comes",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _tree(self) -> dict[str, Any]:
         return {"states": [as_tree(s) for s in self.crew.states], "totals": self.crew.totals}
