@@ -1,11 +1,10 @@
-"""Keys of single things: objects by identity, code by what it computes, arrays by content."""
+"""Keys of single things: objects by identity, arrays by content."""
 
 from __future__ import annotations
 
 import hashlib
-import types
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -58,46 +57,6 @@ class Seen(ById):
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Seen) and super().__eq__(other) and self._content == other._content)
-
-
-class _CodeKey:
-    """What a function's code computes. Code objects themselves also compare by the line that they stand on."""
-
-    __slots__ = ("_hash", "_parts")
-
-    def __init__(self, code: types.CodeType, key_of: Callable[[Any], Hashable]) -> None:
-        self._parts = (
-            code.co_name,
-            code.co_argcount,
-            code.co_posonlyargcount,
-            code.co_kwonlyargcount,
-            code.co_flags,
-            code.co_code,
-            code.co_names,
-            code.co_varnames,
-            code.co_freevars,
-            code.co_cellvars,
-            getattr(code, "co_exceptiontable", b""),
-            key_of(code.co_consts),
-        )
-        self._hash = hash(self._parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _CodeKey) and self._parts == other._parts)
-
-
-_code_keys: weakref.WeakKeyDictionary[types.CodeType, _CodeKey] = weakref.WeakKeyDictionary()
-
-
-def code_key(code: types.CodeType, key_of: Callable[[Any], Hashable]) -> Hashable:
-    """The key of a code object; `key_of` gives that of its constants."""
-    found = _code_keys.get(code)
-    if found is None:
-        found = _code_keys[code] = _CodeKey(code, key_of)
-    return found
 
 
 def array_key(x: Any) -> Hashable:

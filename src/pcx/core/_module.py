@@ -127,40 +127,6 @@ def _unflattener(cls: type):
 jtu.register_pytree_with_keys(BaseModule, _flatten_with_keys, _unflattener(BaseModule), _flatten)
 
 
-def _register_param(cls: type[BaseParam]) -> None:
-    def facts_of(param: BaseParam) -> Any:
-        return tuple([(name, Keyed(value)) for name, value in sorted(param._facts.items())])
-
-    def flatten(param: BaseParam) -> Any:
-        return (BaseParam.get(param),), facts_of(param)
-
-    def flatten_with_keys(param: BaseParam) -> Any:
-        return ((jtu.GetAttrKey("value"), BaseParam.get(param)),), facts_of(param)
-
-    def unflatten(aux: Any, children: Any) -> BaseParam:
-        param = object.__new__(cls)
-        param._facts = {name: fact.value for name, fact in aux}
-        param._mark = None
-        (param._value,) = children
-        return param
-
-    jtu.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-
-
-def _register_params(cls: type[BaseParam]) -> None:
-    _register_param(cls)
-    for sub in cls.__subclasses__():
-        _register_params(sub)
-
-
-def _init_subclass(cls: type, **kwargs: Any) -> None:
-    super(BaseParam, cls).__init_subclass__(**kwargs)  # pyright: ignore
-    _register_param(cls)
-
-
-_register_params(BaseParam)
-BaseParam.__init_subclass__ = classmethod(_init_subclass)  # pyright: ignore  # params defined from now on register themselves
-
 jtu.register_pytree_node(Static, lambda s: ((), Keyed(s._wrapped)), lambda aux, _: Static(aux.value))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, ClassVar
 
 import jax
+import jax.tree_util as jtu
 import numpy as np
 
+from ._anatomy import Kind
+from ._key import Keyed, by_identity
 from ._operators import install_operators
 
 _SLOTS = ("_value", "_facts", "_mark", "__weakref__")
@@ -39,6 +42,7 @@ class BaseParam:
     __slots__ = _SLOTS
     # NumPy arrays on the left of an operator hand over to our reflected operators.
     __array_priority__: ClassVar[int] = 1000
+    _kind: ClassVar[Kind] = Kind.PARAM
 
     _value: Any
     _facts: dict[str, Any]
@@ -48,6 +52,10 @@ class BaseParam:
         self._facts = _NO_FACTS
         self._mark = None
         self._value = get(value)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _register(cls)
 
     # -- the value ------------------------------------------------------------------------------------
     def get(self) -> Any:
@@ -100,6 +108,13 @@ class BaseParam:
             raise AttributeError(
                 f"{type(self).__name__} has no static attribute {name!r}, and neither has its value ({_short(value)})"
             ) from None
+
+    def __getstate__(self) -> Any:
+        # A copy holds what was read, as any other reader does, and is no part of a trace.
+        return None, {"_value": BaseParam.get(self), "_facts": self._facts, "_mark": None}
+
+    def __static_key__(self) -> Hashable:
+        return by_identity(self, self._value, self._facts)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._facts, *dir(self._value)})
@@ -192,6 +207,31 @@ def _short(value: Any) -> str:
         return f"{list(value.shape)}, {value.dtype}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _register(cls: type[BaseParam]) -> None:
+    """Make params of a class a pytree: the value is data, the static facts are structure."""
+
+    def facts_of(param: BaseParam) -> Any:
+        return tuple([(name, Keyed(value)) for name, value in sorted(param._facts.items())])
+
+    def flatten(param: BaseParam) -> Any:
+        return (BaseParam.get(param),), facts_of(param)
+
+    def flatten_with_keys(param: BaseParam) -> Any:
+        return ((jtu.GetAttrKey("value"), BaseParam.get(param)),), facts_of(param)
+
+    def unflatten(aux: Any, children: Any) -> BaseParam:
+        param = object.__new__(cls)
+        param._facts = {name: fact.value for name, fact in aux}
+        param._mark = None
+        (param._value,) = children
+        return param
+
+    jtu.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+
+
+_register(BaseParam)
 
 
 class Param(BaseParam):

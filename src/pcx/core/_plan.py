@@ -19,10 +19,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from ._anatomy import RECORDS
 from ._module import BaseModule
 from ._parameter import BaseParam
 from ._random import RKG
-from ._skeleton import RECORDS, Skeleton
+from ._skeleton import Skeleton
 from ._static import Static
 
 LEAVES = (jax.Array, np.ndarray, np.generic, int, float, complex)

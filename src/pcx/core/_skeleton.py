@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ._anatomy import RECORDS
 from ._parameter import BaseParam, like
 from ._static import Static
-
-# Records of plain attributes, compared by content.
-RECORDS = (types.SimpleNamespace, argparse.Namespace)
 
 
 class Skeleton:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import jax
 
+from ._key import static_key
 from ._operators import install_operators
 
 
@@ -76,6 +77,9 @@ class Static:
 
     def __reduce__(self) -> Any:
         return Static, (self._wrapped,)
+
+    def __static_key__(self) -> Hashable:
+        return static_key(self._wrapped)
 
     def __repr__(self) -> str:
         return f"static({self._wrapped!r})"

@@ -1,0 +1,159 @@
+"""What is inside of an object: the one answer that every walk in this house goes by.
+
+There are two questions, since an object has two sides.
+
+- `parts` says what a *tree* holds, as JAX sees it: the walk of a tracked call, masks, `submodules`, modes and paths
+  go by it. A module holds its attributes, a list its items; a function, a set or a plain object is one constant.
+- `contents` says what a *constant* holds, as Python sees it: keys (equal constants make equal programs), guards (a
+  constant that is changed in place makes another program), copies and descriptions go by it.
+
+Classes of this house say what they are themselves, by an attribute `_kind`; so this file imports none of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import enum
+import functools
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.tree_util as jtu
+import numpy as np
+
+# Arrays and numbers: inputs of a compiled program.
+LEAVES = (jax.Array, np.ndarray, np.generic, int, float, complex)
+# Records of plain attributes.
+RECORDS = (types.SimpleNamespace, argparse.Namespace)
+
+
+class Kind(enum.Enum):
+    """Kinds of objects, by what they hold."""
+
+    PARAM = enum.auto()  # a box of data
+    STATIC = enum.auto()  # a box of a constant
+    MODULE = enum.auto()  # attributes
+    LIST = enum.auto()
+    TUPLE = enum.auto()
+    DICT = enum.auto()
+    TREE = enum.auto()  # a pytree of another library: an Equinox layer, a named tuple, an optimiser's state
+    LEAF = enum.auto()  # an array or a number
+    CONSTANT = enum.auto()  # anything else: one constant to JAX
+    # Of constants alone:
+    SET = enum.auto()
+    RECORD = enum.auto()  # a namespace: attributes that may be changed
+    DATACLASS = enum.auto()  # fields
+    WRAPPER = enum.auto()  # a function with something bound to it, and the like
+
+
+Parts = list[tuple[Any, Any]]  # (name, child): an attribute, an index, a key; for trees, the step of the path as a text
+
+
+def kind_of(x: Any) -> Kind:
+    """Return what `x` is to a walk over a tree."""
+    cls = type(x)
+    # Asked of the class: an Equinox module or a tracer answers `isinstance` in Python, which takes longer.
+    kind = getattr(cls, "_kind", None)
+    if type(kind) is Kind:
+        return kind
+    if cls is list:
+        return Kind.LIST
+    if cls is tuple:
+        return Kind.TUPLE
+    if issubclass(cls, dict):
+        return Kind.DICT
+    if x is None or cls is str:
+        return Kind.CONSTANT
+    if isinstance(x, LEAVES):
+        return Kind.LEAF
+    return Kind.CONSTANT if jtu.all_leaves((x,)) else Kind.TREE
+
+
+def inside(x: Any, kind: Kind) -> Sequence[Any]:
+    """Return the children of a tree of that kind, in the order of `parts`, without their names."""
+    if kind is Kind.MODULE:
+        return list(vars(x).values())
+    if kind is Kind.LIST or kind is Kind.TUPLE:
+        return x
+    if kind is Kind.DICT:
+        return list(x.values())
+    return jtu.tree_leaves(x, is_leaf=lambda y: y is not x) if kind is Kind.TREE else ()
+
+
+def parts(x: Any) -> tuple[Kind, Parts]:
+    """Return what `x` is, and what it holds as a tree: `(kind, [(name, child)])`, in the order in which it holds it."""
+    kind = kind_of(x)
+    if kind is Kind.MODULE:
+        return kind, list(vars(x).items())
+    if kind is Kind.LIST or kind is Kind.TUPLE:
+        return kind, list(enumerate(x))
+    if kind is Kind.DICT:
+        return kind, list(x.items())
+    if kind is Kind.TREE:
+        found, _ = jtu.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
+        return kind, [(jtu.keystr(path), child) for path, child in found]
+    return kind, []
+
+
+def step(kind: Kind, name: Any) -> str:
+    """Return how the path to a part of that name goes on: `.weight`, `[0]`, `['key']`."""
+    if kind is Kind.MODULE:
+        return f".{name}"
+    return name if kind is Kind.TREE else f"[{name!r}]"
+
+
+def treedef_of(x: Any) -> Any:
+    """Return JAX's description of a tree of another library, one level deep."""
+    return jtu.tree_structure(x, is_leaf=lambda y: y is not x)
+
+
+def ordered(names: Sequence[Any]) -> list[Any]:
+    """Return names in the order of JAX: sorted, if they can be; the order of insertion is no part of a structure."""
+    try:
+        return sorted(names)
+    except TypeError:
+        return list(names)
+
+
+def contents(x: Any) -> tuple[Kind, Parts]:
+    """Return what a constant is, and what it holds as Python sees it; `CONSTANT` and nothing, if that can't be seen."""
+    if isinstance(x, list):
+        return Kind.LIST, list(enumerate(x))
+    if isinstance(x, tuple):
+        return Kind.TUPLE, list(enumerate(x))
+    if isinstance(x, (dict, types.MappingProxyType)):
+        return Kind.DICT, list(x.items())
+    if isinstance(x, (set, frozenset)):
+        return Kind.SET, [(None, v) for v in x]
+    if isinstance(x, RECORDS):
+        return Kind.RECORD, list(vars(x).items())
+    cls = type(x)
+    if getattr(cls, "_kind", None) is Kind.STATIC:
+        return Kind.STATIC, [("value", x._value)]
+    for wrapper, names in _WRAPPERS:
+        if isinstance(x, wrapper):
+            return Kind.WRAPPER, [(name, getattr(x, name)) for name in names]
+    if dataclasses.is_dataclass(cls):
+        return Kind.DATACLASS, [(f.name, getattr(x, f.name, None)) for f in dataclasses.fields(cls)]
+    return Kind.CONSTANT, []
+
+
+_WRAPPERS: Sequence[tuple[type, tuple[str, ...]]] = (
+    (functools.partial, ("func", "args", "keywords")),
+    (types.MethodType, ("__func__", "__self__")),
+    (staticmethod, ("__func__",)),
+    (classmethod, ("__func__",)),
+    (property, ("fget",)),
+    (functools.cached_property, ("func",)),
+    (slice, ("start", "stop", "step")),
+)
+
+
+def is_frozen(x: Any) -> bool:
+    """Return whether a dataclass is frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox
+    modules are."""
+    settings = getattr(type(x), "__dataclass_params__", None)
+    return settings is not None and (settings.frozen or type(x).__setattr__ is not object.__setattr__)
