@@ -76,7 +76,9 @@ KINDS = {
     "optimisers that want the loss; numbers of any library; options of the wrong kind": """
         learning/test_told_the_loss.py
         utils/test_optim.py: test_optimisers_that_want_the_loss_are_told_it""",
-    "the best epoch's weights come back; a sweep is shown by setting; overwriting": "training/test_best_weights.py",
+    "the best epoch's weights come back; a sweep is shown by setting; overwriting": """
+        training/test_best_weights.py
+        cli/test_one_line.py: test_a_sweep_is_listed_by_setting_the_best_first""",
     "transformations by node": """
         inference/test_anywhere.py: test_a_transformation_for_each_node test_rules_check_the_names_of_nodes""",
     "copies, pickles, other processes": "learning/test_copies.py",

@@ -132,6 +132,29 @@ def test_the_study_is_listed_by_rule(tmp_path, capsys):
     assert not any("validation" in line for line in shown)
 
 
+def test_a_sweep_is_listed_by_setting_the_best_first(tmp_path, capsys):
+    networks = [{"seed": s, "settings": {"lr": lr}} for s in (0, 1) for lr in (0.1, 0.01, 10.0)]
+    (tmp_path / "config.json").write_text(json.dumps({"epochs": 2, "made_of": {"networks": networks}}))
+    # By setting: 0.5 and 0.4, 0.7 and 0.9; those of the third failed at once.
+    rows = [
+        {"network": i, "epoch": e, "accuracy": v + d}
+        for i, d in ((0, 0.1), (3, -0.1), (1, 0.05), (4, -0.05))
+        for e, v in ((1, 0.5 if i in (0, 3) else 0.7), (2, 0.4 if i in (0, 3) else 0.9))
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = described(tmp_path)
+    assert (found["last"], found["best"], found["networks"]) == (None, None, 4)
+    assert list(found["settings"]) == ["lr 0.01", "lr 0.1", "lr 10.0"]
+    assert found["settings"]["lr 0.1"] == pytest.approx({"last": 0.4, "best": 0.5})
+    assert call("runs", ".") == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if "lr " in line]
+    assert [[word for word in line.split() if "%" in word] for line in shown] == [
+        ["90.00%", "90.00%"],
+        ["40.00%", "50.00%"],
+        [],
+    ]
+
+
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), RuntimeError("a\nb"), OSError(28, "No space left")])
 def test_what_nothing_was_prepared_for(error, monkeypatch, capsys):
     def fail(*args, **named):

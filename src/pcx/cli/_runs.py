@@ -33,7 +33,7 @@ def runs(folder: Path, as_json: bool) -> int:
         made = table(None, ["run", "rule", "data", "state", "epochs", "networks", "judged by", "last", "best"], texts=4)
         for run in found:
             epochs = "-" if run["epochs"] is None else f"{run['done']}/{run['epochs']}"
-            for i, (rule, values) in enumerate((run["rules"] or {run["rule"]: run}).items()):
+            for i, (rule, values) in enumerate((run["rules"] or run["settings"] or {run["rule"]: run}).items()):
                 first = [run["run"], run["data"], run["state"], epochs, str(run["networks"] or "-")]
                 name, data, state, *numbers = first if i == 0 else [""] * len(first)
                 judged = _JUDGED_BY.get(run["metric"], "-")
@@ -41,7 +41,7 @@ def runs(folder: Path, as_json: bool) -> int:
                     name, rule, data, state, *numbers, judged, percent(values["last"]), percent(values["best"])
                 )
         console().print(made)
-        say("last and best: accuracy, mean over the networks of a rule, of the last and of the best epoch")
+        say("last and best: accuracy, mean over the networks of a line, of the last and of the best epoch")
     return DONE
 
 
@@ -72,7 +72,8 @@ def described(folder: Path) -> dict[str, Any]:
     study = isinstance(config.get("rules"), list)  # of `pcx run`: several rules in one folder
     rows = _rows(folder / "metrics.jsonl")
     metric = next((name for name in _METRICS if any(name in row for row in rows)), None)
-    means = [] if study or metric is None else _means(rows, metric)
+    settings = _by_setting(config, rows, metric)
+    means = [] if study or settings or metric is None else _means(rows, metric)
     epochs = None if command == "compare" else config.get("epochs") or options.get("epochs")
     return {
         "run": str(folder),
@@ -87,7 +88,30 @@ def described(folder: Path) -> dict[str, Any]:
         "last": means[-1] if means else None,
         "best": max(means, default=None),
         "rules": {rule: _by_rule(rows, rule) for rule in config["rules"]} if study else None,
+        "settings": settings,
     }
+
+
+def _by_setting(
+    config: dict[str, Any], rows: list[dict[str, Any]], metric: str | None
+) -> dict[str, dict[str, float | None]] | None:
+    """What came of each setting of a run of `fit(settings=...)`, the best first; None if all networks have the same."""
+    made_of = config.get("made_of")
+    networks = made_of.get("networks") if isinstance(made_of, dict) else None
+    groups: dict[str, set[int]] = {}
+    for i, network in enumerate(networks if isinstance(networks, list) else []):
+        own = network.get("settings") if isinstance(network, dict) else None
+        name = ", ".join(f"{k} {v}" for k, v in own.items()) if isinstance(own, dict) else ""
+        groups.setdefault(name, set()).add(i)
+    if len(groups) < 2:
+        return None
+    found: dict[str, dict[str, float | None]] = {}
+    for name, group in groups.items():
+        own = [row for row in rows if isinstance(row.get("network"), int) and row["network"] in group]
+        means = [] if metric is None else _means(own, metric)
+        found[name] = {"last": means[-1] if means else None, "best": max(means, default=None)}
+    best = {name: math.inf if values["best"] is None else -values["best"] for name, values in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: best[name])}
 
 
 def _by_rule(rows: list[dict[str, Any]], rule: str) -> dict[str, float | None]:
