@@ -177,6 +177,9 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(TypeError, match="known must be booleans"):
         pxl.Targets(Y, known=W)
     with pytest.raises(ValueError, match="finite and at least 0"):
+        pxl.Targets(Y, weight=[-1.0] * 6)
+    assert pxl.Targets(Y, weight=W.tolist(), known=[True] * 6).known.shape == (6,)
+    with pytest.raises(ValueError, match="finite and at least 0"):
         pxl.Targets(Y, weight=-W)
     with pytest.raises(ValueError, match="takes no weights of samples"):
         pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2, precision=pxl.LearnedPrecision(optax.sgd(0.1))).init(
@@ -189,3 +192,30 @@ def test_what_does_not_fit_is_refused():
         bound.landscape(bound.start().targets, hold={"vodes[2]": np.ones((6, 3), bool)})
     with pytest.raises(ValueError, match="hold needs settle=True"):
         pxl.zil(optax.sgd(0.1)).predict(net(), X, settle=True, hold={"vodes[2]": (np.ones((6, 1), bool), Y)})
+
+
+@pytest.mark.parametrize(
+    ("x", "hold", "error", "what"),
+    [
+        (X, np.ones((6, 1), bool), TypeError, r"\{node: \(mask, value\)\}, .* got ndarray"),
+        (X, {"vodes[2]": np.ones((6, 1), bool)}, TypeError, r"got ndarray for vodes\[2\]"),
+        (X, {"top": (np.ones((6, 1), bool), Y)}, ValueError, r"hold names 'top'; the nodes are vodes\[0\], vodes\[1\]"),
+        (None, {"top": (np.ones((6, 1), bool), Y)}, ValueError, "hold names 'top'"),
+        (
+            None,
+            {"vodes[0]": (np.ones((6, 1), bool), Y)},
+            ValueError,
+            r"every output node \(vodes\[2\]\), got vodes\[0\]",
+        ),
+        (X, {"vodes[2]": (np.ones((6, 1), bool), 1.0)}, ValueError, "a scalar"),
+        (
+            X,
+            {"vodes[2]": (np.ones((6, 1), bool), Y[:, 0])},
+            ValueError,
+            r"shape \[6\] for vodes\[2\]; it must be \[6, 2",
+        ),
+    ],
+)
+def test_what_is_to_be_held_is_read_at_the_door(x, hold, error, what):
+    with pytest.raises(error, match=what):
+        pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2).predict(net(), x, settle=True, hold=hold)

@@ -33,6 +33,7 @@ def test_linear(bias):
     assert type(layer.nn.weight) is pxnn.LayerParam
     assert layer.nn.weight.shape == (4, 3)
     assert (layer.nn.bias is None) is not bias
+    assert (pxnn.Linear(3, 4, use_bias=bias).nn.bias is None) is not bias  # the name that Equinox has
     assert isinstance(layer, pxnn.Layer)
 
 

@@ -63,7 +63,7 @@ def test_files_that_do_not_fit(tmp_path):
     path = pxt.save_weights(tmp_path / "deep", pxm.MLP([2, 8, 8, 2]))
     with pytest.raises(ValueError, match=r"in the file, nothing in the model"):
         pxt.load_weights(path, net)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="load_weights: there is no"):
         pxt.load_weights(tmp_path / "none", net)
     whole = path.read_bytes()
     for content in (b"", b"hello", whole[:20], whole[: len(whole) // 2], b"\x80\x04K\x01."):

@@ -156,9 +156,10 @@ def check_labels(targets: Targets, nodes: Mapping[str, Node], y: Any) -> None:
         if not shape or not label.size or label.ndim != len(shape) or label.shape[1:] != shape[:-1]:
             continue  # no class numbers
         if label.min() < 0 or label.max() >= shape[-1]:
+            unknown = "; samples without a label: pxl.Targets(y, known=mask)" if label.min() < 0 else ""
             raise ValueError(
                 f"labels must be from 0 to {shape[-1] - 1} for the output node {name}, got {label.min()} to "
-                f"{label.max()}"
+                f"{label.max()}{unknown}"
             )
 
 

@@ -23,6 +23,7 @@ from ..nn import LayerParam
 from ..nn._layer import bare_layers
 from ._batch import Batch
 from ._gradient import bad_data, output_energy
+from ._hold import pairs_of
 from ._ordered import by_node
 from ._precision import as_precision, begin, learns, values_of
 from ._samples import Samples, check_samples, split
@@ -268,14 +269,14 @@ class Rule(metaclass=_Interned):
         **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
         doesn't fit the nodes.
         """
-        if hold and not (settle and self._settles_outputs):
+        if hold is not None and not (settle and self._settles_outputs):
             raise ValueError(
                 f"{type(self).__name__}.predict: hold needs settle=True and a rule of PredictiveCoding, such as pxl.pc"
             )
-        hold = {n: (jnp.asarray(mask), jnp.asarray(value)) for n, (mask, value) in (hold or {}).items()}
         x = taken(f"{type(self).__name__}.predict", "x", x)
         structure, values = self._values(model)
         outputs = model.outputs if isinstance(model, State) else ()
+        hold = pairs_of(f"{type(self).__name__}.predict", hold, structure, x)
         size = None if jtu.tree_leaves(x) or not hold else next(iter(hold.values()))[1].shape[0]
         if not settle:
             names, u = forward(structure, outputs, values, x, size)

@@ -36,6 +36,8 @@ class Targets:
 
     **Raises:** `ValueError` or `TypeError` for arrays of another size or kind, or a weight that is negative or not
     finite.
+
+    It is a tree of arrays: `jax.tree.map(lambda a: a[:100], targets)` are those of the first 100 samples.
     """
 
     y: Any
@@ -43,6 +45,9 @@ class Targets:
     known: Any = None
 
     def __post_init__(self) -> None:
+        for name in ("weight", "known"):
+            if isinstance(getattr(self, name), list | tuple):
+                object.__setattr__(self, name, np.asarray(getattr(self, name)))
         leaves = jtu.tree_leaves(self.y)
         for name, array in (("weight", self.weight), ("known", self.known)):
             # What JAX puts in the place of leaves when it takes a tree apart has no shape.

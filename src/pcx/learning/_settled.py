@@ -22,6 +22,7 @@ from ..inference._stop import Stop, as_stop
 from ._batch import Batch
 from ._clamp import Clamp, Hard
 from ._gradient import output_energy, weight_gradient
+from ._hold import check_values
 from ._precision import values_of
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Learned, Rule
@@ -175,9 +176,7 @@ class PredictiveCoding(Rule):
             y = {n: v for n, (_, v) in hold.items() if n in structure.frozen}
             y = next(iter(y.values())) if len(y) == 1 else y or None
         p = Problem.of(structure, values, (x, y), training=False)
-        unknown = [n for n in hold if n not in p.nodes]
-        if unknown:
-            raise ValueError(f"predict: hold names {unknown[0]!r}; the nodes are {', '.join(p.nodes)}")
+        check_values(f"{type(self).__name__}.predict", hold, p)
         batch = Batch(p, values.weights, values.rest, key, x, y, values_of(self.precision, p, memory))
         begin = p.start(*batch.arrays)
         first = {**{n: u for n, u in begin.u.items() if u is not None}, **begin.h}

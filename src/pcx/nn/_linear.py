@@ -21,7 +21,7 @@ class Linear(Layer):
     - `in_features`, `out_features`: the sizes, or `"scalar"` for a value of shape `[]`.
     - `bias`: whether there is a bias.
     - `rkg`: where the key of the initialisation comes from.
-    - `kwargs`: passed on to `equinox.nn.Linear` (`dtype`).
+    - `kwargs`: passed on to `equinox.nn.Linear` (`dtype`). Its `use_bias` is taken for `bias`.
     """
 
     def __init__(
@@ -33,4 +33,5 @@ class Linear(Layer):
         rkg: RandomKeyGenerator = RKG,
         **kwargs: Any,
     ):
+        bias = kwargs.pop("use_bias", bias)  # as Equinox and the convolutions call it
         super().__init__(eqx.nn.Linear, in_features, out_features, bias, key=rkg(), **kwargs)

@@ -135,7 +135,16 @@ def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | S
     if isinstance(train, ArrayBatches):
         return InMemory.of(train, len(seeds))
     arrays = as_arrays(train)
+    if arrays is None and (hasattr(train, "shape") or _no_pair(train)):
+        got = f"a tuple of {len(train)}" if type(train) is tuple else f"an array of shape {list(train.shape)}"
+        raise TypeError(
+            f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
+        )
     return Streamed(train, len(seeds)) if arrays is None else InMemory(arrays, batch_size, seeds)
+
+
+def _no_pair(train: Any) -> bool:
+    return type(train) is tuple and len(train) != 2 and all(hasattr(a, "shape") for a in train)
 
 
 def _two_batches(source: Any) -> bool:

@@ -143,6 +143,8 @@ def _file_of(path: Path, network: int | None, best: bool) -> Path:
             raise ValueError("load_weights: network= and best= choose in a run: give its folder, not a file")
         if not path.exists() and (several := _several(path.parent, path.stem)):
             raise FileNotFoundError(f"there is no {path}; {_choice(path.parent, several)}")
+        if not path.exists():
+            raise FileNotFoundError(f"load_weights: there is no {path}")
         return path
     kind = "best" if best else "weights"
     one, several = path / file_name(kind, None), _several(path, kind)
