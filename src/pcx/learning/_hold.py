@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..predictive_coding._problem import Problem
-from ..predictive_coding._structure import Structure
+from ..energy._problem import Problem
+from ..energy._structure import Structure
 
 
 def pairs_of(call: str, hold: Any, structure: Structure, x: Any) -> dict[str, tuple[Any, Any]]:
