@@ -1,16 +1,8 @@
 """Layers: Equinox layers with their arrays as params."""
 
 from ._batch_norm import BatchNorm
-from ._conv import (
-    Conv,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-)
+from ._conv import Conv, Conv1d, Conv2d, Conv3d
+from ._conv_transpose import ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout
 from ._layer import Layer
 from ._linear import Linear

@@ -1,0 +1,100 @@
+"""Transposed convolutions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jax.typing import DTypeLike
+
+from ..core import RKG, RandomKeyGenerator
+from ._layer import Layer
+from ._sizes import Padding, Size, hashable
+
+
+class ConvTranspose(Layer):
+    """Transposed convolution, from `[in_channels, d_1, ..., d_N]` to `[out_channels, e_1, ..., e_N]`.
+
+    The arguments are those of the convolution whose connections it has in the opposite direction, but for the
+    channels, which are its own. `nn.weight` is `[out_channels, in_channels / groups, k_1, ..., k_N]`.
+
+    **Arguments:**
+
+    - `num_spatial_dims`, `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `dilation`, `groups`,
+        `use_bias`, `dtype`, `rkg`: as in `Conv`.
+    - `output_padding`: how much larger the output is made at its end, as several input sizes of a strided convolution
+        have one output size. Smaller than the stride.
+    - `padding_mode`: `"ZEROS"` or `"CIRCULAR"`.
+    - `kwargs`: passed on to `equinox.nn.ConvTranspose`.
+
+    **Raises:** `ValueError` if `groups` doesn't divide the channels, or for an output padding that is too large.
+    """
+
+    def __init__(
+        self,
+        num_spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        output_padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: DTypeLike | None = None,
+        *,
+        rkg: RandomKeyGenerator = RKG,
+        **kwargs: Any,
+    ):
+        sizes = [hashable(size) for size in (kernel_size, stride, padding, output_padding, dilation)]
+        form = (groups, use_bias, padding_mode, dtype)
+        super().__init__(
+            eqx.nn.ConvTranspose, num_spatial_dims, in_channels, out_channels, *sizes, *form, key=rkg(), **kwargs
+        )
+
+
+class _ConvTransposeOver(ConvTranspose):
+    """`ConvTranspose` over as many spatial axes as the class says."""
+
+    _axes: ClassVar[int]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        output_padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        padding_mode: str = "ZEROS",
+        dtype: DTypeLike | None = None,
+        *,
+        rkg: RandomKeyGenerator = RKG,
+        **kwargs: Any,
+    ):
+        sizes = (kernel_size, stride, padding, output_padding, dilation)
+        form = (groups, use_bias, padding_mode, dtype)
+        super().__init__(self._axes, in_channels, out_channels, *sizes, *form, rkg=rkg, **kwargs)
+
+
+class ConvTranspose1d(_ConvTransposeOver):
+    """`ConvTranspose` with one spatial axis."""
+
+    _axes = 1
+
+
+class ConvTranspose2d(_ConvTransposeOver):
+    """`ConvTranspose` with two spatial axes."""
+
+    _axes = 2
+
+
+class ConvTranspose3d(_ConvTransposeOver):
+    """`ConvTranspose` with three spatial axes."""
+
+    _axes = 3

@@ -1,0 +1,19 @@
+"""Sizes along the spatial axes of a layer, as users give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+Size: TypeAlias = int | Sequence[int]
+"""One integer for all spatial axes, or one for each."""
+
+Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
+"""One integer for all spatial axes, one or a pair (before, after) for each, or the name of a padding."""
+
+_Nested: TypeAlias = "str | int | tuple[_Nested, ...]"
+
+
+def hashable(size: Padding) -> _Nested:
+    """Return sizes with tuples in the place of lists, as Equinox hashes them."""
+    return tuple([hashable(v) for v in size]) if isinstance(size, (list, tuple)) else size  # type: ignore[return-value]
