@@ -65,12 +65,12 @@ ROOMS = {
 # What each room may import beside the standard library.
 LIBRARIES = {
     "core": {"jax", "numpy"},
-    "data": {"jax", "numpy", "rich", "sklearn"},  # the last two where they are used, if they are there
+    "data": {"jax", "numpy", "jaxtyping", "rich", "sklearn"},  # the last two where they are used, if they are there
     "functional": {"jax", "numpy"},
-    "predictive_coding": {"jax", "numpy"},
+    "predictive_coding": {"jax", "numpy", "jaxtyping"},
     "energy": {"jax", "numpy"},
-    "nn": {"jax", "numpy", "equinox"},
-    "utils": {"jax", "numpy", "optax"},
+    "nn": {"jax", "numpy", "equinox", "jaxtyping"},
+    "utils": {"jax", "numpy", "optax", "jaxtyping"},
     "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "numpy", "optax"},
     "models": {"jax", "numpy"},

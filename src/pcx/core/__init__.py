@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._plan import Plan, copies
     from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, seeded
     from ._reads import MUTATORS, Path, in_library, is_library, is_machinery, of_class, reads_of
-    from ._select import clear_params, params_by_path, predicate
+    from ._select import Choice, clear_params, params_by_path, predicate
     from ._shown import fields_shown, shown
     from ._skeleton import leaves_of, statics_of
     from ._static import Static, static, unwrap
@@ -44,7 +44,7 @@ _NAMES = {
     # What functions read.
     "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",
     # Choosing params, and refusing what can't be taken.
-    "_select": "clear_params params_by_path predicate",
+    "_select": "Choice clear_params params_by_path predicate",
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
     "_arrays": "is_data raw_key taken",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from ._parameter import BaseParam
 from ._walk import plan_of
 
+Choice: TypeAlias = type | types.UnionType | tuple[type, ...] | Callable[[Any], bool] | None
+"""Which params are meant: those of a type, of a union of types, those that a predicate is true of, or None for all."""
 
-def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
+
+def predicate(call: str, choice: Choice) -> Callable[[Any], bool]:
     """The predicate that a type, a union of types, a predicate or None (all) stands for."""
     if choice is None:
         return lambda leaf: True
@@ -23,7 +26,7 @@ def predicate(call: str, choice: Any) -> Callable[[Any], bool]:
     raise TypeError(f"{call}: expected a type, a union of types, a predicate or None, got {choice!r}")
 
 
-def clear_params(call: str, tree: Any, choice: Any) -> None:
+def clear_params(call: str, tree: Any, choice: Choice) -> None:
     """Set every param in `tree` that `choice` picks to None."""
     chosen = predicate(call, choice)
     for param in [p for p in plan_of(tree).params[1:] if chosen(p)]:  # all are chosen before the first is cleared

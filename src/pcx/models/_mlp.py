@@ -15,15 +15,18 @@ from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 class MLP(EnergyModule):
     """A multilayer perceptron: a value node after each layer and its activation, `h = vode(act(linear(h)))`; the last
-    layer is linear, and its node is marked as the output. The benchmark's is `MLP([784, 128, 128, 128, 10])` (arXiv
-    2407.01163).
+    layer is linear, and its node is the output. The benchmark's is `MLP([784, 128, 128, 128, 10])`.
+
+    Source: Pinchetti et al., "Benchmarking predictive coding networks -- made simple", 2024, arXiv 2407.01163.
 
     **Arguments:**
 
-    - `widths`: from the input to the output, two or more.
+    - `widths`: the widths from the input to the output, two or more.
     - `act`: the activation function.
-    - `energy`: of the output node: `pxc.se_energy`, or `pxc.ce_energy` for classes.
-    - `bias`: whether layers have one.
+    - `energy`: the energy of the output node: `pxc.se_energy`, or `pxc.ce_energy` for classes.
+    - `bias`: whether layers have a bias.
+
+    **Raises:** `ValueError` for other widths.
     """
 
     def __init__(
@@ -41,7 +44,15 @@ class MLP(EnergyModule):
         self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
-        """One sample, `[widths[0]]`, or of any shape with as many elements; returns the prediction `[widths[-1]]`."""
+        """Predict the output of ONE sample.
+
+        **Arguments:**
+
+        - `x`: the sample, of any shape with `widths[0]` elements.
+        - `y`: the value to clamp the output to, `[widths[-1]]`; None leaves it as it is.
+
+        **Returns:** the prediction, `[widths[-1]]`.
+        """
         h: Any = x.reshape(-1)
         for layer, vode in zip(self.layers[:-1], self.vodes[:-1], strict=True):
             h = vode(self.act(layer(h)))

@@ -15,20 +15,24 @@ from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 
 class MuMLP(EnergyModule):
-    """muPC (arXiv 2505.13124): weights from N(0, 1), scaled where they are used, so that learning rates carry over from
-    width to width and from depth to depth. With width N, input width N_0 and L layers,
+    """A multilayer perceptron in the parametrisation of muPC: weights from N(0, 1), scaled where they are used, so that
+    learning rates carry over from width to width and from depth to depth. With width N, input width N_0 and L layers,
 
     `u_1 = N_0^(-1/2) W_1 x`, `u_l = h_(l-1) + (N L)^(-1/2) W_l act(h_(l-1))`, `u_L = N^(-1) W_L act(h_(L-1))`;
 
     without skips, `u_l = N^(-1/2) W_l act(h_(l-1))`. To be trained with Adam and about as many inference steps as there
     are hidden layers.
 
+    Source: Innocenti et al., "muPC: scaling predictive coding to 100+ layer networks", 2025, arXiv 2505.13124.
+
     **Arguments:**
 
-    - `widths`: from the input to the output, three or more; hidden ones equal if there are skips.
+    - `widths`: the widths from the input to the output, three or more; hidden ones equal if there are skips.
     - `act`: the activation function.
-    - `energy`: of the output node.
+    - `energy`: the energy of the output node.
     - `skips`: whether hidden layers add their input.
+
+    **Raises:** `ValueError` for other widths.
     """
 
     def __init__(
@@ -52,15 +56,25 @@ class MuMLP(EnergyModule):
         self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
-        """One sample, of any shape with `widths[0]` elements; returns the prediction `[widths[-1]]`."""
+        """Predict the output of ONE sample.
+
+        **Arguments:**
+
+        - `x`: the sample, of any shape with `widths[0]` elements.
+        - `y`: the value to clamp the output to, `[widths[-1]]`; None leaves it as it is.
+
+        **Returns:** the prediction, `[widths[-1]]`.
+
+        **Raises:** `ValueError` for a sample of another size.
+        """
         x = x.reshape(-1)
         if x.size != math.prod(self.weights[0].shape[1:]):
             raise ValueError(f"MuMLP: a sample must have {self.weights[0].shape[1]} elements, got shape {x.shape}")
-        scales = self.scales._wrapped
+        scales = tuple(self.scales)
         h: Any = self.vodes[0](scales[0] * (self.weights[0].get() @ x))
         for weight, scale, vode in zip(self.weights[1:-1], scales[1:-1], self.vodes[1:-1], strict=True):
             u = scale * (weight.get() @ self.act(h))
-            h = vode(h + u if self.skips._wrapped else u)
+            h = vode(h + u if self.skips else u)
         self.vodes[-1](scales[-1] * (self.weights[-1].get() @ self.act(h)))
         if y is not None:
             self.vodes[-1].set("h", y)

@@ -14,17 +14,21 @@ from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
 class VGG(EnergyModule):
     """3x3 convolutions, each followed by its activation, by 2x2 max pooling where `pools` says so, and by a value node;
-    then one linear layer (arXiv 2407.01163).
+    then one linear layer.
+
+    Source: Pinchetti et al., "Benchmarking predictive coding networks -- made simple", 2024, arXiv 2407.01163.
 
     **Arguments:**
 
-    - `channels`: of each convolution.
+    - `channels`: the channels of each convolution.
     - `pools`: whether each is followed by pooling.
-    - `padding`: of each.
+    - `padding`: the padding of each.
     - `shape`: of one sample, `(channels, height, width)`.
     - `classes`: size of the output.
     - `act`: the activation function.
-    - `energy`: of the output node.
+    - `energy`: the energy of the output node.
+
+    **Raises:** `ValueError` for lists of different lengths, or samples of which nothing is left.
     """
 
     def __init__(
@@ -59,9 +63,17 @@ class VGG(EnergyModule):
         self.vodes = [Vode() for _ in channels] + [Vode(energy, output=True)]
 
     def __call__(self, x: jax.Array, y: jax.Array | None = None) -> jax.Array:
-        """One sample `[channels, height, width]`; returns the prediction `[classes]`."""
+        """Predict the output of ONE sample.
+
+        **Arguments:**
+
+        - `x`: the sample, `[channels, height, width]`.
+        - `y`: the value to clamp the output to, `[classes]`; None leaves it as it is.
+
+        **Returns:** the prediction, `[classes]`.
+        """
         h: Any = x
-        for conv, pooled, vode in zip(self.convs, self.pools._wrapped, self.vodes[:-1], strict=True):
+        for conv, pooled, vode in zip(self.convs, self.pools, self.vodes[:-1], strict=True):
             u = self.act(conv(h))
             h = vode(self.pool(u) if pooled else u)
         self.vodes[-1](self.linear(h.reshape(-1)))
@@ -71,10 +83,20 @@ class VGG(EnergyModule):
 
 
 def vgg5(**options: Any) -> VGG:
-    """VGG-5: 128, 256, 512 and 512 channels, each pooled. Options as in `VGG`."""
+    """Return a VGG-5: 128, 256, 512 and 512 channels, each pooled.
+
+    **Arguments:** `options`, those of `VGG` from `shape` on.
+
+    **Returns:** a `VGG`.
+    """
     return VGG((128, 256, 512, 512), (True,) * 4, (1,) * 4, **options)
 
 
 def vgg7(**options: Any) -> VGG:
-    """VGG-7: 128 pooled, 128, 256 pooled, 256 without padding, 512 pooled, 512 without padding. Options as in `VGG`."""
+    """Return a VGG-7: 128 pooled, 128, 256 pooled, 256 without padding, 512 pooled, 512 without padding.
+
+    **Arguments:** `options`, those of `VGG` from `shape` on.
+
+    **Returns:** a `VGG`.
+    """
     return VGG((128, 128, 256, 256, 512, 512), (True, False, True, False, True, False), (1, 1, 1, 0, 1, 0), **options)

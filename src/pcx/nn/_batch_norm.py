@@ -6,7 +6,9 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ._stateful import StatefulLayer
 
@@ -23,7 +25,9 @@ class _BatchNorm(eqx.nn.BatchNorm):
             mean, var = index.init
             self.batch_state_index = eqx.nn.StateIndex((mean, jnp.zeros_like(var)))
 
-    def __call__(self, x: Any, state: eqx.nn.State, *, key: Any = None, inference: bool | None = None) -> Any:
+    def __call__(
+        self, x: jax.Array, state: eqx.nn.State, *, key: jax.Array | None = None, inference: bool | None = None
+    ) -> tuple[jax.Array, eqx.nn.State]:
         if inference is None:
             inference = self.inference
         if not inference or self.batch_state_index is None or self.batch_counter is None:
@@ -36,8 +40,8 @@ class _BatchNorm(eqx.nn.BatchNorm):
 
 
 class BatchNorm(StatefulLayer):
-    """`(x - mean) / sqrt(var + eps) * weight + bias` for each channel of `[input_size, d_1, ..., d_N]`, with mean and
-    variance over the batch and the spatial axes.
+    """Batch normalisation, `(x - mean) / sqrt(var + eps) * weight + bias` for each channel of
+    `[input_size, d_1, ..., d_N]`, with mean and variance over the batch and the spatial axes.
 
     A training call moves the running mean and (biased) variance, `running = momentum * running + (1 - momentum) *
     batch`, and must be inside a vmap whose batch axis has the name `axis_name`. An evaluation call uses the running
@@ -48,6 +52,8 @@ class BatchNorm(StatefulLayer):
     - `"batch"`: those of the batch. The running values start from zero, and evaluation divides them by `1 - momentum^n`
         after n training calls (as Adam's moments are), which makes them a weighted mean of what the batches had; before
         the first training call they are 0 and 1.
+
+    Source: Ioffe & Szegedy, "Batch normalization", 2015, arXiv 1502.03167.
 
     `momentum` is the weight of the OLD running value, as in Equinox: 0.1 keeps 10% of it. (In PyTorch it is the weight
     of the new batch.)
@@ -76,7 +82,7 @@ class BatchNorm(StatefulLayer):
         channelwise_affine: bool = True,
         momentum: float = 0.1,
         inference: bool = False,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         *,
         mode: Literal["ema", "batch"] = "ema",
         **kwargs: Any,

@@ -8,7 +8,7 @@ from ._layer import Layer
 
 
 class Dropout(Layer):
-    """Sets each entry to zero with probability `p` and scales the others by `1 / (1 - p)`; any shape.
+    """A layer that sets each entry to zero with probability `p` and scales the others by `1 / (1 - p)`; any shape.
 
     Active until `eval()` is called, and again after `train()`. The key comes from `pcx.RKG` unless one is given in
     the call, so each lane of a `pcx.functional.vmap` drops other entries.

@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import equinox as eqx
 import jax
 import jax.tree_util as jtu
+from jaxtyping import PyTree
 
 from ..core import RKG, BaseModule, BaseParam, Module, Static, get, static, unwrap
 from ._param import LayerParam
+
+Plain: TypeAlias = Callable[..., Any]
+"""A plain Equinox layer, which holds arrays: a module that is called."""
+
+Key: TypeAlias = jax.Array | BaseParam | None
 
 
 class Layer(Module):
@@ -27,6 +33,8 @@ class Layer(Module):
     - `cls`: the layer's class, or any function that makes an `equinox.Module`.
     - `args`, `kwargs`: what `cls` is called with.
     - `filter`: says which leaves of the new layer become params.
+
+    **Raises:** `TypeError` for a layer in the place of a layer's class.
     """
 
     nn: Any
@@ -36,7 +44,7 @@ class Layer(Module):
         refuse_instance(type(self).__name__, cls)
         self.nn = boxed(cls(*args, **kwargs), filter)
 
-    def __call__(self, *args: Any, key: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, key: Key = None, **kwargs: object) -> Any:
         """Call the layer on ONE sample; the batch axis is added by `pcx.functional.vmap`.
 
         **Arguments:**
@@ -44,6 +52,10 @@ class Layer(Module):
         - `args`, `kwargs`: what the Equinox layer takes; a param stands for its value.
         - `key`: a random key, passed on only if given. Where an active `equinox.nn.Dropout` is inside and no key is
             given, one is drawn from `pcx.RKG`.
+
+        **Returns:** what the Equinox layer returns, an array as a rule.
+
+        **Raises:** the layer's own `TypeError` or `ValueError`, with the dtypes and shapes that it was called on.
         """
         layer = unboxed(self.nn)
         args = tuple([get(x) for x in args])
@@ -52,14 +64,22 @@ class Layer(Module):
         except (TypeError, ValueError) as e:
             raise explained(self, layer, args, e) from e
 
-    def _applied(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
+    def _applied(self, layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any], key: Key) -> Any:
         if type(layer) in _ONE_CALL and key is None and not kwargs and len(args) == 1:
             return _one_call(layer, args[0])
         return layer(*args, **with_key(layer, args, kwargs, key))
 
 
-def refuse_instance(call: str, cls: Any) -> None:
-    """Refuse a layer in the place of a layer's class."""
+def refuse_instance(call: str, cls: object) -> None:
+    """Refuse a layer in the place of a layer's class.
+
+    **Arguments:**
+
+    - `call`: the public name to say it of, such as `"Layer"`.
+    - `cls`: what was given.
+
+    **Raises:** `TypeError` for an instance of a module.
+    """
     if isinstance(cls, (eqx.Module, BaseModule)):
         name = type(cls).__name__
         raise TypeError(
@@ -68,8 +88,17 @@ def refuse_instance(call: str, cls: Any) -> None:
         )
 
 
-def explained(module: Any, layer: Any, args: tuple[Any, ...], e: Exception) -> Exception:
-    """The error `e` of a layer, with what the layer was called on; whoever knows the model says where it stands."""
+def explained(module: Module, layer: Plain, args: tuple[Any, ...], e: Exception) -> Exception:
+    """Return a layer's error with what the layer was called on; whoever knows the model adds where it stands.
+
+    **Arguments:**
+
+    - `module`: the module that holds the layer, kept in the error as `layer`.
+    - `layer`: the plain layer, and `args`, its arguments.
+    - `e`: the error.
+
+    **Returns:** an error of the same type, or `e` itself if its type is another than TypeError or ValueError.
+    """
     if type(e) not in (TypeError, ValueError) or hasattr(e, "layer"):
         return e
     got = ", ".join([f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else type(a).__name__ for a in args])
@@ -88,19 +117,27 @@ _ONE_CALL = frozenset({eqx.nn.Linear, eqx.nn.Conv1d, eqx.nn.Conv2d, eqx.nn.Conv3
 
 
 @functools.partial(jax.jit, inline=True)
-def _one_call(layer: Any, x: Any) -> Any:
+def _one_call(layer: Plain, x: jax.Array) -> jax.Array:
     return layer(x)
 
 
-def _is_whole(x: Any) -> bool:
+def _is_whole(x: object) -> bool:
     # A module of ours that a user's Equinox layer holds is no part of that layer and keeps its params.
     return isinstance(x, (BaseParam, Static, BaseModule))
 
 
-def boxed(layer: Any, filter: Callable[[Any], Any]) -> Any:
-    """`layer` with a `LayerParam` for each leaf that `filter` picks and a static for each other leaf."""
+def boxed(layer: PyTree, filter: Callable[[Any], Any]) -> PyTree:
+    """Return a layer with a `LayerParam` for each leaf that is picked and a static for each other leaf.
 
-    def box(x: Any) -> Any:
+    **Arguments:**
+
+    - `layer`: a plain Equinox layer.
+    - `filter`: a predicate of a leaf.
+
+    **Returns:** a layer of the same structure. Params, statics and modules of ours that it holds stay as they are.
+    """
+
+    def box(x: object) -> object:
         if _is_whole(x):
             return x
         return LayerParam(x) if filter(x) else static(x)
@@ -108,11 +145,18 @@ def boxed(layer: Any, filter: Callable[[Any], Any]) -> Any:
     return jtu.tree_map(box, layer, is_leaf=_is_whole)
 
 
-def bare_layers(model: Any) -> list[str]:
-    """The paths of Equinox modules that stand in a model as they are, with float arrays that are no params."""
+def bare_layers(model: PyTree) -> list[str]:
+    """Return the paths of Equinox modules that stand in a model as they are, with float arrays that are no params.
+
+    **Arguments:**
+
+    - `model`: any tree of modules.
+
+    **Returns:** paths such as `.layers[0]`.
+    """
     found: list[str] = []
 
-    def whole(x: Any) -> bool:
+    def whole(x: object) -> bool:
         return isinstance(x, (BaseParam, Static)) or (isinstance(x, eqx.Module) and not isinstance(x, BaseModule))
 
     for path, leaf in jtu.tree_flatten_with_path(model, is_leaf=whole)[0]:
@@ -123,13 +167,28 @@ def bare_layers(model: Any) -> list[str]:
     return found
 
 
-def unboxed(layer: Any) -> Any:
-    """The inverse of `boxed`: a plain Equinox layer that holds the values of now."""
+def unboxed(layer: PyTree) -> Any:
+    """Return the plain Equinox layer that holds the values of now: the inverse of `boxed`.
+
+    **Arguments:**
+
+    - `layer`: a layer with params and statics in the place of its leaves.
+
+    **Returns:** a layer of the same structure, which can be called.
+    """
     return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else unwrap(get(x)), layer, is_leaf=_is_whole)
 
 
-def with_key(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> dict[str, Any]:
-    """The keyword arguments of a call of a plain `layer`: with `key`, or a key drawn where dropout needs one."""
+def with_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any], key: Key) -> dict[str, Any]:
+    """Return the keyword arguments of a call of a plain layer, with a key where one is given or dropout needs one.
+
+    **Arguments:**
+
+    - `layer`: the plain layer, and `args`, `kwargs`, its arguments but for the key.
+    - `key`: the key that was given, or None.
+
+    **Returns:** `kwargs`, with `"key"` if there is one; it is drawn from `pcx.RKG` if none was given.
+    """
     if key is not None:
         return {**kwargs, "key": get(key)}
     if _drops(layer, kwargs) and _wants_key(layer, args, kwargs):
@@ -137,11 +196,11 @@ def with_key(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any
     return kwargs
 
 
-def _is_dropout(x: Any) -> bool:
+def _is_dropout(x: object) -> TypeGuard[eqx.nn.Dropout]:
     return isinstance(x, eqx.nn.Dropout)
 
 
-def _drops(layer: Any, kwargs: dict[str, Any]) -> bool:
+def _drops(layer: PyTree, kwargs: dict[str, Any]) -> bool:
     override = kwargs.get("inference", kwargs.get("deterministic"))
 
     def drops(x: eqx.nn.Dropout) -> bool:
@@ -151,7 +210,7 @@ def _drops(layer: Any, kwargs: dict[str, Any]) -> bool:
     return any(_is_dropout(x) and drops(x) for x in jtu.tree_leaves(layer, is_leaf=_is_dropout))
 
 
-def _wants_key(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _wants_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     signature = inspect.signature(layer.__call__)
     parameters = signature.parameters
     if "key" not in parameters:

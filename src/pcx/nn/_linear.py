@@ -11,7 +11,7 @@ from ._layer import Layer
 
 
 class Linear(Layer):
-    """`weight @ x + bias`, from `[in_features]` to `[out_features]`.
+    """A linear layer, `weight @ x + bias`, from `[in_features]` to `[out_features]`.
 
     `nn.weight` is `[out_features, in_features]`, `nn.bias` is `[out_features]`, both drawn uniformly from
     `(-1/sqrt(in_features), 1/sqrt(in_features))`.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 
-from ..core import get, static
+from ..core import BaseParam, get, static
 from ._layer import Layer
 
 
 class LayerNorm(Layer):
-    """`(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` over all axes of one sample.
+    """Layer normalisation, `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` over all axes of one sample.
+
+    Source: Ba, Kiros & Hinton, "Layer normalization", 2016, arXiv 1607.06450.
 
     **Arguments:**
 
@@ -34,7 +37,7 @@ class LayerNorm(Layer):
         eps: float = 1e-5,
         use_weight: bool = True,
         use_bias: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         *,
         elementwise_affine: bool | None = None,
     ):
@@ -53,8 +56,18 @@ class LayerNorm(Layer):
         super().__init__(eqx.nn.LayerNorm, () if shape is None else shape, eps, use_weight, use_bias, dtype)
         self.any_shape = static(shape is None)
 
-    def __call__(self, x: Any, *, key: Any = None) -> Any:
-        """Normalise ONE sample; `key` is ignored."""
+    def __call__(self, x: ArrayLike | BaseParam, *, key: jax.Array | None = None) -> jax.Array:
+        """Normalise ONE sample.
+
+        **Arguments:**
+
+        - `x`: the sample, of the layer's shape; of any shape if it has none.
+        - `key`: ignored.
+
+        **Returns:** of the shape of x.
+
+        **Raises:** `ValueError` for a sample of another shape.
+        """
         if not self.any_shape:
             return super().__call__(x)
         shape = jnp.shape(get(x))

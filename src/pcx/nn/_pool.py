@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ._layer import Layer
+from ._sizes import Padding, Size
 from ._windows import largest
 
-_Size = int | Sequence[int]
-_Padding = int | Sequence[int] | Sequence[Sequence[int]]
 
-
-def _nothing(x: Any) -> bool:
+def _nothing(x: object) -> bool:
     # Pooling has nothing to learn, even where its initial value is given as an array.
     return False
 
 
+def _parts(target_shape: Size) -> int | tuple[int, ...]:
+    # Equinox keeps the shape as a constant of the layer, which must be hashable.
+    return int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
+
+
 class Pool(Layer):
-    """Reduces every window of `[channels, d_1, ..., d_N]` to one value, giving `[channels, e_1, ..., e_N]`.
+    """Pooling: the reduction of every window of `[channels, d_1, ..., d_N]` to one value,
+    giving `[channels, e_1, ..., e_N]`.
 
     **Arguments:**
 
@@ -38,14 +42,14 @@ class Pool(Layer):
 
     def __init__(
         self,
-        init: Any,
-        operation: Callable[[Any, Any], Any],
+        init: ArrayLike,
+        operation: Callable[[jax.Array, jax.Array], jax.Array],
         num_spatial_dims: int,
-        kernel_size: _Size,
-        stride: _Size = 1,
-        padding: _Padding = 0,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
         use_ceil: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ):
         super().__init__(
             eqx.nn.Pool,
@@ -64,7 +68,7 @@ class Pool(Layer):
 class _MaxPool2d(eqx.nn.MaxPool2d):
     """Equinox's layer, whose gradient costs less where windows lie side by side."""
 
-    def __call__(self, x: jax.Array, *, key: Any = None) -> jax.Array:
+    def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
         padded = any(n for pair in self.padding for n in pair)
         if x.ndim != 3 or self.kernel_size != self.stride or padded or self.use_ceil:
             return super().__call__(x, key=key)
@@ -78,7 +82,7 @@ class MaxPool2d(Layer):
     **Arguments:** as in `Pool`.
     """
 
-    def __init__(self, kernel_size: _Size, stride: _Size = 1, padding: _Padding = 0, use_ceil: bool = False):
+    def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):
         super().__init__(_MaxPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
 
 
@@ -88,12 +92,13 @@ class AvgPool2d(Layer):
     **Arguments:** as in `Pool`.
     """
 
-    def __init__(self, kernel_size: _Size, stride: _Size = 1, padding: _Padding = 0, use_ceil: bool = False):
+    def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):
         super().__init__(eqx.nn.AvgPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
 
 
 class AdaptivePool(Layer):
-    """Divides each spatial axis of `[channels, d_1, ..., d_N]` into as many parts as asked for and reduces each part.
+    """Pooling to a given shape: each spatial axis of `[channels, d_1, ..., d_N]` is divided into as many parts as asked
+    for, and each part is reduced.
 
     **Arguments:**
 
@@ -104,10 +109,8 @@ class AdaptivePool(Layer):
     **Raises:** `ValueError` if `target_shape` doesn't have `N` entries.
     """
 
-    def __init__(self, target_shape: _Size, num_spatial_dims: int, operation: Callable[[Any], Any]):
-        # Equinox keeps the shape as a constant of the layer, which must be hashable.
-        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
-        super().__init__(eqx.nn.AdaptivePool, shape, num_spatial_dims, operation, filter=_nothing)
+    def __init__(self, target_shape: Size, num_spatial_dims: int, operation: Callable[[jax.Array], jax.Array]):
+        super().__init__(eqx.nn.AdaptivePool, _parts(target_shape), num_spatial_dims, operation, filter=_nothing)
 
 
 class AdaptiveAvgPool2d(Layer):
@@ -118,9 +121,8 @@ class AdaptiveAvgPool2d(Layer):
     - `target_shape`: one integer for both axes, or a pair.
     """
 
-    def __init__(self, target_shape: _Size):
-        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
-        super().__init__(eqx.nn.AdaptiveAvgPool2d, shape, filter=_nothing)
+    def __init__(self, target_shape: Size):
+        super().__init__(eqx.nn.AdaptiveAvgPool2d, _parts(target_shape), filter=_nothing)
 
 
 class AdaptiveMaxPool2d(Layer):
@@ -131,6 +133,5 @@ class AdaptiveMaxPool2d(Layer):
     - `target_shape`: one integer for both axes, or a pair.
     """
 
-    def __init__(self, target_shape: _Size):
-        shape = int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
-        super().__init__(eqx.nn.AdaptiveMaxPool2d, shape, filter=_nothing)
+    def __init__(self, target_shape: Size):
+        super().__init__(eqx.nn.AdaptiveMaxPool2d, _parts(target_shape), filter=_nothing)

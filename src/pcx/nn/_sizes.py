@@ -15,5 +15,10 @@ _Nested: TypeAlias = "str | int | tuple[_Nested, ...]"
 
 
 def hashable(size: Padding) -> _Nested:
-    """Return sizes with tuples in the place of lists, as Equinox hashes them."""
+    """Return sizes with tuples in the place of lists: Equinox hashes them.
+
+    **Arguments:**
+
+    - `size`: an integer, a string, or a sequence of these or of sequences.
+    """
     return tuple([hashable(v) for v in size]) if isinstance(size, (list, tuple)) else size  # type: ignore[return-value]

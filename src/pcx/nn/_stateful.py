@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import equinox as eqx
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jaxtyping import PyTree
 
 from ..core import Module, get
-from ._layer import Layer, boxed, explained, refuse_instance, unboxed, with_key
+from ._layer import Key, Layer, boxed, explained, refuse_instance, unboxed, with_key
 from ._param import LayerState
 
 
@@ -29,6 +30,8 @@ class StatefulLayer(Layer):
         `equinox.nn.make_with_state`.
     - `args`, `kwargs`: what `cls` is called with.
     - `filter`: says which leaves of the new layer become params (`LayerParam`).
+
+    **Raises:** `TypeError` for a layer in the place of a layer's class.
     """
 
     state: StateParam
@@ -43,13 +46,15 @@ class StatefulLayer(Layer):
         values, names = state.tree_flatten()
         self.state = StateParam(dict(zip(names, values, strict=True)))
 
-    def __call__(self, *args: Any, key: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, key: Key = None, **kwargs: object) -> Any:
         """Call the layer on ONE sample, and keep the new state.
 
         Inside a vmap that adds the batch axis, a state that depends on the sample is one per lane; one computed with
         collectives over the axis (as in `BatchNorm`) is common to all lanes.
 
         **Arguments:** as in `Layer`; the state is passed on by itself.
+
+        **Returns:** the layer's output, without the state.
 
         **Raises:** `TypeError` if the layer doesn't return a pair of an output and a state.
         """
@@ -73,11 +78,11 @@ class StatefulLayer(Layer):
         return out
 
 
-def _is_batch_norm(x: Any) -> bool:
+def _is_batch_norm(x: object) -> TypeGuard[eqx.nn.BatchNorm]:
     return isinstance(x, eqx.nn.BatchNorm)
 
 
-def _with_unit_variance(nn: Any, state: eqx.nn.State) -> eqx.nn.State:
+def _with_unit_variance(nn: PyTree, state: eqx.nn.State) -> eqx.nn.State:
     # Equinox's batch normalisation starts the running variance of mode "ema" at zero, so that an untrained layer would
     # multiply by 1 / sqrt(eps) in evaluation. What it starts from has no other effect: the first training call replaces
     # it. Mode "batch" weighs it, and is left alone.

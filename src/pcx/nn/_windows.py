@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +16,15 @@ import jax.numpy as jnp
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def largest(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
-    """The largest value of every window of `[d_1, ..., d_N, channels]`, giving `[d_1 // k_1, ..., d_N // k_N,
-    channels]`; what is left over at the end of an axis has no part. Of equal values the first one counts for the
-    gradient, as in `jax.lax.reduce_window`.
+    """Return the largest value of every window. Of equal values the first one counts for the gradient, as in
+    `jax.lax.reduce_window`.
 
     **Arguments:**
 
-    - `window`: its size k along each axis but the last.
+    - `x`: `[d_1, ..., d_N, channels]`; what is left over at the end of an axis has no part.
+    - `window`: the size k of a window along each axis but the last.
+
+    **Returns:** `[d_1 // k_1, ..., d_N // k_N, channels]`.
     """
     size = (*window, 1)
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
@@ -31,7 +32,7 @@ def largest(x: jax.Array, window: tuple[int, ...]) -> jax.Array:
 
 
 @largest.defjvp
-def _(window: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+def _(window: tuple[int, ...], primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     (x,), (t,) = primals, tangents
     y = largest(x, window)
     first = _first(_split(x, window), y, window)
@@ -47,7 +48,7 @@ def _split(x: jax.Array, window: Sequence[int]) -> jax.Array:
 
 
 def _first(split: jax.Array, y: jax.Array, window: Sequence[int]) -> jax.Array:
-    """Where the first of each window's largest values is."""
+    """Return a mask, True at the first of each window's largest values."""
     inside = tuple(range(1, 2 * len(window), 2))
     found = split == jnp.expand_dims(y, inside)
     # The number of each place within its window; the first that was found has the lowest.
