@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pcx.cli import _build, _commands
 from pcx.cli._runs import described, last_entry
+from pcx.cli._train import summarise
 
 from .commands import SMALL, call
 
@@ -113,6 +116,25 @@ def test_square_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
     assert "pc[x]" in shown
     assert call("runs", "none[red]") == 1
     assert "none[red]" in capsys.readouterr().err
+
+
+def test_a_network_that_stopped_counts_with_its_last_value(tmp_path):
+    (tmp_path / "config.json").write_text('{"options": {"rule": "pc"}, "epochs": 3}')
+    rows = [
+        {"network": n, "seed": n, "epoch": e, "validation_accuracy": v}
+        for n, e, v in [(0, 1, 0.5), (1, 1, 0.7), (1, 2, 0.9), (1, 3, 0.8)]
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = described(tmp_path)
+    assert (found["last"], found["best"]) == (pytest.approx(0.65), pytest.approx(0.7))
+
+
+def test_of_equal_epochs_the_last_is_the_best():
+    rows = [{"epoch": e, "validation_accuracy": v, "loss": e} for e, v in [(1, 0.5), (2, 0.9), (3, 0.9), (4, 0.8)]]
+    rows = [{**row, "seconds": 1.0} for row in rows]
+    found: Any = SimpleNamespace(members=[SimpleNamespace(seed=0)], of=lambda i: rows, history=rows, ended="", why="")
+    options: Any = SimpleNamespace(validation="held-out", monitor="validation-accuracy", rule="pc")
+    assert summarise(found, options)["networks"][0]["best"]["epoch"] == 3
 
 
 def test_the_study_is_listed_by_rule(tmp_path, capsys):

@@ -1,5 +1,8 @@
 """Settling that goes uphill is said."""
 
+import warnings
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -86,3 +89,22 @@ def test_however_far_it_goes_the_rate_of_the_states_is_named():
         said.append(pxl.explain(info, after) or "")
     assert all("vodes[" in text and "rate of the states" in text for text in said), said
     assert any("so far uphill" in text for text in said)
+
+
+def test_values_that_settle_by_hand_or_for_a_prediction():
+    model, (x, y) = small()
+    bound = pxl.bind(model, (x, y))
+    start = bound.start()
+    field = bound.landscape(start.targets)
+    for stop in (30, pxi.Plateau(30, 0.0)):
+        for rate, ended in ((2.5, pxi.RESULT.diverged), (0.05, 0 if stop == 30 else pxi.RESULT.out_of_steps)):
+            got = pxi.relax(field, start.h, descent=optax.sgd(rate), stop=stop)
+            assert got.result.tolist() == [ended] * 6
+    noisy = pxi.relax(field, start.h, descent=pxi.Langevin(0.1), stop=3, key=jax.random.PRNGKey(0))
+    assert noisy.result.tolist() == [pxi.RESULT.settled] * 6
+    hold = {"vodes[2]": (np.ones((6, 2), bool), np.full((6, 2), 9.0))}
+    with pytest.warns(UserWarning, match="uphill for 6 of 6 samples"):
+        pxl.pc(W, optax.sgd(2.5), 30).predict(model, x, settle=True, hold=hold)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pxl.pc(W, optax.sgd(0.05), 30).predict(model, x, settle=True, hold=hold)

@@ -120,12 +120,18 @@ def _by_rule(rows: list[dict[str, Any]], rule: str) -> dict[str, float | None]:
 
 
 def _means(rows: list[dict[str, Any]], metric: str) -> list[float]:
-    """A metric's mean over the networks, for each epoch that has it."""
-    by_epoch: dict[int, list[float]] = {}
+    """A metric's mean over the networks, for each epoch that has it. One that has stopped stays at its last value."""
+    by_epoch: dict[int, dict[str, float]] = {}
     for row in rows:
         if _is_number(row.get(metric)):
-            by_epoch.setdefault(row["epoch"], []).append(row[metric])
-    return [sum(values) / len(values) for _, values in sorted(by_epoch.items())]
+            network = f"{row.get('rule')} {row.get('network', row.get('seed'))}"
+            by_epoch.setdefault(row["epoch"], {})[network] = row[metric]
+    now: dict[str, float] = {}
+    means = []
+    for _, found in sorted(by_epoch.items()):
+        now |= found
+        means.append(sum(now.values()) / len(now))
+    return means
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -121,7 +121,8 @@ def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
             networks.append({"seed": member.seed, "epochs": 0})
             continue
         finite = [row for row in rows if row.get(metric) is not None]
-        best = max(finite, key=lambda row: sign * row[metric], default=rows[-1])
+        # Of equal epochs the last, as in the best checkpoint.
+        best = max(reversed(finite), key=lambda row: sign * row[metric], default=rows[-1])
         networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
     # The first epoch holds the compilation; all networks of a run share the clock.
     times = list({row["epoch"]: row["seconds"] for row in found.history}.values())

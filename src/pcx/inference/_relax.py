@@ -16,6 +16,9 @@ from ._solution import RESULT, Solution
 from ._stop import Stop, as_stop
 from ._wave import Wave
 
+# No stable descent ends above where it began. What rises by less than this part of the energy is not worth a word.
+SLACK = 0.1
+
 
 def relax(
     landscape: Any,
@@ -52,6 +55,40 @@ def relax(
 
     **Raises:** `ValueError` if parts don't go together.
     """
+    descent = as_descent("relax", descent)
+    stop = as_stop("relax", stop)
+    found = settle(
+        landscape,
+        nodes,
+        descent=descent,
+        stop=stop,
+        schedule=schedule,
+        key=key,
+        trace=trace,
+        observe=observe,
+        unobserved=unobserved,
+    )
+    if not landscape.free:
+        return found
+    start = landscape.begin(nodes) if hasattr(landscape, "begin") else nodes
+    if observe is None:
+        return _compared(landscape, start, found, descent.temperature, stop)
+    return _compared(landscape, start, found[0], descent.temperature, stop), found[1]
+
+
+def settle(
+    landscape: Any,
+    nodes: Mapping[str, Any],
+    *,
+    descent: Any,
+    stop: Stop | int,
+    schedule: Schedule | None = None,
+    key: jax.Array | None = None,
+    trace: bool = False,
+    observe: Callable[[dict[str, Any]], Any] | None = None,
+    unobserved: int = 0,
+) -> Any:
+    """As `relax`, for callers that compare energies themselves: nothing is said of a sample that went uphill."""
     descent = as_descent("relax", descent)
     stop = as_stop("relax", stop)
     schedule = as_schedule("relax", schedule)
@@ -288,6 +325,30 @@ class Run:
         places = jnp.asarray([self.index[name] for name in values], jnp.int32)
         code = jnp.int32(len(self.index)) * step + places[first] if len(values) else jnp.int32(-1)
         return jnp.where((bad < 0) & (first >= 0), code, bad).astype(jnp.int32)
+
+
+def _compared(landscape: Any, start: Mapping[str, Any], found: Solution, heat: Any, stop: Stop) -> Solution:
+    """A solution whose result says which samples have gone uphill.
+
+    **Arguments:**
+
+    - `start`: the values from which the nodes settled.
+    - `heat`: the temperature of the noise, see `Descent.temperature`.
+    """
+    if heat is None or not hasattr(landscape, "energies"):
+        return found
+    before = landscape.energies({n: start[n] for n in landscape.free})
+    constant = getattr(landscape, "constant", lambda n: None)
+    logs = {n: 0.0 if (e := constant(n)) is None else e for n in before}
+    scale = sum([jnp.abs(e - logs[n]) for n, e in before.items()])
+    rise = sum(landscape.energies(found.nodes).values()) - sum(before.values())
+    values = found.nodes.values()
+    eps = max(float(jnp.finfo(v.dtype).eps) for v in values)
+    allowed = SLACK * scale + sum(v[0].size for v in values) * (eps + heat)
+    # One whose stop says that it is at rest is at rest, if not in the nearest valley.
+    ended = RESULT.out_of_steps if stop.early else RESULT.settled
+    result: Any = jnp.where((found.result == ended) & (rise > allowed), RESULT.diverged, found.result)
+    return found._replace(result=result.astype(jnp.int32))
 
 
 def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:

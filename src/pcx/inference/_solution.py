@@ -17,6 +17,9 @@ class RESULT(enum.IntEnum):
     """The most steps allowed were taken before the stop's condition was met."""
     not_finite = 2
     """A value of the sample is NaN or infinite."""
+    diverged = 3
+    """The energy is above that at the start, by a part that counts, and no stop's condition was met: the rate is too
+    large."""
 
 
 class Solution(NamedTuple):

@@ -12,7 +12,7 @@ import optax
 from ..energy._problem import Problem
 from ..energy._structure import Structure, Values
 from ..inference._descent import as_descent
-from ..inference._relax import relax
+from ..inference._relax import settle
 from ..inference._schedule import AllNodes, Schedule, WaveFront
 from ..inference._solution import Solution
 from ..inference._stop import Stop, as_stop
@@ -163,15 +163,15 @@ class _OnErrors(Rule):
         key: Any,
         x: Any,
         hold: Any,
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Any]:
         # Without a target no error has a cause: they stay at zero, where they start.
-        return forward(structure, outputs, values, x)[1]
+        return forward(structure, outputs, values, x)[1], None
 
     def _settle(self, batch: Batch, landscape: Any) -> Any:
         p = batch.problem
         zero = {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
         draw = self._draw(batch.key)
-        return relax(landscape, zero, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
+        return settle(landscape, zero, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
 
     def _learned(
         self,

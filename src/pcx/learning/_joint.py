@@ -205,7 +205,7 @@ class Joint(Rule):
         key: Any,
         x: Any,
         hold: Any,
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Any]:
         try:
             joint = self._problem(structure, values, x, None, training=False)
             pairs = self._pairs(joint.generative, joint.recognition)
@@ -220,7 +220,7 @@ class Joint(Rule):
         targets, _ = joint.targets(*below.arrays)
         *_, solution = self._rest(above, below, targets, pairs)
         last = joint.recognition.free[-1]
-        return {last: next(solution.nodes[n] for n, m in pairs.items() if m == last)}
+        return {last: next(solution.nodes[n] for n, m in pairs.items() if m == last)}, solution.result
 
     def _pairs(self, generative: Problem, recognition: Problem) -> dict[str, str]:
         a, b = generative.free, recognition.free[::-1]

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 import optax
+from jax.core import Tracer
 
 from ..core import raw_key, static_key, taken
 from ..energy._problem import Problem
 from ..energy._structure import Structure, Values
 from ..energy._sums import all_finite
+from ..inference import RESULT
 from ..nn import LayerParam
 from ..nn._layer import bare_layers
 from ._batch import Batch
@@ -267,7 +270,7 @@ class Rule(metaclass=_Interned):
         - `key`: a seed or a random key, for rules that draw random numbers as they settle.
 
         **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
-        doesn't fit the nodes.
+        doesn't fit the nodes. **Warns** if the energy of samples rose as their values settled.
         """
         if hold is not None and not (settle and self._settles_outputs):
             raise ValueError(
@@ -287,7 +290,8 @@ class Rule(metaclass=_Interned):
             whole = model.structure if isinstance(model, State) else self._structure(model)
             memory = model.memory if isinstance(model, State) else {}
             key = raw_key(f"{type(self).__name__}.predict", key)
-            u = _settled(self, whole, names, values.weights, values.rest, memory, key, x, hold)
+            u, result = _settled(self, whole, names, values.weights, values.rest, memory, key, x, hold)
+            self._tell_uphill(result)
         return _predicted({n: u[n] for n in names})
 
     def evaluate(self, state: Any, batch: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -353,9 +357,21 @@ class Rule(metaclass=_Interned):
         key: Any,
         x: Any,
         hold: Any,
-    ) -> dict[str, Any]:
-        """The output nodes' predictions after settling, by node."""
+    ) -> tuple[dict[str, Any], Any]:
+        """The output nodes' predictions after settling, by node; and how each sample's settling ended, `[batch]`, or
+        None if nothing settles."""
         raise ValueError(f"{type(self).__name__}: its values don't settle, so predictions are by a forward pass alone")
+
+    def _tell_uphill(self, result: Any) -> None:
+        if result is None or isinstance(result, Tracer):
+            return
+        uphill = int(np.sum(np.asarray(result) == RESULT.diverged))
+        if uphill:
+            warnings.warn(
+                f"{type(self).__name__}.predict: settling went uphill for {uphill} of {result.size} samples: lower the "
+                "rate of the states",
+                stacklevel=3,
+            )
 
     def _check_samples(self, problem: Any, samples: Samples) -> None:
         check_samples(type(self).__name__, problem, samples, self._settles_outputs)

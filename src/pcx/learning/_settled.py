@@ -16,7 +16,7 @@ from ..energy._problem import Start as ForwardPass
 from ..energy._structure import Structure, Values
 from ..inference._descent import as_descent
 from ..inference._proof import stands_still
-from ..inference._relax import Run, relax
+from ..inference._relax import Run, relax, settle
 from ..inference._schedule import AllNodes, LayerTime, Schedule, WaveFront, as_schedule
 from ..inference._stop import Stop, as_stop
 from ._batch import Batch
@@ -140,7 +140,7 @@ class PredictiveCoding(Rule):
                 values, part, taken, new_bad = self._chain(batch, landscape, nodes, draw, self.timing.burn_in)
                 _, energies, elements = weight_gradient(batch, landscape, values)
             else:
-                solution = relax(
+                solution = settle(
                     landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw
                 )
                 values, taken, new_bad = solution.nodes, solution.steps, solution.first_bad
@@ -170,7 +170,7 @@ class PredictiveCoding(Rule):
         key: Any,
         x: Any,
         hold: Mapping[str, tuple[Any, Any]],
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Any]:
         y = None
         if x is None:  # the size of the batch is that of what is held
             y = {n: v for n, (_, v) in hold.items() if n in structure.frozen}
@@ -197,17 +197,18 @@ class PredictiveCoding(Rule):
         start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
         begins = start.nodes(first, None)
         nodes = landscape.begin({n: begins[n] for n in landscape.free if n in begins})
+        result = None
         if nodes:
             draw = self._draw(key)
             solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=draw)
-            nodes = solution.nodes
+            nodes, result = solution.nodes, solution.result
         known = landscape.known | {p.h_ids[n]: v for n, v in nodes.items()}
         found = {n: nodes[n] if n in nodes else p.predict(n, known) for n in outputs}
-        return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}
+        return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}, result
 
     def _chain(self, batch: Batch, landscape: Any, nodes: Any, key: Any, burn_in: int) -> Any:
         # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
-        solution, total = relax(
+        solution, total = settle(
             landscape,
             nodes,
             descent=self.descent,

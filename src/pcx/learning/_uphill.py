@@ -8,10 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from ..energy._landscape import log_part
+from ..inference._relax import SLACK
 from ._batch import Batch
-
-# No stable descent ends above where it began. What rises by less than this part of the energy is not worth a word.
-_SLACK = 0.1
 
 
 def start_energies(landscape: Any, nodes: Mapping[str, Any], forward: bool) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def rose(batch: Batch, before: Mapping[str, Any], after: Mapping[str, Any], heat
     # Log-determinants are in both, and say nothing of how large the energies are that descend.
     logs = {n: log_part(batch.precision[n], p.nodes[n].size) for n in before if n in batch.precision}
     scale = sum([jnp.abs(jnp.sum(e + logs.get(n, 0.0))) for n, e in before.items()])
-    return rise > _SLACK * scale + p.size * free * (eps + heat)
+    return rise > SLACK * scale + p.size * free * (eps + heat)
 
 
 def _total(energies: Mapping[str, Any]) -> Any:
