@@ -35,7 +35,8 @@ KINDS = {
         training/test_best_weights.py: test_each_network_has_its_best test_a_resumed_run_keeps_what_best_means""",
     "averages over an epoch weigh samples": """
         training/test_better.py: test_an_epoch_is_the_mean_over_its_samples test_several_networks_and_a_smaller_batch
-            test_means_over_a_resume test_a_batch_that_failed_is_not_counted test_one_sample_alone_in_a_batch""",
+            test_means_over_a_resume test_a_batch_that_failed_is_not_counted test_one_sample_alone_in_a_batch
+        cli/test_one_line.py: test_a_network_that_stopped_counts_with_its_last_value""",
     "transformations that couple the samples of a batch": """
         inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone""",
     "settling that goes uphill; numbers of an epoch that are not finite": """
