@@ -41,11 +41,14 @@ KINDS = {
         inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone""",
     "settling that goes uphill; numbers of an epoch that are not finite": """
         learning/test_uphill.py training/test_uphill.py""",
-    "layers that no error reaches; parts of one's own that would do nothing": "learning/test_reach.py",
+    "layers that no error reaches; parts and options that would do nothing": """
+        learning/test_reach.py
+        training/test_what_is_given.py: test_what_needs_a_folder_and_has_none_is_said""",
     "memory that went bad, and a chain that forgets": "learning/test_sound.py",
     "weights of another network": "training/test_load_run.py cli/test_load_run.py training/test_weights.py",
-    "labels that wrap around; the accuracy of one-hot targets": """
+    "labels that wrap around, or are no class; the accuracy of one-hot targets": """
         learning/test_held_nodes.py: test_labels_beyond_what_jax_keeps_are_refused_at_every_door
+            test_labels_that_are_no_class_are_refused_or_give_no_number
         training/test_targets.py: test_labels_beyond_what_jax_keeps_are_refused
             test_one_hot_targets_have_an_accuracy""",
     "weights inside an output's energy": "learning/test_held_nodes.py: test_weights_in_an_outputs_energy_learn",
@@ -61,7 +64,8 @@ KINDS = {
     "optimisers that turn rounding into steps": "inference/test_anywhere.py: test_rounding_moves_nothing",
     "infinite input": "learning/test_held_nodes.py: test_an_infinite_input_is_said_though_it_saturates",
     "optimisers of values that hold values": """
-        inference/test_anywhere.py: test_an_optimiser_that_holds_values_is_not_proved_idle""",
+        inference/test_anywhere.py: test_an_optimiser_that_holds_values_is_not_proved_idle
+        learning/test_held_nodes.py: test_zil_gives_an_optimiser_the_values_that_move""",
     "layers and nodes that stand in no tree": "core/test_hidden.py",
     "damaged files, and data that changed": """
         training/test_damage.py

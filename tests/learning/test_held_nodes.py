@@ -189,6 +189,20 @@ def test_a_value_read_through_a_rule_has_an_error_at_the_start(make):
             rule.init(model, batch)
 
 
+def test_zil_gives_an_optimiser_the_values_that_move():
+    model, batch = pxm.MLP([3, 4, 3], act=jnp.tanh), (X, Y)
+    transformation = optax.chain(optax.add_decayed_weights(0.3), optax.sgd(0.5), optax.keep_params_nonnegative())
+    bound = pxl.bind(model, batch)
+    start = bound.start()
+    gradient = jax.grad(bound.landscape(start.targets).total)(start.h)["vodes[0]"]
+    h = start.h["vodes[0]"]
+    error = transformation.update(gradient, transformation.init(h), h)[0]
+    found, _ = _step(pxl.zil(optax.sgd(1.0), transformation), model, batch)
+    # The weights learn of the prediction that the error has reached: the error itself, times the slope of tanh.
+    expected = -jnp.mean(error * (1 - h**2), axis=0)
+    np.testing.assert_allclose(found["layers[0].nn.bias"], expected, rtol=1e-10, atol=1e-12)
+
+
 class Chain(pxc.EnergyModule):
     """An output, from whose value a second one is predicted."""
 
@@ -252,6 +266,17 @@ def test_an_infinite_input_is_said_though_it_saturates():
         assert int(info.result) == pxl.OUTCOME.not_finite
         assert "the input x" in (pxl.explain(info, after) or "")
         jax.tree.map(np.testing.assert_array_equal, after.weights, state.weights)
+
+
+def test_labels_that_are_no_class_are_refused_or_give_no_number():
+    model, good, bad = pxm.MLP([3, 2, 3]), np.array([0, 1, 2, 1]), np.array([0, 1, 2, 3])
+    with pytest.raises(ValueError, match="labels must be from 0 to 2"):
+        pxl.bind(model, (X, bad))
+    rule = pxl.backprop(optax.sgd(0.1))
+    state = rule.init(model, (X, good))
+    evaluate = jax.jit(lambda y: rule.evaluate(state, (X, y))[1])
+    assert np.isfinite(evaluate(good)).all()
+    assert np.isnan(evaluate(bad)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64])

@@ -71,6 +71,64 @@ def test_a_timing_of_ones_own_is_refused():
             pxl.PredictiveCoding(W, H, 4, timing=timing)
 
 
+class Asked(pxi.Stop):
+    def reached(self, energy, before, gradient):
+        return jnp.ones(energy.shape, bool)
+
+
+class NotAsked(pxi.Stop):
+    early = True
+
+
+@pytest.mark.parametrize("rule", [pxl.pc, pxl.epc, pxl.fpa])
+def test_a_stop_that_would_not_be_asked_is_refused(rule):
+    with pytest.raises(TypeError, match="Asked has a method reached, which is only asked with `early = True`"):
+        rule(W, H, Asked(4))
+    with pytest.raises(TypeError, match="NotAsked has no method reached"):
+        rule(W, H, NotAsked(4))
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned(pxi.Schedule):
+    plan: tuple[tuple[int, tuple[tuple[str, ...], ...]], ...]
+
+    def segments(self, landscape, steps):
+        return tuple([pxi.Segment(*each) for each in self.plan])
+
+
+@pytest.mark.parametrize(
+    ("plan", "stop", "said"),
+    [
+        (((4, (("vodes[2]",),)),), 4, r"moves 'vodes\[2\]', but the nodes that move are vodes\[0\], vodes\[1\]"),
+        (((5, (("vodes[0]",),)),), 4, "longer than the 4 steps"),
+        (((2, (("vodes[0]",),)), (2, (("vodes[1]",),))), pxi.Plateau(4), "every step must be the same"),
+    ],
+)
+def test_a_schedule_that_does_something_else_is_refused(plan, stop, said):
+    model, batch = small()
+    rule = pxl.pc(W, H, stop, schedule=Planned(plan), start=pxl.Zeros())
+    state = rule.init(model, batch)
+    with pytest.raises(ValueError, match=said):
+        rule.step(state, batch)
+
+
+def test_what_backpropagation_makes_no_use_of_is_said():
+    class Decayed(pxm.MLP):
+        def energy(self):
+            return super().energy() + jnp.sum(self.layers[0].nn.weight.get() ** 2)
+
+    model, batch = small()
+    with pytest.warns(UserWarning, match=r"the precision of vodes\[0\], vodes\[1\] has no effect"):
+        pxl.backprop(W, precision=2.0).init(model, batch)
+    with pytest.raises(ValueError, match="LearnedPrecision would never learn"):
+        pxl.backprop(W, precision=pxl.LearnedPrecision(W)).init(model, batch)
+    with pytest.warns(UserWarning, match="adds to its nodes' energies has no effect"):
+        pxl.backprop(W).init(Decayed([3, 4, 2]), batch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pxl.backprop(W, precision={"vodes[2]": 2.0}).init(model, batch)
+
+
 @dataclasses.dataclass(frozen=True)
 class Growing(pxl.Precision):
     """A precision that counts batches."""

@@ -13,6 +13,7 @@ import pcx as px
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
+import pcx.nn as pxnn
 
 from .problems import jit
 
@@ -65,6 +66,30 @@ def test_an_optimiser_that_would_go_bad_stays_as_it_was(name):
     assert "what the optimiser of the weights remembers" in (pxl.explain(info, after) or "")
     for a, b in zip(jax.tree.leaves(after.optim), jax.tree.leaves(state.optim), strict=True):
         assert np.array_equal(a, b)
+
+
+class _Running(pxm.MLP):
+    """Keeps a running mean of its inputs."""
+
+    def __init__(self):
+        super().__init__([3, 4, 2], act=jnp.tanh)
+        self.mean = pxnn.StateParam(jnp.array([0.0, jnp.inf, 0.0]))
+
+    def __call__(self, x):
+        self.mean.set(0.9 * self.mean.get() + 0.1 * jax.lax.pmean(x / jnp.where(x == 7.0, 0.0, 1.0), "batch"))
+        return super().__call__(jnp.minimum(x, 1.0))
+
+
+def test_a_running_statistic_that_would_go_bad_stays_as_it_was():
+    _, (x, y) = small()
+    rule = pxl.backprop(optax.sgd(0.1))
+    state, step = rule.init(_Running(), (x, y)), jit(rule.step)
+    state, info = step(state, (x, y))
+    assert int(info.result) == pxl.OUTCOME.ok
+    after, info = step(state, (x.at[0, 2].set(7.0), y))
+    assert int(info.result) == pxl.OUTCOME.not_finite
+    assert "a running statistic" in (pxl.explain(info, after) or "")
+    assert np.array_equal(after.rest["mean"], state.rest["mean"])
 
 
 def test_a_sample_without_a_number_spoils_no_sums_of_gradients():

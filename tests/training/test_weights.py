@@ -146,6 +146,45 @@ def test_two_functions_without_a_name(tmp_path):
             pxt.load_weights(tmp_path / "w", two_lambdas(act))
 
 
+def scaled(a):
+    def act(x, a=a):
+        return jnp.tanh(a * x)
+
+    return act
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+    def __init__(self, a):
+        self.a = a
+
+    def __call__(self, x):
+        return jnp.tanh(self.a * x)
+
+
+def classes(what):
+    space = {"pxm": pxm, "jax": jax, "__name__": "nets"}
+    exec(f"class Net(pxm.MLP):\n    def __call__(self, x):\n        return super(Net, self).__call__({what})", space)
+    return space["Net"]([2, 8, 2])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "named"),
+    [
+        (lambda: two_lambdas(scaled(0.5)), lambda: two_lambdas(scaled(0.6)), r"act.<default 0>: was 0.5, is 0.6"),
+        (lambda: two_lambdas(Slotted(0.5)), lambda: two_lambdas(Slotted(0.6)), r"act.a: was 0.5, is 0.6"),
+        (lambda: classes("jax.nn.relu(x)"), lambda: classes("jax.nn.tanh(x)"), r"__call__\[\d\]: was relu, is tanh"),
+        (lambda: classes("2 * x"), lambda: classes("2 + x"), r"__call__\[\d\]: was \*, is \+"),
+    ],
+)
+def test_code_of_ones_own_that_changed(one, other, named, tmp_path):
+    path = pxt.save_weights(tmp_path / "w", one())
+    pxt.load_weights(path, one())
+    with pytest.raises(ValueError, match=f"are of another model: .*{named}"):
+        pxt.load_weights(path, other())
+
+
 def test_what_a_model_went_through_does_not_count(tmp_path):
     for i, made in enumerate((make, lambda: pxm.MuMLP([2, 8, 2]), normed)):
         net = made()

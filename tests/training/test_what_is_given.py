@@ -47,6 +47,12 @@ def test_metrics_that_are_no_jax_functions(metric, parallel, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("given", [{"keep": 3}, {"config": {"a": 1}}, {"checkpoint_every": 2, "checkpoint_seconds": 1}])
+def test_what_needs_a_folder_and_has_none_is_said(given):
+    with pytest.warns(RuntimeWarning, match=f"fit: {', '.join(given)} without a folder: nothing is kept"):
+        train(epochs=1, **given)
+
+
 def test_such_metrics_in_a_callback():
     metrics = pytest.importorskip("sklearn.metrics")
     found = []

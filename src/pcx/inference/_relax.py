@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ..energy._loops import for_loops
 from ..energy._sums import first_not_finite
 from ._descent import as_descent
-from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule, cut
+from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule, check_segments, cut
 from ._solution import RESULT, Solution
 from ._stop import Stop, as_stop
 from ._wave import Wave
@@ -166,6 +166,7 @@ class Run:
         every = AllNodes().segments(self.landscape, steps)
         if not isinstance(schedule, WaveFront):
             segments = schedule.segments(self.landscape, steps)
+            check_segments(schedule, self.landscape, segments, steps)
             self.watch(nodes, segments, steps)
             return segments, {}
         segments = schedule.segments(self.landscape, steps) if _starts_forward(self.landscape, nodes) else every
@@ -271,7 +272,7 @@ class Run:
     def until(self, nodes: dict[str, Any], stop: Stop, schedule: Schedule, key: Any) -> Any:
         if self.observe is not None:
             raise ValueError("relax: to observe every step needs a fixed number of them; use Steps(...)")
-        (segment,) = schedule.segments(self.landscape, 1)
+        segment = _each_step(schedule, self.landscape, stop.steps)
         self.watch(nodes, (segment,), stop.steps, early=True)
         states = {n: self.descent.at(n).init(v) for n, v in nodes.items()}
         size = next(iter(nodes.values())).shape[0]
@@ -349,6 +350,18 @@ def _compared(landscape: Any, start: Mapping[str, Any], found: Solution, heat: A
     ended = RESULT.out_of_steps if stop.early else RESULT.settled
     result: Any = jnp.where((found.result == ended) & (rise > allowed), RESULT.diverged, found.result)
     return found._replace(result=result.astype(jnp.int32))
+
+
+def _each_step(schedule: Schedule, landscape: Any, steps: int) -> Segment:
+    """The step that a schedule takes again and again."""
+    segments = schedule.segments(landscape, max(steps, 1))
+    check_segments(schedule, landscape, segments, max(steps, 1))
+    if len({s.groups for s in segments}) != 1 or sum(s.repeats for s in segments) < steps:
+        raise ValueError(
+            f"relax: with a stop that may come early every step must be the same, but those of "
+            f"{type(schedule).__name__} are not; use Steps(...)"
+        )
+    return Segment(1, segments[0].groups)
 
 
 def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:

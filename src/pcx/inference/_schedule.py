@@ -118,6 +118,21 @@ def as_schedule(call: str, x: Any) -> Schedule:
     return x
 
 
+def check_segments(schedule: Schedule, landscape: Any, segments: Sequence[Segment], steps: int) -> None:
+    """Refuse segments that move nodes that don't move, or are longer than the steps that there are.
+
+    **Raises:** `ValueError`, naming the schedule.
+    """
+    unknown = [n for s in segments for group in s.groups for n in group if n not in landscape.free]
+    if unknown:
+        raise ValueError(
+            f"{type(schedule).__name__}: it moves {unknown[0]!r}, but the nodes that move are "
+            f"{', '.join(landscape.free)}"
+        )
+    if sum(s.repeats for s in segments) > steps:
+        raise ValueError(f"{type(schedule).__name__}: its segments are longer than the {steps} steps that there are")
+
+
 def cut(segments: Sequence[Segment], at: int) -> tuple[Segment, ...]:
     """The same steps, in segments of which none goes on across step `at`."""
     found: list[Segment] = []

@@ -29,7 +29,7 @@ class Stop(abc.ABC):
         steps = whole(type(self).__name__, "steps", self.steps, 0)
         object.__setattr__(self, "steps", steps)
 
-    early = False
+    early = False  # whether `reached` is asked
     waits = True  # whether it may not be asked before the error can have reached every node
 
     def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
@@ -109,6 +109,12 @@ def as_stop(call: str, x: Any, least: int = 0, name: str = "stop") -> Stop:
             )
         steps: Any = x if isinstance(x, Tracer) else whole(call, name, x, least)
         x = Steps(steps)
+    asks = type(x).reached is not Stop.reached
+    if asks != bool(x.early):
+        wrong = (
+            "has a method reached, which is only asked with" if asks else "has no method reached, which is asked with"
+        )
+        raise TypeError(f"{call}: {type(x).__name__} {wrong} `early = True` in its class")
     if x.steps < least:
         raise ValueError(f"{call}: {name} must be at least {least}, a whole number, got {x.steps}")
     return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -10,8 +11,13 @@ import jax.numpy as jnp
 from ._batch import Batch
 from ._gradient import output_energy
 from ._local import weighed
+from ._precision import learns, values_of
 from ._rule import Learned, Rule
 from ._state import State
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"backprop: {what}", stacklevel=4)
 
 
 class Backprop(Rule):
@@ -25,6 +31,16 @@ class Backprop(Rule):
         for name in problem.clamped:
             if name in problem.energy_ids and name not in problem.cut:
                 raise ValueError(f"backprop: the energy of {name} depends on more than its target and its prediction")
+        if learns(self.precision):
+            raise ValueError(
+                f"backprop: {type(self.precision).__name__} would never learn, for nothing settles: leave it out, or "
+                "give outputs precisions that are fixed"
+            )
+        idle = [n for n in values_of(self.precision, problem) if n not in problem.clamped]
+        if idle:
+            _warn(f"the precision of {', '.join(idle)} has no effect: only that of output nodes counts")
+        if problem.extra is not None:
+            _warn("what the model adds to its nodes' energies has no effect: the loss is the output's energy")
 
     def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
         p = batch.problem

@@ -112,5 +112,6 @@ def bind(
     structure = Structure.of(model, learn, call)
     values = structure.values_of(model)
     problem = Problem.of(structure, values, (x, y))
+    problem.check_labels(y)
     held = values_of(as_precision(precision), problem)
     return Batch(problem, values.weights, values.rest, raw_key("bind", key), x, y, held, samples)

@@ -303,7 +303,8 @@ class Rule(metaclass=_Interned):
         - `state`: from `init` or `step`; or a model.
         - `batch`: `(x, y)` as in `init`.
 
-        **Raises:** `ValueError` for labels outside the classes, where they can be read.
+        **Raises:** `ValueError` for labels outside the classes, where they can be read; in a compiled function the
+        energies are not numbers then.
         """
         x, y, samples = self._taken("evaluate", batch)
         structure, values = self._values(state)
@@ -314,8 +315,9 @@ class Rule(metaclass=_Interned):
         of_targets = u if names == problem.outputs else forward(structure, problem.outputs, values, x, size)[1]
         key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
         at = Batch(problem, values.weights, values.rest, key, x, y, {}, samples)
-        targets, _ = problem.targets(*at.arrays)
-        return _predicted({n: u[n] for n in names}), output_energy(at, of_targets, targets)
+        targets, valid = problem.targets(*at.arrays)
+        energy = output_energy(at, of_targets, targets)
+        return _predicted({n: u[n] for n in names}), jnp.where(valid, energy, jnp.nan)
 
     def check_labels(self, state: State, batch: tuple[Any, Any], y: Any) -> None:
         """Refuse targets, of any number of samples, that hold labels outside the classes.

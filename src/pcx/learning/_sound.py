@@ -31,8 +31,9 @@ PARTS = {
 def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
     """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none does.
 
-    What was not finite before either is left alone: an optimiser's best value so far begins at infinity, and a mask may
-    hold some. It is looked for only where something is not finite, so that a good step reads its numbers once.
+    A number that was not finite before either is left alone, unless it is none now: an optimiser's best value so far
+    begins at infinity, and a mask may hold some. It is looked for only where something is not finite, so that a good
+    step reads its numbers once.
 
     **Arguments:**
 
@@ -46,7 +47,10 @@ def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
     def look() -> Any:
         bad = {"weights": ~all_finite(weights)}
         for name, each in pairs.items():
-            gone = [all_finite(old) & ~all_finite(new) for new, old in each]
+            gone = [
+                jnp.any((jnp.isfinite(old) & ~jnp.isfinite(new)) | (jnp.isnan(new) & ~jnp.isnan(old)))
+                for new, old in each
+            ]
             bad[name] = jnp.any(jnp.stack(gone)) if gone else jnp.array(False)
         bad["memory"] |= ~all_finite(strict)
         code = jnp.int32(-1)
@@ -66,4 +70,4 @@ def in_words(code: int) -> str:
 
 def _changed(new: Any, old: Any) -> list[tuple[Any, Any]]:
     pairs = zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)
-    return [(a, b) for a, b in pairs if a is not b and jnp.issubdtype(jnp.result_type(a), jnp.floating)]
+    return [(a, b) for a, b in pairs if a is not b and jnp.issubdtype(jnp.result_type(a), jnp.inexact)]

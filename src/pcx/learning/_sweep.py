@@ -68,7 +68,7 @@ class ZIL(Rule):
                 energies[name], slope = forward.target(name, targets[name])
                 add_parts(parts, forward.own_gradient(name, targets[name]))
             else:
-                error = self._moved(name, arriving.pop(name))
+                error = self._moved(name, arriving.pop(name), forward.h[name])
                 energies[name], elements[name] = forward.energy(name, error), 0.5 * jnp.square(error)
                 slope = forward.slope(name, error)
             above, own = forward.weighted_back(name, slope)
@@ -93,15 +93,15 @@ class ZIL(Rule):
         bad = jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else jnp.int32(-1)
         return Learned(weights, optim, memory, energies, u, p.outputs, loss, steps, bad, before)
 
-    def _moved(self, name: str, gradient: Any) -> Any:
-        """The error of a node after its one step."""
+    def _moved(self, name: str, gradient: Any, value: Any) -> Any:
+        """The error of a node after its one step, from the `value` of the forward pass."""
         descent = self.descent.at(name)
-        return descent.update(gradient, descent.init(gradient), gradient, None)[0]
+        return descent.update(gradient, descent.init(value), value, None)[0]
 
     def _delayed(self, forward: Forward, name: str, gradient: Any, hops: int) -> Any:
         """A gradient after so many identity nodes, each of which takes one step and sends its error on."""
         for _ in range(hops):
-            gradient = forward.slope(name, self._moved(name, gradient))
+            gradient = forward.slope(name, self._moved(name, gradient, forward.h[name]))
         return gradient
 
 

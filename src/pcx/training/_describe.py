@@ -30,11 +30,14 @@ from ..predictive_coding import Energy, Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
 
+_NAMES = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"})
+
 
 def describe(x: Any) -> Any:
     """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions
-    by name and by the values that they read of closures and globals (of `cfg.rate` the rate), the user's classes also
-    by what the methods that the library calls read, arrays by shape, dtype and a digest."""
+    by name and by the values that they read of closures and globals (of `cfg.rate` the rate), the user's functions and
+    classes also by their code, and by what the methods that the library calls read, arrays by shape, dtype and a
+    digest."""
     return _Description().of(x)
 
 
@@ -97,9 +100,11 @@ class _Description:
         if isinstance(x, Ruleset):  # it keeps beside them what it has looked up
             rules = {pattern.pattern: of(held) for pattern, held in x._rules}
             return {"class": _name(type(x)), "rules": rules, "tforms": of(x.tforms)}
-        if hasattr(x, "__dict__"):
-            held = {k: of(v) for k, v in sorted(vars(x).items()) if not _remembered(k, v)}
-            return {"class": _name(type(x)), **held, **self._read_by_methods(x)}
+        if hasattr(x, "__dict__") or (hasattr(type(x), "__slots__") and not is_library(type(x).__module__)):
+            held = {k: of(v) for k, v in sorted(_attributes(x).items()) if not _remembered(k, v)}
+            code = _methods(type(x))
+            said = {"<code>": code} if code else {}
+            return {"class": _name(type(x)), **said, **held, **self._read_by_methods(x)}
         return getattr(x, "__qualname__", None) or _name(type(x))
 
     def _function(self, fn: types.FunctionType) -> Any:
@@ -115,6 +120,11 @@ class _Description:
         if fn.__name__ == "<lambda>":  # its name says nothing: what it refers to, and its numbers, do
             plain = [c for c in fn.__code__.co_consts if isinstance(c, (bool, int, float, str))]
             closed |= {"<names>": list(fn.__code__.co_names), "<constants>": plain}
+        if not in_library(fn):
+            if fn.__name__ != "<lambda>":
+                closed["<code>"] = _code(fn.__code__)
+            closed |= {f"<default {i}>": self.of(v) for i, v in enumerate(fn.__defaults__ or ())}
+            closed |= {f"<default {k}>": self.of(v) for k, v in (fn.__kwdefaults__ or {}).items()}
         closed |= self._read_by(fn)
         return {"function": name, **closed} if closed else name
 
@@ -159,6 +169,49 @@ class _Description:
             elif name in own:
                 found[name] = self.of(method)
         return {"reads": dict(sorted(found.items()))} if found else {}
+
+
+def _attributes(x: Any) -> dict[str, Any]:
+    """An object's attributes by name, those in slots included."""
+    found: dict[str, Any] = dict(getattr(x, "__dict__", {}))
+    if is_library(type(x).__module__):
+        return found
+    for cls in type(x).__mro__:
+        names = vars(cls).get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            if name not in ("__dict__", "__weakref__") and hasattr(x, name):
+                found[name] = getattr(x, name)
+    return found
+
+
+def _methods(cls: type) -> dict[str, list[str]]:
+    """What each method of a class of the user's refers to, see `_code`, but for those that only make an object: what
+    they make is seen in it."""
+    found: dict[str, list[str]] = {}
+    for base in cls.__mro__:
+        if is_library(base.__module__):
+            continue
+        for name, value in vars(base).items():
+            special = name.startswith("__") and name != "__call__"
+            if isinstance(value, types.FunctionType) and not special and name not in found:
+                found[name] = _code(value.__code__)
+    return found
+
+
+def _code(code: types.CodeType) -> list[str]:
+    """The names, numbers and operations of a function, in order, those of functions inside it included."""
+    found = []
+    for step in dis.get_instructions(code):
+        value = step.argval
+        if step.opname in _NAMES:
+            found.append(value)
+        elif step.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and isinstance(value, (bool, int, float, str)):
+            found.append(repr(value))
+        elif step.opname == "BINARY_OP":
+            found.append(step.argrepr)
+        elif isinstance(value, types.CodeType):
+            found += _code(value)
+    return found
 
 
 def _reached(name: str, value: Any, paths: Iterable[Path]) -> Iterator[tuple[str, Any]]:

@@ -114,6 +114,12 @@ def fit(
     if overwrite and (resume or folder is None):
         raise ValueError("fit: overwrite=True begins anew in a folder: give the folder, and no resume")
     kept: dict[str, Any] = {}
+    if folder is None:
+        given = {"keep": keep != 2, "config": bool(config), "checkpoint_every": checkpoint_every is not None}
+        given["checkpoint_seconds"] = checkpoint_seconds != 60.0
+        if any(given.values()):
+            without = ", ".join(name for name, is_given in given.items() if is_given)
+            warnings.warn(f"fit: {without} without a folder: nothing is kept", RuntimeWarning, stacklevel=2)
     if overwrite:
         check_overwrite(folder or "")
     if folder is not None:
