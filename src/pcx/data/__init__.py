@@ -6,9 +6,10 @@ from ._dataset import DataError, Dataset, Split
 from ._images import cifar10, cifar100, fashion_mnist, mnist
 from ._iterables import as_batches
 from ._order import shuffled
-from ._scaling import Scaling, standardise
+from ._scaling import Scaling
 from ._search import cache_folder, search_path
 from ._small import digits, two_moons
+from ._standardise import standardise
 
 __all__ = [
     "ArrayBatches",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 
 class Augmentation(Protocol):
@@ -16,11 +17,18 @@ class Augmentation(Protocol):
     Those made here compare and hash by their settings: a program compiled for one serves an equal one.
     """
 
-    def __call__(self, key: jax.Array, x: Any) -> jax.Array: ...
+    def __call__(self, key: jax.Array, x: ArrayLike) -> jax.Array:
+        """Change a batch at random.
+
+        **Arguments:** `key`, a random key; `x`, the batch.
+
+        **Returns:** of the shape and dtype of x.
+        """
+        ...
 
 
 def flip(p: float = 0.5) -> Augmentation:
-    """Mirrors images left to right (their last axis), each on its own with probability `p`.
+    """Return an augmentation that mirrors images left to right (their last axis), each on its own with probability `p`.
 
     **Arguments:** `p`, from 0 to 1.
 
@@ -34,8 +42,9 @@ def flip(p: float = 0.5) -> Augmentation:
 
 
 def crop(pad: int = 4, fill: float = 0.0) -> Augmentation:
-    """Pads images by `pad` pixels on each side and cuts a window of the old size out, at a place drawn for each image:
-    of 32 x 32 pixels, padded by 4, one of the 9 x 9 windows of the 40 x 40. All channels of an image move together.
+    """Return an augmentation that pads images by `pad` pixels on each side and cuts a window of the old size out, at a
+    place drawn for each image: of 32 x 32 pixels, padded by 4, one of the 9 x 9 windows of the 40 x 40. All channels of
+    an image move together.
 
     **Arguments:** `pad`, pixels, from 0; `fill`, the value of what is added. 0 is black for x in [0, 1] and the mean
     for standardised x.
@@ -50,7 +59,14 @@ def crop(pad: int = 4, fill: float = 0.0) -> Augmentation:
 
 
 def compose(*parts: Augmentation) -> Augmentation:
-    """One augmentation after the other, the first first, each with a key of its own. Without parts, the identity."""
+    """Return one augmentation after the other, the first first, each with a key of its own.
+
+    **Arguments:** `parts`, functions of a key and a batch; without any the result is the identity.
+
+    **Returns:** `aug(key, x)`.
+
+    **Raises:** `TypeError` for a part that can't be called.
+    """
     for part in parts:
         if not callable(part):
             raise TypeError(f"compose: {part!r} is no function of a key and a batch")
@@ -61,7 +77,7 @@ def compose(*parts: Augmentation) -> Augmentation:
 class _Flip:
     p: float
 
-    def __call__(self, key: jax.Array, x: Any) -> jax.Array:
+    def __call__(self, key: jax.Array, x: ArrayLike) -> jax.Array:
         x = _images("flip", x)
         chosen = jax.random.bernoulli(key, self.p, (x.shape[0], *[1] * (x.ndim - 1)))
         return jnp.where(chosen, x[..., ::-1], x)
@@ -72,7 +88,7 @@ class _Crop:
     pad: int
     fill: float
 
-    def __call__(self, key: jax.Array, x: Any) -> jax.Array:
+    def __call__(self, key: jax.Array, x: ArrayLike) -> jax.Array:
         x = _images("crop", x)
         sides = ((0, 0),) * (x.ndim - 2) + ((self.pad, self.pad),) * 2
         padded = jnp.pad(x, sides, constant_values=jnp.asarray(self.fill, x.dtype))
@@ -89,13 +105,14 @@ class _Crop:
 class _Compose:
     parts: tuple[Augmentation, ...]
 
-    def __call__(self, key: jax.Array, x: Any) -> jax.Array:
+    def __call__(self, key: jax.Array, x: ArrayLike) -> jax.Array:
+        out: Any = x  # without parts it is given back as it is
         for i, part in enumerate(self.parts):
-            x = part(jax.random.fold_in(key, i), x)
-        return x
+            out = part(jax.random.fold_in(key, i), out)
+        return out
 
 
-def _images(call: str, x: Any) -> jax.Array:
+def _images(call: str, x: ArrayLike) -> jax.Array:
     x = jnp.asarray(x)
     if x.ndim < 3:
         raise ValueError(f"{call}: x is [B, C, H, W] or [B, H, W], not {x.shape}; load the images with flat=False")

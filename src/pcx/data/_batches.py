@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 from ._order import shuffled
 
@@ -19,11 +20,16 @@ class Batches(Protocol):
 
     @property
     def batches_per_epoch(self) -> int | None:
-        """How many batches an epoch has; None if the source doesn't know before its end."""
+        """The number of batches in an epoch; None if the source doesn't know it before the end."""
         ...
 
     def epoch(self, k: int, start: int = 0) -> Iterator[Any]:
-        """The batches of epoch `k` from number `start` on: trees of arrays, such as `(x [B, ...], y [B])`."""
+        """Go through an epoch.
+
+        **Arguments:** `k`, the epoch; `start`, the number of the first batch.
+
+        **Returns:** an iterator of batches, trees of arrays such as `(x [B, ...], y [B])`.
+        """
         ...
 
 
@@ -51,7 +57,7 @@ class ArrayBatches:
     """
 
     def __init__(
-        self, arrays: Any, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = True
+        self, arrays: PyTree, batch_size: int, *, seed: int = 0, shuffle: bool = True, drop_last: bool = True
     ) -> None:
         lengths = {}
         for path, leaf in jtu.tree_flatten_with_path(arrays)[0]:
@@ -79,21 +85,35 @@ class ArrayBatches:
 
     @property
     def batches_per_epoch(self) -> int:
-        """How many batches an epoch has, the smaller one included if there is one."""
+        """The number of batches in an epoch, the smaller one included if there is one."""
         full, rest = divmod(self.n_samples, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
     def order(self, k: int) -> np.ndarray:
-        """Which samples the full batches of epoch `k` consist of: int32 `[N // B, B]`."""
+        """Return the samples that the full batches of an epoch consist of.
+
+        **Arguments:** `k`, the epoch.
+
+        **Returns:** int32 `[N // B, B]`: rows of the arrays.
+        """
         return self._permutation(k)[: self.n_samples - self.n_samples % self.batch_size].reshape(-1, self.batch_size)
 
     def remainder(self, k: int) -> np.ndarray:
-        """Which samples the last, smaller batch of epoch `k` consists of: int32 `[N % B]`; none with `drop_last`."""
+        """Return the samples that the last, smaller batch of an epoch consists of.
+
+        **Arguments:** `k`, the epoch.
+
+        **Returns:** int32 `[N % B]`: rows of the arrays; none with `drop_last`.
+        """
         rest = 0 if self.drop_last else self.n_samples % self.batch_size
         return self._permutation(k)[self.n_samples - rest :]
 
     def epoch(self, k: int, start: int = 0) -> Iterator[Any]:
-        """The batches of epoch `k` from number `start` on: trees of arrays `[B, ...]`, on the host if `arrays` are.
+        """Go through an epoch.
+
+        **Arguments:** `k`, the epoch; `start`, the number of the first batch.
+
+        **Returns:** an iterator of batches, trees of arrays `[B, ...]`, on the host if `arrays` are.
 
         **Raises:** `ValueError` if there is no epoch k or it has fewer batches than `start`.
         """
@@ -113,7 +133,9 @@ class ArrayBatches:
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """Where a run is: the next batch is number `batch` of epoch `epoch`, both from 0. Two integers, easy to save.
+    """A place in a run: the next batch is number `batch` of epoch `epoch`, both from 0. Two integers, easy to save.
+
+    **Arguments:** `epoch`, `batch`: integers from 0.
 
     **Raises:** `ValueError` if one of them is below 0.
     """
@@ -127,11 +149,13 @@ class Position:
 
 
 def stream(source: Batches, start: Position = Position(), epochs: int | None = None) -> Iterator[tuple[Any, Position]]:
-    """One batch after the other, epoch after epoch, each with the position *after* it: what to save once the batch was
-    learned from, and to give as `start` when the run is taken up again.
+    """Go through one epoch after the other. Each batch comes with the position *after* it, which is to be saved once
+    the batch was learned from, and to be given as `start` when the run is taken up again.
 
     **Arguments:** `source`; `start`, where to begin; `epochs`, how many there are in all, counted from epoch 0 and not
     from `start`, so that a run that was taken up again ends where it would have ended. None: without end.
+
+    **Returns:** an iterator of pairs of a batch and a `Position`.
 
     **Raises:** `ValueError` if an epoch has no batches.
     """
@@ -146,7 +170,13 @@ def stream(source: Batches, start: Position = Position(), epochs: int | None = N
 
 
 def check_start(call: str, k: int, start: int, count: int | None) -> None:
-    """`ValueError` unless epoch `k` can be begun at `start`; right after its last batch is allowed, and is empty."""
+    """Refuse a place that an epoch can't be begun at. Right after its last batch it can, and is empty.
+
+    **Arguments:** `call`, for the message; `k`, the epoch; `start`, the number of a batch; `count`, how many there are,
+    None if that isn't known.
+
+    **Raises:** `ValueError`.
+    """
     if operator.index(k) < 0:
         raise ValueError(f"{call}: epochs are numbered from 0, not {k}")
     if operator.index(start) < 0 or (count is not None and start > count):

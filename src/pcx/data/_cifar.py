@@ -11,8 +11,8 @@ import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _STEP = 1000  # records that are read together
 
 @dataclass(frozen=True)
 class Records:
-    """How the files of one of the two data sets are laid out.
+    """The layout of the files of one of the two data sets.
 
     **Arguments:** `train`, `test`: names of the files; `per_train`, `per_test`: records in each; `labels`: bytes of
     labels before the pixels; `column`: which of them is wanted; `classes`: how many values it has.
@@ -41,7 +41,7 @@ class Records:
 
 
 def read_cifar(paths: Sequence[Path], records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels and labels of both splits.
+    """Read pixels and labels of both splits.
 
     **Arguments:** `paths`, either the one `.tar.gz`, which is read without unpacking it, or the files named in
     `records`, those to train on first.
@@ -84,7 +84,7 @@ def _read_archive(path: Path, records: Records, into: dict[str, tuple[np.ndarray
                     inside = f"{path}, {member.name}"
                     _check_size(member.size, len(y), records, inside)
                     file = archive.extractfile(member)
-                    assert file is not None  # it is a file
+                    assert isinstance(file, BufferedIOBase)  # it is a file
                     _read_records(file, x, y, records, inside)
         except tarfile.TarError as error:
             raise DataError(f"{path}: is damaged or no .tar.gz file: {error}") from error
@@ -100,7 +100,7 @@ def _check_size(size: int, count: int, records: Records, path: object) -> None:
         raise DataError(f"{path}: has {size} bytes; {count} records of {record} bytes would be {count * record}")
 
 
-def _read_records(file: Any, x: np.ndarray, y: np.ndarray, records: Records, path: object) -> None:
+def _read_records(file: BufferedIOBase, x: np.ndarray, y: np.ndarray, records: Records, path: object) -> None:
     for start in range(0, len(y), _STEP):
         rows = np.empty((len(y[start : start + _STEP]), records.labels + _PIXELS), np.uint8)
         fill(file, rows, path)
@@ -110,7 +110,12 @@ def _read_records(file: Any, x: np.ndarray, y: np.ndarray, records: Records, pat
 
 
 def check_labels(y: np.ndarray, classes: int, path: object) -> None:
-    """`DataError` naming the file if a label is outside the classes."""
+    """Refuse labels outside the classes.
+
+    **Arguments:** `y`, labels `[N]`; `classes`, how many there are; `path`, for the message.
+
+    **Raises:** `DataError` naming the file.
+    """
     wrong = np.flatnonzero(y >= classes)
     if len(wrong):
         raise DataError(f"{path}: label {y[wrong[0]]} of sample {wrong[0]} is outside the {classes} classes")

@@ -1,4 +1,4 @@
-"""What a loader gives: two splits of arrays and the names of the classes."""
+"""`Dataset` and `Split`, the results of the loaders: two splits of arrays and the names of the classes."""
 
 from __future__ import annotations
 

@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ._dataset import DataError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+    from http.client import HTTPResponse
 
 _STEP = 1 << 20
 _SECONDS = 30  # without a byte
@@ -33,8 +37,10 @@ class Remote:
 
 
 def download(remote: Remote, folder: Path) -> Path:
-    """Fetches a file into a folder, which is made if needed. The checksum is compared before the file gets its name,
+    """Fetch a file into a folder, which is made if needed. The checksum is compared before the file gets its name,
     so that neither a broken connection nor a changed file leaves anything behind.
+
+    **Arguments:** `remote`, the file; `folder`, where it goes.
 
     **Returns:** the path of the file.
 
@@ -72,7 +78,7 @@ def _fetch(url: str, partial: Path, remote: Remote) -> None:
         raise DataError(f"what came has the {kind} {digest.hexdigest()}, not {remote.checksum}; it was thrown away")
 
 
-def _copy(answer: Any, partial: Path, name: str, digest: Any) -> None:
+def _copy(answer: HTTPResponse, partial: Path, name: str, digest: _Hash) -> None:
     length = answer.headers.get("Content-Length", "")
     total = int(length) if length.isdigit() else None
     with open(partial, "wb") as file, _progress(name, total) as advance:
@@ -86,7 +92,7 @@ def _copy(answer: Any, partial: Path, name: str, digest: Any) -> None:
 
 @contextmanager
 def _progress(name: str, total: int | None) -> Iterator[Callable[[int], object]]:
-    """A bar on the terminal if rich is there, else nothing."""
+    """Show a bar on the terminal if rich is installed, else nothing."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -101,5 +107,10 @@ def _progress(name: str, total: int | None) -> Iterator[Callable[[int], object]]
 
 
 def download_all(remotes: Sequence[Remote], folder: Path) -> list[Path]:
-    """`download`, for those of the files that the folder doesn't have."""
+    """Fetch those files that a folder doesn't have.
+
+    **Arguments:** `remotes`, the files; `folder`, where they go.
+
+    **Returns:** their paths, in the same order.
+    """
     return [path if os.path.isfile(path := folder / one.name) else download(one, folder) for one in remotes]

@@ -1,6 +1,6 @@
 """IDX files, the format of MNIST: a magic number that says type and rank, the shape, the bytes.
 
-Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
+BufferedIOBase: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _STEP = 1 << 20
 
 
 def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
-    """The array of an IDX file of bytes, gzipped or not (which it is, its first bytes say, not its name).
+    """Read the array of an IDX file of bytes, gzipped or not (which it is, its first bytes say, not its name).
 
     **Arguments:** `path`, the file; `item`, the shape that one entry must have, `(28, 28)` or `()`.
 
@@ -53,8 +53,13 @@ def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
     return array
 
 
-def fill(file: Any, array: np.ndarray, path: object) -> None:
-    """Fills a contiguous array of bytes from the file; `DataError` naming `path` if it ends before."""
+def fill(file: BufferedIOBase, array: np.ndarray, path: object) -> None:
+    """Fill an array of bytes from a file.
+
+    **Arguments:** `file`, open; `array`, uint8, contiguous; `path`, for the message.
+
+    **Raises:** `DataError` naming the file if it ends before.
+    """
     left = array.reshape(-1).data
     while len(left):
         # In steps: a gzip file makes what it is asked for as bytes first.
@@ -64,28 +69,38 @@ def fill(file: Any, array: np.ndarray, path: object) -> None:
         left = left[count:]
 
 
-def ended(file: Any, path: object) -> None:
-    """`DataError` unless the file ends here. Reading to the end also makes gzip compare its checksum."""
+def ended(file: BufferedIOBase, path: object) -> None:
+    """Refuse a file that goes on. Reading to the end also makes gzip compare its checksum.
+
+    **Arguments:** `file`, open; `path`, for the message.
+
+    **Raises:** `DataError` naming the file.
+    """
     if file.read(1):
         raise DataError(f"{path}: goes on after the data that belong there")
 
 
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
-    """Turns what decompression raises for a damaged file into a `DataError` that names it."""
+    """Turn what decompression raises for a damaged file into a `DataError` that names it.
+
+    **Arguments:** `path`, the file.
+
+    **Raises:** `DataError` in the place of errors of gzip.
+    """
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: is damaged or cut off and can't be decompressed: {error}") from error
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> BufferedIOBase:
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
-def _read(file: Any, path: Path, count: int) -> bytes:
+def _read(file: BufferedIOBase, path: Path, count: int) -> bytes:
     found = file.read(count)
     if len(found) < count:
         raise DataError(f"{path}: is cut off: {len(found)} of the {count} bytes of its header are there")

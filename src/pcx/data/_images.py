@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jax.typing import DTypeLike
 
-from . import _scaling
-from ._cifar import check_labels, read_cifar
+from ._cifar import Records, check_labels, read_cifar
 from ._dataset import DataError, Dataset, Split
 from ._download import download_all
 from ._idx import read_idx
+from ._scaling import Scaling, unit
 from ._search import cache_folder, find, not_found
 from ._sources import (
     CIFAR10,
@@ -31,15 +31,38 @@ from ._sources import (
 Folder = str | os.PathLike[str] | None
 
 
+@dataclass(frozen=True)
+class _Form:
+    """The form in which a loader gives images; the options are those of `fashion_mnist`."""
+
+    flat: bool
+    standardise: bool
+    dtype: DTypeLike
+
+    def check(self, call: str) -> None:
+        """Refuse a dtype that is not offered.
+
+        **Arguments:** `call`, the loader.
+
+        **Raises:** `ValueError`.
+        """
+        kind = np.dtype(self.dtype)
+        if kind not in (np.float32, np.uint8) or (self.standardise and kind != np.float32):
+            raise ValueError(
+                f"{call}: dtype is np.float32, or np.uint8 without standardise, not {kind.name}"
+                + (" with standardise" if self.standardise else "")
+            )
+
+
 def fashion_mnist(
     folder: Folder = None,
     *,
     download: bool = False,
     flat: bool = False,
     standardise: bool = False,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Dataset:
-    """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): 60000 and 10000 grey images of clothes, 10 classes.
+    """Load Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): 60000 and 10000 grey images of clothes, 10 classes.
 
     **Arguments:**
 
@@ -55,7 +78,7 @@ def fashion_mnist(
     **Raises:** `FileNotFoundError` if the files are nowhere, saying which and where they were looked for; `DataError`
     naming the file that is damaged or holds something else; `OSError` if a file can't be read or fetched.
     """
-    return _idx_set(FASHION_MNIST, folder, download, flat, standardise, dtype)
+    return _idx_set(FASHION_MNIST, folder, download, _Form(flat, standardise, dtype))
 
 
 def mnist(
@@ -64,13 +87,15 @@ def mnist(
     download: bool = False,
     flat: bool = False,
     standardise: bool = False,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Dataset:
-    """MNIST (LeCun et al. 1998): 60000 and 10000 grey images of handwritten digits, 10 classes.
+    """Load MNIST (LeCun et al. 1998): 60000 and 10000 grey images of handwritten digits, 10 classes.
 
-    Arguments, shapes and errors are those of `fashion_mnist`.
+    Arguments and errors are those of `fashion_mnist`.
+
+    **Returns:** a `Dataset` whose `train.x` is `[60000, 28, 28]` and `train.y` int32 `[60000]`.
     """
-    return _idx_set(MNIST, folder, download, flat, standardise, dtype)
+    return _idx_set(MNIST, folder, download, _Form(flat, standardise, dtype))
 
 
 def cifar10(
@@ -79,9 +104,9 @@ def cifar10(
     download: bool = False,
     flat: bool = False,
     standardise: bool = False,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Dataset:
-    """CIFAR-10 (Krizhevsky 2009): 50000 and 10000 colour images of things and animals, 10 classes.
+    """Load CIFAR-10 (Krizhevsky 2009): 50000 and 10000 colour images of things and animals, 10 classes.
 
     Read from the binary form, as files or inside `cifar-10-binary.tar.gz`; never from pickles. Arguments and errors are
     those of `fashion_mnist`.
@@ -89,10 +114,8 @@ def cifar10(
     **Returns:** a `Dataset` whose x is `[N, 3, 32, 32]`, red first, or with `flat=True` `[N, 3072]`; 614 MB to train on
     as float32, 154 MB as uint8.
     """
-    paths = _paths(CIFAR10, folder, download)
-    return _dataset(
-        CIFAR10, paths, list(read_cifar(paths, CIFAR10_RECORDS)), 3, CIFAR10.classes, flat, standardise, dtype
-    )
+    form = _Form(flat, standardise, dtype)
+    return _cifar_set(CIFAR10, CIFAR10_RECORDS, CIFAR10.classes, folder, download, form)
 
 
 def cifar100(
@@ -101,22 +124,23 @@ def cifar100(
     download: bool = False,
     flat: bool = False,
     standardise: bool = False,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
     coarse: bool = False,
 ) -> Dataset:
-    """CIFAR-100 (Krizhevsky 2009): 50000 and 10000 colour images, 100 classes.
+    """Load CIFAR-100 (Krizhevsky 2009): 50000 and 10000 colour images, 100 classes.
 
-    Arguments, shapes and errors are those of `cifar10`, and `coarse`: the 20 superclasses are the labels.
+    Arguments and errors are those of `cifar10`, and `coarse`: the 20 superclasses are the labels.
+
+    **Returns:** a `Dataset` of the shapes of `cifar10`.
     """
     records, classes = CIFAR100_RECORDS, CIFAR100.classes
     if coarse:
         records, classes = replace(records, column=0, classes=len(COARSE)), COARSE
-    paths = _paths(CIFAR100, folder, download)
-    return _dataset(CIFAR100, paths, list(read_cifar(paths, records)), 3, classes, flat, standardise, dtype)
+    return _cifar_set(CIFAR100, records, classes, folder, download, _Form(flat, standardise, dtype))
 
 
 def _paths(source: Published, folder: Folder, download: bool) -> list[Path]:
-    """The files of the data set, fetched if need be and allowed."""
+    """Return the files of the data set, fetched if need be and allowed."""
     wanted = source.wanted
     found = find(wanted, folder)
     if found:
@@ -133,7 +157,14 @@ def _paths(source: Published, folder: Folder, download: bool) -> list[Path]:
         raise FileNotFoundError(f"{message}\nThe download failed: {error}") from error
 
 
-def _idx_set(source: Published, folder: Folder, download: bool, flat: bool, standardise: bool, dtype: Any) -> Dataset:
+def _cifar_set(
+    source: Published, records: Records, classes: tuple[str, ...], folder: Folder, download: bool, form: _Form
+) -> Dataset:
+    paths = _paths(source, folder, download)
+    return _dataset(source, paths, list(read_cifar(paths, records)), 3, classes, form)
+
+
+def _idx_set(source: Published, folder: Folder, download: bool, form: _Form) -> Dataset:
     paths = _paths(source, folder, download)
     arrays = []
     for images, labels in (paths[:2], paths[2:]):
@@ -150,7 +181,7 @@ def _idx_set(source: Published, folder: Folder, download: bool, flat: bool, stan
                 f"{paths[1]}: these are the labels of {other.wanted.name}, whose files have the same names as those of "
                 f"{source.wanted.name}; give the folder of {source.wanted.name} as folder="
             )
-    return _dataset(source, paths, arrays, 1, source.classes, flat, standardise, dtype)
+    return _dataset(source, paths, arrays, 1, source.classes, form)
 
 
 def _dataset(
@@ -159,26 +190,19 @@ def _dataset(
     arrays: list[np.ndarray],
     channels: int,
     classes: tuple[str, ...],
-    flat: bool,
-    standardise: bool,
-    dtype: Any,
+    form: _Form,
 ) -> Dataset:
-    """Brings bytes `[x, y, x_test, y_test]` into the form asked for. Empties the list, so that the bytes of one split
+    """Bring bytes `[x, y, x_test, y_test]` into the form asked for. The list is emptied, so that the bytes of one split
     are gone before the floats of the next are made."""
-    kind = np.dtype(dtype)
-    if kind not in (np.float32, np.uint8) or (standardise and kind != np.float32):
-        raise ValueError(
-            f"{source.wanted.call}: dtype is np.float32, or np.uint8 without standardise, not {kind.name}"
-            + (" with standardise" if standardise else "")
-        )
+    form.check(source.wanted.call)
     splits, scaling = [], None
     while arrays:
         x = arrays.pop(0)
-        if kind == np.float32:
-            x = _scaling.unit(x)
-        if standardise:
-            scaling = scaling or _scaling.Scaling.of(x, channels)
+        if np.dtype(form.dtype) == np.float32:
+            x = unit(x)
+        if form.standardise:
+            scaling = scaling or Scaling.of(x, channels)
             scaling.apply_in_place(x)
-        splits.append(Split(x.reshape(len(x), -1) if flat else x, arrays.pop(0)))
+        splits.append(Split(x.reshape(len(x), -1) if form.flat else x, arrays.pop(0)))
     train, test = splits
     return Dataset(source.wanted.name, train, test, classes, channels, scaling, os.fspath(paths[0].parent))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from ._batches import Batches, check_start
 
 
+class RandomAccess(Protocol):
+    """A data set whose items are reached by number, such as Grain's `MapDataset`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 def as_batches(source: Any, batches_per_epoch: int | None = None) -> Batches:
-    """A source of batches as `Batches`. What a batch is, is not looked at: it is handed on as it is.
+    """Return a source of batches as `Batches`. Batches themselves are not looked at: they are handed on as they are.
 
     **Arguments:** `source`, one of
 
@@ -26,6 +34,8 @@ def as_batches(source: Any, batches_per_epoch: int | None = None) -> Batches:
 
     `batches_per_epoch`: how many batches an epoch has, from 1, where the source doesn't end by itself (as after Grain's
     `.repeat()`), or to say it where it doesn't know. A function must then give that many; of more, the rest isn't used.
+
+    **Returns:** a `Batches`.
 
     **Raises:** `TypeError` if the source is none of these; `ValueError` if the number is below 1, isn't that of the
     source, or is needed and missing. When batches are drawn, `ValueError` if the source ends too early.
@@ -84,7 +94,7 @@ class _EachEpoch:
 class _Pieces:
     """Epochs are pieces of one walk through an iterable, which begins anew when it ends."""
 
-    def __init__(self, source: Any, count: int) -> None:
+    def __init__(self, source: Iterable[Any], count: int) -> None:
         self._source = source
         self._forward_only = hasattr(source, "__next__")
         self._walk: Iterator[Any] | None = None
@@ -120,7 +130,7 @@ class _Pieces:
 class _RandomAccess:
     """Grain's `MapDataset`: batch i of epoch k is item `k * n + i`, for which Grain makes the order of epoch k."""
 
-    def __init__(self, source: Any, count: int | None) -> None:
+    def __init__(self, source: RandomAccess, count: int | None) -> None:
         length = len(source)
         # What was repeated without end has sys.maxsize items for Grain, and that by B batches.
         if count is None and length >= 2**40:
@@ -148,12 +158,12 @@ def _arrays(source: tuple[Any, ...]) -> bool:
     return all(hasattr(part, "shape") for part in source)
 
 
-def _kind(source: Any) -> str:
+def _kind(source: object) -> str:
     return "a tuple of arrays" if type(source) is tuple else f"an object of type {type(source).__name__}"
 
 
-def _length(source: Any) -> int | None:
+def _length(source: object) -> int | None:
     try:
-        return len(source)
+        return len(source)  # pyright: ignore[reportArgumentType]
     except (TypeError, NotImplementedError):
         return None

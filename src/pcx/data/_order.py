@@ -8,8 +8,8 @@ import numpy as np
 
 
 def shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
-    """A permutation of `0 .. n - 1`, int32 `[n]`: the same on every machine, for any number of devices, and whatever
-    was drawn before.
+    """Return a permutation of `0 .. n - 1`: the same on every machine, for any number of devices, and whatever was
+    drawn before.
 
     Each sample gets 64 bits of the Philox-4x64-10 stream whose key is (seed, epoch), and the samples are sorted by
     them. The stream is defined by its paper (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) and
@@ -18,6 +18,8 @@ def shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
     `jax_default_prng_impl`).
 
     **Arguments:** `n`, how many samples; `seed` and `epoch`, integers from 0 below 2**64.
+
+    **Returns:** int32 `[n]`.
 
     **Raises:** `ValueError` for a seed or an epoch outside these bounds.
     """

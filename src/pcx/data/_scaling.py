@@ -1,15 +1,16 @@
-"""Mean zero and variance one, per channel of the samples to train on."""
+"""Scalings: mean zero and variance one in each channel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TypeVar
 
+import jax
 import numpy as np
+from jax.typing import DTypeLike
 
-if TYPE_CHECKING:
-    from ._dataset import Dataset
+A = TypeVar("A", np.ndarray, jax.Array)
 
 # Samples that are looked at together: their float64 copy is all that measuring adds in memory, and stays in a cache.
 _PART = 256
@@ -35,11 +36,13 @@ class Scaling:
 
     @classmethod
     def of(cls, x: np.ndarray, channels: int = 1) -> Scaling:
-        """The scaling that gives `x` mean 0 and variance 1 in each channel, computed in float64.
+        """Return the scaling that gives `x` mean 0 and variance 1 in each channel, computed in float64.
 
         A channel that is constant gets `std` 1: it becomes zero.
 
         **Arguments:** `x`, `[N, ...]` with N above 0; `channels`, how many channels a sample consists of, in turn.
+
+        **Returns:** a `Scaling` of that many channels.
 
         **Raises:** `ValueError` if there are no samples or the channels don't divide a sample.
         """
@@ -55,21 +58,33 @@ class Scaling:
         std = np.sqrt(squares / count)
         return cls(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
 
-    def __call__(self, x: Any) -> Any:
-        """Of the shape of x, `[B, ...]`, a NumPy or JAX array of floats whose samples consist of the channels in turn
-        (`[B, C, H, W]`, `[B, H, W]` with one channel, or either of them flat)."""
+    def __call__(self, x: A) -> A:
+        """Return scaled samples.
+
+        **Arguments:** `x`, `[B, ...]`, a NumPy or JAX array of floats whose samples consist of the channels in turn:
+        `[B, C, H, W]`, `[B, H, W]` with one channel, or either of them flat.
+
+        **Returns:** of the shape of x.
+
+        **Raises:** `TypeError` for integers; `ValueError` if the channels don't divide a sample.
+        """
         rows = self._rows(x)
         return ((rows - self._column(self.mean, x.dtype)) / self._column(self.std, x.dtype)).reshape(x.shape)
 
     def apply_in_place(self, x: np.ndarray) -> None:
-        """The same, written into x itself, which must be contiguous: no second array of that size."""
+        """Scale samples in place: no second array of that size is made.
+
+        **Arguments:** `x`, as in a call, contiguous.
+
+        **Raises:** as a call; `ValueError` if x isn't contiguous.
+        """
         rows = self._rows(x)
         if not np.shares_memory(rows, x):
             raise ValueError("Scaling.apply_in_place: x must be contiguous")
         rows -= self._column(self.mean, x.dtype)
         rows /= self._column(self.std, x.dtype)
 
-    def _rows(self, x: Any) -> Any:
+    def _rows(self, x: A) -> A:
         if x.dtype.kind in "iub":
             raise TypeError(f"Scaling: needs floats, not {x.dtype}; bring pixels into [0, 1] first")
         if int(np.prod(x.shape[1:])) % len(self.mean):
@@ -77,38 +92,22 @@ class Scaling:
         return _by_channel(x, len(self.mean))
 
     @staticmethod
-    def _column(values: tuple[float, ...], dtype: Any) -> np.ndarray:
+    def _column(values: tuple[float, ...], dtype: DTypeLike) -> np.ndarray:
         return np.asarray(values, dtype)[:, None]
 
 
-def standardise(dataset: Dataset) -> Dataset:
-    """The data set with each channel of its training split at mean 0 and variance 1; the test split is scaled by the
-    same numbers, which are then in `.scaling`.
-
-    New arrays are made; the option `standardise=True` of a loader gives the same with one array less in memory.
-
-    **Raises:** `TypeError` if x holds integers; `ValueError` if the data set is scaled already.
-    """
-    if dataset.scaling is not None:
-        raise ValueError(f"standardise: {dataset.name} is scaled already, by {dataset.scaling}")
-    if dataset.train.x.dtype.kind != "f" or dataset.test.x.dtype.kind != "f":
-        raise TypeError(f"standardise: needs floats, not {dataset.train.x.dtype}; load with dtype=np.float32")
-    scaling = Scaling.of(dataset.train.x, dataset.channels)
-    splits = []
-    for split in (dataset.train, dataset.test):
-        x = np.array(split.x, order="C")
-        scaling.apply_in_place(x)
-        splits.append(replace(split, x=x))
-    return replace(dataset, train=splits[0], test=splits[1], scaling=scaling)
-
-
 def unit(pixels: np.ndarray) -> np.ndarray:
-    """Pixels 0 to 255 as float32 from 0 to 1; the one array that is made is the result."""
+    """Return pixels as floats from 0 to 1; no other array is made.
+
+    **Arguments:** `pixels`, uint8 `[N, ...]`.
+
+    **Returns:** float32 of the same shape.
+    """
     x = np.empty(pixels.shape, np.float32)
     return np.divide(pixels, np.float32(255), out=x, dtype=np.float32)
 
 
-def _by_channel(x: Any, channels: int) -> Any:
+def _by_channel(x: A, channels: int) -> A:
     return x.reshape(len(x), channels, int(np.prod(x.shape[1:])) // channels)
 
 

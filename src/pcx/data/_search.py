@@ -33,7 +33,10 @@ class Wanted:
 
 
 def cache_folder() -> Path:
-    """The folder for downloads, in the user's cache: `$XDG_CACHE_HOME/pcx/data`, else the cache of the platform."""
+    """Return the folder for downloads, in the user's cache: `$XDG_CACHE_HOME/pcx/data`, else the cache of the platform.
+
+    **Returns:** a path, whether there is such a folder or not.
+    """
     given = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(given):  # the XDG specification has relative ones ignored
         base = Path(given)
@@ -47,8 +50,13 @@ def cache_folder() -> Path:
 
 
 def search_path(folder: str | os.PathLike[str] | None = None) -> list[Path]:
-    """The folders that are searched, in this order: `folder`; those in the environment variable `PCX_DATA`, separated
-    as in PATH; the user's cache; the system's folders for data sets; `data` in the working directory."""
+    """Return the folders that are searched, in this order: `folder`; those in the environment variable `PCX_DATA`,
+    separated as in PATH; the user's cache; the system's folders for data sets; `data` in the working directory.
+
+    **Arguments:** `folder`, the one to search first, if any.
+
+    **Returns:** paths, whether there are such folders or not.
+    """
     named = [_path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     first = [] if folder is None else [_path(folder)]
     found = [*first, *named, cache_folder(), *map(Path, _SYSTEM), Path("data")]
@@ -56,9 +64,13 @@ def search_path(folder: str | os.PathLike[str] | None = None) -> list[Path]:
 
 
 def find(wanted: Wanted, folder: str | os.PathLike[str] | None = None) -> list[Path] | None:
-    """The files of the first place that has all of a form, in the order of the form; None if there is no such place.
+    """Find the files of a data set: those of the first place that has all of a form.
 
     In each folder of the search path the data set's usual subfolders come first, then the folder itself.
+
+    **Arguments:** `wanted`, the data set; `folder`, the one to search first, if any.
+
+    **Returns:** the files in the order of the form; None if there is no such place.
 
     **Raises:** `FileNotFoundError` if `folder` is given and isn't there: most likely a slip, and going on would read
     other files than were meant.
@@ -74,9 +86,12 @@ def find(wanted: Wanted, folder: str | os.PathLike[str] | None = None) -> list[P
 
 
 def not_found(wanted: Wanted, folder: str | os.PathLike[str] | None, sources: Sequence[str], tail: str) -> str:
-    """The message for a data set that is nowhere: which files, where they were looked for, where they come from.
+    """Return the message for a data set that is nowhere: which files, where they were looked for, where they come from.
 
-    **Arguments:** `sources`, the folders on the net; `tail`, what to do, added to "Put them into ... or".
+    **Arguments:** `wanted` and `folder`, as in `find`; `sources`, the folders on the net; `tail`, what to do, added to
+    "Put them into ... or".
+
+    **Returns:** several lines.
     """
     forms = [", ".join(names[0] for names in form) for form in wanted.forms]
     lines = [

@@ -6,15 +6,15 @@ from types import ModuleType
 
 import numpy as np
 
-from . import _scaling
 from ._dataset import Dataset, Split
 from ._order import shuffled
+from ._standardise import standardise as standardised
 
 
 def two_moons(
     train: int = 1000, test: int = 1000, *, noise: float = 0.2, seed: int = 0, standardise: bool = False
 ) -> Dataset:
-    """Points of two half circles that reach into each other, made by scikit-learn's `make_moons`.
+    """Make points of two half circles that reach into each other, by scikit-learn's `make_moons`.
 
     **Arguments:**
 
@@ -42,7 +42,7 @@ def two_moons(
 
 
 def digits(test: int = 360, *, seed: int = 0, flat: bool = False, standardise: bool = False) -> Dataset:
-    """1797 handwritten digits of 8 x 8 grey pixels, which scikit-learn carries. Nothing is fetched.
+    """Load 1797 handwritten digits of 8 x 8 grey pixels, which scikit-learn carries. Nothing is fetched.
 
     They are the test part of "Optical Recognition of Handwritten Digits" of the UCI repository (Alpaydin & Kaynak
     1998).
@@ -69,7 +69,7 @@ def digits(test: int = 360, *, seed: int = 0, flat: bool = False, standardise: b
 
 
 def _finished(dataset: Dataset, standardise: bool) -> Dataset:
-    return _scaling.standardise(dataset) if standardise else dataset
+    return standardised(dataset) if standardise else dataset
 
 
 def _sklearn(call: str) -> ModuleType:
