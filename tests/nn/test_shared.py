@@ -84,4 +84,4 @@ def test_a_shared_param_learns_once_for_both():
 
 def test_a_filter_that_is_none_of_these_is_refused():
     with pytest.raises(TypeError, match="shared"):
-        pxnn.shared(Model(), 3)
+        pxnn.shared(Model(), 3)  # pyright: ignore[reportArgumentType]

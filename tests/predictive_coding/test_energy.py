@@ -204,11 +204,11 @@ def test_an_energy_without_a_nudged_value_says_what_to_do(energy):
 def test_energies_say_what_they_are():
     assert [e for e, _ in [*ENERGIES, *OTHER_NOISE] if e.squared] == [pxc.se_energy]
     with pytest.raises(TypeError, match="abstract"):
-        pxc.Energy()
+        pxc.Energy()  # pyright: ignore[reportAbstractUsage]
     with pytest.raises(ValueError, match=r"Huber: delta must be above 0, got 0\.0"):
         pxc.Huber(0.0)
     with pytest.raises(TypeError, match=r"energy_fn is the class Huber; make one: Huber\(\.\.\.\)"):
-        pxc.Vode(pxc.Huber)
+        pxc.Vode(pxc.Huber)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("name", ["se_energy", "ce_energy", "zero_energy"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core import BaseModule, Module, clear_params, known
+from ..core import BaseModule, Choice, Module, clear_params, known
 
 
 class STATUS:
@@ -18,7 +18,7 @@ class STATUS:
 
 
 class UnsetEnergyError(ValueError):
-    """An energy that can't be computed; knows where in the model."""
+    """The error of an energy that can't be computed, with the path of its node in the model."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -34,7 +34,7 @@ class EnergyModule(Module):
 
     @property
     def status(self) -> str | None:
-        """Which rules of the vodes inside are in force; set it with `pcx.utils.step`."""
+        """The name of the rules of the vodes inside that are in force; set it with `pcx.utils.step`."""
         return known(vars(self).get("_status"))
 
     @status.setter
@@ -44,8 +44,9 @@ class EnergyModule(Module):
         self._status = value
 
     def energy(self) -> jax.Array | float:
-        """Sum of the energies of the energy modules directly below: a scalar inside a vmap, `[batch]` outside; 0.0 if
-        there are none.
+        """Return the sum of the energies of the energy modules directly below.
+
+        **Returns:** a scalar inside a vmap, `[batch]` outside; 0.0 if there are none.
 
         **Raises:** `ValueError` naming the vode whose state or prediction isn't set, or whose shapes don't fit.
         """
@@ -60,20 +61,22 @@ class EnergyModule(Module):
             first = False
         return total
 
-    def clear_params(self, filter: Any) -> None:
+    def clear_params(self, filter: Choice) -> None:
         """Set the params inside that `filter` picks to None.
 
         **Arguments:**
 
         - `filter`: a type, a union of types, or a predicate of a param.
+
+        **Raises:** `TypeError` for any other filter.
         """
         clear_params("EnergyModule.clear_params", self, filter)
 
 
 def _path_of(module: BaseModule, child: BaseModule) -> str:
-    """Where in `module` its direct child stands."""
+    """Return the path of a direct child in its module, such as `.vodes[0]`."""
 
-    def search(x: Any, path: str) -> str | None:
+    def search(x: object, path: str) -> str | None:
         if x is child:
             return path
         if isinstance(x, (list, tuple)):

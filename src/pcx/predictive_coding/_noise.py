@@ -34,7 +34,7 @@ class Huber(Energy):
             raise ValueError(f"Huber: delta must be above 0, got {self.delta!r}")
 
     def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
-        """Return the energy of each element; shapes as in `Energy.elements`."""
+        """Return the energy of each element; arguments and shapes as in `Energy.elements`."""
         size = jnp.abs(h - u)
         return jnp.where(size <= self.delta, 0.5 * jnp.square(h - u), self.delta * (size - 0.5 * self.delta))
 
@@ -52,7 +52,7 @@ class Laplace(Energy):
     """
 
     def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
-        """Return `|h - u|`; shapes as in `Energy.elements`."""
+        """Return `|h - u|`; arguments and shapes as in `Energy.elements`."""
         e = h - u
         return e * jnp.sign(e)  # unlike that of abs in JAX, the gradient at zero is zero
 
@@ -67,7 +67,7 @@ class Poisson(Energy):
     """
 
     def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
-        """Return `exp(u) - h * u`; shapes as in `Energy.elements`."""
+        """Return `exp(u) - h * u`; arguments and shapes as in `Energy.elements`."""
         return jnp.exp(u) - h * u
 
     def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:

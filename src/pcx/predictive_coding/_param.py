@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import jax.tree_util as jtu
+from jaxtyping import PyTree
 
 from ..core import Param, ParamCache, get
 
 
 class CacheContents(dict[str, Any]):
-    """What a vode's cache holds. `sample_ndim` is the number of axes of one sample of `u`, where that is known; it
-    travels with the contents through the transforms, as structure."""
+    """The contents of a vode's cache.
+
+    **Attributes:**
+
+    - `sample_ndim`: the number of axes of one sample of `u`, where that is known. It travels with the contents through
+        the transforms, as structure.
+    """
 
     sample_ndim: int | None = None
 
@@ -41,24 +47,31 @@ jtu.register_pytree_with_keys(
 
 
 class _Cache(ParamCache):
-    """What a vode remembers: the prediction `u`, the energy `E`, whatever else was set. Cleared between steps."""
+    """The cache of a vode: the prediction `u`, the energy `E`, whatever else was set. Cleared between steps."""
 
     __slots__ = ()
 
     @property
     def sample_ndim(self) -> int | None:
-        """Number of axes of one sample of `u`, if known."""
+        """The number of axes of one sample of `u`, if known."""
         return getattr(ParamCache.get(self), "sample_ndim", None)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: str, value: PyTree) -> None:
         self.update({key: get(value)})
 
     def update(self, new: dict[str, Any], drop: tuple[str, ...] = (), sample_ndim: int | None = None) -> None:
-        """Write several values at once, and forget those named in `drop`."""
+        """Write several values at once.
+
+        **Arguments:**
+
+        - `new`: values by name.
+        - `drop`: names of values to forget.
+        - `sample_ndim`: the number of axes of one sample of `u`; None leaves it as it is.
+        """
         old = ParamCache.get(self) or {}
         items = {k: v for k, v in old.items() if k not in drop}
-        known = getattr(old, "sample_ndim", None)
-        self.set(_contents({**items, **new}, known if sample_ndim is None else sample_ndim))
+        before = getattr(old, "sample_ndim", None)
+        self.set(_contents({**items, **new}, before if sample_ndim is None else sample_ndim))
 
 
 class VodeParam(Param):

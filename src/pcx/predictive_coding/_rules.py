@@ -10,7 +10,9 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+from jaxtyping import PyTree
 
 from ..core import static_key
 
@@ -18,7 +20,12 @@ _NAME = r"[A-Za-z_]\w*"
 _SET = re.compile(rf"\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*<-\s*({_NAME})((?:\s*:\s*{_NAME})*)\s*")
 _GET = re.compile(rf"\s*({_NAME})\s*->\s*({_NAME})((?:\s*:\s*{_NAME})*)\s*")
 
-Transformation = Callable[[Any, str, Any, Any], Any]
+if TYPE_CHECKING:
+    from ..core import RandomKeyGenerator
+    from ._vode import Vode
+
+Transformation = Callable[["Vode", str, PyTree, "RandomKeyGenerator"], PyTree]
+"""`f(vode, key, value, rkg)`: the value of that name, changed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +47,11 @@ class GetRule:
 
     @property
     def cached_as(self) -> str:
-        """The name in the cache of the value that the rule gave."""
+        """The name under which the cache has the value that the rule gave."""
         return ":".join((self.target, *self.tforms))
 
 
-def _parse(text: Any, pattern: str, tforms: Mapping[str, Any]) -> SetRule | GetRule:
+def _parse(text: object, pattern: str, tforms: Mapping[str, Transformation]) -> SetRule | GetRule:
     where = f"Ruleset: rule {text!r} of status {pattern!r}"
     if not isinstance(text, str):
         raise TypeError(f"{where}: a rule must be a string")
@@ -75,7 +82,8 @@ class Ruleset:
       that matches, with a UserWarning if several do; the result is cached until cleared.
     - `tforms`: transformations by name, each `f(vode, key, value, rkg)`.
 
-    **Raises:** `ValueError` for a rule that can't be read, naming it.
+    **Raises:** `ValueError` for a rule that can't be read, naming it; `TypeError` for rules or transformations of
+    another type.
     """
 
     __slots__ = ("_by_status", "_rules", "tforms")
@@ -108,10 +116,10 @@ class Ruleset:
     def __repr__(self) -> str:
         return f"Ruleset({ {p.pattern: rules for p, rules in self._rules} })"
 
-    def _holding(self, status: str | None) -> tuple[dict[str, tuple[SetRule, ...]], dict[str, GetRule]]:
+    def _in_force(self, status: str | None) -> tuple[dict[str, tuple[SetRule, ...]], dict[str, GetRule]]:
         status = status or ""
-        held = self._by_status.get(status)
-        if held is None:
+        found = self._by_status.get(status)
+        if found is None:
             on_set: dict[str, tuple[SetRule, ...]] = {}
             on_get: dict[str, GetRule] = {}
             for pattern, rules in self._rules:
@@ -129,33 +137,57 @@ class Ruleset:
                         )
                     else:
                         on_get[rule.key] = rule
-            held = self._by_status[status] = (on_set, on_get)
-        return held
+            found = self._by_status[status] = (on_set, on_get)
+        return found
 
     def when_set(self, status: str | None, key: str) -> tuple[SetRule, ...]:
-        """The rules for setting `key`, in order."""
-        return self._holding(status)[0].get(key, ())
+        """Return the rules for setting a value, in order.
+
+        **Arguments:** `status`, of the vode; `key`, the name of the value.
+
+        **Returns:** none if the value is stored under its own name.
+        """
+        return self._in_force(status)[0].get(key, ())
 
     def when_read(self, status: str | None, key: str) -> GetRule | None:
-        """The rule for reading `key`, if there is one."""
-        return self._holding(status)[1].get(key)
+        """Return the rule for reading a value.
+
+        **Arguments:** `status`, of the vode; `key`, the name of the value.
+
+        **Returns:** None if the value is read as it is stored.
+        """
+        return self._in_force(status)[1].get(key)
 
     def plain(self, init: str) -> bool:
-        """Whether `h` and `u` are read as they are when values settle, and `u` is then stored as under the status
-        `init`: only then is the error zero at the start."""
+        """Return whether `h` and `u` are read as they are when values settle, and `u` is then stored as under the
+        status of initialisation: only then is the error zero at the start.
+
+        **Arguments:** `init`, that status.
+
+        **Returns:** True or False.
+        """
         read = [self.when_read(None, key) for key in ("h", "u")]
         if any(rule is not None and (rule.tforms or rule.target != rule.key) for rule in read):
             return False
         return self._stored_through(None) == self._stored_through(init)
 
     def _stored_through(self, status: str | None) -> tuple[str, ...]:
-        """The transformations that a prediction goes through before it is stored."""
+        """Return the transformations that a prediction goes through before it is stored."""
         rules = self.when_set(status, "u")
         last = [rule.tforms for rule in rules if "u" in rule.targets]
         return last[-1] if last else ()
 
-    def transform(self, names: Sequence[str], vode: Any, key: str, value: Any, rkg: Any) -> Any:
-        """`value` through the named transformations, from left to right."""
+    def transform(self, names: Sequence[str], vode: Vode, key: str, value: PyTree, rkg: RandomKeyGenerator) -> PyTree:
+        """Apply transformations to a value, from left to right.
+
+        **Arguments:**
+
+        - `names`: of the transformations.
+        - `vode`, `key`, `rkg`: what each is called with beside the value.
+        - `value`: the value that the first one gets.
+
+        **Returns:** what the last one gives.
+        """
         for name in names:
             value = self.tforms[name](vode, key, value, rkg)
         return value

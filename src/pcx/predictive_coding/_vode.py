@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, unwrap, watching
 from ._energy import Energy, EnergyFn, se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
-from ._rules import Ruleset, Transformation
+from ._rules import GetRule, Ruleset, Transformation
 
-# Where it is asked for: by a vode's identity, the state that each prediction it was given left it in.
+# By a vode's identity, the value that it had after each prediction it was given; None unless someone looks.
 predictions: ContextVar[dict[int, list[Any]] | None] = ContextVar("pcx_predictions", default=None)
 
 
@@ -47,9 +48,9 @@ class Vode(EnergyModule):
         ruleset: Mapping[str, Sequence[str]] | None = {},
         tforms: Mapping[str, Transformation] = {},
         param_type: type[VodeParam] = VodeParam,
-        *args: Any,
+        *args: object,
         output: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__()
         if energy_fn is not None and not callable(energy_fn):
@@ -74,13 +75,22 @@ class Vode(EnergyModule):
         return shown.replace(f"({name}):", f"({name}, output=True):", 1) if marked else shown
 
     def __call__(
-        self, u: ArrayLike | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: Any
+        self, u: ArrayLike | None, rkg: RandomKeyGenerator = RKG, output: str | None = "h", **others: PyTree
     ) -> Any:
-        """Set the prediction `u` (if it isn't None) and `others`, and return the value named `output`, or the vode
-        itself if that is None.
+        """Set the prediction and other values, and return a value.
 
         A node without a value that is called outside of rules and of pcx.functional's transforms gives its prediction,
-        so that `model(x)`, `jax.vmap(model)(x)` and `jax.jit(model)(x)` are forward passes."""
+        so that `model(x)`, `jax.vmap(model)(x)` and `jax.jit(model)(x)` are forward passes.
+
+        **Arguments:**
+
+        - `u`: the prediction, `[*shape]` of one sample inside a vmap; None sets none.
+        - `rkg`: where transformations get random keys from.
+        - `output`: the name of the value to return; None for the vode itself.
+        - `others`: values by name, set after `u`.
+
+        **Returns:** the value named `output`, or the vode.
+        """
         if u is not None and output == "h" and not others and self._is_unset():
             if not isinstance(get(u), Tracer):  # which would be left behind
                 self._set("u", u, rkg, jnp.ndim(u))
@@ -92,24 +102,33 @@ class Vode(EnergyModule):
         return self if output is None else self.get(output, rkg=rkg)
 
     def _is_unset(self) -> bool:
-        """Whether it has no value, gets none from a prediction, and is no copy in a tracked function, nor a stranger in
-        one."""
+        """Return whether the node has no value, gets none from a prediction, and is no copy in a tracked function, nor
+        a stranger in one."""
         if self.h._mark is not None or self.h._value is not None or watching():
             return False
-        rules = self.ruleset._wrapped
+        rules: Ruleset = unwrap(self.ruleset)
         return not rules.when_set(self.status, "u") and rules.when_read(self.status, "h") is None
 
-    def set(self, key: str, value: Any, rkg: RandomKeyGenerator = RKG) -> Vode:
-        """Set a value through the rules of the status; returns the vode."""
+    def set(self, key: str, value: PyTree, rkg: RandomKeyGenerator = RKG) -> Vode:
+        """Set a value through the rules of the status. What was computed of the old values is forgotten.
+
+        **Arguments:**
+
+        - `key`: the name, such as `"h"` or `"u"`.
+        - `value`: an array, `[*shape]` of one sample inside a vmap and `[batch, *shape]` outside; or a tree, or None.
+        - `rkg`: where transformations get random keys from.
+
+        **Returns:** the vode.
+        """
         sample_ndim = jnp.ndim(value) if key == "u" and value is not None and in_vmap() else None
         self._set(key, value, rkg, sample_ndim)
         return self
 
-    def _set(self, key: str, value: Any, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
-        rules = self.ruleset._wrapped
-        held = rules.when_set(self.status, key)
+    def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
+        rules: Ruleset = unwrap(self.ruleset)
+        found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
-        for targets, new in [(rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in held] or [
+        for targets, new in [(rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in found] or [
             ((key,), value)
         ]:
             for target in targets:
@@ -125,9 +144,18 @@ class Vode(EnergyModule):
         if key == "u" and (seen := predictions.get()) is not None:
             seen.setdefault(id(self), []).append(self.h.get())
 
-    def get(self, key: str, default: Any = None, rkg: RandomKeyGenerator = RKG) -> Any:
-        """A value by name, through the rules of the status; `default` if it isn't set."""
-        rules = self.ruleset._wrapped
+    def get(self, key: str, default: PyTree = None, rkg: RandomKeyGenerator = RKG) -> Any:
+        """Return a value by name, through the rules of the status.
+
+        **Arguments:**
+
+        - `key`: the name, such as `"h"`, `"u"` or `"E"`.
+        - `default`: what to return if there is no such value.
+        - `rkg`: where transformations get random keys from.
+
+        **Returns:** the value as it was set, or as a rule transforms it.
+        """
+        rules: Ruleset = unwrap(self.ruleset)
         rule = rules.when_read(self.status, key)
         if rule is None:
             value = self._stored(key)
@@ -142,7 +170,7 @@ class Vode(EnergyModule):
                     self.cache[rule.cached_as] = value
         return default if value is None else value
 
-    def _source(self, rule: Any, rkg: RandomKeyGenerator) -> Any:
+    def _source(self, rule: GetRule, rkg: RandomKeyGenerator) -> Any:
         # A rule that reads its own key means the stored value.
         return self._stored(rule.target) if rule.target == rule.key else self.get(rule.target, rkg=rkg)
 
@@ -150,18 +178,23 @@ class Vode(EnergyModule):
         return self.h.get() if key == "h" else self.cache.get(key)
 
     def energy(self, rkg: RandomKeyGenerator = RKG) -> jax.Array | float:
-        """The energy of the node, evaluated once and cached under "E": a scalar inside a vmap; outside, `[batch]` if h
-        and u have a batch axis. Without knowledge of a sample's shape (u was set from outside) an array with two or
-        more axes counts as a batch.
+        """Return the energy of the node, evaluated once and cached under "E".
+
+        **Arguments:**
+
+        - `rkg`: where the energy gets random keys from, if it draws.
+
+        **Returns:** a scalar inside a vmap; outside, `[batch]` if h and u have a batch axis. Without knowledge of a
+        sample's shape (u was set from outside) an array with two or more axes counts as a batch. 0.0 without an energy.
 
         **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
         """
         energy_fn = unwrap(self.energy_fn)
         if energy_fn is None:
             return 0.0
-        known = self.cache.get("E")
-        if known is not None:
-            return known
+        cached = self.cache.get("E")
+        if cached is not None:
+            return cached
         try:
             elements = jnp.asarray(energy_fn(self, rkg))
         except ValueError as e:
