@@ -1,5 +1,7 @@
 """Optimisers do what Optax does when used directly."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
@@ -92,7 +94,8 @@ def test_optimisers_that_want_the_loss_are_told_it(kind):
         optim = pxu.Optim(plateau, pxu.M(pxnn.LayerParam)(model))
     else:
         optim = pxu.OptimTree(plateau, by_layer, model)
-    (params, transformation) = values(plain.layers), plateau()
+    params: Any = values(plain.layers)
+    transformation = plateau()
     state = transformation.init(params)
     grads = jtu.tree_map(jnp.ones_like, model)
     with pytest.raises(TypeError, match=rf"pxu.{kind}.step: the optimiser wants the loss: .*value=loss"):

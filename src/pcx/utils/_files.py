@@ -1,4 +1,4 @@
-"""Params in files."""
+"""Files of params."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import os
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 from ..core import BaseParam, params_by_path, predicate
 from ..nn._param import LayerParam
-from ._mask import M
+from ._mask import M, MaskLike
 
 # NumPy's format knows no bfloat16 and its like, and reads them as raw bytes: their names are kept beside them. No
 # attribute path begins with a letter.
 _DTYPES = "dtypes"
 
+Leaf = jax.Array | np.ndarray | np.generic | bool | int | float | complex
+T = TypeVar("T")
 
-def save_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerParam) -> None:
+
+def save_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = LayerParam) -> None:
     """Write the params of `model` to an `.npz` file, by attribute path as in `.a.nn.weight`.
 
     A param that is referred to many times is written once, under its first path; one that holds None is left out; one
@@ -56,7 +61,7 @@ def save_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerPar
     _write(_with_ending(path), arrays)
 
 
-def load_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerParam) -> None:
+def load_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = LayerParam) -> None:
     """Set the params of `model` to what `save_params` wrote; shared params keep being shared.
 
     Everything is checked before the first param is set. What the file has beyond that is left alone. A param that
@@ -72,7 +77,7 @@ def load_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerPar
     that has another shape or dtype in the file, or if the file is no `.npz` file or damaged; `OSError` if it can't be
     opened.
     """
-    new: list[tuple[BaseParam, Any]] = []
+    new: list[tuple[BaseParam, PyTree]] = []
     with _Reader(_with_ending(path)) as file:
         for at, param in _selected("load_params", model, filter):
             held = BaseParam.get(param)
@@ -86,18 +91,18 @@ def load_params(model: Any, path: str | os.PathLike[str], filter: Any = LayerPar
         BaseParam.set(param, value)
 
 
-def _selected(call: str, model: Any, filter: Any) -> Iterator[tuple[str, BaseParam]]:
+def _selected(call: str, model: PyTree, filter: MaskLike) -> Iterator[tuple[str, BaseParam]]:
     chosen = filter.matches if isinstance(filter, M) else predicate(call, filter)
     for at, param in params_by_path(model).items():
         if chosen(param):
             yield at, param
 
 
-def _leaves(at: str, value: Any) -> list[tuple[str, Any]]:
+def _leaves(at: str, value: PyTree) -> list[tuple[str, Leaf]]:
     return [(at + jtu.keystr(inside), leaf) for inside, leaf in jtu.tree_flatten_with_path(value)[0]]
 
 
-def _as_array(call: str, key: str, leaf: Any) -> np.ndarray:
+def _as_array(call: str, key: str, leaf: Leaf) -> np.ndarray:
     try:
         array = np.asarray(leaf)
     except Exception as error:
@@ -107,11 +112,12 @@ def _as_array(call: str, key: str, leaf: Any) -> np.ndarray:
     return array
 
 
-def _checked(file: _Reader, key: str, held: Any) -> Any:
+def _checked(file: _Reader, key: str, held: Leaf) -> Leaf:
     if key not in file:
         raise KeyError(f"load_params: {file.path} has nothing at {key}")
     array = file[key]
-    shape, dtype = np.shape(held), np.dtype(held.dtype if hasattr(held, "dtype") else np.asarray(held).dtype)
+    array_like = held if isinstance(held, (jax.Array, np.ndarray, np.generic)) else np.asarray(held)
+    shape, dtype = np.shape(held), np.dtype(array_like.dtype)
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
             f"load_params: at {key}, {file.path} has shape {array.shape} and dtype {array.dtype}, "
@@ -173,7 +179,7 @@ class _Reader:
             raise
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._file.close()
 
     def __contains__(self, key: str) -> bool:
@@ -189,7 +195,7 @@ class _Reader:
             raise ValueError(f"load_params: {self.path} holds no array at {key}")
         return array
 
-    def _guard(self, read: Any) -> Any:
+    def _guard(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeAlias, Union
 
 import jax
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
-from ..core import FACTS, BaseModule, BaseParam, Static, predicate, refuse_hidden, static_key
+from ..core import FACTS, BaseModule, BaseParam, Choice, Static, predicate, refuse_hidden, static_key
 from ..functional import PerParam
 
 _MISSING = object()
+
+MaskLike: TypeAlias = Union[Choice, "M"]
+"""A type, a union of types, a predicate of a param, None for all, or a mask."""
 
 
 class M(PerParam):
@@ -27,9 +31,11 @@ class M(PerParam):
     **Arguments:**
 
     - `mask`: a type, a union such as `VodeParam | VodeParam.Cache`, a predicate of a param, a mask, or None.
+
+    **Raises:** `TypeError` for anything else.
     """
 
-    def __init__(self, mask: Any) -> None:
+    def __init__(self, mask: MaskLike) -> None:
         if isinstance(mask, M):
             self._choice: Any = mask
             self._chosen = mask.matches
@@ -38,12 +44,28 @@ class M(PerParam):
             self._chosen = predicate("pxu.M", mask)
         self._values: tuple[Any, Any] | None = None
 
-    def matches(self, leaf: Any) -> bool:
-        """Whether the mask selects `leaf`."""
+    def matches(self, leaf: object) -> bool:
+        """Return whether the mask selects a leaf.
+
+        **Arguments:**
+
+        - `leaf`: a param, or another leaf of a tree.
+
+        **Returns:** True or False.
+        """
         return bool(self._chosen(leaf))
 
-    def to(self, map_to: Any) -> M:
-        """The same mask with values: `(a, b)`, a for what doesn't match and b for what does; None for no values."""
+    def to(self, map_to: tuple[Any, Any] | list[Any] | None) -> M:
+        """Return this mask with values.
+
+        **Arguments:**
+
+        - `map_to`: a pair `(a, b)`, a for what doesn't match and b for what does; None for no values.
+
+        **Returns:** a new mask.
+
+        **Raises:** `ValueError` for anything else.
+        """
         if map_to is not None and (not isinstance(map_to, (tuple, list)) or len(map_to) != 2):
             raise ValueError(f"pxu.M.to: expected a pair (no match, match) or None, got {map_to!r}")
         new = object.__new__(M)
@@ -51,42 +73,66 @@ class M(PerParam):
         new._values = None if map_to is None else (map_to[0], map_to[1])
         return new
 
-    def value_for(self, leaf: Any) -> Any:
-        """What the mask gives for one leaf: True or False if it has no values."""
+    def value_for(self, leaf: object) -> Any:
+        """Return the value of one leaf.
+
+        **Arguments:**
+
+        - `leaf`: a param, or another leaf of a tree.
+
+        **Returns:** one of the pair given to `to`; True or False if there is none.
+        """
         matches = self.matches(leaf)
         return matches if self._values is None else self._values[matches]
 
-    def __call__(self, pydag: Any, is_pytree: bool = False) -> Any:
+    def __call__(self, pydag: PyTree, is_pytree: bool = False) -> Any:
         """Apply the mask to a tree.
 
         **Arguments:**
 
-        - `pydag`: any tree. A second reference to a shared param gives None; or
-        - `is_pytree`: every reference counts by itself.
+        - `pydag`: any tree.
+        - `is_pytree`: whether every reference to a shared param counts by itself; if not, those after the first give
+            None.
+
+        **Returns:** a tree of the same form.
         """
         return _Masking(self, is_pytree).visit(pydag)
 
-    def has(self, **attrs: Any) -> M:
-        """What this mask selects and whose static attributes all have these values."""
+    def has(self, **attrs: object) -> M:
+        """Return the mask of what this one selects and whose static attributes all have these values.
+
+        **Arguments:**
+
+        - `attrs`: values by name, as in `frozen=True`.
+
+        **Returns:** a new mask.
+        """
         return _Has(self, attrs)
 
-    def hasnot(self, **attrs: Any) -> M:
-        """What this mask selects and whose static attributes are all missing or different."""
+    def hasnot(self, **attrs: object) -> M:
+        """Return the mask of what this one selects and whose static attributes are all missing or different.
+
+        **Arguments:**
+
+        - `attrs`: values by name, as in `frozen=True`.
+
+        **Returns:** a new mask.
+        """
         return _HasNot(self, attrs)
 
     def __invert__(self) -> M:
         return _Not(self)
 
-    def __or__(self, other: Any) -> M:
+    def __or__(self, other: MaskLike) -> M:
         return _Or(self, other)
 
-    def __ror__(self, other: Any) -> M:
+    def __ror__(self, other: MaskLike) -> M:
         return _Or(other, self)
 
-    def __and__(self, other: Any) -> M:
+    def __and__(self, other: MaskLike) -> M:
         return _And(self, other)
 
-    def __rand__(self, other: Any) -> M:
+    def __rand__(self, other: MaskLike) -> M:
         return _And(other, self)
 
     def __static_key__(self) -> Hashable:
@@ -97,7 +143,7 @@ class M(PerParam):
 class _Combined(M):
     """A mask made of masks."""
 
-    def __init__(self, *masks: Any) -> None:
+    def __init__(self, *masks: MaskLike) -> None:
         self._masks = tuple([m if isinstance(m, M) else M(m) for m in masks])
         self._values = None
         self._choice = self
@@ -108,29 +154,29 @@ class _Combined(M):
 
 
 class _And(_Combined):
-    def matches(self, leaf: Any) -> bool:
+    def matches(self, leaf: object) -> bool:
         return all(m.matches(leaf) for m in self._masks)
 
 
 class _Or(_Combined):
-    def matches(self, leaf: Any) -> bool:
+    def matches(self, leaf: object) -> bool:
         return any(m.matches(leaf) for m in self._masks)
 
 
 class _Not(_Combined):
-    def matches(self, leaf: Any) -> bool:
+    def matches(self, leaf: object) -> bool:
         return not self._masks[0].matches(leaf)
 
 
 class _Has(_Combined):
-    def __init__(self, mask: Any, attrs: dict[str, Any]) -> None:
+    def __init__(self, mask: MaskLike, attrs: dict[str, object]) -> None:
         super().__init__(mask)
         self._attrs = attrs
 
-    def matches(self, leaf: Any) -> bool:
+    def matches(self, leaf: object) -> bool:
         return self._masks[0].matches(leaf) and all(self._equal(leaf, k, v) for k, v in self._attrs.items())
 
-    def _equal(self, leaf: Any, name: str, value: Any) -> bool:
+    def _equal(self, leaf: object, name: str, value: object) -> bool:
         found = leaf._facts.get(name, _MISSING) if isinstance(leaf, BaseParam) else getattr(leaf, name, _MISSING)
         return found is not _MISSING and (found is value or bool(np.all(found == value)))
 
@@ -139,27 +185,51 @@ class _Has(_Combined):
 
 
 class _HasNot(_Has):
-    def matches(self, leaf: Any) -> bool:
+    def matches(self, leaf: object) -> bool:
         return self._masks[0].matches(leaf) and not any(self._equal(leaf, k, v) for k, v in self._attrs.items())
 
 
-def M_is(*mask: Any) -> M:
-    """The mask that selects what all of these select."""
+def M_is(*mask: MaskLike) -> M:
+    """Return the mask of what all of some masks select.
+
+    **Arguments:**
+
+    - `mask`: masks, or what `M` takes.
+
+    **Returns:** a mask.
+    """
     return _And(*mask)
 
 
-def M_has(mask: Any, **attrs: Any) -> M:
-    """What `mask` selects and whose static attributes all have these values, as in `M_has(VodeParam, frozen=True)`."""
+def M_has(mask: MaskLike, **attrs: object) -> M:
+    """Return the mask of what `mask` selects and whose static attributes all have these values, as in
+    `M_has(VodeParam, frozen=True)`.
+
+    **Arguments:**
+
+    - `mask`: a mask, or what `M` takes.
+    - `attrs`: values by name.
+
+    **Returns:** a mask.
+    """
     return M(mask).has(**attrs)
 
 
-def M_hasnot(mask: Any, **attrs: Any) -> M:
-    """What `mask` selects and whose static attributes are all missing or different."""
+def M_hasnot(mask: MaskLike, **attrs: object) -> M:
+    """Return the mask of what `mask` selects and whose static attributes are all missing or different.
+
+    **Arguments:**
+
+    - `mask`: a mask, or what `M` takes.
+    - `attrs`: values by name.
+
+    **Returns:** a mask.
+    """
     return M(mask).hasnot(**attrs)
 
 
 class _Masking:
-    """One application of a mask: knows which shared objects were met."""
+    """The application of a mask to a tree, with the shared objects that were met."""
 
     def __init__(self, mask: M, is_pytree: bool) -> None:
         self.mask = mask
@@ -167,12 +237,12 @@ class _Masking:
         self.seen: set[int] = set()
         self.copies: dict[int, Any] = {}
 
-    def _leaf(self, x: Any) -> Any:
+    def _leaf(self, x: object) -> Any:
         if self.mask._values is not None:
             return self.mask.value_for(x)
         return x if self.mask.matches(x) else None
 
-    def visit(self, x: Any) -> Any:
+    def visit(self, x: PyTree) -> Any:
         if x is None or isinstance(x, str):
             return x
         if isinstance(x, BaseParam):
@@ -193,7 +263,7 @@ class _Masking:
             return x  # a function or another constant
         return treedef.unflatten([self.visit(c) for c in children])
 
-    def _container(self, x: Any) -> Any:
+    def _container(self, x: BaseModule | list[Any] | dict[Any, Any]) -> Any:
         if id(x) in self.copies and not (self.is_pytree and not isinstance(x, BaseModule)):
             return self.copies[id(x)]
         if isinstance(x, BaseModule):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 import optax
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, unwrap
 
+Factory: TypeAlias = Callable[[], optax.GradientTransformation] | optax.GradientTransformation
+"""A function without arguments that makes an Optax transformation; such a transformation itself is taken too."""
+
 
 class _Groups:
-    """The states of a few groups of params, and which params those are. The names are structure, the states leaves."""
+    """The states of a few groups of params, with the paths of these. Paths are structure, states leaves."""
 
     __slots__ = ("paths", "states", "unset")
 
-    def __init__(self, paths: tuple[tuple[str, ...], ...], unset: frozenset[str], states: Sequence[Any]) -> None:
+    def __init__(
+        self, paths: tuple[tuple[str, ...], ...], unset: frozenset[str], states: Sequence[optax.OptState]
+    ) -> None:
         self.paths = paths
         self.unset = unset  # params that held None at init
         self.states = list(states)
@@ -36,9 +43,9 @@ class OptimState(Param):
 
 
 class _BaseOptim(BaseModule):
-    """Optimises groups of params, each by itself, with one Optax transformation."""
+    """An optimiser of groups of params, each by itself, by one Optax transformation."""
 
-    def __init__(self, optax_opt: Callable[[], Any], parameters: Any = None) -> None:
+    def __init__(self, optax_opt: Factory, parameters: PyTree = None) -> None:
         call = type(self).__name__
         if isinstance(optax_opt, optax.GradientTransformation):
             transformation: Any = optax_opt
@@ -56,16 +63,20 @@ class _BaseOptim(BaseModule):
         if parameters is not None:
             self.init(parameters)
 
-    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
-        """The params of each group, by index in the plan."""
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
+        """Return the params of each group, by index in the plan."""
         raise NotImplementedError
 
     def _named(self) -> str:
         return f"pxu.{type(self).__name__}.step"
 
-    def init(self, parameters: Any) -> None:
-        """Start afresh for the params of a tree, such as `pxu.M(pxnn.LayerParam)(model)`. Params that hold None are
-        left out until the next `init`."""
+    def init(self, parameters: PyTree) -> None:
+        """Start afresh for the params of a tree. Params that hold None are left out until the next `init`.
+
+        **Arguments:**
+
+        - `parameters`: the tree, such as `pxu.M(pxnn.LayerParam)(model)`.
+        """
         plan = plan_of(parameters)
         paths, unset, states = [], set(), []
         for group in self._grouped(parameters, plan):
@@ -87,15 +98,15 @@ class _BaseOptim(BaseModule):
 
     def step(
         self,
-        module: Any,
-        grads: Any,
-        scale_by: Any = None,
+        module: PyTree,
+        grads: PyTree,
+        scale_by: ArrayLike | None = None,
         apply_updates: bool = True,
         allow_none: bool = False,
         *,
-        value: Any = None,
+        value: ArrayLike | None = None,
     ) -> Any:
-        """One optimisation step.
+        """Take one optimisation step.
 
         **Arguments:**
 
@@ -108,7 +119,7 @@ class _BaseOptim(BaseModule):
         - `value`: the loss whose gradients these are, a scalar, for optimisers that want it, such as
           `optax.contrib.reduce_on_plateau()`; they are told it as it is, whatever `scale_by` is. Others ignore it.
 
-        Returns the updates, a tree like `module`.
+        **Returns:** the updates, a tree like `module`.
 
         **Raises:** `ValueError` if a param lacks its gradient, if the gradients are another model's, or before `init`;
         `TypeError` if the optimiser wants a value and there is none. Nothing is changed then.
@@ -152,8 +163,8 @@ class _BaseOptim(BaseModule):
     def _skips_empty(self, allow_none: bool) -> bool:
         return allow_none
 
-    def _check_related(self, module: Any, index: dict[str, int], grads: dict[str, Any]) -> None:
-        """Gradients stand where the module has params; if not, they would be passed over without a word."""
+    def _check_related(self, module: PyTree, index: dict[str, int], grads: dict[str, Any]) -> None:
+        """Refuse gradients that stand where the module has no param: they would be passed over without a word."""
         if all(path in index for path in grads):
             return
         # A shared param has one path in a plan; gradients may stand at its other places too.
@@ -198,19 +209,27 @@ class _BaseOptim(BaseModule):
         return values
 
     def _update(
-        self, paths: Sequence[str], grads: dict[str, Any], values: dict[str, Any], state: Any, scale_by: Any, value: Any
-    ) -> tuple[dict[str, Any], Any]:
+        self,
+        paths: Sequence[str],
+        grads: dict[str, PyTree],
+        values: dict[str, PyTree],
+        state: optax.OptState,
+        scale_by: ArrayLike | None,
+        value: ArrayLike | None,
+    ) -> tuple[dict[str, PyTree], optax.OptState]:
         if scale_by is not None:
             grads = jtu.tree_map(lambda g: g * scale_by, grads)
         missing = [p for p in paths if p not in grads]
         full = {p: grads[p] if p in grads else jtu.tree_map(jnp.zeros_like, values[p]) for p in paths}
-        updates, new = self._told(full, state, values, value)
+        updates, new = self._transformed(full, state, values, value)
         if missing:
             keep = {jtu.DictKey(p) for p in missing}
             new = jtu.tree_map_with_path(lambda path, n, o: o if keep & {*path} else n, new, state)
         return {p: u for p, u in updates.items() if p not in missing}, new
 
-    def _told(self, grads: dict[str, Any], state: Any, values: dict[str, Any], value: Any) -> Any:
+    def _transformed(
+        self, grads: dict[str, PyTree], state: optax.OptState, values: dict[str, PyTree], value: ArrayLike | None
+    ) -> tuple[Any, optax.OptState]:
         update = optax.with_extra_args_support(unwrap(self.optax_opt)).update
         if value is not None:
             return update(grads, state, values, value=value)
@@ -221,8 +240,14 @@ class _BaseOptim(BaseModule):
                 raise TypeError(f"{self._named()}: the optimiser wants the loss: give it, step(..., value=loss)") from e
             raise
 
-    def apply_updates(self, module: Any, updates: Any) -> None:
-        """Add updates, a tree as `step` returns it, to the params of `module`; None leaves a param as it is."""
+    def apply_updates(self, module: PyTree, updates: PyTree) -> None:
+        """Add updates to the params of a tree.
+
+        **Arguments:**
+
+        - `module`: the tree of params to change.
+        - `updates`: a tree as `step` returns it; None leaves a param as it is.
+        """
         found = _by_path(updates)
         plan = plan_of(module)
         for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True):
@@ -230,8 +255,8 @@ class _BaseOptim(BaseModule):
                 param.set(optax.apply_updates(param.get(), found[path]))
 
 
-def _by_path(tree: Any) -> dict[str, Any]:
-    """What a tree of params (or of plain arrays in their places) holds, by path; None left out."""
+def _by_path(tree: PyTree) -> dict[str, PyTree]:
+    """Return the values of a tree of params, or of plain arrays in their places, by path; None left out."""
     plan = plan_of(tree)
     found = {
         path: value
@@ -249,9 +274,11 @@ class Optim(_BaseOptim):
 
     - `optax_opt`: a function without arguments that makes an Optax transformation, as in `lambda: optax.adam(1e-3)`.
     - `parameters`: the tree of params to optimise, such as `pxu.M(pxnn.LayerParam)(model)`; or call `init` later.
+
+    **Raises:** `TypeError` for anything else in the place of the function.
     """
 
-    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
         return [list(range(1, plan.n))]
 
 
@@ -264,15 +291,17 @@ class OptimTree(_BaseOptim):
     - `optax_opt`: a function without arguments that makes an Optax transformation.
     - `leaf_fn`: says which nodes, as in `lambda x: isinstance(x, pxnn.Layer)`; inside such a node it isn't asked again.
     - `parameters`: the tree of params to optimise; or call `init` later.
+
+    **Raises:** `TypeError` for anything else in the place of the functions.
     """
 
-    def __init__(self, optax_opt: Callable[[], Any], leaf_fn: Callable[[Any], bool], parameters: Any = None) -> None:
+    def __init__(self, optax_opt: Factory, leaf_fn: Callable[[Any], bool], parameters: PyTree = None) -> None:
         if not callable(leaf_fn):
             raise TypeError(f"pxu.OptimTree: leaf_fn must be a function, got {type(leaf_fn).__name__}")
         self.leaf_fn = static(leaf_fn)
         super().__init__(optax_opt, parameters)
 
-    def _grouped(self, tree: Any, plan: Plan) -> list[list[int]]:
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
         picked: list[Any] = []
 
         def pick(x: Any) -> bool:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
+from jaxtyping import PyTree
+
+from ..core import Choice, modules, predicate
 from ..core import clear_params as _clear
-from ..core import modules, predicate
 
 
 @contextlib.contextmanager
-def step(module: Any, status: Any = None, *, clear_params: Any = None) -> Iterator[None]:
-    """A context in which every energy module inside `module` has a status.
+def step(
+    module: PyTree,
+    status: str | tuple[str | None, str | None] | None = None,
+    *,
+    clear_params: Choice | tuple[Choice, Choice] = None,
+) -> Iterator[None]:
+    """Enter a context in which every energy module inside `module` has a status.
 
     On exit, also by an exception, the status that was there before comes back, and what `clear_params` picks is set
     to None. Steps nest.
@@ -23,6 +29,10 @@ def step(module: Any, status: Any = None, *, clear_params: Any = None) -> Iterat
     - `status`: a string or None; or a pair, whose second is set on exit in place of the earlier status.
     - `clear_params`: what to clear on exit: a type, a union of types, or a predicate; or a pair, the first of which is
       cleared on entry and the second on exit.
+
+    **Returns:** a context manager, for `with`.
+
+    **Raises:** `TypeError` for another status or choice.
     """
     inner, *leaving = status if isinstance(status, tuple) else (status,)
     before, *rest = clear_params if isinstance(clear_params, tuple) else (None, clear_params)
