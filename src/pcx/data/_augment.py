@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """A pure function of a key and a batch of images that gives a batch of the same shape and dtype.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ._batches import Batches, check_start
 
 
+@runtime_checkable
 class RandomAccess(Protocol):
     """A data set whose items are reached by number, such as Grain's `MapDataset`."""
 

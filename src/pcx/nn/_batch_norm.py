@@ -8,6 +8,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from ._stateful import StatefulLayer
@@ -26,16 +27,21 @@ class _BatchNorm(eqx.nn.BatchNorm):
             self.batch_state_index = eqx.nn.StateIndex((mean, jnp.zeros_like(var)))
 
     def __call__(
-        self, x: jax.Array, state: eqx.nn.State, *, key: jax.Array | None = None, inference: bool | None = None
+        self,
+        x: jax.Array | np.ndarray,
+        state: eqx.nn.State,
+        *,
+        key: jax.Array | None = None,
+        inference: bool | None = None,
     ) -> tuple[jax.Array, eqx.nn.State]:
         if inference is None:
             inference = self.inference
         if not inference or self.batch_state_index is None or self.batch_counter is None:
-            return super().__call__(x, state, inference=inference)
+            return super().__call__(jnp.asarray(x), state, inference=inference)
         mean, var = state.get(self.batch_state_index)
         at_first = state.get(self.batch_counter) == 0
         state = state.set(self.batch_state_index, (mean, jnp.where(at_first, 1, var)))
-        out, state = super().__call__(x, state, inference=True)
+        out, state = super().__call__(jnp.asarray(x), state, inference=True)
         return out, state.set(self.batch_state_index, (mean, var))
 
 

@@ -68,10 +68,10 @@ class Pool(Layer):
 class _MaxPool2d(eqx.nn.MaxPool2d):
     """Equinox's layer, whose gradient costs less where windows lie side by side."""
 
-    def __call__(self, x: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: jax.Array | np.ndarray, *, key: jax.Array | None = None) -> jax.Array:
         padded = any(n for pair in self.padding for n in pair)
         if x.ndim != 3 or self.kernel_size != self.stride or padded or self.use_ceil:
-            return super().__call__(x, key=key)
+            return super().__call__(jnp.asarray(x), key=key)
         return jnp.moveaxis(largest(jnp.moveaxis(x, 0, -1), tuple(self.kernel_size)), -1, 0)
 
 
