@@ -156,7 +156,7 @@ def measure(cases, state_opt, rounds):
             jax.clear_caches()
             import pcx.functional._jit as _jit
 
-            _jit._ALL_RECORDS.clear()
+            _jit._ALL_PROGRAMS.clear()
             calls[case] = build(*case, state_opt)
             first[case].append(seconds(calls[case], 1, jax.block_until_ready))
     times = in_turns(calls, rounds, 5, jax.block_until_ready)

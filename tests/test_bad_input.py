@@ -85,6 +85,9 @@ def snapshot(x: Any, seen: dict[int, Any]) -> Any:
     assert not isinstance(x, Tracer), "a tracer was left"
     if id(x) in seen:
         return ("again", id(x))
+    if isinstance(x, px.StaticParam):
+        assert x._mark is None, "a mark of a trace was left"
+        return ("static", snapshot(x.get(), seen))
     if isinstance(x, px.BaseParam):
         seen[id(x)] = x
         assert x._mark is None, "a mark of a trace was left"
@@ -92,8 +95,6 @@ def snapshot(x: Any, seen: dict[int, Any]) -> Any:
     if isinstance(x, px.BaseModule):
         seen[id(x)] = x
         return ("module", id(x), type(x), [(k, snapshot(v, seen)) for k, v in vars(x).items()])
-    if type(x).__name__ == "Static":
-        return ("static", snapshot(x._wrapped, seen))
     if isinstance(x, (jax.Array, np.ndarray)):
         return ("array", id(x), x.shape, x.dtype, np.asarray(x).tobytes())
     if isinstance(x, dict):

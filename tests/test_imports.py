@@ -10,8 +10,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "pcx"
 
 PUBLIC = {
-    "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator __version__ get set static
-        tree_apply tree_extract tree_inject tree_ref tree_unref""",
+    "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator StaticParam __version__ get
+        set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset Position Scaling Split as_batches cache_folder
         cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
         two_moons""",
@@ -125,7 +125,7 @@ def test_imports_point_one_way(path):
 
 
 def test_the_reader_of_imports_sees_them():
-    assert "jax" in imports(SOURCE / "core" / "_plan.py")
+    assert "jax" in imports(SOURCE / "core" / "_arrays.py")
     assert "pcx.core._parameter.BaseParam" in imports(SOURCE / "core" / "_plan.py")
     assert "pcx.nn._param.LayerParam" in imports(SOURCE / "utils" / "_files.py")
     assert "pcx.core.RKG" in imports(SOURCE / "predictive_coding" / "_vode.py")

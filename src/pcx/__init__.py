@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from .core._module import BaseModule, Module
     from .core._parameter import BaseParam, Param, ParamCache, ParamDict, get, set
     from .core._random import RKG, RandomKeyGenerator
-    from .core._static import static
+    from .core._static import StaticParam, static
     from .core._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ParamCache",
     "ParamDict",
     "RandomKeyGenerator",
+    "StaticParam",
     "__version__",
     "get",
     "set",
@@ -39,7 +40,7 @@ _NAMES = {
     "_module": ("BaseModule", "Module"),
     "_parameter": ("BaseParam", "Param", "ParamCache", "ParamDict", "get", "set"),
     "_random": ("RKG", "RandomKeyGenerator"),
-    "_static": ("static",),
+    "_static": ("StaticParam", "static"),
     "_tree": ("tree_apply", "tree_extract", "tree_inject", "tree_ref", "tree_unref"),
 }
 _HOME = {name: f"{__name__}.core.{module}" for module, names in _NAMES.items() for name in names}

@@ -20,6 +20,7 @@ import pcx.core._walk as _walk
 import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.utils as pxu
+from pcx.core import Filling, static_copies
 from pcx.core._walk import plan_for, plan_of, walk
 
 
@@ -145,7 +146,7 @@ def same(plan, walked):
     assert plan.skeleton.raw_paths == walked.skeleton.raw_paths
     assert [id(p) for p in plan.params] == [id(p) for p in walked.params]
     assert [id(p) for p in plan.raws] == [id(p) for p in walked.raws]
-    assert [id(p) for p in plan.facts] == [id(p) for p in walked.facts]
+    assert [id(p) for p in plan.statics] == [id(p) for p in walked.statics]
     assert [p._facts for p in plan.skeleton.params] == [p._facts for p in walked.skeleton.params]
 
 
@@ -178,7 +179,7 @@ def test_the_plan_of_a_copy_is_that_of_a_walk(transform, monkeypatch):
         assert params == plans[1].params
         for plan, objects in zip(plans, calls, strict=True):
             same(plan, walk(objects))
-            copy = plan.skeleton.build(plan.params, plan.raws, plan.facts)
+            copy = plan.skeleton.build(Filling(plan.params, plan.raws, static_copies(plan)))
             assert walk(copy).skeleton.key == plan.skeleton.key
         same(plan_for({"z": z}), walk({"z": z}))  # not the first of the objects
 
@@ -205,7 +206,7 @@ def test_one_program_for_models_that_were_walked_and_models_that_were_not():
     expected = inner(m=model)
     np.testing.assert_allclose(pxf.jit()(lambda *, z: inner(m=z))(z=model), expected, rtol=1e-6)
     np.testing.assert_allclose(pxf.jit()(lambda *, m, z: inner(m=m))(m=Model(), z=model), expected, rtol=1e-6)
-    assert len(inner._records()) == 1
+    assert len(inner._programs()) == 1
 
 
 def gradients(model):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pcx as px
+import pcx.functional as pxf
 
 
 class Leaf(px.Module):
@@ -89,3 +90,30 @@ def test_modes():
 def test_repr_names_the_params():
     assert ".p" in repr(Leaf())
     assert repr(px.Module()) == "(Module): (empty)"
+
+
+def test_no_mode_is_falsy_and_a_copy_has_a_mode_of_its_own():
+    m = Leaf()
+    assert not m.mode()
+    assert m.mode() == None  # noqa: E711
+    assert m.mode() != px.Module.MODE.TRAIN
+    new = jtu.tree_map(lambda x: x, m)
+    new.train()
+    assert m.mode() is px.Module.MODE.NONE
+    assert m.mode(px.Module.MODE.EVAL)
+    assert new.is_train
+
+
+def test_a_copy_made_in_a_compiled_function_reads_what_it_copies():
+    m = Leaf(2.0)
+    m.train()
+
+    def fn(*, m):
+        new = copy.deepcopy(m)
+        return new.p.get() * (3.0 if new.is_train else 1.0)
+
+    j = pxf.jit()(fn)
+    assert j(m=m) == 6
+    m.p.set(5.0)
+    m.eval()
+    assert j(m=m) == 5

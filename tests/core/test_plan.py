@@ -258,7 +258,6 @@ def test_a_returned_module_has_the_values_and_modes_of_its_call():
         mode()
         out, b = j(m=m)
         assert out.is_train is m.is_train
-        assert type(out._mode) is px.Module.MODE
         assert out.a.get() == 1
         assert b.get() == 10
         m.b.set(jnp.array(10.0))

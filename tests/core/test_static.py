@@ -73,3 +73,64 @@ def test_changes_inside_stay_inside(wrap):
         assert m.seen == {1}
         assert m.width == 2
         assert not hasattr(m, "new")
+
+
+class Scaled(px.Module):
+    def __init__(self):
+        super().__init__()
+        self.p = px.Param(jnp.array(3.0))
+        self.factor = px.static(2.0)
+        self.same = self.factor
+        self.other = px.static(2.0)
+
+
+def test_get_and_set():
+    s = px.static(2)
+    assert isinstance(s, px.StaticParam)
+    assert isinstance(s, px.BaseParam)
+    assert px.get(s) == s.get() == 2
+    assert s.set(3) is s
+    assert px.set(s, px.static(4)) is s
+    assert s.get() == 4
+    s += 1
+    assert s.get() == 5
+    param = px.Param(1.0)
+    assert px.static(param).get() is param
+
+
+def test_another_value_is_another_program():
+    m, calls = Scaled(), []
+    j = pxf.jit()(lambda *, m: m.p * m.factor.get() + 0.0 * m.other.get())
+    for value in (2.0, 5.0, 2.0, 5.0):
+        m.factor.set(value)
+        calls.append((float(j(m=m)), j.n_traces))
+    assert calls == [(6, 1), (15, 2), (6, 2), (15, 2)]
+    assert pxf.vmap(in_axes=0)(lambda x, *, m: x * m.factor.get())(jnp.ones(2), m=m)[0] == 5
+
+
+@pytest.mark.parametrize("transform", [pxf.jit(), pxf.vmap(in_axes=0), pxf.vmap(in_axes=0, axis_name="b")])
+def test_a_value_set_inside_stays_inside(transform):
+    m = Scaled()
+
+    def fn(x, *, m):
+        before = m.factor.get()
+        m.factor.set(7.0)
+        assert m.same is m.factor
+        inner = pxf.jit()(lambda *, m: jnp.asarray(m.same.get()))(m=m)  # what is set is there for a call inside
+        return x * before + inner * m.same.get() + 0.0 * m.other.get()
+
+    for _ in range(2):
+        assert transform(fn)(jnp.ones(2), m=m)[0] == 2 + 49
+        assert m.factor.get() == 2
+
+
+def test_a_tree_keeps_its_statics():
+    m = Scaled()
+    leaves, treedef = jtu.tree_flatten(m)
+    back = jtu.tree_unflatten(treedef, leaves)
+    assert back.factor is m.factor is back.same
+    assert treedef == jtu.tree_structure(Scaled())
+    m.factor.set(9.0)
+    assert treedef != jtu.tree_structure(m)
+    assert jtu.tree_unflatten(treedef, leaves).factor.get() == 2.0  # what it held when it was flattened
+    assert px.tree_extract(m) == (m.p,)

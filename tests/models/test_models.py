@@ -131,7 +131,7 @@ def test_vgg5_and_vgg7_have_the_shapes_of_the_benchmark():
     five = pxm.vgg5(energy=pxc.ce_energy)
     assert [c.nn.weight.get().shape[:2] for c in five.convs] == [(128, 3), (256, 128), (512, 256), (512, 512)]
     assert five.linear.nn.weight.get().shape == (10, 2048)
-    assert five.vodes[-1].energy_fn._wrapped is pxc.ce_energy
+    assert five.vodes[-1].energy_fn.get() is pxc.ce_energy
 
 
 MODELS = {

@@ -35,6 +35,8 @@ class Model(pxc.EnergyModule):
 def params_of(tree, path=""):
     """Every reference to a param below, by path: a walk of its own."""
     found = {}
+    if isinstance(tree, px.StaticParam):
+        return found
     if isinstance(tree, px.BaseParam):
         found[path] = tree
     elif isinstance(tree, px.BaseModule):

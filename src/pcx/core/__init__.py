@@ -9,45 +9,55 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     # ruff: noqa: F401
+    from ._anatomy import Kind, Parts, contents, inside, kind_of, ordered, parts, step, treedef_of
     from ._arrays import is_data, raw_key, taken
     from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
     from ._hidden import refuse_hidden
-    from ._key import ById, Keyed, function_key, static_key
-    from ._module import FACTS, BaseModule, Fact, Module, known, modules
+    from ._identity import ById
+    from ._key import Keyed, function_key, static_key
+    from ._mark import ABSENT, Mark, Mismatched, NeedsInput, marks_for
+    from ._module import BaseModule, Module, modules, nearest_modules
+    from ._nodes import Filling, Match
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
-    from ._plan import Plan, copies
+    from ._plan import Plan, copies, static_copies
     from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, seeded
     from ._reads import MUTATORS, Path, in_library, is_library, is_machinery, of_class, reads_of
     from ._select import Choice, clear_params, params_by_path, predicate
     from ._shown import fields_shown, shown
-    from ._skeleton import leaves_of, statics_of
-    from ._static import Static, static, unwrap
-    from ._trace import ABSENT, Mark, Mismatched, NeedsInput, Trace, commit, marks_for, trace
+    from ._skeleton import Skeleton
+    from ._static import Setting, StaticParam, is_param, static
+    from ._trace import Trace, commit, entry_values, filled, trace
     from ._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
+    from ._types import Constant, Mask, Tree, Value
     from ._walk import plan_for, plan_of, walk
 
 _NAMES = {
-    # What users see, as `px`.
-    "_parameter": "BaseParam Param ParamCache ParamDict get set like",
-    "_static": "Static static unwrap",
-    "_module": "BaseModule Module modules FACTS Fact known",
+    # State: what users see as `px`, and what stands beside it.
+    "_parameter": "BaseParam Param ParamDict ParamCache get set like",
+    "_static": "StaticParam static Setting is_param",
+    "_module": "BaseModule Module modules nearest_modules",
     "_random": "RKG RandomKeyGenerator RKGState LOCK seeded",
     "_tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
-    # What a tracked call is made of.
-    "_plan": "Plan copies",
-    "_walk": "plan_for plan_of walk",
-    "_skeleton": "leaves_of statics_of",
-    "_trace": "ABSENT Mark Mismatched NeedsInput Trace commit marks_for trace",
-    "_depth": "in_vmap one_more_vmap vmap_depth",
-    "_key": "ById Keyed function_key static_key",
-    # What functions read.
+    # What is inside of an object, and what it would compute.
+    "_anatomy": "Kind Parts kind_of inside parts step treedef_of ordered contents",
+    "_key": "Keyed function_key static_key",
+    "_identity": "ById",
     "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",
-    # Choosing params, and refusing what can't be taken.
+    "_types": "Constant Mask Tree Value",
+    # What a tracked call is made of.
+    "_walk": "plan_for plan_of walk",
+    "_plan": "Plan copies static_copies",
+    "_skeleton": "Skeleton",
+    "_nodes": "Filling Match",
+    "_mark": "ABSENT Mark Mismatched NeedsInput marks_for",
+    "_trace": "Trace trace commit entry_values filled",
+    "_depth": "in_vmap one_more_vmap vmap_depth",
+    # Choosing params; taking data; refusing what can't be taken; showing values.
     "_select": "Choice clear_params params_by_path predicate",
+    "_arrays": "is_data raw_key taken",
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
-    "_arrays": "is_data raw_key taken",
     "_shown": "fields_shown shown",
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}

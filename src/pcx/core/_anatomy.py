@@ -17,12 +17,14 @@ import dataclasses
 import enum
 import functools
 import types
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.tree_util as jtu
 import numpy as np
+
+from ._types import Constant, Tree
 
 # Arrays and numbers: inputs of a compiled program.
 LEAVES = (jax.Array, np.ndarray, np.generic, int, float, complex)
@@ -52,7 +54,7 @@ class Kind(enum.Enum):
 Parts = list[tuple[Any, Any]]  # (name, child): an attribute, an index, a key; for trees, the step of the path as a text
 
 
-def kind_of(x: Any) -> Kind:
+def kind_of(x: Tree) -> Kind:
     """Return what `x` is to a walk over a tree."""
     cls = type(x)
     # Asked of the class: an Equinox module or a tracer answers `isinstance` in Python, which takes longer.
@@ -72,7 +74,7 @@ def kind_of(x: Any) -> Kind:
     return Kind.CONSTANT if jtu.all_leaves((x,)) else Kind.TREE
 
 
-def inside(x: Any, kind: Kind) -> Sequence[Any]:
+def inside(x: Tree, kind: Kind) -> Sequence[Any]:
     """Return the children of a tree of that kind, in the order of `parts`, without their names."""
     if kind is Kind.MODULE:
         return list(vars(x).values())
@@ -83,7 +85,7 @@ def inside(x: Any, kind: Kind) -> Sequence[Any]:
     return jtu.tree_leaves(x, is_leaf=lambda y: y is not x) if kind is Kind.TREE else ()
 
 
-def parts(x: Any) -> tuple[Kind, Parts]:
+def parts(x: Tree) -> tuple[Kind, Parts]:
     """Return what `x` is, and what it holds as a tree: `(kind, [(name, child)])`, in the order in which it holds it."""
     kind = kind_of(x)
     if kind is Kind.MODULE:
@@ -98,27 +100,28 @@ def parts(x: Any) -> tuple[Kind, Parts]:
     return kind, []
 
 
-def step(kind: Kind, name: Any) -> str:
+def step(kind: Kind, name: Hashable) -> str:
     """Return how the path to a part of that name goes on: `.weight`, `[0]`, `['key']`."""
     if kind is Kind.MODULE:
         return f".{name}"
-    return name if kind is Kind.TREE else f"[{name!r}]"
+    return str(name) if kind is Kind.TREE else f"[{name!r}]"
 
 
-def treedef_of(x: Any) -> Any:
+def treedef_of(x: Tree) -> Any:
     """Return JAX's description of a tree of another library, one level deep."""
     return jtu.tree_structure(x, is_leaf=lambda y: y is not x)
 
 
-def ordered(names: Sequence[Any]) -> list[Any]:
+def ordered(names: Iterable[Any]) -> list[Any]:
     """Return names in the order of JAX: sorted, if they can be; the order of insertion is no part of a structure."""
+    given = list(names)
     try:
-        return sorted(names)
+        return sorted(given)
     except TypeError:
-        return list(names)
+        return given
 
 
-def contents(x: Any) -> tuple[Kind, Parts]:
+def contents(x: Constant) -> tuple[Kind, Parts]:
     """Return what a constant is, and what it holds as Python sees it; `CONSTANT` and nothing, if that can't be seen."""
     if isinstance(x, list):
         return Kind.LIST, list(enumerate(x))
@@ -152,7 +155,7 @@ _WRAPPERS: Sequence[tuple[type, tuple[str, ...]]] = (
 )
 
 
-def is_frozen(x: Any) -> bool:
+def is_frozen(x: Constant) -> bool:
     """Return whether a dataclass is frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox
     modules are."""
     settings = getattr(type(x), "__dataclass_params__", None)

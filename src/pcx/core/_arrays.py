@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
+from ._types import Constant
+
 _NUMBERS = (bool, int, float, complex, np.generic)
 
 
-def taken(call: str, name: str, tree: Any) -> Any:
+def taken(call: str, name: str, tree: Constant) -> Any:
     """A tree of data as arrays of JAX.
 
     NumPy's arrays of either byte order, lists of numbers (nested ones, too), memory views, and what else gives itself
@@ -35,12 +37,12 @@ def taken(call: str, name: str, tree: Any) -> Any:
     return treedef.unflatten([_array(f"{call}: {name}{jtu.keystr(path)}", leaf) for path, leaf in leaves])
 
 
-def is_data(x: Any) -> bool:
+def is_data(x: Constant) -> bool:
     """Whether something is a number, or gives itself as a NumPy array."""
     return isinstance(x, (*_NUMBERS, memoryview, array.array)) or hasattr(x, "__array__")
 
 
-def _array(what: str, x: Any) -> jax.Array:
+def _array(what: str, x: Constant) -> jax.Array:
     if isinstance(x, jax.ShapeDtypeStruct):  # what has the shape of data is as good where nothing is computed
         return x  # pyright: ignore[reportReturnType]
     if isinstance(x, jax.Array):
@@ -64,7 +66,7 @@ def _array(what: str, x: Any) -> jax.Array:
     return jnp.asarray(x)
 
 
-def _of_another(what: str, x: Any) -> np.ndarray:
+def _of_another(what: str, x: Constant) -> np.ndarray:
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     if isinstance(x, (memoryview, array.array)) or hasattr(x, "__array__"):
         try:
@@ -79,7 +81,7 @@ def _of_another(what: str, x: Any) -> np.ndarray:
     raise TypeError(f"{what} is a {kind}; give an array of numbers, or a tree (dict, list, tuple) of arrays")
 
 
-def _refuse_overflow(what: str, x: Any, dtype: Any) -> None:
+def _refuse_overflow(what: str, x: Constant, dtype: np.dtype) -> None:
     # JAX cuts off what its type doesn't hold: a label beyond it would come back as another class.
     given = np.asarray(x)
     if given.dtype.kind not in "iu" or given.dtype == dtype or not given.size:
@@ -92,7 +94,7 @@ def _refuse_overflow(what: str, x: Any, dtype: Any) -> None:
         )
 
 
-def raw_key(call: str, key: Any) -> jax.Array:
+def raw_key(call: str, key: int | jax.Array | np.ndarray) -> jax.Array:
     """A raw key, from a seed or a key of either form.
 
     **Raises:** `TypeError` or `ValueError` for what is no seed and no single key of JAX's default kind.

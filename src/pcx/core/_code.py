@@ -30,6 +30,7 @@ from ._reads import (
     on_class,
     reads_of,
 )
+from ._types import Constant
 
 if TYPE_CHECKING:
     from ._key import Keys
@@ -135,7 +136,7 @@ def _cell(keys: Keys, cell: types.CellType, paths: tuple[tuple[str, ...], ...]) 
     return tuple([_read(keys, value, path) for path in paths])
 
 
-def _read(keys: Keys, x: Any, path: tuple[str, ...]) -> Hashable:
+def _read(keys: Keys, x: Constant, path: tuple[str, ...]) -> Hashable:
     """Return the key of what is read of a value through attributes, found where they lie: nothing of it is run."""
     if not path:
         return keys.key(x)

@@ -16,6 +16,7 @@ import jax.tree_util as jtu
 from jax.core import Tracer
 
 from ._parameter import BaseParam, watchers
+from ._types import Value
 
 
 class _Watcher:
@@ -92,5 +93,5 @@ def _described(param: BaseParam) -> str:
     return f"{type(param).__name__} ({shapes or 'empty'}{facts})"
 
 
-def _is_traced(value: Any) -> bool:
+def _is_traced(value: Value) -> bool:
     return any(isinstance(leaf, Tracer) for leaf in jtu.tree_leaves(value))

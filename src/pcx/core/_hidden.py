@@ -17,15 +17,18 @@ import numpy as np
 
 from ._module import BaseModule
 from ._parameter import BaseParam
-from ._static import Static
+from ._static import StaticParam
+from ._types import Constant
 
 # With nothing of the user's inside, or nothing that can be looked at without running code of it.
-_PLAIN = (str, bytes, bytearray, int, float, complex, type, types.ModuleType, types.CodeType, jax.Array, Static)
+_PLAIN = (str, bytes, bytearray, int, float, complex, type, types.ModuleType, types.CodeType, jax.Array, StaticParam)
 _MAX_OBJECTS = 10_000
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial)
 
 
-def refuse_hidden(x: Any, path: str, is_known: Callable[[Any], bool] = lambda _: False, is_tree: bool = False) -> None:
+def refuse_hidden(
+    x: Constant, path: str, is_known: Callable[[Any], bool] = lambda _: False, is_tree: bool = False
+) -> None:
     """Refuse a constant of a tracked object in which there are params.
 
     **Arguments:**
@@ -53,14 +56,14 @@ def refuse_hidden(x: Any, path: str, is_known: Callable[[Any], bool] = lambda _:
     )
 
 
-def _kind(x: Any) -> str:
+def _kind(x: Constant) -> str:
     cls = type(x)
     if cls is types.FunctionType:
         return f"function ({x.__name__})"
     return "bound method" if cls is types.MethodType else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _params(x: Any, path: str, is_known: Callable[[Any], bool], is_tree: bool) -> Iterator[tuple[str, BaseParam]]:
+def _params(x: Constant, path: str, is_known: Callable[[Any], bool], is_tree: bool) -> Iterator[tuple[str, BaseParam]]:
     seen: set[int] = set()
     keep: list[Any] = []  # what was made to be looked at: an identity must not be given twice
     todo: collections.deque[tuple[str, Any, bool]] = collections.deque([(path, x, is_tree)])
@@ -82,7 +85,7 @@ def _params(x: Any, path: str, is_known: Callable[[Any], bool], is_tree: bool) -
         todo.extend([(name, value, inside) for name, value in _parts(at, item, cls)])
 
 
-def _parts(at: str, x: Any, cls: type) -> Iterable[tuple[str, Any]]:
+def _parts(at: str, x: Constant, cls: type) -> Iterable[tuple[str, Any]]:
     """What `x` holds, each with its path."""
     if issubclass(cls, np.ndarray):
         return [(f"{at}[{i}]", v) for i, v in enumerate(x.ravel())] if x.dtype.hasobject else []
@@ -112,7 +115,7 @@ def _is_container(cls: type) -> bool:
     return any(base.__module__ in ("builtins", "collections") and issubclass(base, Collection) for base in cls.__mro__)
 
 
-def _slots(x: Any, cls: type) -> Iterator[tuple[str, Any]]:
+def _slots(x: Constant, cls: type) -> Iterator[tuple[str, Any]]:
     for base in cls.__mro__:
         names = base.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:

@@ -11,6 +11,8 @@ import jax
 import jax.core
 import numpy as np
 
+from ._types import Constant
+
 # Arrays on a device up to this size are compared by content (a copy to the host); larger ones by identity.
 _MAX_DEVICE_BYTES = 1 << 16
 
@@ -20,7 +22,7 @@ class ById:
 
     __slots__ = ("_id", "_ref", "_strong")
 
-    def __init__(self, obj: Any) -> None:
+    def __init__(self, obj: Constant) -> None:
         self._id = id(obj)
         self._strong = None
         try:
@@ -49,7 +51,7 @@ class Seen(ById):
 
     __slots__ = ("_content",)
 
-    def __init__(self, obj: Any, content: Hashable) -> None:
+    def __init__(self, obj: Constant, content: Hashable) -> None:
         super().__init__(obj)
         self._content = content
 
@@ -59,7 +61,7 @@ class Seen(ById):
         return self is other or (isinstance(other, Seen) and super().__eq__(other) and self._content == other._content)
 
 
-def array_key(x: Any) -> Hashable:
+def array_key(x: Constant) -> Hashable:
     """The key of an array: by content, or by identity of large ones on a device and of tracers."""
     if isinstance(x, jax.core.Tracer):
         return ById(x)

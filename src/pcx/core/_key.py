@@ -30,6 +30,7 @@ from ._anatomy import Kind, contents
 from ._code import class_key, code_key, function_content, module_key
 from ._identity import ById, Seen, array_key
 from ._reads import MISSING, held, in_library, is_library, is_module_level, is_plain, on_class
+from ._types import Constant
 
 # A value with more parts than this is compared by identity: a key must stay cheap.
 _MAX_PARTS = 10_000
@@ -39,12 +40,12 @@ class _TooMuch(Exception):
     """A value has too many parts."""
 
 
-def static_key(x: Any) -> Hashable:
+def static_key(x: Constant) -> Hashable:
     """Return a hashable key of the static value `x`; equal keys mean equal computation."""
     return _compute(x, Keys.key)
 
 
-def function_key(fn: Any) -> Hashable:
+def function_key(fn: Callable[..., Any]) -> Hashable:
     """Return the key of the function that a transform wraps. Unlike `static_key` it looks into a named function in an
     importable module too, since a reloaded module or a cell run again may have changed its globals."""
     return _compute(fn, Keys.function if isinstance(fn, types.FunctionType) else Keys.key)
@@ -60,7 +61,7 @@ class _Running(threading.local):
 _running = _Running()
 
 
-def _compute(x: Any, how: Callable[[Keys, Any], Hashable]) -> Hashable:
+def _compute(x: Constant, how: Callable[[Keys, Any], Hashable]) -> Hashable:
     keys = _running.keys or Keys()
     parts, keys.parts = keys.parts, 0  # each value that is keyed by itself may have as many parts
     opaque, keys.opaque = keys.opaque, False
@@ -73,7 +74,7 @@ def _compute(x: Any, how: Callable[[Keys, Any], Hashable]) -> Hashable:
         keys.parts, keys.opaque = parts, opaque
 
 
-def by_identity(x: Any, *content: Any) -> Hashable:
+def by_identity(x: Constant, *content: Constant) -> Hashable:
     """Return the key of a mutable object that can't be compared by content alone: it equals only the key of the same
     object, as long as `content` is the same. Whoever captured the object compares by identity too."""
     keys = _running.keys
@@ -88,7 +89,7 @@ class Keyed:
 
     __slots__ = ("_key", "value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Constant) -> None:
         self.value = value
         self._key: Hashable = None
 
@@ -118,7 +119,7 @@ class Keys:
         self.opaque = False  # met a mutable object that can't be compared by content
         self.classes: dict[type, Hashable] = {}
 
-    def key(self, x: Any) -> Hashable:
+    def key(self, x: Constant) -> Hashable:
         """Return the key of a value, as a part of this computation."""
         self.parts += 1
         if self.parts > _MAX_PARTS:
@@ -150,7 +151,7 @@ class Keys:
             return code_key(x, Keys().key)
         return self.within(x, self._composite)
 
-    def within(self, x: Any, how: Callable[[Any], Hashable]) -> Hashable:
+    def within(self, x: Constant, how: Callable[[Any], Hashable]) -> Hashable:
         """Return `how(x)`, or the place of `x` among the values that this one is inside of."""
         if id(x) in self.inside:  # a value that contains itself
             return ("again", self.inside[id(x)])
@@ -160,7 +161,7 @@ class Keys:
         finally:
             del self.inside[id(x)]
 
-    def apart(self, how: Callable[[], Hashable], otherwise: Any) -> Hashable:
+    def apart(self, how: Callable[[], Hashable], otherwise: Constant) -> Hashable:
         """Return `how()`, what it finds having no part in whether this key is opaque; the identity of `otherwise`, if
         that has too many parts."""
         opaque, parts = self.opaque, self.parts
@@ -188,7 +189,7 @@ class Keys:
         """Return the key of a value's class."""
         return class_key(self, cls)
 
-    def _composite(self, x: Any) -> Hashable:
+    def _composite(self, x: Constant) -> Hashable:
         cls = type(x)
         own = getattr(cls, "__static_key__", None)
         if own is not None:
@@ -222,7 +223,7 @@ class Keys:
             return (of_class, fields, *self._besides(x, {name for name, _ in content}))
         return (of_class, tuple([self.key(v) for _, v in content]), *self._besides(x))
 
-    def _object(self, x: Any, cls: type) -> Hashable:
+    def _object(self, x: Constant, cls: type) -> Hashable:
         if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None and cls.__hash__ is not object.__hash__:
             return self._by_its_own_word(x, cls)
         if callable(x) and not hasattr(x, "__dict__"):
@@ -235,7 +236,7 @@ class Keys:
         # Any other object: itself, and what it holds as far as that can be seen.
         return Seen(x, (class_key(self, cls), self._attributes(x))) if is_plain(x) else ById(x)
 
-    def _by_its_own_word(self, x: Any, cls: type) -> Hashable:
+    def _by_its_own_word(self, x: Constant, cls: type) -> Hashable:
         before, _running.keys = _running.keys, None  # it may remember keys that it makes for this
         try:
             hash(x)
@@ -248,7 +249,7 @@ class Keys:
             return (cls, x)
         return (class_key(self, cls), x, self._attributes(x))  # it may be changed in place
 
-    def _besides(self, x: Any, known: Container[str] = ()) -> tuple[Hashable, ...]:
+    def _besides(self, x: Constant, known: Container[str] = ()) -> tuple[Hashable, ...]:
         """Return keys of what an object of a user's class holds besides its items, or the fields that are `known`."""
         cls = type(x)
         if is_library(cls.__module__):
@@ -258,5 +259,5 @@ class Keys:
         found = [(n, v) for n, v in found if not isinstance(on_class(cls, n), functools.cached_property)]
         return tuple([(n, self.key(v)) for n, v in found])
 
-    def _attributes(self, x: Any) -> Hashable:
+    def _attributes(self, x: Constant) -> Hashable:
         return tuple([(name, self.key(value)) for name, value in held(x)])

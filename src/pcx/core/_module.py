@@ -4,40 +4,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-import jax
 import jax.tree_util as jtu
 
-from ._key import Keyed, static_key
+from ._anatomy import Kind, inside, kind_of, parts, step
 from ._parameter import BaseParam
-from ._static import Static, static, unwrap
+from ._static import Setting, Snapshot, StaticParam, static
+from ._types import Tree
 
 T = TypeVar("T")
-
-# Attributes that are facts about the module and never data, whatever they hold.
-FACTS = frozenset({"_mode", "_status"})
-
-
-class Fact:
-    """Stands for such an attribute while a compiled function is traced, to learn whether it was read before it was set:
-    if not, it has no part in what is compiled."""
-
-    __slots__ = ("index", "read", "value")
-
-    def __init__(self, value: Any, index: int, read: set[int]) -> None:
-        self.value, self.index, self.read = value, index, read
-
-    def __static_key__(self) -> Any:
-        return static_key(known(self))
-
-
-def known(x: Any) -> Any:
-    """What a fact is, from now on needed by what is being traced; other values as they are."""
-    while isinstance(x, Fact):
-        x.read.add(x.index)
-        x = x.value
-    return x
 
 
 class BaseModule:
@@ -51,8 +27,9 @@ class BaseModule:
 
     # `_plans` remembers the walks over this object (see `_walk`); it lies outside `__dict__` and is no attribute.
     __slots__ = ("__dict__", "__weakref__", "_plans")
+    _kind: ClassVar[Kind] = Kind.MODULE
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         jtu.register_pytree_with_keys(cls, _flatten_with_keys, _unflattener(cls), _flatten)
 
@@ -63,21 +40,9 @@ class BaseModule:
 
         - `cls`: only instances of this class (a module of another class is not looked into).
         """
-        seen: set[int] = set()
-
-        def below(x: Any) -> Iterator[Any]:
-            if isinstance(x, BaseModule):
-                if id(x) not in seen and (cls is None or isinstance(x, cls)):
-                    seen.add(id(x))
-                    yield x
-            elif isinstance(x, (list, tuple)):
-                for item in x:
-                    yield from below(item)
-            elif isinstance(x, dict):
-                for item in x.values():
-                    yield from below(item)
-
-        yield from below(list(vars(self).values()))
+        for _, module in nearest_modules(self):
+            if cls is None or isinstance(module, cls):
+                yield module
 
     def __getstate__(self) -> Any:
         return vars(self)
@@ -89,35 +54,37 @@ class BaseModule:
         lines = []
         leaves, _ = jtu.tree_flatten_with_path(self, is_leaf=lambda x: isinstance(x, BaseParam))
         for path, leaf in leaves:
-            lines.append(f"  {jtu.keystr(path)}: {leaf!r}")
+            if not isinstance(leaf, StaticParam):
+                lines.append(f"  {jtu.keystr(path)}: {leaf!r}")
         return "\n".join([f"({type(self).__name__}):", *lines]) if lines else f"({type(self).__name__}): (empty)"
 
 
-def _split(module: BaseModule) -> tuple[list[str], tuple[tuple[str, Keyed], ...]]:
+_Structure = tuple[tuple[str, ...], tuple[tuple[str, Snapshot], ...]]  # names of children; settings
+
+
+def _structure(module: BaseModule) -> _Structure:
     attributes = vars(module)
-    names = sorted(name for name in attributes if name not in FACTS)
-    facts = tuple([(name, Keyed(attributes[name])) for name in sorted(FACTS & attributes.keys())])
-    return names, facts
+    names = sorted(attributes)
+    settings = [(name, Snapshot(attributes[name])) for name in names if type(attributes[name]) is Setting]
+    return tuple([name for name in names if type(attributes[name]) is not Setting]), tuple(settings)
 
 
-def _flatten(module: BaseModule) -> tuple[list[Any], Any]:
-    names, facts = _split(module)
-    attributes = vars(module)
-    return [attributes[name] for name in names], (tuple(names), facts)
+def _flatten(module: BaseModule) -> tuple[list[Any], _Structure]:
+    structure, attributes = _structure(module), vars(module)
+    return [attributes[name] for name in structure[0]], structure
 
 
-def _flatten_with_keys(module: BaseModule) -> tuple[list[tuple[Any, Any]], Any]:
-    names, facts = _split(module)
-    attributes = vars(module)
-    return [(jtu.GetAttrKey(name), attributes[name]) for name in names], (tuple(names), facts)
+def _flatten_with_keys(module: BaseModule) -> tuple[list[tuple[Any, Any]], _Structure]:
+    structure, attributes = _structure(module), vars(module)
+    return [(jtu.GetAttrKey(name), attributes[name]) for name in structure[0]], structure
 
 
 def _unflattener(cls: type):
-    def unflatten(aux: Any, children: Any) -> Any:
-        names, facts = aux
+    def unflatten(structure: _Structure, children: Tree) -> Any:
+        names, settings = structure
         module = object.__new__(cls)
         attributes = vars(module)
-        attributes.update((name, fact.value) for name, fact in facts)
+        attributes.update((name, snapshot.restored()) for name, snapshot in settings)
         attributes.update(zip(names, children, strict=True))
         return module
 
@@ -125,9 +92,6 @@ def _unflattener(cls: type):
 
 
 jtu.register_pytree_with_keys(BaseModule, _flatten_with_keys, _unflattener(BaseModule), _flatten)
-
-
-jtu.register_pytree_node(Static, lambda s: ((), Keyed(s._wrapped)), lambda aux, _: Static(aux.value))
 
 
 class Module(BaseModule):
@@ -138,27 +102,40 @@ class Module(BaseModule):
     """
 
     class MODE(enum.Enum):
-        """The modes of a module."""
+        """The modes of a module. `NONE` is falsy and equals None."""
 
         NONE = None
         TRAIN = "train"
         EVAL = "eval"
 
-    _mode: Module.MODE
+        def __bool__(self) -> bool:
+            return self.value is not None
+
+        def __eq__(self, other: object) -> bool:
+            return self is other or (other is None and self.value is None)
+
+        __hash__ = enum.Enum.__hash__
+
+    _mode: Setting
 
     def __init__(self) -> None:
-        self._mode = Module.MODE.NONE
+        self._mode = Setting(Module.MODE.NONE)
 
     def mode(self, value: Module.MODE | None = None) -> Module.MODE:
-        """Set the mode of this module and of every module inside; without an argument only return the mode."""
+        """Return the mode of this module, after setting that of this module and of every module inside to `value`, if
+        one is given."""
         if value is not None:
             for module in modules(self):
                 if isinstance(module, Module):
                     module._set_mode(Module.MODE(value))
-        return known(getattr(self, "_mode", Module.MODE.NONE))
+        mode = vars(self).get("_mode")
+        return Module.MODE.NONE if mode is None else mode.get()
 
     def _set_mode(self, value: Module.MODE) -> None:
-        self._mode = value
+        mode = vars(self).get("_mode")
+        if mode is None:  # a class that doesn't call super().__init__()
+            mode = self._mode = Setting()
+        mode.set(value)
         if value is not Module.MODE.NONE:
             _set_inference(vars(self), value is Module.MODE.EVAL)
 
@@ -181,7 +158,7 @@ class Module(BaseModule):
         return self.mode() is Module.MODE.EVAL
 
 
-def _set_inference(held: Any, flag: bool) -> None:
+def _set_inference(held: Tree, flag: bool) -> None:
     """Set the `inference` flags of the pytrees in the dict or list `held`; the modules in there set their own."""
     for key, x in list(held.items() if isinstance(held, dict) else enumerate(held)):
         if isinstance(x, (dict, list)):
@@ -193,46 +170,53 @@ def _set_inference(held: Any, flag: bool) -> None:
             held[key] = new
 
 
-def _with_inference(x: Any, flag: bool) -> Any:
+def _with_inference(x: Tree, flag: bool) -> Any:
     changed = False
 
-    def visit(path: Any, leaf: Any) -> Any:
+    def visit(path: tuple[Any, ...], leaf: Tree) -> Any:
         nonlocal changed
         named = bool(path) and getattr(path[-1], "name", None) == "inference"
-        value = unwrap(leaf)
+        value = leaf.get() if named and isinstance(leaf, StaticParam) else leaf
         if not named or not isinstance(value, bool) or value is flag:
             return leaf
         changed = True
-        return static(flag) if isinstance(leaf, Static) else flag
+        return static(flag) if isinstance(leaf, StaticParam) else flag
 
-    new = jtu.tree_map_with_path(visit, x, is_leaf=lambda y: isinstance(y, (BaseModule, BaseParam, Static)))
+    new = jtu.tree_map_with_path(visit, x, is_leaf=lambda y: isinstance(y, (BaseModule, BaseParam)))
     return new if changed else x
 
 
-def modules(tree: Any) -> Iterator[BaseModule]:
-    """Every module in `tree`, outer before inner, each once."""
+def modules(tree: Tree) -> Iterator[BaseModule]:
+    """Yield every module in `tree`, outer before inner, each once."""
+    seen: set[int] = set()
+    todo = [tree]
+    while todo:
+        x = todo.pop()
+        kind = kind_of(x)
+        if kind in _MUTABLE:
+            if id(x) in seen:
+                continue
+            seen.add(id(x))
+            if kind is Kind.MODULE:
+                yield x
+        todo.extend(reversed(inside(x, kind)))
+
+
+_MUTABLE = (Kind.MODULE, Kind.LIST, Kind.DICT)  # which may hold themselves
+
+
+def nearest_modules(module: BaseModule) -> Iterator[tuple[str, BaseModule]]:
+    """Yield the modules directly below one, each once, with the path to where it stands first."""
     seen: set[int] = set()
 
-    def visit(x: Any) -> Iterator[BaseModule]:
-        cls = type(x)  # asked first: an Equinox module or a tracer answers `isinstance` in Python
-        if x is None or issubclass(cls, (BaseParam, Static, str)):
-            return
-        if issubclass(cls, BaseModule):
-            if id(x) in seen:
-                return
+    def below(x: Tree, path: str) -> Iterator[tuple[str, BaseModule]]:
+        kind, inner = parts(x)
+        if kind is not Kind.MODULE:
+            for name, child in inner:
+                yield from below(child, path + step(kind, name))
+        elif id(x) not in seen:
             seen.add(id(x))
-            yield x
-            for item in list(vars(x).values()):
-                yield from visit(item)
-        elif issubclass(cls, (list, tuple)):
-            for item in x:
-                yield from visit(item)
-        elif issubclass(cls, dict):
-            for item in x.values():
-                yield from visit(item)
-        elif not isinstance(x, jax.Array):
-            for item in jtu.tree_leaves(x, is_leaf=lambda y: isinstance(y, BaseModule)):
-                if isinstance(item, BaseModule):
-                    yield from visit(item)
+            yield path, x
 
-    yield from visit(tree)
+    for name, child in parts(module)[1]:
+        yield from below(child, step(Kind.MODULE, name))

@@ -14,6 +14,7 @@ import numpy as np
 from ._anatomy import Kind
 from ._key import Keyed, by_identity
 from ._operators import install_operators
+from ._types import Value
 
 _SLOTS = ("_value", "_facts", "_mark", "__weakref__")
 _NO_FACTS: dict[str, Any] = {}
@@ -38,7 +39,7 @@ class BaseParam:
     **Raises:** `TypeError` for `bool(param)`; compare with None through `param.get() is None`.
     """
 
-    # `_mark` says what the transform being traced needs to know: read before written? written? See `_trace`.
+    # `_mark` says what the transform being traced needs to know: read before written? written? See `_mark`.
     __slots__ = _SLOTS
     # NumPy arrays on the left of an operator hand over to our reflected operators.
     __array_priority__: ClassVar[int] = 1000
@@ -48,14 +49,36 @@ class BaseParam:
     _facts: dict[str, Any]
     _mark: Any
 
-    def __init__(self, value: Any = None) -> None:
+    def __init__(self, value: Value = None) -> None:
         self._facts = _NO_FACTS
         self._mark = None
         self._value = get(value)
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
-        _register(cls)
+        cls._register()
+
+    @classmethod
+    def _register(cls) -> None:
+        """Make params of this class a pytree: the value is data, the static facts are structure."""
+
+        def facts_of(param: BaseParam) -> Any:
+            return tuple([(name, Keyed(value)) for name, value in sorted(param._facts.items())])
+
+        def flatten(param: BaseParam) -> Any:
+            return (BaseParam.get(param),), facts_of(param)
+
+        def flatten_with_keys(param: BaseParam) -> Any:
+            return ((jtu.GetAttrKey("value"), BaseParam.get(param)),), facts_of(param)
+
+        def unflatten(facts: Any, children: Any) -> Any:
+            param = object.__new__(cls)
+            param._facts = {name: fact.value for name, fact in facts}
+            param._mark = None
+            (param._value,) = children
+            return param
+
+        jtu.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
     # -- the value ------------------------------------------------------------------------------------
     def get(self) -> Any:
@@ -68,7 +91,7 @@ class BaseParam:
                 watcher.read(self)
         return self._value
 
-    def set(self, value: Any) -> Any:
+    def set(self, value: Value) -> Any:
         """Hold `value` (the value of it, if it is a param) from now on; returns the param."""
         value = get(value)
         mark = self._mark
@@ -81,7 +104,7 @@ class BaseParam:
         return self
 
     # -- static facts ---------------------------------------------------------------------------------
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: Value) -> None:
         if name in _SLOTS:
             object.__setattr__(self, name, value)
         elif isinstance(getattr(type(self), name, None), property):
@@ -136,7 +159,7 @@ class BaseParam:
         """Number of axes of the value."""
         return np.ndim(BaseParam.get(self))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.get(), dtype=dtype) if not copy else np.array(self.get(), dtype=dtype)
 
     def __jax_array__(self) -> Any:
@@ -159,7 +182,7 @@ class BaseParam:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.get())
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Value) -> Any:
         return self.get()[get(index)]
 
     def __float__(self) -> float:
@@ -177,19 +200,19 @@ class BaseParam:
     def __round__(self, ndigits: int | None = None) -> Any:
         return round(self.get(), ndigits) if ndigits is not None else round(self.get())
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: Value) -> Any:
         return divmod(self.get(), get(other))
 
-    def __rdivmod__(self, other: Any) -> Any:
+    def __rdivmod__(self, other: Value) -> Any:
         return divmod(get(other), self.get())
 
-    def __pow__(self, other: Any, mod: Any = None) -> Any:
+    def __pow__(self, other: Value, mod: Value = None) -> Any:
         return pow(self.get(), get(other), mod) if mod is not None else self.get() ** get(other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Value) -> Any:
         return get(other) ** self.get()
 
-    def __ipow__(self, other: Any) -> Any:
+    def __ipow__(self, other: Value) -> Any:
         return self.set(self.get() ** get(other))
 
     def __trunc__(self) -> Any:
@@ -202,36 +225,14 @@ class BaseParam:
         return math.ceil(self.get())
 
 
-def _short(value: Any) -> str:
+def _short(value: Value) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{list(value.shape)}, {value.dtype}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _register(cls: type[BaseParam]) -> None:
-    """Make params of a class a pytree: the value is data, the static facts are structure."""
-
-    def facts_of(param: BaseParam) -> Any:
-        return tuple([(name, Keyed(value)) for name, value in sorted(param._facts.items())])
-
-    def flatten(param: BaseParam) -> Any:
-        return (BaseParam.get(param),), facts_of(param)
-
-    def flatten_with_keys(param: BaseParam) -> Any:
-        return ((jtu.GetAttrKey("value"), BaseParam.get(param)),), facts_of(param)
-
-    def unflatten(aux: Any, children: Any) -> BaseParam:
-        param = object.__new__(cls)
-        param._facts = {name: fact.value for name, fact in aux}
-        param._mark = None
-        (param._value,) = children
-        return param
-
-    jtu.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-
-
-_register(BaseParam)
+BaseParam._register()
 
 
 class Param(BaseParam):
@@ -253,20 +254,20 @@ class ParamDict(BaseParam):
 
     __slots__ = ()
 
-    def get(self, key: Any = None, default: Any = None) -> Any:
+    def get(self, key: Hashable = None, default: Value = None) -> Any:
         """The whole dict (None when cleared); or the value under `key`, `default` if there is none."""
         value = BaseParam.get(self)
         if key is None:
             return value
         return default if value is None else value.get(key, default)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Value) -> Any:
         return (BaseParam.get(self) or {})[index]
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Hashable, value: Value) -> None:
         self.set({**(BaseParam.get(self) or {}), key: get(value)})
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: Hashable) -> None:
         value = dict(BaseParam.get(self) or {})
         del value[key]
         self.set(value)
@@ -287,12 +288,12 @@ class ParamCache(ParamDict):
     __slots__ = ()
 
 
-def get(x: Any) -> Any:
+def get(x: Value) -> Any:
     """The value of `x` if it is a param, else `x` itself."""
     return x.get() if isinstance(x, BaseParam) else x
 
 
-def set(obj: Any, x: Any) -> Any:
+def set(obj: Value, x: Value) -> Any:
     """Store `get(x)` in `obj` and return `obj` if it is a param; else return `x`."""
     return obj.set(x) if isinstance(obj, BaseParam) else x
 
@@ -300,7 +301,7 @@ def set(obj: Any, x: Any) -> Any:
 install_operators(BaseParam, get, augmented=True)
 
 
-def like(param: BaseParam, value: Any) -> Any:
+def like(param: BaseParam, value: Value) -> Any:
     """A new param of the same type and with the same facts that holds `value`."""
     new = object.__new__(type(param))
     object.__setattr__(new, "_facts", param._facts)

@@ -8,56 +8,55 @@ walked, and what the function does to them is noticed by the same check.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import operator
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-import jax
 import numpy as np
 
-from ._anatomy import RECORDS
+from ._anatomy import LEAVES, Kind, contents, is_frozen
 from ._module import BaseModule
+from ._nodes import Filling, StaticNode
 from ._parameter import BaseParam
 from ._random import RKG
 from ._skeleton import Skeleton
-from ._static import Static
-
-LEAVES = (jax.Array, np.ndarray, np.generic, int, float, complex)
+from ._static import Setting, StaticParam, copies_of
+from ._types import Constant
 
 
 class Plan:
-    """A skeleton, and where the values are in one set of objects."""
+    """A skeleton, and where the values are in one set of objects.
+
+    **Arguments:**
+
+    - `keyed`: whether the skeleton's key tells static values apart.
+    """
 
     __slots__ = (
+        "_constants",
         "_dicts",
         "_ends",
         "_expected",
-        "_fact_homes",
-        "_facts",
-        "_facts_at",
         "_lengths",
         "_lists",
         "_roots",
-        "facts",
         "keyed",
         "params",
+        "programs",
         "raws",
-        "records",
         "skeleton",
+        "statics",
     )
 
     def __init__(self, skeleton: Skeleton, keyed: bool) -> None:
         self.skeleton = skeleton
-        self.keyed = keyed  # whether the skeleton's key tells static values apart
+        self.keyed = keyed
         self.params: list[BaseParam] = [RKG.key]
         self.raws: list[Any] = []
-        self.facts: list[Any] = []  # modes and statuses
-        self.records: dict[Any, Any] = {}  # what a compiled transform remembers for this plan
-        self._fact_homes: list[tuple[dict[str, Any], str]] = []
+        self.statics: list[StaticParam] = []
+        self.programs: dict[Any, Any] = {}  # what compiled transforms have found for this plan
         self._dicts: list[dict[Any, Any]] = []
         self._lists: list[list[Any]] = []
         self._ends: list[tuple[int, int]] = []  # dicts and lists up to the end of each root
@@ -72,64 +71,49 @@ class Plan:
         """Remember what every container holds now."""
         # A plan lies on one of its roots: it must not keep that alive, or a copy would outlive its call.
         self._roots = [_reference(x) for x in roots]
-        self._facts = [p._facts for p in self.params]
+        self._constants = [s for s in self.statics if not isinstance(s, Setting)]
         self._expected = self._contents()
         self._lengths = self._sizes()
-        starts: dict[int, int] = {}
-        start = 0
-        for d in self._dicts:
-            starts[id(d)] = start
-            start += 2 * len(d)
-        self._facts_at = [starts[id(d)] + len(d) + list(d).index(name) for d, name in self._fact_homes]
-        for at in self._facts_at:
-            self._expected[at] = None
 
     def _contents(self) -> list[Any]:
-        held: list[Any] = []
-        extend = held.extend
+        found = [p._facts for p in self.params]
+        extend = found.extend
         for d in self._dicts:
             extend(d)
             extend(d.values())
         for items in self._lists:
             extend(items)
-        return held
+        extend([static._value for static in self._constants])
+        return found
 
     def _sizes(self) -> list[int]:
         return list(map(len, chain(self._dicts, self._lists)))
 
     def still_true(self) -> bool:
-        """Whether the objects are structured as when they were walked; brings modes and statuses up to date."""
-        if self.skeleton.volatile or self._sizes() != self._lengths:
-            return False
-        contents = self._contents()
-        facts = []
-        for at in self._facts_at:
-            facts.append(contents[at])
-            contents[at] = None
-        static = [p._facts for p in self.params]
-        if all(map(operator.is_, contents, self._expected)) and all(map(operator.is_, static, self._facts)):
-            self.facts = facts
-            return True
-        return False
+        """Return whether the objects are structured, and their constants are, as when they were walked."""
+        return (
+            not self.skeleton.volatile
+            and self._sizes() == self._lengths
+            and all(map(operator.is_, self._contents(), self._expected))
+        )
 
     def begins_with(self, objects: Sequence[Any]) -> bool:
-        """Whether the first of the objects that it describes are these."""
+        """Return whether the first of the objects that it describes are these."""
         return len(objects) <= len(self._roots) and all(
             x is not None and root() is x for root, x in zip(self._roots, objects, strict=False)
         )
 
     def describes(self, objects: Sequence[Any]) -> bool:
-        """Whether the objects that it was found for are its own: an identity may be given again."""
+        """Return whether the objects that it was found for are its own: an identity may be given again."""
         return all(root is _passing or root() is x for root, x in zip(self._roots, objects, strict=True))
 
     def part(self, names: tuple[str, ...]) -> Plan:
-        """The plan of the first few of the objects, under these names. Only for a plan that is still true."""
+        """Return the plan of the first few of the objects, under these names. Only for a plan that is still true."""
         n = len(names)
         new = Plan(self.skeleton.part(names), self.keyed)
-        n_params, n_raws, n_facts, _ = self.skeleton.ends[n - 1]
+        n_params, n_raws, n_statics, _ = self.skeleton.ends[n - 1]
         n_dicts, n_lists = self._ends[n - 1]
-        new.params, new.raws = self.params[:n_params], self.raws[:n_raws]
-        new.facts, new._fact_homes = self.facts[:n_facts], self._fact_homes[:n_facts]
+        new.params, new.raws, new.statics = self.params[:n_params], self.raws[:n_raws], self.statics[:n_statics]
         new._dicts, new._lists, new._ends = self._dicts[:n_dicts], self._lists[:n_lists], self._ends[:n]
         new.seal([root() for root in self._roots[:n]])
         return new
@@ -139,82 +123,72 @@ def _passing() -> None:
     """Stands for an array or a number among the objects: a new one at every call."""
 
 
-def _reference(x: Any) -> Callable[[], Any]:
+def _reference(x: Constant) -> Callable[[], Any]:
     if isinstance(x, (BaseModule, BaseParam)):
         return weakref.ref(x)
     return _passing if x is None or isinstance(x, LEAVES) else lambda: x
 
 
 def kept_under(names: Sequence[str], objects: Sequence[Any], keyed: bool) -> Hashable:
-    """What a plan of these objects is kept under. Arrays and numbers are new objects at every call: any will do."""
+    """Return what a plan of these objects is kept under. Arrays and numbers are new objects at every call: any will
+    do."""
     return (keyed, *[(n, 0 if isinstance(x, LEAVES) else id(x)) for n, x in zip(names, objects, strict=True)])
 
 
 class Guard:
-    """Collects the containers inside static values, to notice it when a part of the program changes."""
+    """Collects the containers inside constants, to notice it when a part of the program changes.
+
+    **Arguments:**
+
+    - `dicts`, `lists`: lists to be filled.
+    """
 
     def __init__(self, dicts: list[dict[Any, Any]], lists: list[list[Any]]) -> None:
         self.dicts, self.lists = dicts, lists
         self.volatile = False  # met something that may change in ways that no check can see
         self._seen: dict[int, Any] = {}
 
-    def watch(self, x: Any) -> None:
+    def watch(self, x: Constant) -> None:
         """Collect what is inside `x`."""
-        if isinstance(x, (list, dict, tuple, *RECORDS)) or (dataclasses.is_dataclass(x) and not isinstance(x, type)):
-            if id(x) in self._seen:
-                return
-            self._seen[id(x)] = x
-        if isinstance(x, list):
-            self.lists.append(x)
-            self._watch_all(x)
-        elif isinstance(x, dict):
-            self.dicts.append(x)
-            self._watch_all(x.values())
-        elif isinstance(x, tuple):
-            self._watch_all(x)
-        elif isinstance(x, RECORDS):
-            self.watch(vars(x))
-        elif dataclasses.is_dataclass(x) and not isinstance(x, type):
-            if not is_frozen_dataclass(x):
+        kind, inside = contents(x)
+        if kind is Kind.CONSTANT or kind is Kind.SET:
+            if isinstance(x, (set, bytearray)) or (isinstance(x, np.ndarray) and x.flags.writeable):
                 self.volatile = True
-            self._watch_all([getattr(x, f.name, None) for f in dataclasses.fields(x)])
-        elif isinstance(x, functools.partial):
-            self.watch(x.args)
-            self.watch(x.keywords)
-        elif isinstance(x, Static):
-            self.watch(x._wrapped)
-        elif isinstance(x, (set, bytearray)) or (isinstance(x, np.ndarray) and x.flags.writeable):
+            return
+        if id(x) in self._seen:
+            return
+        self._seen[id(x)] = x
+        if kind is Kind.LIST:
+            self.lists.append(x)
+        elif kind is Kind.DICT and isinstance(x, dict):
+            self.dicts.append(x)
+        elif kind is Kind.RECORD:
+            self.dicts.append(vars(x))
+        elif kind is Kind.DATACLASS and not is_frozen(x):
             self.volatile = True
-
-    def _watch_all(self, items: Iterable[Any]) -> None:
-        for item in items:
-            self.watch(item)
+        for _, child in inside:
+            self.watch(child)
 
 
-def is_frozen_dataclass(x: Any) -> bool:
-    """Whether `x` is frozen by `dataclass(frozen=True)`, or by a `__setattr__` of its own, as Equinox modules are."""
-    settings = getattr(type(x), "__dataclass_params__", None)
-    return settings is not None and (settings.frozen or type(x).__setattr__ is not object.__setattr__)
-
-
-def held_by(container: Any) -> list[Any]:
-    """What a list or dict holds."""
+def held_by(container: Constant) -> list[Any]:
+    """Return what a list or dict holds."""
     return [*container, *container.values()] if isinstance(container, dict) else list(container)
 
 
 def copies(
-    skeleton: Skeleton, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any], keyed: bool = True
+    skeleton: Skeleton, params: Sequence[Any], raws: Sequence[Any], statics: Sequence[StaticParam], keyed: bool = True
 ) -> dict[str, Any]:
-    """Copies of the tracked objects around other values, which know their plan.
+    """Return copies of the tracked objects around other values, which know their plan.
 
     **Arguments:**
 
     - `params`: what to hold in place of the params; the first is the global key itself.
+    - `statics`: the statics to hold, for these copies alone. See `static_copies`.
     - `keyed`: whether the static values and the kinds of the raw leaves are the same, so that the skeleton's key is the
       key of the copies too.
     """
-    memo: dict[Any, Any] = {}
-    tracked = skeleton.build(params, raws, facts, memo)
+    filling = Filling(params, raws, statics)
+    tracked = skeleton.build(filling)
     owner = next((x for x in tracked.values() if isinstance(x, BaseModule)), None)
     if owner is None or skeleton.volatile or any(x is RKG for x in tracked.values()):
         return tracked
@@ -225,23 +199,35 @@ def copies(
         if len(now) != len(held) or not all(map(operator.is_, now, held)):
             return tracked  # changed since the key was made
     plan = Plan(skeleton, keyed and skeleton.key is not None)
-    plan.params, plan.raws, plan.facts = [RKG.key, *params[1:]], list(raws), list(facts)
-    plan._fact_homes = [(vars(memo[number]), name) for number, name in skeleton.fact_homes]
+    plan.params, plan.raws, plan.statics = [RKG.key, *params[1:]], list(raws), list(statics)
     guard = Guard(plan._dicts, plan._lists)
     start = 0
     for *_, end in skeleton.ends:
         for home in skeleton.homes[start:end]:
-            container = memo[home] if isinstance(home, int) else home
-            if isinstance(container, BaseModule):
-                plan._dicts.append(vars(container))
-            elif isinstance(container, dict):
-                plan._dicts.append(container)
-            elif isinstance(container, list):
-                plan._lists.append(container)
-            else:  # the node of a static value that is copied
-                guard.watch(memo[container])
+            _add_home(plan, guard, home, filling)
         plan._ends.append((len(plan._dicts), len(plan._lists)))
         start = end
     plan.seal(tracked.values())
     owner._plans = {kept_under(tuple(tracked), tuple(tracked.values()), plan.keyed): plan}
     return tracked
+
+
+def _add_home(plan: Plan, guard: Guard, home: Constant, filling: Filling) -> None:
+    """Note, for the plan of a copy, the container that stands where its skeleton says."""
+    if isinstance(home, StaticNode):
+        guard.watch(filling.statics[home.index]._value)
+        return
+    container = home if isinstance(home, (dict, list)) else filling.built[home]
+    if isinstance(container, BaseModule):
+        plan._dicts.append(vars(container))
+    elif not isinstance(home, int):  # a constant, of which the containers are copied
+        guard.watch(container)
+    elif isinstance(container, dict):
+        plan._dicts.append(container)
+    else:
+        plan._lists.append(container)
+
+
+def static_copies(plan: Plan) -> list[StaticParam]:
+    """Return copies of a plan's statics, to be held by copies of its objects."""
+    return copies_of(plan.statics, plan.skeleton.deep)

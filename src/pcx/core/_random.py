@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 from jax.core import Tracer
 
 from ._arrays import raw_key
 from ._key import by_identity
+from ._mark import Mark
 from ._module import BaseModule
 from ._parameter import Param
+from ._types import Value
 
 # Held while the params of a caller's objects or a generator's key are read and set, by one thread at a time: calls of
 # transforms, draws, plans. One lock for all of it, so that no two wait for each other.
@@ -45,7 +47,7 @@ class RKGState(Param):
         return self._shared if own is None or self is not _GLOBAL else own[0]
 
     @_value.setter
-    def _value(self, value: Any) -> None:
+    def _value(self, value: Value) -> None:
         own = _own.held
         if self is not _GLOBAL:
             object.__setattr__(self, "_shared", value)
@@ -67,7 +69,7 @@ class RKGState(Param):
         return self._shared_mark if own is None or self is not _GLOBAL else own[1]
 
     @_mark.setter
-    def _mark(self, mark: Any) -> None:
+    def _mark(self, mark: Mark | None) -> None:
         own = _own.held
         if own is None or self is not _GLOBAL:
             object.__setattr__(self, "_shared_mark", mark)
@@ -94,7 +96,7 @@ class RKGState(Param):
         return keys[1:]
 
 
-def hold(value: Any, mark: Any) -> list[Any] | None:
+def hold(value: Value, mark: Mark | None) -> list[Any] | None:
     """Give this thread a value and mark of its own for the global key; returns what to give to `let_go`."""
     before, _own.held = _own.held, [value, mark]
     return before
@@ -125,7 +127,7 @@ class RandomKeyGenerator(BaseModule):
 
     key: RKGState
 
-    def __init__(self, seed: Any = 0) -> None:
+    def __init__(self, seed: int | jax.Array = 0) -> None:
         self.key = RKGState(raw_key("RandomKeyGenerator", seed))
 
     def __static_key__(self) -> Hashable:
@@ -136,11 +138,11 @@ class RandomKeyGenerator(BaseModule):
         keys = self.key.split(n)
         return keys[0] if n == 1 else keys
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         # There is one global generator: a copy of a model that holds it holds the same.
         return "RKG" if self is RKG else super().__reduce_ex__(protocol)
 
-    def seed(self, seed: Any = 0) -> None:
+    def seed(self, seed: int | jax.Array = 0) -> None:
         """Start again from `seed`: a whole number or a random key."""
         key = raw_key("RandomKeyGenerator.seed", seed)
         with LOCK:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from ._types import Constant
+
 Path = tuple[str, ...]
 
 MUTATORS = frozenset({"add", "append", "appendleft", "clear", "extend", "insert", "update"})
@@ -187,18 +189,18 @@ _OF_THE_MACHINE = (
 )
 
 
-def is_machinery(x: Any) -> bool:
+def is_machinery(x: Constant) -> bool:
     """Whether an object is a part of the machinery (a logger, a lock) that changes all the time."""
     return type(x).__module__.partition(".")[0] in _OF_THE_MACHINE
 
 
-def is_plain(x: Any) -> bool:
+def is_plain(x: Constant) -> bool:
     """Whether all that an object holds lies in its attributes: its classes are written in Python, and it is no
     machinery."""
     return not is_machinery(x) and all(base is object or base.__flags__ & (1 << 9) for base in type(x).__mro__)
 
 
-def held(x: Any) -> Iterator[tuple[str, Any]]:
+def held(x: Constant) -> Iterator[tuple[str, Any]]:
     """The attributes of a plain object, those in slots of the user's classes included."""
     yield from getattr(x, "__dict__", {}).items()
     for base in type(x).__mro__:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ._parameter import BaseParam
+from ._types import Tree
 from ._walk import plan_of
 
 Choice: TypeAlias = type | types.UnionType | tuple[type, ...] | Callable[[Any], bool] | None
@@ -26,14 +27,14 @@ def predicate(call: str, choice: Choice) -> Callable[[Any], bool]:
     raise TypeError(f"{call}: expected a type, a union of types, a predicate or None, got {choice!r}")
 
 
-def clear_params(call: str, tree: Any, choice: Choice) -> None:
+def clear_params(call: str, tree: Tree, choice: Choice) -> None:
     """Set every param in `tree` that `choice` picks to None."""
     chosen = predicate(call, choice)
     for param in [p for p in plan_of(tree).params[1:] if chosen(p)]:  # all are chosen before the first is cleared
         param.set(None)
 
 
-def params_by_path(tree: Any) -> dict[str, BaseParam]:
+def params_by_path(tree: Tree) -> dict[str, BaseParam]:
     """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
     plan = plan_of(tree)
     return dict(zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True))

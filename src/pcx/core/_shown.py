@@ -10,10 +10,12 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from ._types import Constant
+
 _MOST = 12  # entries of a dict or list that are shown
 
 
-def shown(x: Any) -> str:
+def shown(x: Constant) -> str:
     """`x` in a line: arrays by dtype and shape, such as `float32[8, 2]`, numbers as they are, the rest as `repr`."""
     if isinstance(x, (jax.Array, np.ndarray)):
         known = np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)
@@ -29,7 +31,7 @@ def shown(x: Any) -> str:
     return repr(x)
 
 
-def fields_shown(x: Any) -> str:
+def fields_shown(x: Constant) -> str:
     """A dataclass as `shown`, those fields that are for `repr`."""
     each = [f"{f.name}={shown(getattr(x, f.name))}" for f in dataclasses.fields(x) if f.repr]
     return f"{type(x).__name__}({', '.join(each)})"

@@ -1,26 +1,26 @@
-"""Skeletons: what tracked objects are apart from their values, and how copies of them are made."""
+"""Skeletons: what tracked objects are apart from their values."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._anatomy import RECORDS
+from ._nodes import Filling, Leaf, Node
 from ._parameter import BaseParam, like
-from ._static import Static
+from ._static import Setting, StaticParam, copies_of
 
 
 class Skeleton:
-    """What a plan knows that doesn't depend on the values: structure, types, facts, constants."""
+    """What a plan knows that doesn't depend on the values: structure, types, static facts, constants. Two objects of
+    equal keys are the same to a compiled program, but for their params, arrays, numbers and settings."""
 
     __slots__ = (
         "_leaves",
         "_parts",
+        "deep",
         "ends",
-        "fact_homes",
         "guards",
         "holds_key",
         "homes",
@@ -29,53 +29,59 @@ class Skeleton:
         "params",
         "raw_paths",
         "roots",
+        "settings",
         "volatile",
     )
 
     def __init__(self) -> None:
         self.key: Any = None  # a tuple of (keyword, key of the object); None if the walk made no keys
-        self.roots: dict[str, Any] = {}  # keyword -> node, in the order of the keywords
+        self.roots: dict[str, Node] = {}  # keyword -> node, in the order of the keywords
         self.params: list[BaseParam] = []  # empty params of the right type, with their facts
         self.param_paths: list[str] = []
         self.raw_paths: list[str] = []
-        # What the plan of a copy needs to know (see `_copies`).
-        self.homes: list[Any] = []  # where each container to be checked is: a number of the memo, a node, or itself
-        self.fact_homes: list[tuple[int, str]] = []  # the module of each fact, by number, and the attribute
-        self.guards: list[tuple[Any, list[Any]]] = []  # containers inside static values, and what they held
-        self.ends: list[tuple[int, int, int, int]] = []  # params, raws, facts and homes up to the end of each root
+        self.settings: list[int] = []  # which of the statics belong to one module, and are no part of the key
+        self.deep: list[bool] = []  # of each static, whether a copy of it has copies of the containers in its value
+        # What the plan of a copy needs to know (see `_plan.copies`).
+        self.homes: list[Any] = []  # where each container to be checked is: a number, a node, or itself
+        self.guards: list[tuple[Any, list[Any]]] = []  # containers inside constants, and what they held
+        self.ends: list[tuple[int, int, int, int]] = []  # params, raws, statics and homes up to the end of each root
         self.holds_key = False  # whether some object refers to the param of the global key
         self.volatile = False  # whether something may change in ways that no check can see
-        self._leaves: dict[str, list[tuple[str, int]]] = {}
+        self._leaves: dict[str, list[Leaf]] = {}
         self._parts: dict[tuple[str, ...], Skeleton] = {}
 
-    def build(
-        self, params: Sequence[Any], raws: Sequence[Any], facts: Sequence[Any], memo: dict[Any, Any] | None = None
-    ) -> dict[str, Any]:
-        """Copies of the tracked objects that hold `params` (any objects), `raws` and `facts` in place of their own. An
-        empty `memo` receives the new containers by number."""
-        memo = {} if memo is None else memo
-        memo["facts"] = facts
-        return {name: node.build(params, raws, memo) for name, node in self.roots.items()}
+    def build(self, filling: Filling) -> dict[str, Any]:
+        """Return copies of the tracked objects around the values of `filling`, by keyword."""
+        return {name: node.build(filling) for name, node in self.roots.items()}
 
-    def without_values(self, numbers: Mapping[int, Any], facts: Sequence[Any]) -> Any:
-        """Return the first of the objects, with params that hold nothing and arrays of no size."""
+    def without_values(self, numbers: Mapping[int, Any], statics: Sequence[StaticParam]) -> Any:
+        """Return the first of the objects, with params that hold nothing and arrays of no size.
+
+        **Arguments:**
+
+        - `numbers`: by place, what to put in place of arrays and numbers otherwise.
+        """
         params = [like(p, None) for p in self.params]
         raws = [numbers.get(i, np.zeros(0, np.float32)) for i in range(len(self.raw_paths))]
-        return next(iter(self.build(params, raws, facts).values()))
+        return next(iter(self.build(Filling(params, raws, copies_of(statics, self.deep))).values()))
 
-    def leaves(self, name: str) -> list[tuple[str, int]]:
-        """The params and raw leaves under a keyword."""
+    def leaves(self, name: str) -> list[Leaf]:
+        """Return the params and arrays under a keyword."""
         found = self._leaves.get(name)
         if found is None:
-            found = self._leaves[name] = leaves_of(self.roots[name])
+            found = self._leaves[name] = list(self.roots[name].leaves())
         return found
 
+    def settings_key(self, values: Sequence[StaticParam]) -> Hashable:
+        """Return the key of what the settings hold, which is no part of `key`."""
+        return tuple([values[i].__static_key__() for i in self.settings])
+
     def part(self, names: tuple[str, ...]) -> Skeleton:
-        """The skeleton of the first few of the objects under other keywords: as a walk over these would make it."""
+        """Return the skeleton of the first few of the objects under other keywords: as a walk over these makes it."""
         found = self._parts.get(names)
         if found is not None:
             return found
-        n_params, _, n_facts, n_homes = self.ends[len(names) - 1]
+        n_params, _, n_statics, n_homes = self.ends[len(names) - 1]
         new = self._parts[names] = Skeleton()
         new.roots = dict(zip(names, self.roots.values(), strict=False))
         if self.key is not None:
@@ -87,188 +93,15 @@ class Skeleton:
             new.param_paths += [name + path[len(old) :] for path in self.param_paths[start[0] : end[0]]]
             new.raw_paths += [name + path[len(old) :] for path in self.raw_paths[start[1] : end[1]]]
             start = end[:2]
-        new.homes, new.fact_homes, new.guards = self.homes[:n_homes], self.fact_homes[:n_facts], self.guards
+        new.settings = [i for i in self.settings if i < n_statics]
+        new.deep = self.deep[:n_statics]
+        new.homes, new.guards = self.homes[:n_homes], self.guards
         new.ends = self.ends[: len(names)]
         new.holds_key, new.volatile = self.holds_key, self.volatile
         return new
 
-
-class _ParamNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return params[self.index]
-
-
-class _RawNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return raws[self.index]
-
-
-class _FactNode:
-    __slots__ = ("index",)
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return memo["facts"][self.index]
-
-
-class _ConstNode:
-    __slots__ = ("copies", "value")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.copies = _is_copied(value)
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        if not self.copies:
-            return self.value
-        # A list or dict inside is copied: what the traced function does to it must not reach the caller's.
-        new = memo[self] = _copied(self.value)
-        return new
-
-
-class _StaticNode(_ConstNode):
-    __slots__ = ()
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return Static(super().build(params, raws, memo))
-
-
-class _AgainNode:
-    __slots__ = ("memo",)
-
-    def __init__(self, memo: int) -> None:
-        self.memo = memo
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return memo[self.memo]
-
-
-class _ModuleNode:
-    __slots__ = ("children", "cls", "memo", "order")
-
-    def __init__(self, cls: type, memo: int, children: list[tuple[str, Any]], order: list[str]) -> None:
-        self.cls, self.memo = cls, memo
-        self.children = children  # in the order of the walk: a reference comes after what it refers to
-        self.order = order  # in which the names were assigned
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new = memo[self.memo] = object.__new__(self.cls)
-        attributes = vars(new)
-        attributes.update(dict.fromkeys(self.order))
-        for name, child in self.children:
-            attributes[name] = child.build(params, raws, memo)
-        return new
-
-
-class _ListNode:
-    __slots__ = ("children", "memo")
-
-    def __init__(self, memo: int, children: list[Any]) -> None:
-        self.memo, self.children = memo, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new: list[Any] = []
-        memo[self.memo] = new
-        new.extend([child.build(params, raws, memo) for child in self.children])
-        return new
-
-
-class _DictNode:
-    __slots__ = ("children", "make", "memo", "order")
-
-    def __init__(
-        self, make: Callable[[], dict[Any, Any]], memo: int, children: list[tuple[Any, Any]], order: list[Any]
-    ) -> None:
-        self.make, self.memo = make, memo
-        self.children, self.order = children, order  # as for a module
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        new = self.make()
-        memo[self.memo] = new
-        built = {}
-        for name, child in self.children:
-            built[name] = child.build(params, raws, memo)
-        for name in self.order:
-            new[name] = built[name]
-        return new
-
-
-class _PytreeNode:
-    __slots__ = ("children", "treedef")
-
-    def __init__(self, treedef: Any, children: list[Any]) -> None:
-        self.treedef, self.children = treedef, children
-
-    def build(self, params: Sequence[Any], raws: Sequence[Any], memo: dict[Any, Any]) -> Any:
-        return self.treedef.unflatten([child.build(params, raws, memo) for child in self.children])
-
-
-def leaves_of(node: Any) -> list[tuple[str, int]]:
-    """The params and raw leaves under a node of a skeleton, by kind and index."""
-    found: list[tuple[str, int]] = []
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        cls = type(node)
-        if cls is _ParamNode:
-            found.append(("param", node.index))
-        elif cls is _RawNode:
-            found.append(("raw", node.index))
-        elif cls is _ModuleNode or cls is _DictNode:
-            todo.extend([child for _, child in node.children])
-        elif cls is _ListNode or cls is _PytreeNode:
-            todo.extend(node.children)
-    return found
-
-
-def statics_of(node: Any) -> list[Any]:
-    """The static values under a node of a skeleton."""
-    found: list[Any] = []
-    todo = [node]
-    while todo:
-        node = todo.pop()
-        cls = type(node)
-        if cls is _StaticNode:
-            found.append(node.value)
-        elif cls is _ModuleNode or cls is _DictNode:
-            todo.extend([child for _, child in node.children])
-        elif cls is _ListNode or cls is _PytreeNode:
-            todo.extend(node.children)
-    return found
-
-
-def _is_copied(x: Any) -> bool:
-    """Whether there are containers in `x` that `_copied` copies."""
-    return isinstance(x, (list, dict, set, bytearray, *RECORDS)) or (type(x) is tuple and any(map(_is_copied, x)))
-
-
-def _copied(x: Any) -> Any:
-    """A copy of the containers in `x`: what a traced function does to them must not reach the caller's."""
-    if isinstance(x, list):
-        new = copy.copy(x)
-        new[:] = [_copied(v) for v in x]
-        return new
-    if isinstance(x, dict):
-        new = copy.copy(x)
-        for k, v in x.items():
-            new[k] = _copied(v)
-        return new
-    if type(x) is tuple:
-        return tuple([_copied(v) for v in x])
-    if isinstance(x, RECORDS):
-        new = copy.copy(x)
-        vars(new).update(_copied(vars(x)))
-        return new
-    return copy.copy(x) if isinstance(x, (set, bytearray)) else x
+    def add_static(self, static: StaticParam, deep: bool) -> None:
+        """Note one more static."""
+        if isinstance(static, Setting):
+            self.settings.append(len(self.deep))
+        self.deep.append(deep)

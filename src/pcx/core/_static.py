@@ -1,112 +1,233 @@
-"""Compile-time constants inside modules."""
+"""Statics: params whose value is part of the program, not of its data."""
 
 from __future__ import annotations
 
+import copy
 import copyreg
 import sys
-from collections.abc import Hashable, Iterator
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
 
 import jax
+import jax.tree_util as jtu
 
-from ._key import static_key
-from ._operators import install_operators
+from ._anatomy import Kind, contents
+from ._key import Keyed, static_key
+from ._mark import Mark
+from ._parameter import BaseParam, like
+from ._types import Constant, Tree
 
 
-class Static:
-    """A value that is part of the program, not of its data: it has no leaves. Made by `static`."""
+class StaticParam(BaseParam):
+    """A param that holds a compile-time constant: it has no leaves and is never traced or differentiated.
 
-    __slots__ = ("__weakref__", "_wrapped")
-    # NumPy arrays on the left of an operator hand over to our reflected operators.
-    __array_priority__ = 1000
+    `get` and `set` are as for any param; what comes after a `set` is another program, and what is set inside a
+    transform stays inside it. Calls, indexing, iteration, `len`, truth, operators and attributes reach through to the
+    value. Two statics are the same program if they would compute the same (see `docs/equal-things.md`).
 
-    _wrapped: Any
+    **Arguments:**
 
-    def __init__(self, wrapped: Any) -> None:
-        object.__setattr__(self, "_wrapped", wrapped)
+    - `value`: any value; of a static, what that holds.
+    """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._wrapped(*args, **kwargs)
+    __slots__ = ()
+    _kind: ClassVar[Kind] = Kind.STATIC
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._wrapped[index]
+    def __init__(self, value: Constant = None) -> None:
+        super().__init__()
+        self._value = _unboxed(value)
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._wrapped)
+    def get(self) -> Any:
+        """Return the value held."""
+        mark = self._mark
+        if mark is not None:
+            mark.read(self)
+        return self._value
 
-    def __len__(self) -> int:
-        return len(self._wrapped)
+    def set(self, value: Constant) -> StaticParam:
+        """Hold `value` from now on; returns the static."""
+        if self._mark is not None:
+            self._mark.written = True
+        self._value = _unboxed(value)
+        return self
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self._wrapped[index] = value
+    @classmethod
+    def _register(cls) -> None:
+        def flatten(static: StaticParam) -> tuple[tuple[()], Snapshot]:
+            return (), Snapshot(static)
 
-    def __pow__(self, other: Any) -> Any:
-        return self._wrapped ** unwrap(other)
+        def unflatten(snapshot: Snapshot, _: object) -> Any:
+            return snapshot.restored()
 
-    def __rpow__(self, other: Any) -> Any:
-        return unwrap(other) ** self._wrapped
-
-    def __contains__(self, item: Any) -> bool:
-        return item in self._wrapped
-
-    def __hash__(self) -> int:
-        return hash(self._wrapped)
-
-    def __bool__(self) -> bool:
-        return bool(self._wrapped)
-
-    def __index__(self) -> int:
-        return self._wrapped.__index__()
-
-    def __float__(self) -> float:
-        return float(self._wrapped)
-
-    def __int__(self) -> int:
-        return int(self._wrapped)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_wrapped" or (name.startswith("__") and name.endswith("__")):
-            raise AttributeError(name)
-        return getattr(self._wrapped, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(
-            f"a static value can't be changed in place (attribute {name!r}); assign a new one: "
-            "`module.attribute = pcx.static(new_value)`"
-        )
-
-    def __reduce__(self) -> Any:
-        return Static, (self._wrapped,)
+        jtu.register_pytree_node(cls, flatten, unflatten)
 
     def __static_key__(self) -> Hashable:
-        return static_key(self._wrapped)
+        return static_key(self.get())
+
+    def __setattr__(self, name: str, value: Constant) -> None:
+        if name not in ("_value", "_facts", "_mark"):
+            raise AttributeError(
+                f"a static value can't be changed in place (attribute {name!r}); assign a new one: "
+                "`module.attribute = pcx.static(new_value)`, or `module.attribute.set(new_value)`"
+            )
+        super().__setattr__(name, value)
+
+    # -- what reaches through to the value, beyond what it does for every param ------------------------
+    @property
+    def shape(self) -> Any:
+        """The value's attribute of that name."""
+        return self.get().shape
+
+    @property
+    def dtype(self) -> Any:
+        """The value's attribute of that name."""
+        return self.get().dtype
+
+    @property
+    def ndim(self) -> Any:
+        """The value's attribute of that name."""
+        return self.get().ndim
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") and (name in ("_value", "_facts", "_mark") or name.endswith("__")):
+            raise AttributeError(name)
+        return getattr(self.get(), name)
+
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
+        return self.get()(*args, **kwargs)
+
+    def __setitem__(self, index: Constant, value: Constant) -> None:
+        self.get()[index] = value
+
+    def __contains__(self, item: Constant) -> bool:
+        return item in self.get()
+
+    def __hash__(self) -> int:
+        return hash(self.get())
+
+    def __bool__(self) -> bool:
+        return bool(self.get())
+
+    def __index__(self) -> int:
+        return self.get().__index__()
+
+    def __getstate__(self) -> Any:
+        return None, {"_value": self.get(), "_facts": self._facts, "_mark": None}
 
     def __repr__(self) -> str:
-        return f"static({self._wrapped!r})"
+        return f"static({self._value!r})"
 
 
-def static(x: Any) -> Static:
-    """A compile-time constant for a module's attribute: it has no leaves and is never traced.
+class Setting(StaticParam):
+    """A static that belongs to one module, such as its mode: a copy of the module has one of its own.
 
-    It forwards calls, indexing, iteration, `len`, operators and attributes to `x`. Two constants are the same
-    program if they would compute the same (see `docs/equal-things.md`). What a transform changes stays inside it.
+    A program depends on it only if the function reads it before it sets it: then another value is another program.
+    """
+
+    __slots__ = ()
+
+    def peek(self) -> Any:
+        """Return the value without reading it: for who puts it back, so that nothing comes to depend on it."""
+        return self._value
+
+
+def static(x: Constant) -> StaticParam:
+    """Return a compile-time constant for a module's attribute, see `StaticParam`.
 
     **Arguments:**
 
     - `x`: any value; a static is returned as it is.
     """
-    return x if isinstance(x, Static) else Static(x)
+    return x if isinstance(x, StaticParam) else StaticParam(x)
 
 
-def unwrap(x: Any) -> Any:
-    """The wrapped value of a static, or `x` itself."""
-    return x._wrapped if isinstance(x, Static) else x
+def is_param(x: Constant) -> bool:
+    """Return whether `x` is a param that holds data."""
+    return isinstance(x, BaseParam) and not isinstance(x, StaticParam)
 
 
-install_operators(Static, unwrap, augmented=False)
+def _unboxed(value: Constant) -> Any:
+    return value.get() if isinstance(value, StaticParam) else value
 
 
-def _by_name(x: Any) -> Any:
+class Snapshot(Keyed):
+    """What a static is in the structure of a tree: what it held when the tree was flattened. It compares by that, and
+    gives the very same static back as long as that holds it still."""
+
+    __slots__ = ("param",)
+
+    def __init__(self, param: StaticParam) -> None:
+        super().__init__(param._value)
+        self.param = param
+
+    @property
+    def key(self) -> Hashable:
+        """The key of what was held. Who asks for it depends on the static."""
+        if self._key is None:
+            self.param.get()
+            self._key = static_key(self.value)
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Snapshot):
+            return False
+        return (self.param is other.param and self.value is other.value) or self.key == other.key
+
+    __hash__ = Keyed.__hash__
+
+    def restored(self) -> StaticParam:
+        """Return the static, or one like it if it belongs to one module or was changed since."""
+        param = self.param
+        if not isinstance(param, Setting) and param._value is self.value:
+            return param
+        return _copy(param, self.value)
+
+
+def _copy(param: StaticParam, value: Constant) -> StaticParam:
+    """Return a static like `param` that holds `value`. In a traced function, reading it reads the first."""
+    new = like(param, value)
+    if param._mark is not None:
+        object.__setattr__(new, "_mark", Mark(param._mark))
+    return new
+
+
+def copies_of(statics: Sequence[StaticParam], deep: Sequence[bool]) -> list[StaticParam]:
+    """Return copies of statics, for a copy of the objects that hold them; reading a copy reads the static itself.
+
+    **Arguments:**
+
+    - `deep`: of which to copy the containers in the value too. See `is_copied`.
+    """
+    return [_copy(s, copied(s._value) if d else s._value) for s, d in zip(statics, deep, strict=True)]
+
+
+def is_copied(x: Constant) -> bool:
+    """Return whether there are containers in a constant that `copied` copies."""
+    kind, inside = contents(x)
+    if kind is Kind.TUPLE:
+        return type(x) is tuple and any(is_copied(v) for _, v in inside)
+    return kind in (Kind.LIST, Kind.RECORD) or isinstance(x, (dict, set, bytearray))
+
+
+def copied(x: Constant) -> Any:
+    """Return a copy of the containers in a constant: so that what is done to them stays inside."""
+    kind, inside = contents(x)
+    if kind is Kind.TUPLE:
+        return tuple([copied(v) for _, v in inside]) if type(x) is tuple else x
+    if not (kind in (Kind.LIST, Kind.RECORD) or isinstance(x, (dict, set, bytearray))):
+        return x
+    new: Any = copy.copy(x)
+    if kind is Kind.LIST:
+        new[:] = [copied(v) for _, v in inside]
+    elif kind is Kind.DICT:
+        for k, v in inside:
+            new[k] = copied(v)
+    elif kind is Kind.RECORD:
+        vars(new).update({k: copied(v) for k, v in inside})
+    return new
+
+
+def _by_name(x: Constant) -> Any:
     # JAX's functions with a gradient of their own, such as jax.nn.relu, are constants of many models, and pickle looks
     # for the function inside of them under their name.
     module, name = getattr(x, "__module__", None), getattr(x, "__qualname__", None)
@@ -115,6 +236,6 @@ def _by_name(x: Any) -> Any:
     return object.__reduce_ex__(x, 4)
 
 
-for _kind in (jax.custom_jvp, jax.custom_vjp):
-    if _kind not in copyreg.dispatch_table:
-        copyreg.pickle(_kind, _by_name)
+for _function_kind in (jax.custom_jvp, jax.custom_vjp):
+    if _function_kind not in copyreg.dispatch_table:
+        copyreg.pickle(_function_kind, _by_name)

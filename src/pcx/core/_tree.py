@@ -7,14 +7,12 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ._parameter import BaseParam, get, like
+from ._parameter import get, like
+from ._static import is_param
+from ._types import Tree
 
 
-def _is_param(x: Any) -> bool:
-    return isinstance(x, BaseParam)
-
-
-def tree_apply(fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree: Any, recursive: bool = True) -> None:
+def tree_apply(fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree: Tree, recursive: bool = True) -> None:
     """Call `fn` on every node of `tree` (params, modules and leaves alike) for which `filter_fn` is true.
 
     **Arguments:**
@@ -26,7 +24,7 @@ def tree_apply(fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree
     """
     seen: set[int] = set()
 
-    def visit(x: Any) -> bool:
+    def visit(x: Tree) -> bool:
         if id(x) in seen and not isinstance(x, (int, float, str)):
             return True  # another reference to what was dealt with
         if x is not None and filter_fn(x):
@@ -41,10 +39,10 @@ def tree_apply(fn: Callable[[Any], None], filter_fn: Callable[[Any], bool], tree
 
 
 def tree_extract(
-    pydag: Any,
-    *rest: Any,
+    pydag: Tree,
+    *rest: Tree,
     extract_fn: Callable[..., Any] = lambda x: x,
-    filter_fn: Callable[[Any], bool] = _is_param,
+    filter_fn: Callable[[Any], bool] = is_param,
     is_pytree: bool = False,
 ) -> tuple[Any, ...]:
     """The params of `pydag`, each once, in the order of its leaves.
@@ -59,7 +57,7 @@ def tree_extract(
     """
     found: list[Any] = []
     seen: set[int] = set()
-    leaves, treedef = jtu.tree_flatten(pydag, is_leaf=lambda x: _is_param(x) or filter_fn(x))
+    leaves, treedef = jtu.tree_flatten(pydag, is_leaf=lambda x: is_param(x) or filter_fn(x))
     try:
         columns = [leaves, *(treedef.flatten_up_to(other) for other in rest)]
     except (ValueError, TypeError) as e:
@@ -79,12 +77,12 @@ def _inject(pair: tuple[Any, Any]) -> None:
 
 
 def tree_inject(
-    pydag: Any,
+    pydag: Tree,
     *,
-    params: Any = None,
+    params: Tree = None,
     values: Sequence[Any] | None = None,
     inject_fn: Callable[[tuple[Any, Any]], None] = _inject,
-    filter_fn: Callable[[Any], bool] = _is_param,
+    filter_fn: Callable[[Any], bool] = is_param,
     is_pytree: bool = False,
     strict: bool = True,
 ) -> Any:
@@ -141,30 +139,30 @@ class _Reference:
 jtu.register_pytree_node(_Reference, lambda r: ((), r.index), lambda index, _: _Reference(index))
 
 
-def tree_ref(pydag: Any) -> Any:
+def tree_ref(pydag: Tree) -> Any:
     """A copy of `pydag` in which every further reference to a param is replaced by a mark without leaves, so that
     each value is a leaf once. The params are copies. `tree_unref` is the inverse."""
     order: dict[int, int] = {}
 
-    def visit(x: Any) -> Any:
-        if not _is_param(x):
+    def visit(x: Tree) -> Any:
+        if not is_param(x):
             return x
         if id(x) in order:
             return _Reference(order[id(x)])
         order[id(x)] = len(order)
         return like(x, x.get())
 
-    return jtu.tree_map(visit, pydag, is_leaf=_is_param)
+    return jtu.tree_map(visit, pydag, is_leaf=is_param)
 
 
-def tree_unref(pytree: Any) -> Any:
+def tree_unref(pytree: Tree) -> Any:
     """The inverse of `tree_ref`: a copy of the tree in which the marks are again references to the one param."""
     params: list[Any] = []
 
-    def visit(x: Any) -> Any:
-        if _is_param(x):
+    def visit(x: Tree) -> Any:
+        if is_param(x):
             params.append(like(x, x.get()))
             return params[-1]
         return params[x.index] if isinstance(x, _Reference) else x
 
-    return jtu.tree_map(visit, pytree, is_leaf=lambda x: _is_param(x) or isinstance(x, _Reference))
+    return jtu.tree_map(visit, pytree, is_leaf=lambda x: is_param(x) or isinstance(x, _Reference))

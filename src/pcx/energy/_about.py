@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.tree_util as jtu
 
-from ..core import BaseParam, Module, modules, unwrap
+from ..core import BaseParam, Module, is_param, modules
 from ..predictive_coding._energy import Energy, ce_energy, zero_energy
 from ..predictive_coding._energy_module import STATUS
 from ..predictive_coding._vode import Vode
@@ -15,10 +15,10 @@ from ..predictive_coding._vode import Vode
 
 def energy_of(vode: Vode) -> str:
     """What is known of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
-    function = unwrap(vode.energy_fn)
+    function = vode.energy_fn.get()
     if type(vode).energy is not Vode.energy:
         return "other"
-    if function is not None and function is not zero_energy and not vode.ruleset._wrapped.plain(str(STATUS.INIT)):
+    if function is not None and function is not zero_energy and not vode.ruleset.get().plain(str(STATUS.INIT)):
         return "other"  # of what rules make of h and u
     if isinstance(function, Energy) and function.squared:
         return "squared"
@@ -38,4 +38,4 @@ def positional(model: Module) -> int:
 def params_of(x: Any) -> list[BaseParam]:
     """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
     leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
-    return [leaf for leaf in leaves if isinstance(leaf, BaseParam)]
+    return [leaf for leaf in leaves if is_param(leaf)]

@@ -21,14 +21,12 @@ from ..core import (
     Mark,
     RKGState,
     function_key,
+    like,
     modules,
     one_more_vmap,
     plan_for,
     predicate,
-    static_key,
-    statics_of,
     trace,
-    unwrap,
 )
 from ..predictive_coding._energy import zero_energy
 from ..predictive_coding._energy_module import STATUS, EnergyModule
@@ -78,7 +76,7 @@ class Structure:
         self._learn = predicate("learn", learn)
         plan = plan_for({"model": model}, fresh=True)
         self.skeleton = plan.skeleton
-        self.facts = [_settled(f) for f in plan.facts]
+        self.statics = [like(s, s.get()) for s in plan.statics]  # as they are now
         paths = [_short(path) for path in self.skeleton.param_paths]
         self._params = dict(zip(paths[1:], range(1, plan.n), strict=True))
         index_of = {id(p): i for i, p in enumerate(plan.params)}
@@ -102,7 +100,7 @@ class Structure:
         self.problems: dict[Hashable, Any] = {}  # what was traced of it, by the shapes of a batch
         self._key = (
             self.skeleton.key,
-            tuple([static_key(f) for f in self.facts]),
+            self.skeleton.settings_key(self.statics),
             tuple([(i, type(x), x) for i, x in self._numbers.items()]),
             _key_of(call),
             _key_of(part),
@@ -127,7 +125,7 @@ class Structure:
     def __reduce__(self) -> Any:
         # A copy is made like the first: of a model of this structure, which holds nothing. So it is the very same
         # structure again where that one is known, and an equal one in another process.
-        return _restored, (self.skeleton.without_values(self._numbers, self.facts), *self._made_by)
+        return _restored, (self.skeleton.without_values(self._numbers, self.statics), *self._made_by)
 
     def __copy__(self) -> Structure:
         return self
@@ -142,7 +140,7 @@ class Structure:
 
     def learns(self, param: BaseParam) -> bool:
         """Whether a param that is no part of the model is one that would have to learn."""
-        constant = any(p is param for held in statics_of(self.skeleton.roots["model"]) for p in params_of(held))
+        constant = any(p is param for static in self.statics for p in params_of(static.get()))
         return not isinstance(param, (VodeParam, VodeParam.Cache)) and bool(self._learn(param)) and not constant
 
     def is_weight(self, index: int) -> bool:
@@ -206,7 +204,7 @@ class Structure:
         if not self._begun:
             self._begun = True  # it was made just now
             return
-        model = self.skeleton.without_values(self._numbers, self.facts)
+        model = self.skeleton.without_values(self._numbers, self.statics)
         if Structure(model, *self._made_by)._key != self._key:
             warnings.warn(
                 f"what the functions of {type(model).__name__} read (a configuration, a global value) has changed "
@@ -288,9 +286,9 @@ class Structure:
                     vode.h.set(h[name])
                 u = led(vode.get("u"), lane)
                 # The energy is computed now, from what is given out as u: so the program can be cut there.
-                stored = {} if vode.ruleset._wrapped.when_read(None, "u") is not None or u is None else {"u": u}
+                stored = {} if vode.ruleset.get().when_read(None, "u") is not None or u is None else {"u": u}
                 vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
-                function = unwrap(vode.energy_fn)
+                function = vode.energy_fn.get()
                 energy = None
                 if type(vode).energy is not Vode.energy:
                     energy = jnp.asarray(vode.energy())
@@ -338,7 +336,7 @@ class Structure:
                 own[i] = jax.random.fold_in(jax.random.split(values[i])[1], lane)
             marks = [Mark(None) for _ in own]
             with one_more_vmap():
-                out = trace(self.skeleton, fn, (x, y, lane, *more), own, raws, self.facts, marks)
+                out = trace(self.skeleton, fn, (x, y, lane, *more), own, raws, self.statics, marks)
             changed = {names[i]: v for i, v in out.changed.items() if i not in self._vode_params and i not in keys}
             return out.result, changed
 
@@ -385,7 +383,3 @@ def _short(path: str) -> str:
 
 def _key_of(fn: Any) -> Hashable:
     return None if fn is None else function_key(fn)
-
-
-def _settled(fact: Any) -> Any:
-    return getattr(fact, "value", fact)

@@ -8,14 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from ..core import BaseParam, commit, marks_for, plan_for, trace
+from ..core import BaseParam, Tree, commit, entry_values, marks_for, plan_for, trace
 from ._args import Transform
-from ._loops import Probe, differs, entry_values
+from ._loops import Probe, differs
 
 
 class _Branches(Transform):
-    def _select(self, index: Any, fns: Sequence[Callable[..., Any]], args: Any, kwargs: dict[str, Any]) -> Any:
+    def _select(self, index: ArrayLike, fns: Sequence[Callable[..., Any]], args: Tree, kwargs: dict[str, Any]) -> Any:
         plan = plan_for(kwargs)
         params = plan.params
         values = entry_values(plan)
@@ -44,7 +45,7 @@ class _Branches(Transform):
 
         def branch(fn: Callable[..., Any]) -> Callable[..., Any]:
             def lifted(args: tuple[Any, ...]) -> Any:
-                out = trace(plan.skeleton, fn, args, values, plan.raws, plan.facts, marks_for(params))
+                out = trace(plan.skeleton, fn, args, values, plan.raws, plan.statics, marks_for(params))
                 return out.result, {i: out.changed[i] if i in out.changed else values[i] for i in moving}
 
             return lifted
@@ -57,13 +58,13 @@ class _Branches(Transform):
 class Cond(_Branches):
     """A choice between two functions, with tracking; made by `cond`."""
 
-    def __init__(self, true_fun: Any, false_fun: Any) -> None:
+    def __init__(self, true_fun: Callable[..., Any], false_fun: Callable[..., Any]) -> None:
         super().__init__("cond", true_fun, false_fun)
         if not callable(false_fun):
             raise TypeError(f"{self.named}: false_fun must be a function, got {type(false_fun).__name__}")
         self.false_fun = false_fun
 
-    def __call__(self, pred: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, pred: ArrayLike, *args: Tree, **kwargs: Tree) -> Any:
         if np.shape(pred) != ():
             raise ValueError(f"{self.named}: the predicate must be a scalar, got shape {np.shape(pred)}")
         index = jnp.asarray(pred, bool).astype(jnp.int32)
@@ -79,7 +80,7 @@ class Switch(_Branches):
         super().__init__("switch", branches[0], *branches[1:])
         self.branches = list(branches)
 
-    def __call__(self, i: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, i: ArrayLike, *args: Tree, **kwargs: Tree) -> Any:
         if np.shape(i) != () or not jnp.issubdtype(jnp.result_type(i), jnp.integer):
             raise TypeError(f"{self.named}: the index must be an integer scalar, got {i!r}")
         return self._select(i, self.branches, args, kwargs)

@@ -10,26 +10,41 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import RKG, BaseParam, commit, copies, like, marks_for, plan_for, trace
+from ..core import (
+    BaseParam,
+    Mask,
+    Tree,
+    Value,
+    commit,
+    copies,
+    entry_values,
+    filled,
+    like,
+    marks_for,
+    plan_for,
+    static_copies,
+    trace,
+)
 from ._args import Transform, spread
 
 
 class ValueAndGrad(Transform):
     """A differentiated function with tracking; made by `value_and_grad`."""
 
-    def __init__(self, fn: Any, mask: Any, argnums: Any, has_aux: bool, reduce_axes: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], mask: Mask, argnums: int | Sequence[int], has_aux: bool, reduce_axes: Hashable
+    ) -> None:
         super().__init__("value_and_grad", fn, mask, argnums, has_aux, reduce_axes)
         self.mask = mask
         self.argnums = argnums
         self.has_aux = has_aux
-        self.reduce_axes = (reduce_axes,) if isinstance(reduce_axes, str) else tuple(reduce_axes)
+        self.reduce_axes = tuple(reduce_axes) if isinstance(reduce_axes, (tuple, list)) else (reduce_axes,)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         params, paths = plan.params, plan.skeleton.param_paths
         chosen, _ = spread("value_and_grad", self.mask, kwargs, plan, False)
-        if RKG.key._value is None:
-            RKG.key.get()
+        values = entry_values(plan)
         selected: dict[int, Any] = {}
         for i in range(1, plan.n):
             if chosen[i]:
@@ -43,16 +58,11 @@ class ValueAndGrad(Transform):
                 raise ValueError(f"{self.named}: argnums names argument {n}, but the call gave {len(args)}")
             self._check_inexact(args[n], f"positional argument {n}")
         argnums = tuple([n % len(args) for n in argnums])
-        values = [p._value for p in params]
 
         def body(selected: dict[int, Any], chosen_args: tuple[Any, ...]) -> Any:
-            inner = list(values)
-            for i, value in selected.items():
-                inner[i] = value
-            call_args = list(args)
-            for n, arg in zip(argnums, chosen_args, strict=True):
-                call_args[n] = arg
-            out = trace(plan.skeleton, self.fn, call_args, inner, plan.raws, plan.facts, marks_for(params))
+            call_args = filled(args, dict(zip(argnums, chosen_args, strict=True)))
+            inner = filled(values, selected)
+            out = trace(plan.skeleton, self.fn, call_args, inner, plan.raws, plan.statics, marks_for(params))
             value, aux = self._split(out.result)
             # A selected param that the function sets holds the new value afterwards, outside of the derivative.
             return value, (value, aux, out.changed)
@@ -63,7 +73,7 @@ class ValueAndGrad(Transform):
             grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
         commit(params, changed)
         boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.skeleton.params)]
-        by_keyword = copies(plan.skeleton, boxes, [None] * len(plan.raws), plan.facts, keyed=False)
+        by_keyword = copies(plan.skeleton, boxes, [None] * len(plan.raws), static_copies(plan), keyed=False)
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             gradients: Any = positional, by_keyword
@@ -71,7 +81,7 @@ class ValueAndGrad(Transform):
             gradients = by_keyword
         return ((value, aux), gradients) if self.has_aux else (value, gradients)
 
-    def _split(self, result: Any) -> tuple[Any, tuple[Any, ...]]:
+    def _split(self, result: Value) -> tuple[Any, tuple[Any, ...]]:
         aux: tuple[Any, ...] = ()
         if self.has_aux and isinstance(result, tuple):
             if not result:
@@ -87,7 +97,7 @@ class ValueAndGrad(Transform):
             raise ValueError(f"{self.named}: the scalar must be real floating point, got {jnp.result_type(result)}")
         return result, aux
 
-    def _check_inexact(self, value: Any, path: str) -> None:
+    def _check_inexact(self, value: Value, path: str) -> None:
         for leaf in jtu.tree_leaves(value):
             try:
                 dtype = jnp.result_type(leaf)
@@ -98,7 +108,7 @@ class ValueAndGrad(Transform):
 
 
 def value_and_grad(
-    kwargs_mask: Any = {},  # noqa: B006 (never changed; the default shows in help)
+    kwargs_mask: Mask = {},  # noqa: B006 (never changed; the default shows in help)
     argnums: int | Sequence[int] = (),
     has_aux: bool = False,
     reduce_axes: Hashable | Sequence[Hashable] = (),

@@ -10,7 +10,21 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import RKG, BaseParam, Plan, Trace, commit, function_key, marks_for, plan_for, static_key, trace
+from ..core import (
+    BaseParam,
+    Plan,
+    Trace,
+    Tree,
+    Value,
+    commit,
+    entry_values,
+    filled,
+    function_key,
+    marks_for,
+    plan_for,
+    static_key,
+    trace,
+)
 from ._args import Transform
 
 _Values = dict[int, Any]
@@ -22,24 +36,17 @@ class Probe:
     def __init__(self, plan: Plan, fn: Callable[..., Any], args: Sequence[Any], values: Sequence[Any]) -> None:
         self.live: set[int] = set()
 
-        def traced(args: Any) -> Any:
+        def traced(args: Tree) -> Any:
             # The marks have no parents: what this trace reads, the real one will read again.
             marks = marks_for(plan.skeleton.params)
-            out: Trace = trace(plan.skeleton, fn, args, values, plan.raws, plan.facts, marks)
+            out: Trace = trace(plan.skeleton, fn, args, values, plan.raws, plan.statics, marks)
             self.live.update(out.live)
             return out.result, out.changed
 
         self.result, self.changed = jax.eval_shape(traced, tuple(args))
 
 
-def entry_values(plan: Plan) -> list[Any]:
-    """What the params of a plan hold at entry of a loop or a choice, the global key made if it wasn't yet."""
-    if RKG.key._value is None:
-        RKG.key.get()
-    return [p._value for p in plan.params]
-
-
-def differs(before: Any, after: Any, promote: bool = False) -> str | None:
+def differs(before: Value, after: Value, promote: bool = False) -> str | None:
     """How two values differ in structure, shape or dtype, in words; None if they don't. With `promote`, a weakly typed
     number may be followed by one of a dtype that it can take on, as in JAX's loops."""
     if jtu.tree_structure(before) != jtu.tree_structure(after):
@@ -52,18 +59,18 @@ def differs(before: Any, after: Any, promote: bool = False) -> str | None:
     return None
 
 
-def _dtype(x: Any) -> Any:
+def _dtype(x: Tree) -> Any:
     try:
         return jnp.result_type(x)
     except TypeError:  # no array: the transforms of JAX say so
         return type(x).__name__
 
 
-def _is_weak(x: Any) -> bool:
+def _is_weak(x: Tree) -> bool:
     return type(x) in (int, float, complex) or bool(getattr(x, "weak_type", False))
 
 
-def described(x: Any) -> str:
+def described(x: Tree) -> str:
     """The structure of a value, with dtypes and shapes, for errors."""
     shapes = jtu.tree_map(lambda v: _Shown(f"{_dtype(v)}{list(np.shape(v))}"), x)
     return repr(shapes)
@@ -79,7 +86,7 @@ class _Shown(str):
 class Scan(Transform):
     """A loop of fixed length with tracking; made by `scan`."""
 
-    def __init__(self, fn: Any, xs: Any, length: int | None, reverse: bool, unroll: int | bool) -> None:
+    def __init__(self, fn: Callable[..., Any], xs: Tree, length: int | None, reverse: bool, unroll: int | bool) -> None:
         super().__init__("scan", fn)
         self.xs, self.length, self.reverse, self.unroll = xs, length, reverse, unroll
         if length is not None and (not isinstance(length, (int, np.integer)) or length < 0):
@@ -101,7 +108,7 @@ class Scan(Transform):
         data = static_key((leaves, treedef, self.length, self.reverse, self.unroll))
         return (self._call, function_key(self.fn), data)
 
-    def __call__(self, *carry: Any, **kwargs: Any) -> Any:
+    def __call__(self, *carry: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         params = plan.params
         values = entry_values(plan)
@@ -115,14 +122,13 @@ class Scan(Transform):
                 start[i] = jtu.tree_map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
         self._check_start(plan, start, changed_shapes)
 
-        def body(state: tuple[tuple[Any, ...], _Values], x: Any) -> Any:
+        def body(state: tuple[tuple[Any, ...], _Values], x: Tree) -> Any:
             carry, tracked = state
-            inner = list(values)
-            for i, value in tracked.items():
-                inner[i] = value
             # A changing param's value at entry is the loop's, not the caller's: it has no mark outside.
             marks = marks_for([plan.skeleton.params[i] if i in moving else p for i, p in enumerate(params)])
-            out = trace(plan.skeleton, self._one_step, (x, *carry), inner, plan.raws, plan.facts, marks)
+            out = trace(
+                plan.skeleton, self._one_step, (x, *carry), filled(values, tracked), plan.raws, plan.statics, marks
+            )
             new_carry, y = out.result
             return (new_carry, {i: out.changed.get(i, tracked[i]) for i in tracked}), y
 
@@ -138,7 +144,7 @@ class Scan(Transform):
             commit(params, tracked)
         return carry, ys
 
-    def _one_step(self, x: Any, *carry: Any, **objects: Any) -> Any:
+    def _one_step(self, x: Tree, *carry: Tree, **objects: Tree) -> Any:
         out = self.fn(x, *carry, **objects)
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"{self.named}: the function must return (carry, y), got {type(out).__name__}")
@@ -148,7 +154,7 @@ class Scan(Transform):
         return (new if isinstance(new, tuple) else (new,)), y
 
     def _what_moves(
-        self, plan: Plan, x0: Any, carry: tuple[Any, ...], values: list[Any]
+        self, plan: Plan, x0: Tree, carry: tuple[Any, ...], values: list[Any]
     ) -> tuple[set[int], dict[int, tuple[bool, Any]]]:
         """The params that change in the loop; for each whether its value at entry is needed, and its shapes after."""
         probe = Probe(plan, self._one_step, (x0, *carry), values)
@@ -168,7 +174,7 @@ class Scan(Transform):
         )
 
 
-def _changes_shape(call: str, path: str, before: Any, after: Any) -> ValueError:
+def _changes_shape(call: str, path: str, before: Value, after: Value) -> ValueError:
     return ValueError(
         f"{call}: {path} holds {described(before)} before the loop and {described(after)} after a step; a value that "
         "the loop carries must keep its structure, shape and dtype. Set or clear it before the loop"
@@ -191,7 +197,7 @@ def _check_carry(call: str, name: str, before: Sequence[Any], after: Sequence[An
 
 
 def scan(
-    f: Callable[..., Any], xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
+    f: Callable[..., Any], xs: Tree = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Scan:
     """A loop of fixed length, with tracking: `pxf.scan(f, xs)(*carry, **objects) -> (carry tuple, ys)`.
 
@@ -213,13 +219,13 @@ def scan(
 class WhileLoop(Transform):
     """A loop until a condition fails, with tracking; made by `while_loop`."""
 
-    def __init__(self, fn: Any, cond_fun: Any) -> None:
+    def __init__(self, fn: Callable[..., Any], cond_fun: Callable[..., Any]) -> None:
         super().__init__("while_loop", fn, cond_fun)
         if not callable(cond_fun):
             raise TypeError(f"{self.named}: cond_fun must be a function, got {type(cond_fun).__name__}")
         self.cond_fun = cond_fun
 
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> tuple[Any, ...]:
         plan = plan_for(kwargs)
         params = plan.params
         values = entry_values(plan)
@@ -231,13 +237,10 @@ class WhileLoop(Transform):
                 raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, probe.changed[i])
 
         def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Trace:
-            inner = list(values)
-            for i, value in state[1].items():
-                inner[i] = value
             marks = marks_for([plan.skeleton.params[i] if i in start else p for i, p in enumerate(params)])
-            return trace(plan.skeleton, fn, state[0], inner, plan.raws, plan.facts, marks)
+            return trace(plan.skeleton, fn, state[0], filled(values, state[1]), plan.raws, plan.statics, marks)
 
-        def cond(state: Any) -> Any:
+        def cond(state: Tree) -> Any:
             going = lifted(self.cond_fun, state).result
             if np.shape(going) != ():
                 raise ValueError(f"{self.named}: cond_fun must return a scalar, got shape {np.shape(going)}")
@@ -246,7 +249,7 @@ class WhileLoop(Transform):
                 raise TypeError(f"{self.named}: cond_fun must return a boolean, got {got}")
             return going
 
-        def body(state: Any) -> Any:
+        def body(state: Tree) -> Any:
             out = lifted(self._one_step, state)
             return out.result, {i: out.changed.get(i, v) for i, v in state[1].items()}
 
@@ -254,7 +257,7 @@ class WhileLoop(Transform):
         commit(params, tracked)
         return args
 
-    def _one_step(self, *args: Any, **objects: Any) -> tuple[Any, ...]:
+    def _one_step(self, *args: Tree, **objects: Tree) -> tuple[Any, ...]:
         out = self.fn(*args, **objects)
         if out is None and not args:
             return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.tree_util as jtu
@@ -11,13 +11,17 @@ import numpy as np
 
 from ..core import (
     ABSENT,
-    RKG,
     BaseParam,
+    Mask,
     Mismatched,
     NeedsInput,
     Plan,
     RKGState,
+    Tree,
+    Value,
     commit,
+    entry_values,
+    filled,
     marks_for,
     one_more_vmap,
     plan_for,
@@ -26,11 +30,14 @@ from ..core import (
 )
 from ._args import Transform, spread
 
+Axes: TypeAlias = Tree
+"""An axis, None, or a sequence or tree of these."""
+
 
 class Vmap(Transform):
     """A mapped function with tracking; made by `vmap`."""
 
-    def __init__(self, fn: Any, mask: Any, in_axes: Any, out_axes: Any, axis_name: Any) -> None:
+    def __init__(self, fn: Callable[..., Any], mask: Mask, in_axes: Axes, out_axes: Axes, axis_name: Hashable) -> None:
         super().__init__("vmap", fn, mask, in_axes, out_axes, axis_name)
         self.mask = mask
         self.in_axes = in_axes
@@ -40,7 +47,7 @@ class Vmap(Transform):
         # Structures of the tracked objects under which the function was seen to use no random key.
         self._keyless: set[Hashable] = set()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         structure = plan.skeleton.key
         if structure in self._keyless:
@@ -51,7 +58,7 @@ class Vmap(Transform):
                 self._keyless.discard(structure)
         return self._map(plan, args, kwargs, with_keys=True)
 
-    def _map(self, plan: Plan, args: Any, kwargs: Any, with_keys: bool) -> Any:
+    def _map(self, plan: Plan, args: Tree, kwargs: Tree, with_keys: bool) -> Any:
         params = plan.params
         axes, raw_axes = spread("vmap", self.mask, kwargs, plan, None)
         axes[0] = None
@@ -60,14 +67,12 @@ class Vmap(Transform):
         size = self._size(args, in_axes)
         # A name that tells nested maps apart, and is the same at every call: it is part of what JAX caches by.
         axis_name = self.axis_name if self.axis_name is not None else f"pcx.vmap.{vmap_depth()}"
-        if RKG.key._value is None:
-            RKG.key.get()
+        values = entry_values(plan)
         marks = marks_for(params)
         if size is None:  # the mapped params tell the size: their values are needed, whatever the function does
             for param, axis in zip(params, axes, strict=True):
                 if axis is not None and param._value is not None:
                     BaseParam.get(param)
-        values = [p._value for p in params]
         # Each lane has random keys of its own, made from the keys of the generators that are not mapped.
         keys = [i for i, p in enumerate(plan.skeleton.params) if isinstance(p, RKGState) and axes[i] is None]
         keys = [i for i in keys if values[i] is not None and values[i] is not ABSENT]
@@ -103,16 +108,14 @@ class Vmap(Transform):
         # How far the call has come, for errors: what JAX says before or after the function's own run is about axes.
         progress: dict[str, Any] = {"at": "before", "unmapped": []}
 
-        def body(args: Any, mapped: dict[int, Any], mapped_raws: dict[int, Any]) -> Any:
-            inner = list(values)
-            for i, value in mapped.items():
-                inner[i] = value
+        def body(args: Tree, mapped: dict[int, Any], mapped_raws: dict[int, Any]) -> Any:
+            inner = filled(values, mapped)
             for i in keys:
                 inner[i] = jax.random.fold_in(jax.random.split(values[i])[1], jax.lax.axis_index(axis_name))
             raws = [mapped_raws.get(i, raw) for i, raw in enumerate(plan.raws)]
             progress["at"] = "inside"
             with one_more_vmap():
-                out = trace(plan.skeleton, self.fn, args, inner, raws, plan.facts, marks)
+                out = trace(plan.skeleton, self.fn, args, inner, raws, plan.statics, marks)
             for i in keys:
                 if marks[i].live:
                     out.changed.pop(i, None)  # the lanes' keys end with the lanes
@@ -216,7 +219,7 @@ class Vmap(Transform):
         return kind(f"{self.named}: out_axes={self.out_axes!r} doesn't fit what the function returned.\n{text}")
 
 
-def _misfit(value: Any, axis: int, size: int | None) -> tuple[int, ...] | None:
+def _misfit(value: Value, axis: int, size: int | None) -> tuple[int, ...] | None:
     """The shape of the leaf that can't be mapped, or None if all can."""
     for leaf in jtu.tree_leaves(value):
         shape = np.shape(leaf)
@@ -226,10 +229,10 @@ def _misfit(value: Any, axis: int, size: int | None) -> tuple[int, ...] | None:
 
 
 def vmap(
-    kwargs_mask: Any = {},  # noqa: B006 (never changed; the default shows in help)
+    kwargs_mask: Mask = {},  # noqa: B006 (never changed; the default shows in help)
     in_axes: int | Sequence[Any] | None = (),
-    out_axes: Any = (),
-    axis_name: Any = None,
+    out_axes: Axes = (),
+    axis_name: Hashable = None,
 ) -> Callable[[Callable[..., Any]], Vmap]:
     """Map a function over a batch axis, with tracking: `pxf.vmap(mask, in_axes, out_axes)(fn)(*args, **objects)`.
 

@@ -41,7 +41,7 @@ class JointStructure:
         self.generative, self.recognition = generative, recognition
         self.nodes = tuple(dict.fromkeys((*generative.nodes, *recognition.nodes)))
         # Of the whole model, whichever part's nodes count.
-        self.skeleton, self.facts = generative.skeleton, generative.facts
+        self.skeleton, self.statics = generative.skeleton, generative.statics
         self._numbers, self._raw_paths = generative._numbers, generative._raw_paths
 
     @classmethod

@@ -70,11 +70,11 @@ class MuMLP(EnergyModule):
         x = x.reshape(-1)
         if x.size != math.prod(self.weights[0].shape[1:]):
             raise ValueError(f"MuMLP: a sample must have {self.weights[0].shape[1]} elements, got shape {x.shape}")
-        scales = tuple(self.scales)
+        scales = self.scales.get()
         h: Any = self.vodes[0](scales[0] * (self.weights[0].get() @ x))
         for weight, scale, vode in zip(self.weights[1:-1], scales[1:-1], self.vodes[1:-1], strict=True):
             u = scale * (weight.get() @ self.act(h))
-            h = vode(h + u if self.skips else u)
+            h = vode(h + u if self.skips.get() else u)
         self.vodes[-1](scales[-1] * (self.weights[-1].get() @ self.act(h)))
         if y is not None:
             self.vodes[-1].set("h", y)

@@ -73,7 +73,7 @@ class VGG(EnergyModule):
         **Returns:** the prediction, `[classes]`.
         """
         h: Any = x
-        for conv, pooled, vode in zip(self.convs, self.pools, self.vodes[:-1], strict=True):
+        for conv, pooled, vode in zip(self.convs, self.pools.get(), self.vodes[:-1], strict=True):
             u = self.act(conv(h))
             h = vode(self.pool(u) if pooled else u)
         self.vodes[-1](self.linear(h.reshape(-1)))

@@ -12,7 +12,7 @@ import jax
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..core import RKG, BaseModule, BaseParam, Module, Static, get, static, unwrap
+from ..core import RKG, BaseModule, BaseParam, Module, get, static
 from ._param import LayerParam
 
 Plain: TypeAlias = Callable[..., Any]
@@ -123,7 +123,7 @@ def _one_call(layer: Plain, x: jax.Array) -> jax.Array:
 
 def _is_whole(x: object) -> bool:
     # A module of ours that a user's Equinox layer holds is no part of that layer and keeps its params.
-    return isinstance(x, (BaseParam, Static, BaseModule))
+    return isinstance(x, (BaseParam, BaseModule))
 
 
 def boxed(layer: PyTree, filter: Callable[[Any], Any]) -> PyTree:
@@ -157,11 +157,11 @@ def bare_layers(model: PyTree) -> list[str]:
     found: list[str] = []
 
     def whole(x: object) -> bool:
-        return isinstance(x, (BaseParam, Static)) or (isinstance(x, eqx.Module) and not isinstance(x, BaseModule))
+        return isinstance(x, BaseParam) or (isinstance(x, eqx.Module) and not isinstance(x, BaseModule))
 
     for path, leaf in jtu.tree_flatten_with_path(model, is_leaf=whole)[0]:
         if isinstance(leaf, eqx.Module):
-            inside = jtu.tree_leaves(leaf, is_leaf=lambda x: isinstance(x, (BaseParam, Static)))
+            inside = jtu.tree_leaves(leaf, is_leaf=lambda x: isinstance(x, BaseParam))
             if any(eqx.is_inexact_array(x) for x in inside):
                 found.append(jtu.keystr(path))
     return found
@@ -176,7 +176,7 @@ def unboxed(layer: PyTree) -> Any:
 
     **Returns:** a layer of the same structure, which can be called.
     """
-    return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else unwrap(get(x)), layer, is_leaf=_is_whole)
+    return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else get(x), layer, is_leaf=_is_whole)
 
 
 def with_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any], key: Key) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import BaseParam, Choice, like, predicate, walk
+from ..core import BaseParam, Choice, Filling, like, predicate, static_copies, walk
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def shared(module: T, filter: Choice = BaseParam) -> T:
     plan = walk({"module": module})
     key, *params = plan.params
     params = [p if picks(p) else _copy(p) for p in params]
-    return plan.skeleton.build([key, *params], plan.raws, plan.facts)["module"]
+    return plan.skeleton.build(Filling([key, *params], plan.raws, static_copies(plan)))["module"]
 
 
 def _copy(param: BaseParam) -> BaseParam:

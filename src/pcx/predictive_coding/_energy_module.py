@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core import BaseModule, Choice, Module, clear_params, known
+from ..core import Choice, Module, Setting, clear_params, nearest_modules
 
 
 class STATUS:
@@ -30,18 +30,22 @@ class EnergyModule(Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._status = None
+        self._status = Setting(None)
 
     @property
     def status(self) -> str | None:
         """The name of the rules of the vodes inside that are in force; set it with `pcx.utils.step`."""
-        return known(vars(self).get("_status"))
+        status = vars(self).get("_status")
+        return None if status is None else status.get()
 
     @status.setter
     def status(self, value: str | None) -> None:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{type(self).__name__}.status must be a string or None, got {type(value).__name__}")
-        self._status = value
+        status = vars(self).get("_status")
+        if status is None:  # a class that doesn't call super().__init__()
+            status = self._status = Setting()
+        status.set(value)
 
     def energy(self) -> jax.Array | float:
         """Return the sum of the energies of the energy modules directly below.
@@ -56,7 +60,8 @@ class EnergyModule(Module):
             try:
                 energy = child.energy()
             except UnsetEnergyError as e:
-                raise UnsetEnergyError(_path_of(self, child) + e.path, e.reason) from None
+                path = next(path for path, module in nearest_modules(self) if module is child)
+                raise UnsetEnergyError(path + e.path, e.reason) from None
             total = energy if first else total + energy
             first = False
         return total
@@ -71,21 +76,3 @@ class EnergyModule(Module):
         **Raises:** `TypeError` for any other filter.
         """
         clear_params("EnergyModule.clear_params", self, filter)
-
-
-def _path_of(module: BaseModule, child: BaseModule) -> str:
-    """Return the path of a direct child in its module, such as `.vodes[0]`."""
-
-    def search(x: object, path: str) -> str | None:
-        if x is child:
-            return path
-        if isinstance(x, (list, tuple)):
-            items = [(f"[{i}]", v) for i, v in enumerate(x)]
-        elif isinstance(x, dict):
-            items = [(f"[{k!r}]", v) for k, v in x.items()]
-        else:
-            return None
-        return next((p for k, v in items if (p := search(v, path + k)) is not None), None)
-
-    found = (search(value, f".{name}") for name, value in vars(module).items())
-    return next((p for p in found if p is not None), "")

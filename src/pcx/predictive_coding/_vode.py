@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, unwrap, watching
+from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, watching
 from ._energy import Energy, EnergyFn, se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._param import VodeParam
@@ -106,7 +106,7 @@ class Vode(EnergyModule):
         a stranger in one."""
         if self.h._mark is not None or self.h._value is not None or watching():
             return False
-        rules: Ruleset = unwrap(self.ruleset)
+        rules: Ruleset = self.ruleset.get()
         return not rules.when_set(self.status, "u") and rules.when_read(self.status, "h") is None
 
     def set(self, key: str, value: PyTree, rkg: RandomKeyGenerator = RKG) -> Vode:
@@ -125,7 +125,7 @@ class Vode(EnergyModule):
         return self
 
     def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
-        rules: Ruleset = unwrap(self.ruleset)
+        rules: Ruleset = self.ruleset.get()
         found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
         for targets, new in [(rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in found] or [
@@ -155,7 +155,7 @@ class Vode(EnergyModule):
 
         **Returns:** the value as it was set, or as a rule transforms it.
         """
-        rules: Ruleset = unwrap(self.ruleset)
+        rules: Ruleset = self.ruleset.get()
         rule = rules.when_read(self.status, key)
         if rule is None:
             value = self._stored(key)
@@ -189,7 +189,7 @@ class Vode(EnergyModule):
 
         **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
         """
-        energy_fn = unwrap(self.energy_fn)
+        energy_fn = self.energy_fn.get()
         if energy_fn is None:
             return 0.0
         cached = self.cache.get("E")

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..core import Filling
 from ..core._version import __version__
 from ._describe import describe, differences
 
@@ -42,7 +43,7 @@ def _model_of(source: Any) -> Any:
     structure = source.structure
     raws = [structure._numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure._raw_paths)]
     raws = [np.asarray(jax.device_get(raw)) if isinstance(raw, jax.Array) else raw for raw in raws]
-    return structure.skeleton.build(structure.skeleton.params, raws, structure.facts)["model"]
+    return structure.skeleton.build(Filling(structure.skeleton.params, raws, structure.statics))["model"]
 
 
 def _lasting(x: Any) -> Any:

@@ -15,17 +15,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core import (
-    MUTATORS,
-    BaseParam,
-    Path,
-    Static,
-    in_library,
-    is_library,
-    is_machinery,
-    of_class,
-    reads_of,
-)
+from ..core import MUTATORS, BaseParam, Path, StaticParam, in_library, is_library, is_machinery, of_class, reads_of
 from ..predictive_coding import Energy, Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
@@ -68,11 +58,11 @@ class _Description:
 
     def _composite(self, x: Any) -> Any:
         of = self.of
+        if isinstance(x, StaticParam):
+            return of(x.get())
         if isinstance(x, BaseParam):  # where a value is, and of what form; not the value, which is what changes
             shapes = [f"{jax.numpy.result_type(a)}{list(np.shape(a))}" for a in jax.tree.leaves(x.get())]
             return {"param": type(x).__name__, "holds": shapes, **{k: of(v) for k, v in x._facts.items()}}
-        if isinstance(x, Static):
-            return of(x._wrapped)
         if isinstance(x, Mapping):
             return {str(k): of(v) for k, v in x.items()}
         if isinstance(x, tuple) and hasattr(x, "_fields"):

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, TypeAlias, Union
 
-import jax
-import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import FACTS, BaseModule, BaseParam, Choice, Static, predicate, refuse_hidden, static_key
+from ..core import (
+    BaseParam,
+    Choice,
+    Kind,
+    Parts,
+    Setting,
+    like,
+    ordered,
+    parts,
+    predicate,
+    refuse_hidden,
+    static_key,
+    treedef_of,
+)
 from ..functional import PerParam
 
 _MISSING = object()
@@ -243,46 +254,42 @@ class _Masking:
         return x if self.mask.matches(x) else None
 
     def visit(self, x: PyTree) -> Any:
-        if x is None or isinstance(x, str):
-            return x
-        if isinstance(x, BaseParam):
-            if not self.is_pytree:
-                if id(x) in self.seen:
-                    return None
-                self.seen.add(id(x))
-            return self._leaf(x)
-        if isinstance(x, (Static, jax.Array, np.ndarray, np.generic, int, float, complex)):
-            return self._leaf(x)
-        if isinstance(x, (BaseModule, list, dict)):
-            return self._container(x)
-        if type(x) is tuple:
-            return tuple([self.visit(v) for v in x])
-        children, treedef = jtu.tree_flatten(x, is_leaf=lambda y: y is not x)
-        if len(children) == 1 and children[0] is x:
+        kind, inside = parts(x)
+        match kind:
+            case Kind.PARAM:
+                if not self.is_pytree:
+                    if id(x) in self.seen:
+                        return None
+                    self.seen.add(id(x))
+                return self._leaf(x)
+            case Kind.STATIC:
+                return like(x, x.peek()) if isinstance(x, Setting) else self._leaf(x)
+            case Kind.LEAF:
+                return self._leaf(x)
+            case Kind.MODULE | Kind.LIST | Kind.DICT:
+                return self._container(x, kind, inside)
+            case Kind.TUPLE:
+                return tuple([self.visit(v) for _, v in inside])
+            case Kind.TREE:
+                return treedef_of(x).unflatten([self.visit(v) for _, v in inside])
+        if x is not None and not isinstance(x, str):  # a function or another constant
             refuse_hidden(x, "pxu.M: " + type(x).__name__)
-            return x  # a function or another constant
-        return treedef.unflatten([self.visit(c) for c in children])
+        return x
 
-    def _container(self, x: BaseModule | list[Any] | dict[Any, Any]) -> Any:
-        if id(x) in self.copies and not (self.is_pytree and not isinstance(x, BaseModule)):
+    def _container(self, x: PyTree, kind: Kind, inside: Parts) -> Any:
+        if id(x) in self.copies and not (self.is_pytree and kind is not Kind.MODULE):
             return self.copies[id(x)]
-        if isinstance(x, BaseModule):
-            new: Any = object.__new__(type(x))
-            self.copies[id(x)] = new
-            attributes = vars(x)
-            copied = {n: attributes[n] if n in FACTS else self.visit(attributes[n]) for n in sorted(attributes)}
-            vars(new).update({n: copied[n] for n in attributes})
-        elif isinstance(x, list):
-            new = self.copies[id(x)] = []
-            new.extend([self.visit(v) for v in x])
+        if kind is Kind.LIST:
+            items: list[Any] = []
+            self.copies[id(x)] = items
+            items.extend([self.visit(v) for _, v in inside])
+            return items
+        new: Any = object.__new__(type(x)) if kind is Kind.MODULE else {}
+        self.copies[id(x)] = new
+        children = dict(inside)
+        visited = {name: self.visit(children[name]) for name in ordered(children)}
+        if kind is Kind.MODULE:
+            vars(new).update({name: visited[name] for name in children})
         else:
-            new = self.copies[id(x)] = {}
-            new.update({k: self.visit(x[k]) for k in _ordered(x)})
+            new.update(visited)
         return new
-
-
-def _ordered(x: dict[Any, Any]) -> list[Any]:
-    try:
-        return sorted(x)
-    except TypeError:
-        return list(x)

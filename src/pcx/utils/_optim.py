@@ -12,7 +12,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, unwrap
+from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, static_copies
 
 Factory: TypeAlias = Callable[[], optax.GradientTransformation] | optax.GradientTransformation
 """A function without arguments that makes an Optax transformation; such a transformation itself is taken too."""
@@ -89,7 +89,7 @@ class _BaseOptim(BaseModule):
                     values[plan.skeleton.param_paths[i]] = value
             if values:
                 paths.append(tuple(values))
-                states.append(unwrap(self.optax_opt).init(values))
+                states.append(self.optax_opt.get().init(values))
         self.state.set(_Groups(tuple(paths), frozenset(unset), states))
 
     def clear(self) -> None:
@@ -153,7 +153,7 @@ class _BaseOptim(BaseModule):
             states.append(new_state)
         self.state.set(_Groups(state.paths, state.unset, states))
         boxes = [like(p, updates.get(path)) for p, path in zip(plan.skeleton.params, index, strict=True)]
-        tree = copies(plan.skeleton, boxes, [None] * len(plan.raws), plan.facts, keyed=False)[""]
+        tree = copies(plan.skeleton, boxes, [None] * len(plan.raws), static_copies(plan), keyed=False)[""]
         if apply_updates:
             for path, update in updates.items():
                 param = plan.params[index[path]]
@@ -230,7 +230,7 @@ class _BaseOptim(BaseModule):
     def _transformed(
         self, grads: dict[str, PyTree], state: optax.OptState, values: dict[str, PyTree], value: ArrayLike | None
     ) -> tuple[Any, optax.OptState]:
-        update = optax.with_extra_args_support(unwrap(self.optax_opt)).update
+        update = optax.with_extra_args_support(self.optax_opt.get()).update
         if value is not None:
             return update(grads, state, values, value=value)
         try:
@@ -305,7 +305,7 @@ class OptimTree(_BaseOptim):
         picked: list[Any] = []
 
         def pick(x: Any) -> bool:
-            if x is not None and not isinstance(x, str) and unwrap(self.leaf_fn)(x):
+            if x is not None and not isinstance(x, str) and self.leaf_fn.get()(x):
                 picked.append(x)
                 return True
             return isinstance(x, BaseParam)

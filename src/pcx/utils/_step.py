@@ -50,14 +50,14 @@ def step(
     nodes = [m for m in modules(module) if hasattr(type(m), "status")]
     if before is not None:
         _clear("pxu.step", module, before)
-    # Taken as it lies there, without reading: a status that only comes back is no part of what is compiled.
-    earlier = [vars(m).get("_status") for m in nodes]
+    # Without reading: a status that only comes back is no part of what is compiled.
+    earlier = [None if (held := vars(m).get("_status")) is None else held.peek() for m in nodes]
     try:
         for node in nodes:
             node.status = inner  # type: ignore[attr-defined]
         yield
     finally:
         for node, old in zip(nodes, earlier, strict=True):
-            vars(node)["_status"] = leaving[0] if leaving else old
+            node.status = leaving[0] if leaving else old  # type: ignore[attr-defined]
         if after is not None:
             _clear("pxu.step", module, after)
