@@ -19,7 +19,7 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..core import BaseParam, params_by_path, predicate
-from ..nn._param import LayerParam
+from ..nn import LayerParam
 from ._mask import M, MaskLike
 
 # NumPy's format knows no bfloat16 and its like, and reads them as raw bytes: their names are kept beside them. No
