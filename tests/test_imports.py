@@ -127,7 +127,27 @@ def test_imports_point_one_way(path):
 def test_the_reader_of_imports_sees_them():
     assert "jax" in imports(SOURCE / "core" / "_arrays.py")
     assert "pcx.core._parameter.BaseParam" in imports(SOURCE / "core" / "_plan.py")
-    assert "pcx.nn._param.LayerParam" in imports(SOURCE / "utils" / "_files.py")
+    assert "pcx.nn.LayerParam" in imports(SOURCE / "utils" / "_files.py")
     assert "pcx.core.RKG" in imports(SOURCE / "predictive_coding" / "_vode.py")
     assert room_of("pcx.core._parameter.BaseParam") == "core"
     assert room_of("pcx.Module") == ""
+
+
+BELOW = {
+    "pcx.core._module": "Module BaseModule",
+    "pcx.core._parameter": "BaseParam Param ParamDict ParamCache get set",
+    "pcx.core._static": "StaticParam static",
+    "pcx.core._random": "RKG RandomKeyGenerator",
+    "pcx.core._tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
+    "pcx.nn._parameter": "LayerParam LayerState",
+    "pcx.predictive_coding._vode": "Vode",
+    "pcx.predictive_coding._energy": "se_energy ce_energy zero_energy",
+    "pcx.predictive_coding._parameter": "VodeParam",
+    "pcx.utils._mask": "M M_is M_has M_hasnot",
+    "pcx.utils._optim": "Optim OptimTree",
+}
+
+
+@pytest.mark.parametrize("module", BELOW)
+def test_programs_find_names_in_the_files_below(module):
+    assert [n for n in BELOW[module].split() if not hasattr(importlib.import_module(module), n)] == []

@@ -28,9 +28,9 @@ from ..core import (
     predicate,
     trace,
 )
+from ..predictive_coding import VodeParam
 from ..predictive_coding._energy import zero_energy
 from ..predictive_coding._energy_module import STATUS, EnergyModule
-from ..predictive_coding._param import VodeParam
 from ..predictive_coding._vode import Vode, predictions
 from ._about import energy_of, params_of, positional
 from ._door import no_model, refuse_nodes_inside, told_of_one_sample

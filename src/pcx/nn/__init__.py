@@ -7,7 +7,7 @@ from ._dropout import Dropout
 from ._layer import Layer
 from ._linear import Linear
 from ._norm import LayerNorm
-from ._param import LayerParam, LayerState
+from ._parameter import LayerParam, LayerState
 from ._pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AdaptivePool, AvgPool2d, MaxPool2d, Pool
 from ._shared import shared
 from ._stateful import StatefulLayer, StateParam

@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ..core import RKG, BaseModule, BaseParam, Module, get, static
-from ._param import LayerParam
+from ._parameter import LayerParam
 
 Plain: TypeAlias = Callable[..., Any]
 """A plain Equinox layer, which holds arrays: a module that is called."""

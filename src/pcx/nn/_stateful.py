@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from ..core import Module, get
 from ._layer import Key, Layer, boxed, explained, refuse_instance, unboxed, with_key
-from ._param import LayerState
+from ._parameter import LayerState
 
 
 class StateParam(LayerState):

@@ -3,7 +3,7 @@
 from ._energy import Energy, EnergyFn, ce_energy, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._noise import Huber, Laplace, Poisson
-from ._param import VodeParam
+from ._parameter import VodeParam
 from ._rules import Ruleset
 from ._vode import Vode
 

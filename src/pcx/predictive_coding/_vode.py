@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, watching
 from ._energy import Energy, EnergyFn, se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
-from ._param import VodeParam
+from ._parameter import VodeParam
 from ._rules import GetRule, Ruleset, Transformation
 
 # By a vode's identity, the value that it had after each prediction it was given; None unless someone looks.
