@@ -80,13 +80,13 @@ def load_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = 
     new: list[tuple[BaseParam, PyTree]] = []
     with _Reader(_with_ending(path)) as file:
         for at, param in _selected("load_params", model, filter):
-            held = BaseParam.get(param)
-            if held is None:
+            current = BaseParam.get(param)
+            if current is None:
                 if at in file:
                     new.append((param, jnp.asarray(file[at])))
                 continue
-            values = [_checked(file, key, leaf) for key, leaf in _leaves(at, held)]
-            new.append((param, jtu.tree_structure(held).unflatten(values)))
+            values = [_checked(file, key, leaf) for key, leaf in _leaves(at, current)]
+            new.append((param, jtu.tree_structure(current).unflatten(values)))
     for param, value in new:
         BaseParam.set(param, value)
 
@@ -112,24 +112,24 @@ def _as_array(call: str, key: str, leaf: Leaf) -> np.ndarray:
     return array
 
 
-def _checked(file: _Reader, key: str, held: Leaf) -> Leaf:
+def _checked(file: _Reader, key: str, current: Leaf) -> Leaf:
     if key not in file:
         raise KeyError(f"load_params: {file.path} has nothing at {key}")
     array = file[key]
-    array_like = held if isinstance(held, (jax.Array, np.ndarray, np.generic)) else np.asarray(held)
-    shape, dtype = np.shape(held), np.dtype(array_like.dtype)
+    array_like = current if isinstance(current, (jax.Array, np.ndarray, np.generic)) else np.asarray(current)
+    shape, dtype = np.shape(current), np.dtype(array_like.dtype)
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
             f"load_params: at {key}, {file.path} has shape {array.shape} and dtype {array.dtype}, "
             f"but the model has shape {shape} and dtype {dtype}"
         )
-    if isinstance(held, np.ndarray):
+    if isinstance(current, np.ndarray):
         return array
-    if isinstance(held, (bool, int, float, complex)):
+    if isinstance(current, (bool, int, float, complex)):
         return array.item()
     # One that was put on a device, or spread over several, comes back to where it was.
-    if isinstance(held, jax.Array) and not isinstance(held, Tracer) and held.committed:
-        return jax.device_put(array, held.sharding)
+    if isinstance(current, jax.Array) and not isinstance(current, Tracer) and current.committed:
+        return jax.device_put(array, current.sharding)
     return jnp.asarray(array)
 
 
