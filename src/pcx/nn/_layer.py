@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..core import RKG, BaseModule, BaseParam, Module, get, static
+from ..core import BaseModule, BaseParam, Module, get, static
+from ._call import Key, called, explained
 from ._parameter import LayerParam
-
-Plain: TypeAlias = Callable[..., Any]
-"""A plain Equinox layer, which holds arrays: a module that is called."""
-
-Key: TypeAlias = jax.Array | BaseParam | None
 
 
 class Layer(Module):
@@ -60,14 +53,9 @@ class Layer(Module):
         layer = unboxed(self.nn)
         args = tuple([get(x) for x in args])
         try:
-            return self._applied(layer, args, kwargs, key)
+            return called(layer, args, kwargs, key)
         except (TypeError, ValueError) as e:
             raise explained(self, layer, args, e) from e
-
-    def _applied(self, layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any], key: Key) -> Any:
-        if type(layer) in _ONE_CALL and key is None and not kwargs and len(args) == 1:
-            return _one_call(layer, args[0])
-        return layer(*args, **with_key(layer, args, kwargs, key))
 
 
 def refuse_instance(call: str, cls: object) -> None:
@@ -86,39 +74,6 @@ def refuse_instance(call: str, cls: object) -> None:
             f"pxnn.{call}: give a layer's class and what it is called with, as in pxnn.{call}({name}, ...), not an "
             f"instance of {name}; for a layer that is made already, pxnn.{call}(lambda: layer)"
         )
-
-
-def explained(module: Module, layer: Plain, args: tuple[Any, ...], e: Exception) -> Exception:
-    """Return a layer's error with what the layer was called on; whoever knows the model adds where it stands.
-
-    **Arguments:**
-
-    - `module`: the module that holds the layer, kept in the error as `layer`.
-    - `layer`: the plain layer, and `args`, its arguments.
-    - `e`: the error.
-
-    **Returns:** an error of the same type, or `e` itself if its type is another than TypeError or ValueError.
-    """
-    if type(e) not in (TypeError, ValueError) or hasattr(e, "layer"):
-        return e
-    got = ", ".join([f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else type(a).__name__ for a in args])
-    new: Any = type(e)(
-        f"{type(layer).__name__} was called on {got or 'nothing'}; a layer gets ONE sample, without the batch axis: {e}"
-    )
-    new.layer = module
-    for note in getattr(e, "__notes__", ()):
-        new.add_note(note)
-    return new
-
-
-# Equinox's layers of arrays alone. What such a layer computes depends on nothing else, so outside of a compiled
-# function it is one dispatch instead of one for each operation; inside, it is inlined and leaves no trace.
-_ONE_CALL = frozenset({eqx.nn.Linear, eqx.nn.Conv1d, eqx.nn.Conv2d, eqx.nn.Conv3d})
-
-
-@functools.partial(jax.jit, inline=True)
-def _one_call(layer: Plain, x: jax.Array) -> jax.Array:
-    return layer(x)
 
 
 def _is_whole(x: object) -> bool:
@@ -177,45 +132,3 @@ def unboxed(layer: PyTree) -> Any:
     **Returns:** a layer of the same structure, which can be called.
     """
     return jtu.tree_map(lambda x: x if isinstance(x, BaseModule) else get(x), layer, is_leaf=_is_whole)
-
-
-def with_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any], key: Key) -> dict[str, Any]:
-    """Return the keyword arguments of a call of a plain layer, with a key where one is given or dropout needs one.
-
-    **Arguments:**
-
-    - `layer`: the plain layer, and `args`, `kwargs`, its arguments but for the key.
-    - `key`: the key that was given, or None.
-
-    **Returns:** `kwargs`, with `"key"` if there is one; it is drawn from `pcx.RKG` if none was given.
-    """
-    if key is not None:
-        return {**kwargs, "key": get(key)}
-    if _drops(layer, kwargs) and _wants_key(layer, args, kwargs):
-        return {**kwargs, "key": RKG()}
-    return kwargs
-
-
-def _is_dropout(x: object) -> TypeGuard[eqx.nn.Dropout]:
-    return isinstance(x, eqx.nn.Dropout)
-
-
-def _drops(layer: PyTree, kwargs: dict[str, Any]) -> bool:
-    override = kwargs.get("inference", kwargs.get("deterministic"))
-
-    def drops(x: eqx.nn.Dropout) -> bool:
-        inference = x.inference if override is None else override
-        return not inference and not (isinstance(x.p, (int, float)) and x.p == 0)
-
-    return any(_is_dropout(x) and drops(x) for x in jtu.tree_leaves(layer, is_leaf=_is_dropout))
-
-
-def _wants_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    signature = inspect.signature(layer.__call__)
-    parameters = signature.parameters
-    if "key" not in parameters:
-        return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    try:
-        return "key" not in signature.bind_partial(*args, **kwargs).arguments
-    except TypeError:
-        return False  # the call itself says what is wrong with the arguments

@@ -11,7 +11,8 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ..core import Module, get
-from ._layer import Key, Layer, boxed, explained, refuse_instance, unboxed, with_key
+from ._call import Key, explained, with_key
+from ._layer import Layer, boxed, refuse_instance, unboxed
 from ._parameter import LayerState
 
 

@@ -51,7 +51,7 @@ def step(
     if before is not None:
         _clear("pxu.step", module, before)
     # Without reading: a status that only comes back is no part of what is compiled.
-    earlier = [None if (status := vars(m).get("_status")) is None else status.peek() for m in nodes]
+    earlier = [None if (setting := vars(m).get("_status")) is None else setting.peek() for m in nodes]
     try:
         for node in nodes:
             node.status = inner  # type: ignore[attr-defined]
