@@ -124,6 +124,18 @@ def test_imports_point_one_way(path):
             assert top in STANDARD or top in LIBRARIES[room], f"{room} stands on {LIBRARIES[room]}, not on {top}"
 
 
+def test_core_lists_what_other_rooms_use():
+    core = importlib.import_module("pcx.core")
+    listed = {f"pcx.core.{name}" for name in core._HOME}
+    read_by_editors = {name for name in imports(SOURCE / "core" / "__init__.py") if name.startswith("pcx.core.")}
+    assert {f"pcx.core.{name.rpartition('.')[2]}" for name in read_by_editors} == listed
+    assert all(getattr(core, name) is not None for name in core._HOME)
+    for path in FILES:
+        if path.parent not in (SOURCE, SOURCE / "core"):
+            used = {name for name in imports(path) if name.startswith("pcx.core.")}
+            assert used <= listed, f"{path.relative_to(SOURCE)} uses {sorted(used - listed)}, which core doesn't list"
+
+
 def test_the_reader_of_imports_sees_them():
     assert "jax" in imports(SOURCE / "core" / "_arrays.py")
     assert "pcx.core._parameter.BaseParam" in imports(SOURCE / "core" / "_plan.py")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core._version import __version__
+from ..core import __version__
 from ._failures import ERROR, INTERRUPTED, USAGE, CommandError, complain, one_line, wants_traceback, words_for
 from ._install import missing_of, not_installed
 from ._interrupt import at_once, interrupted, resumable

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._trace import Trace, commit, entry_values, filled, trace
     from ._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
     from ._types import Constant, Mask, Tree, Value
+    from ._version import __version__
     from ._walk import plan_for, plan_of, walk
 
 _NAMES = {
@@ -59,6 +60,7 @@ _NAMES = {
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",
+    "_version": "__version__",
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 

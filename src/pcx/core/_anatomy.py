@@ -17,7 +17,7 @@ import dataclasses
 import enum
 import functools
 import types
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Reversible, Sequence
 from typing import Any
 
 import jax
@@ -51,37 +51,43 @@ class Kind(enum.Enum):
     WRAPPER = enum.auto()  # a function with something bound to it, and the like
 
 
-Parts = list[tuple[Any, Any]]  # (name, child): an attribute, an index, a key; for trees, the step of the path as a text
+Parts = list[tuple[Any, Any]]  # (name, child): an attribute, an index, a key; for trees, a path of JAX
 
 
 def kind_of(x: Tree) -> Kind:
     """Return what `x` is to a walk over a tree."""
-    cls = type(x)
     # Asked of the class: an Equinox module or a tracer answers `isinstance` in Python, which takes longer.
-    kind = getattr(cls, "_kind", None)
-    if type(kind) is Kind:
-        return kind
-    if cls is list:
-        return Kind.LIST
-    if cls is tuple:
-        return Kind.TUPLE
-    if issubclass(cls, dict):
-        return Kind.DICT
-    if x is None or cls is str:
-        return Kind.CONSTANT
-    if isinstance(x, LEAVES):
-        return Kind.LEAF
-    return Kind.CONSTANT if jtu.all_leaves((x,)) else Kind.TREE
+    cls = type(x)
+    kind = _KINDS.get(cls)
+    if kind is None:
+        kind = getattr(cls, "_kind", None)
+        if type(kind) is not Kind:
+            kind = Kind.DICT if issubclass(cls, dict) else Kind.LEAF if isinstance(x, LEAVES) else Kind.TREE
+            if kind is Kind.TREE and jtu.all_leaves((x,)):
+                return Kind.CONSTANT  # as long as nobody registers its class
+        _KINDS[cls] = kind
+    return kind
 
 
-def inside(x: Tree, kind: Kind) -> Sequence[Any]:
+# Of the classes met so far. JAX's own registry keeps classes of trees, ours among them, as long.
+_KINDS: dict[type, Kind] = {
+    list: Kind.LIST,
+    tuple: Kind.TUPLE,
+    dict: Kind.DICT,
+    str: Kind.CONSTANT,
+    types.NoneType: Kind.CONSTANT,
+    types.FunctionType: Kind.CONSTANT,
+}
+
+
+def inside(x: Tree, kind: Kind) -> Reversible[Any]:
     """Return the children of a tree of that kind, in the order of `parts`, without their names."""
     if kind is Kind.MODULE:
-        return list(vars(x).values())
+        return vars(x).values()
     if kind is Kind.LIST or kind is Kind.TUPLE:
         return x
     if kind is Kind.DICT:
-        return list(x.values())
+        return x.values()
     return jtu.tree_leaves(x, is_leaf=lambda y: y is not x) if kind is Kind.TREE else ()
 
 
@@ -95,16 +101,15 @@ def parts(x: Tree) -> tuple[Kind, Parts]:
     if kind is Kind.DICT:
         return kind, list(x.items())
     if kind is Kind.TREE:
-        found, _ = jtu.tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
-        return kind, [(jtu.keystr(path), child) for path, child in found]
+        return kind, jtu.tree_leaves_with_path(x, is_leaf=lambda y: y is not x)
     return kind, []
 
 
-def step(kind: Kind, name: Hashable) -> str:
+def step(kind: Kind, name: Any) -> str:
     """Return how the path to a part of that name goes on: `.weight`, `[0]`, `['key']`."""
     if kind is Kind.MODULE:
         return f".{name}"
-    return str(name) if kind is Kind.TREE else f"[{name!r}]"
+    return jtu.keystr(name) if kind is Kind.TREE else f"[{name!r}]"
 
 
 def treedef_of(x: Tree) -> Any:
@@ -123,6 +128,9 @@ def ordered(names: Iterable[Any]) -> list[Any]:
 
 def contents(x: Constant) -> tuple[Kind, Parts]:
     """Return what a constant is, and what it holds as Python sees it; `CONSTANT` and nothing, if that can't be seen."""
+    cls = type(x)
+    if cls in PLAIN:
+        return Kind.CONSTANT, []
     if isinstance(x, list):
         return Kind.LIST, list(enumerate(x))
     if isinstance(x, tuple):
@@ -133,7 +141,6 @@ def contents(x: Constant) -> tuple[Kind, Parts]:
         return Kind.SET, [(None, v) for v in x]
     if isinstance(x, RECORDS):
         return Kind.RECORD, list(vars(x).items())
-    cls = type(x)
     if getattr(cls, "_kind", None) is Kind.STATIC:
         return Kind.STATIC, [("value", x._value)]
     for wrapper, names in _WRAPPERS:
@@ -144,6 +151,8 @@ def contents(x: Constant) -> tuple[Kind, Parts]:
     return Kind.CONSTANT, []
 
 
+# In which nothing can be seen.
+PLAIN = frozenset({types.NoneType, bool, int, float, complex, str, bytes, types.FunctionType, type})
 _WRAPPERS: Sequence[tuple[type, tuple[str, ...]]] = (
     (functools.partial, ("func", "args", "keywords")),
     (types.MethodType, ("__func__", "__self__")),

@@ -16,7 +16,7 @@ _NUMBERS = (bool, int, float, complex, np.generic)
 
 
 def taken(call: str, name: str, tree: Constant) -> Any:
-    """A tree of data as arrays of JAX.
+    """Return a tree of data as arrays of JAX.
 
     NumPy's arrays of either byte order, lists of numbers (nested ones, too), memory views, and what else gives itself
     as a NumPy array (a tensor of PyTorch on the CPU, a column of pandas) are taken.
@@ -38,7 +38,7 @@ def taken(call: str, name: str, tree: Constant) -> Any:
 
 
 def is_data(x: Constant) -> bool:
-    """Whether something is a number, or gives itself as a NumPy array."""
+    """Return whether something is a number, or gives itself as a NumPy array."""
     return isinstance(x, (*_NUMBERS, memoryview, array.array)) or hasattr(x, "__array__")
 
 
@@ -95,7 +95,7 @@ def _refuse_overflow(what: str, x: Constant, dtype: np.dtype) -> None:
 
 
 def raw_key(call: str, key: int | jax.Array | np.ndarray) -> jax.Array:
-    """A raw key, from a seed or a key of either form.
+    """Return a raw key, from a seed or a key of either form.
 
     **Raises:** `TypeError` or `ValueError` for what is no seed and no single key of JAX's default kind.
     """

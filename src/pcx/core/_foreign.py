@@ -78,7 +78,7 @@ def no_foreign_params(learns: Callable[[BaseParam], bool]) -> Iterator[None]:
 
 
 def watching() -> bool:
-    """Whether this thread traces a model for a rule, so that a param without a mark is none of the model's."""
+    """Return whether this thread traces a model for a rule, so that a param without a mark is none of the model's."""
     return any(watcher.thread == threading.get_ident() for watcher in watchers)
 
 

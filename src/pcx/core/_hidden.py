@@ -86,7 +86,7 @@ def _params(x: Constant, path: str, is_known: Callable[[Any], bool], is_tree: bo
 
 
 def _parts(at: str, x: Constant, cls: type) -> Iterable[tuple[str, Any]]:
-    """What `x` holds, each with its path."""
+    """Return what `x` holds, each with its path."""
     if issubclass(cls, np.ndarray):
         return [(f"{at}[{i}]", v) for i, v in enumerate(x.ravel())] if x.dtype.hasobject else []
     if issubclass(cls, types.MethodType):

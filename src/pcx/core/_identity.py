@@ -62,7 +62,7 @@ class Seen(ById):
 
 
 def array_key(x: Constant) -> Hashable:
-    """The key of an array: by content, or by identity of large ones on a device and of tracers."""
+    """Return the key of an array: by content, or by identity of large ones on a device and of tracers."""
     if isinstance(x, jax.core.Tracer):
         return ById(x)
     if isinstance(x, jax.Array):

@@ -34,7 +34,8 @@ class BaseModule:
         jtu.register_pytree_with_keys(cls, _flatten_with_keys, _unflattener(cls), _flatten)
 
     def submodules(self, *, cls: type[T] | None = None) -> Iterator[Any]:
-        """The modules directly below this one, through lists, tuples and dicts, in the order of the attributes.
+        """Yield the modules directly below this one, each once, in the order of the attributes, through lists, tuples,
+        dicts and trees of other libraries.
 
         **Arguments:**
 
@@ -122,8 +123,12 @@ class Module(BaseModule):
         self._mode = Setting(Module.MODE.NONE)
 
     def mode(self, value: Module.MODE | None = None) -> Module.MODE:
-        """Return the mode of this module, after setting that of this module and of every module inside to `value`, if
-        one is given."""
+        """Return the mode of this module, after setting it.
+
+        **Arguments:**
+
+        - `value`: the new mode of this module and of every module inside; None leaves them as they are.
+        """
         if value is not None:
             for module in modules(self):
                 if isinstance(module, Module):
@@ -193,16 +198,15 @@ def modules(tree: Tree) -> Iterator[BaseModule]:
     while todo:
         x = todo.pop()
         kind = kind_of(x)
-        if kind in _MUTABLE:
+        if kind is Kind.MODULE or kind is Kind.LIST or kind is Kind.DICT:  # which may hold themselves
             if id(x) in seen:
                 continue
             seen.add(id(x))
             if kind is Kind.MODULE:
                 yield x
+        elif kind is not Kind.TUPLE and kind is not Kind.TREE:
+            continue
         todo.extend(reversed(inside(x, kind)))
-
-
-_MUTABLE = (Kind.MODULE, Kind.LIST, Kind.DICT)  # which may hold themselves
 
 
 def nearest_modules(module: BaseModule) -> Iterator[tuple[str, BaseModule]]:

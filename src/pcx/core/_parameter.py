@@ -82,7 +82,7 @@ class BaseParam:
 
     # -- the value ------------------------------------------------------------------------------------
     def get(self) -> Any:
-        """The value held."""
+        """Return the value held: an array, a pytree of arrays, or None."""
         mark = self._mark
         if mark is not None:
             mark.read(self)
@@ -92,7 +92,14 @@ class BaseParam:
         return self._value
 
     def set(self, value: Value) -> Any:
-        """Hold `value` (the value of it, if it is a param) from now on; returns the param."""
+        """Hold another value from now on.
+
+        **Arguments:**
+
+        - `value`: an array, a pytree of arrays, or None; of a param, what that holds.
+
+        **Returns:** the param.
+        """
         value = get(value)
         mark = self._mark
         if mark is not None:
@@ -255,7 +262,13 @@ class ParamDict(BaseParam):
     __slots__ = ()
 
     def get(self, key: Hashable = None, default: Value = None) -> Any:
-        """The whole dict (None when cleared); or the value under `key`, `default` if there is none."""
+        """Return the whole dict, None when cleared; or the value under one key.
+
+        **Arguments:**
+
+        - `key`: the name; None for the whole dict.
+        - `default`: what is returned if there is nothing under the key.
+        """
         value = BaseParam.get(self)
         if key is None:
             return value
@@ -289,12 +302,25 @@ class ParamCache(ParamDict):
 
 
 def get(x: Value) -> Any:
-    """The value of `x` if it is a param, else `x` itself."""
+    """Return the value of a param.
+
+    **Arguments:**
+
+    - `x`: a param; or anything else, which is returned as it is.
+    """
     return x.get() if isinstance(x, BaseParam) else x
 
 
 def set(obj: Value, x: Value) -> Any:
-    """Store `get(x)` in `obj` and return `obj` if it is a param; else return `x`."""
+    """Store a value in a param, if there is one to store it in.
+
+    **Arguments:**
+
+    - `obj`: a param, or anything else.
+    - `x`: the value, or a param that holds it.
+
+    **Returns:** `obj` if it is a param, else `x`.
+    """
     return obj.set(x) if isinstance(obj, BaseParam) else x
 
 
@@ -302,7 +328,7 @@ install_operators(BaseParam, get, augmented=True)
 
 
 def like(param: BaseParam, value: Value) -> Any:
-    """A new param of the same type and with the same facts that holds `value`."""
+    """Return a new param of the same type and with the same static facts that holds another value."""
     new = object.__new__(type(param))
     object.__setattr__(new, "_facts", param._facts)
     object.__setattr__(new, "_mark", None)

@@ -80,8 +80,8 @@ class RKGState(Param):
         return None, {"_value": self._value, "_facts": self._facts, "_mark": None}
 
     def get(self) -> jax.Array:
-        """The key, shape `[2]`. The global generator's first key is made when it is first needed: making it starts
-        JAX's backend, which must not happen at import."""
+        """Return the key, shape `[2]`. The global generator's first key is made when it is first needed: making it
+        starts JAX's backend, which must not happen at import."""
         if self._value is None:
             with LOCK, jax.ensure_compile_time_eval():
                 if self._value is None:
@@ -89,7 +89,14 @@ class RKGState(Param):
         return super().get()
 
     def split(self, n: int = 1) -> jax.Array:
-        """`n` new keys, `[n, 2]`; the state moves on so that they are never given again, to no other thread either."""
+        """Return new keys; the state moves on so that they are never given again, to no other thread either.
+
+        **Arguments:**
+
+        - `n`: how many.
+
+        **Returns:** an array `[n, 2]`.
+        """
         with LOCK:
             keys = jax.random.split(self.get(), n + 1)
             self.set(keys[0])
@@ -109,7 +116,7 @@ def let_go(before: list[Any] | None) -> None:
 
 @contextlib.contextmanager
 def seeded(seed: int | jax.Array) -> Iterator[None]:
-    """Inside, `RKG` of this thread begins at `seed`; other threads, and what comes after, see nothing of that."""
+    """Begin `RKG` of this thread at `seed`; other threads, and what comes after, see nothing of that."""
     before = hold(jax.random.PRNGKey(seed), None)
     try:
         yield
@@ -134,7 +141,14 @@ class RandomKeyGenerator(BaseModule):
         return ("RKG",) if self is RKG else by_identity(self)
 
     def __call__(self, n: int = 1) -> jax.Array:
-        """One key, shape `[2]`; or `n > 1` keys, shape `[n, 2]`."""
+        """Return new keys.
+
+        **Arguments:**
+
+        - `n`: how many.
+
+        **Returns:** one key, `[2]`; or `n > 1` keys, `[n, 2]`.
+        """
         keys = self.key.split(n)
         return keys[0] if n == 1 else keys
 
@@ -143,7 +157,14 @@ class RandomKeyGenerator(BaseModule):
         return "RKG" if self is RKG else super().__reduce_ex__(protocol)
 
     def seed(self, seed: int | jax.Array = 0) -> None:
-        """Start again from `seed`: a whole number or a random key."""
+        """Start again.
+
+        **Arguments:**
+
+        - `seed`: a whole number, or a random key.
+
+        **Raises:** `TypeError` or `ValueError` for anything else.
+        """
         key = raw_key("RandomKeyGenerator.seed", seed)
         with LOCK:
             self.key.set(key)

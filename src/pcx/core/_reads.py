@@ -39,7 +39,7 @@ _known: weakref.WeakKeyDictionary[types.CodeType, Reads] = weakref.WeakKeyDictio
 
 
 def reads_of(code: types.CodeType) -> Reads:
-    """What the code reads; `()` as a path is the whole of a value."""
+    """Return what the code reads; `()` as a path is the whole of a value."""
     found = _known.get(code)
     if found is None:
         found = _known[code] = _scan(code)
@@ -70,7 +70,7 @@ def _scan(code: types.CodeType) -> Reads:
 
 
 def _attributes(steps: list[Any], at: int) -> tuple[Path, int]:
-    """The attributes that are read one of another from a step on, and the step after them."""
+    """Return the attributes that are read one of another from a step on, and the step after them."""
     path = []
     while at < len(steps) and steps[at].opname in _ATTRIBUTE:
         path.append(steps[at].argval)
@@ -97,7 +97,7 @@ def _imported(steps: list[Any], at: int, modules: dict[Any, dict[Path, None]]) -
 
 
 def _counts(steps: list[Any]) -> bool:
-    """Whether steps are `n += 1` or `n = n + 1`: it is counted, and no more is known of the number."""
+    """Return whether steps are `n += 1` or `n = n + 1`: it is counted, and no more is known of the number."""
     names = [step.opname for step in steps]
     return (
         len(names) == 4
@@ -109,7 +109,8 @@ def _counts(steps: list[Any]) -> bool:
 
 
 def _only_writes(after: list[Any]) -> bool:
-    """Whether what follows a value is an assignment to a part of it: `v.a = 1`, `v.a += 1`, `v[0] = 1`, `v[0] += 1`.
+    """Return whether what follows a value is an assignment to a part of it: `v.a = 1`, `v.a += 1`, `v[0] = 1`, `v[0] +=
+    1`.
 
     Values are copied for other reasons, too: `v or 1`, `a = b = v`, `(a := v)`, `match v`.
     """
@@ -136,13 +137,14 @@ def _installed(name: str) -> bool:
 
 
 def is_library(name: object) -> bool:
-    """Whether a module of that name is one that is installed (this library and Python's own among them), whose
+    """Return whether a module of that name is one that is installed (this library and Python's own among them), whose
     functions and classes don't change and read nothing of the user's."""
     return isinstance(name, str) and _installed(name)
 
 
 def in_library(fn: types.FunctionType) -> bool:
-    """Whether a function's globals are those of an installed module, or copies of them, as pickles by value make."""
+    """Return whether a function's globals are those of an installed module, or copies of them, as pickles by value
+    make."""
     scope = fn.__globals__
     name = scope.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) else None
@@ -153,7 +155,7 @@ def in_library(fn: types.FunctionType) -> bool:
 
 
 def is_module_level(fn: types.FunctionType) -> bool:
-    """Whether `fn` is the one function of its name in an imported module, so that its identity says it all."""
+    """Return whether `fn` is the one function of its name in an imported module, so that its identity says it all."""
     if fn.__closure__ or fn.__module__ == "__main__":
         return False
     found: Any = sys.modules.get(fn.__module__)
@@ -163,7 +165,7 @@ def is_module_level(fn: types.FunctionType) -> bool:
 
 
 def on_class(cls: type, name: str) -> Any:
-    """What a class and its bases hold under a name, as it lies there; `MISSING` if nothing."""
+    """Return what a class and its bases hold under a name, as it lies there; `MISSING` if nothing."""
     for base in cls.__mro__:
         if name in vars(base):
             return vars(base)[name]
@@ -190,18 +192,18 @@ _OF_THE_MACHINE = (
 
 
 def is_machinery(x: Constant) -> bool:
-    """Whether an object is a part of the machinery (a logger, a lock) that changes all the time."""
+    """Return whether an object is a part of the machinery (a logger, a lock) that changes all the time."""
     return type(x).__module__.partition(".")[0] in _OF_THE_MACHINE
 
 
 def is_plain(x: Constant) -> bool:
-    """Whether all that an object holds lies in its attributes: its classes are written in Python, and it is no
+    """Return whether all that an object holds lies in its attributes: its classes are written in Python, and it is no
     machinery."""
     return not is_machinery(x) and all(base is object or base.__flags__ & (1 << 9) for base in type(x).__mro__)
 
 
 def held(x: Constant) -> Iterator[tuple[str, Any]]:
-    """The attributes of a plain object, those in slots of the user's classes included."""
+    """Yield the attributes of a plain object, those in slots of the user's classes included."""
     yield from getattr(x, "__dict__", {}).items()
     for base in type(x).__mro__:
         if not is_library(base.__module__):
@@ -248,7 +250,7 @@ _OF_EVERY_CLASS = frozenset(
 
 
 def of_class(cls: type) -> Iterator[tuple[str, Any]]:
-    """What a user's class and those of its bases that are the user's hold: methods, properties, plain values."""
+    """Yield what a user's class and those of its bases that are the user's hold: methods, properties, plain values."""
     made = "__dataclass_fields__" in vars(cls)
     for base in cls.__mro__:
         if is_library(base.__module__):

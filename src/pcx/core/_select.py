@@ -15,7 +15,7 @@ Choice: TypeAlias = type | types.UnionType | tuple[type, ...] | Callable[[Any], 
 
 
 def predicate(call: str, choice: Choice) -> Callable[[Any], bool]:
-    """The predicate that a type, a union of types, a predicate or None (all) stands for."""
+    """Return the predicate that a type, a union of types, a predicate or None (all) stands for."""
     if choice is None:
         return lambda leaf: True
     if isinstance(choice, (type, types.UnionType)):
@@ -35,6 +35,6 @@ def clear_params(call: str, tree: Tree, choice: Choice) -> None:
 
 
 def params_by_path(tree: Tree) -> dict[str, BaseParam]:
-    """The params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
+    """Return the params of `tree`, each once, by attribute path as in `.layers[0].nn.weight`."""
     plan = plan_of(tree)
     return dict(zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True))

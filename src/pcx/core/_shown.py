@@ -16,7 +16,8 @@ _MOST = 12  # entries of a dict or list that are shown
 
 
 def shown(x: Constant) -> str:
-    """`x` in a line: arrays by dtype and shape, such as `float32[8, 2]`, numbers as they are, the rest as `repr`."""
+    """Return `x` in a line: arrays by dtype and shape, such as `float32[8, 2]`, numbers as they are, the rest as
+    `repr`."""
     if isinstance(x, (jax.Array, np.ndarray)):
         known = np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)
         return f"{np.asarray(x).item():.6g}" if known else f"{x.dtype}{list(x.shape)}"
@@ -32,7 +33,7 @@ def shown(x: Constant) -> str:
 
 
 def fields_shown(x: Constant) -> str:
-    """A dataclass as `shown`, those fields that are for `repr`."""
+    """Return a dataclass as `shown`, those fields that are for `repr`."""
     each = [f"{f.name}={shown(getattr(x, f.name))}" for f in dataclasses.fields(x) if f.repr]
     return f"{type(x).__name__}({', '.join(each)})"
 

@@ -11,11 +11,14 @@ from typing import Any, ClassVar
 import jax
 import jax.tree_util as jtu
 
-from ._anatomy import Kind, contents
+from ._anatomy import PLAIN, Kind, contents
 from ._key import Keyed, static_key
 from ._mark import Mark
-from ._parameter import BaseParam, like
+from ._parameter import BaseParam
 from ._types import Constant, Tree
+
+# Without the detour by way of `__setattr__`: statics are many.
+set_value, set_mark, set_facts = (vars(BaseParam)[name].__set__ for name in ("_value", "_mark", "_facts"))
 
 
 class StaticParam(BaseParam):
@@ -35,7 +38,7 @@ class StaticParam(BaseParam):
 
     def __init__(self, value: Constant = None) -> None:
         super().__init__()
-        self._value = _unboxed(value)
+        set_value(self, value.get() if isinstance(value, StaticParam) else value)
 
     def get(self) -> Any:
         """Return the value held."""
@@ -46,9 +49,10 @@ class StaticParam(BaseParam):
 
     def set(self, value: Constant) -> StaticParam:
         """Hold `value` from now on; returns the static."""
-        if self._mark is not None:
-            self._mark.written = True
-        self._value = _unboxed(value)
+        mark = self._mark
+        if mark is not None:
+            mark.written = True
+        set_value(self, value.get() if isinstance(value, StaticParam) else value)
         return self
 
     @classmethod
@@ -126,6 +130,10 @@ class Setting(StaticParam):
 
     __slots__ = ()
 
+    def copy(self) -> Setting:
+        """Return the setting of a copy of the module."""
+        return _copy(self, self._value)
+
     def peek(self) -> Any:
         """Return the value without reading it: for who puts it back, so that nothing comes to depend on it."""
         return self._value
@@ -144,10 +152,6 @@ def static(x: Constant) -> StaticParam:
 def is_param(x: Constant) -> bool:
     """Return whether `x` is a param that holds data."""
     return isinstance(x, BaseParam) and not isinstance(x, StaticParam)
-
-
-def _unboxed(value: Constant) -> Any:
-    return value.get() if isinstance(value, StaticParam) else value
 
 
 class Snapshot(Keyed):
@@ -183,11 +187,13 @@ class Snapshot(Keyed):
         return _copy(param, self.value)
 
 
-def _copy(param: StaticParam, value: Constant) -> StaticParam:
+def _copy(param: StaticParam, value: Constant) -> Any:
     """Return a static like `param` that holds `value`. In a traced function, reading it reads the first."""
-    new = like(param, value)
-    if param._mark is not None:
-        object.__setattr__(new, "_mark", Mark(param._mark))
+    new = object.__new__(type(param))
+    mark = param._mark
+    set_facts(new, param._facts)
+    set_value(new, value)
+    set_mark(new, None if mark is None else Mark(mark))
     return new
 
 
@@ -203,6 +209,8 @@ def copies_of(statics: Sequence[StaticParam], deep: Sequence[bool]) -> list[Stat
 
 def is_copied(x: Constant) -> bool:
     """Return whether there are containers in a constant that `copied` copies."""
+    if type(x) in PLAIN:
+        return False
     kind, inside = contents(x)
     if kind is Kind.TUPLE:
         return type(x) is tuple and any(is_copied(v) for _, v in inside)

@@ -18,7 +18,7 @@ from ._parameter import BaseParam, like
 from ._plan import Plan, copies
 from ._random import RKG, hold, let_go
 from ._skeleton import Skeleton
-from ._static import Setting, StaticParam, copies_of
+from ._static import Setting, StaticParam, copies_of, set_mark
 from ._types import Tree, Value
 
 
@@ -73,7 +73,7 @@ def trace(
     constants = copies_of(statics, skeleton.deep)
     static_marks = [Mark(s._mark) for s in statics]
     for constant, mark in zip(constants, static_marks, strict=True):
-        constant._mark = mark
+        set_mark(constant, mark)
     before = hold(own[0], marks[0])
     try:
         result = fn(*args, **copies(skeleton, params, raws, constants))
@@ -89,8 +89,10 @@ def trace(
         raise
     finally:
         let_go(before)
-        for param in (*params[1:], *constants):
+        for param in params[1:]:
             param._mark = None
+        for constant in constants:
+            set_mark(constant, None)
 
 
 def entry_values(plan: Plan) -> list[Any]:
@@ -115,8 +117,7 @@ def commit(params: Sequence[BaseParam], changed: Mapping[int, Any]) -> None:
 
 
 def _say_what_is_unset(e: TypeError, skeleton: Skeleton, params: list[Any]) -> None:
-    """A param that holds nothing gives None, and what is computed with it fails without a word of where that came
-    from: say so."""
+    """Name the params that held nothing: what is computed with None fails without a word of where that came from."""
     if "NoneType" not in str(e) or any(note.startswith(_UNSET) for note in getattr(e, "__notes__", ())):
         return
     read = [i for i, p in enumerate(params) if p._value is None and p._mark is not None and p._mark.live]
@@ -137,7 +138,7 @@ def _itself(x: Tree) -> Any:
 
 
 def _read_all(result: Value) -> None:
-    """A tracked object that is returned is read: its values, modes and statuses are part of the result."""
+    """Read the tracked objects that are returned: their values, modes and statuses are part of the result."""
     settings = [x for module in modules(result) for x in vars(module).values() if isinstance(x, Setting)]
     for box in [*settings, *jtu.tree_leaves(result, is_leaf=_is_box)]:
         if isinstance(box, StaticParam):

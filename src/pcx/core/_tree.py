@@ -45,7 +45,7 @@ def tree_extract(
     filter_fn: Callable[[Any], bool] = is_param,
     is_pytree: bool = False,
 ) -> tuple[Any, ...]:
-    """The params of `pydag`, each once, in the order of its leaves.
+    """Return the params of a tree, each once, in the order of its leaves.
 
     **Arguments:**
 
@@ -54,6 +54,10 @@ def tree_extract(
     - `extract_fn`: applied to each node found (to each tuple of nodes, if `rest` is given).
     - `filter_fn`: says which nodes are extracted; params, if left out.
     - `is_pytree`: take every reference for a node of its own.
+
+    **Returns:** a tuple.
+
+    **Raises:** `ValueError` if the trees differ in structure.
     """
     found: list[Any] = []
     seen: set[int] = set()
@@ -86,7 +90,7 @@ def tree_inject(
     is_pytree: bool = False,
     strict: bool = True,
 ) -> Any:
-    """Write the params of `pydag`, each once, in the order in which `tree_extract` gives them; returns `pydag`.
+    """Write the params of a tree, each once, in the order in which `tree_extract` gives them.
 
     **Arguments:**
 
@@ -96,6 +100,8 @@ def tree_inject(
     - `inject_fn`: called with each pair of a target and its source.
     - `filter_fn`, `is_pytree`: as in `tree_extract`.
     - `strict`: whether the number of sources must fit.
+
+    **Returns:** `pydag`.
 
     **Raises:** `ValueError` if there are too many or too few sources (nothing is written then), or if not exactly
     one of `params` and `values` is given.
@@ -140,8 +146,15 @@ jtu.register_pytree_node(_Reference, lambda r: ((), r.index), lambda index, _: _
 
 
 def tree_ref(pydag: Tree) -> Any:
-    """A copy of `pydag` in which every further reference to a param is replaced by a mark without leaves, so that
-    each value is a leaf once. The params are copies. `tree_unref` is the inverse."""
+    """Return a copy of a tree in which every further reference to a param is replaced by a mark without leaves, so
+    that each value is a leaf once. The params are copies.
+
+    **Arguments:**
+
+    - `pydag`: a tree, in which one param may be referred to many times.
+
+    **Returns:** a tree, from which `tree_unref` gives such a one again.
+    """
     order: dict[int, int] = {}
 
     def visit(x: Tree) -> Any:
@@ -156,7 +169,14 @@ def tree_ref(pydag: Tree) -> Any:
 
 
 def tree_unref(pytree: Tree) -> Any:
-    """The inverse of `tree_ref`: a copy of the tree in which the marks are again references to the one param."""
+    """Return a copy of a tree in which the marks that `tree_ref` left are references to the one param again.
+
+    **Arguments:**
+
+    - `pytree`: a tree as `tree_ref` returns it.
+
+    **Returns:** a tree, in which one param may be referred to many times. The params are copies.
+    """
     params: list[Any] = []
 
     def visit(x: Tree) -> Any:

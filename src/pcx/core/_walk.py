@@ -14,7 +14,7 @@ from typing import Any
 import jax.tree_util as jtu
 import numpy as np
 
-from ._anatomy import LEAVES, Kind, Parts, is_frozen, ordered, parts, step, treedef_of
+from ._anatomy import LEAVES, PLAIN, Kind, Parts, is_frozen, ordered, parts, step, treedef_of
 from ._hidden import refuse_hidden
 from ._identity import ById
 from ._key import static_key
@@ -114,8 +114,10 @@ class _Walk:
             self.skeleton.add_static(x, False)
             return node, ("setting", index)
         value = x.get()
-        self.skeleton.add_static(x, is_copied(value))
-        self._watch(value, node)
+        deep = is_copied(value)
+        self.skeleton.add_static(x, deep)
+        if type(value) not in PLAIN:
+            self._watch(value, node if deep else None)
         return node, ("static", index, self.key(value))
 
     def _watch(self, value: Value, home: Node | None) -> None:
@@ -158,7 +160,7 @@ class _Walk:
         return node, (cls, number, self.key(factory), keys)
 
     def _class(self, cls: type) -> Hashable:
-        """The key of a module's class: of a user's own, with what its methods read of their surroundings."""
+        """Return the key of a module's class: of a user's own, with what its methods read of their surroundings."""
         if is_library(cls.__module__):
             return cls
         if cls not in self.classes:
@@ -170,7 +172,7 @@ class _Walk:
             if not is_frozen(x):
                 self.skeleton.volatile = True  # perhaps mutable in ways that a check can't see
             self.constants.append((x, path, True))
-        visited = [self.visit(child, path + name) for name, child in inside]
+        visited = [self.visit(child, path + step(Kind.TREE, name)) for name, child in inside]
         treedef = treedef_of(x)
         try:
             hash(treedef)
@@ -233,7 +235,7 @@ def _plan_for(objects: dict[str, Any], keyed: bool, fresh: bool) -> Plan:
 
 
 def _from_another(plans: dict[Any, Plan], names: tuple[str, ...], objects: list[Any], keyed: bool) -> Plan | None:
-    """A plan of these objects under other names, or of more objects, says all that a walk would."""
+    """Return a plan of these objects under other names, or of more objects: it says all that a walk would."""
     for plan in plans.values():
         if plan.keyed >= keyed and plan.begins_with(objects) and plan.still_true():
             return plan.part(names)

@@ -13,17 +13,17 @@ class PerParam:
     """A mask that can be asked about one param at a time. `pcx.utils.M` is one."""
 
     def value_for(self, leaf: Tree) -> Any:
-        """What the mask gives for one param or leaf of a tree."""
+        """Return what the mask gives for one param or leaf of a tree."""
         raise NotImplementedError
 
 
 def name_of(fn: Callable[..., Any]) -> str:
-    """How an error names the function a transform wraps."""
+    """Return how an error names the function a transform wraps."""
     return getattr(fn, "__name__", None) or repr(fn)
 
 
 def spread(call: str, spec: Mask, objects: dict[str, Any], plan: Plan, default: Value) -> tuple[list[Any], list[Any]]:
-    """What a mask says of each param and of each raw leaf of a plan, in the plan's order.
+    """Return what a mask says of each param and of each raw leaf of a plan, in the plan's order.
 
     **Arguments:**
 

@@ -87,9 +87,16 @@ class Switch(_Branches):
 
 
 def cond(true_fun: Callable[..., Any], false_fun: Callable[..., Any]) -> Cond:
-    """A choice, with tracking: `pxf.cond(true_fun, false_fun)(pred, *args, **objects)`, as in `jax.lax.cond`.
+    """Choose between two functions, with tracking: `pxf.cond(true_fun, false_fun)(pred, *args, **objects)`.
 
     Params that either branch changes are changed in the caller's objects; a branch that doesn't set one leaves it.
+
+    **Arguments:**
+
+    - `true_fun`, `false_fun`: called with `*args, **objects`, as in `jax.lax.cond`.
+
+    **Returns:** a function of a boolean scalar, the positional arguments and the tracked objects, which returns what
+    the chosen function does.
 
     **Raises:** `ValueError` if the branches leave a param with different structures, shapes or dtypes, naming it;
     `TypeError` if their results differ so.
@@ -98,7 +105,14 @@ def cond(true_fun: Callable[..., Any], false_fun: Callable[..., Any]) -> Cond:
 
 
 def switch(branches: Sequence[Callable[..., Any]]) -> Switch:
-    """A choice by index, with tracking: `pxf.switch(branches)(i, *args, **objects)`, as in `jax.lax.switch`.
+    """Choose between functions by index, with tracking: `pxf.switch(branches)(i, *args, **objects)`.
+
+    **Arguments:**
+
+    - `branches`: functions, called with `*args, **objects`, as in `jax.lax.switch`.
+
+    **Returns:** a function of an integer scalar, the positional arguments and the tracked objects, which returns what
+    the chosen function does. An index out of range is taken for the nearest.
 
     **Raises:** `ValueError` if the branches leave a param with different structures, shapes or dtypes, naming it;
     `TypeError` if their results differ so.

@@ -127,6 +127,8 @@ def value_and_grad(
     - `has_aux`: whether the function returns more than the scalar.
     - `reduce_axes`: names of mapped axes over which the gradients are summed.
 
+    **Returns:** a function that takes the function to differentiate and returns it transformed.
+
     **Raises:** `ValueError` if the function returns no real scalar, a mask doesn't fit its object, or a selected value
     isn't floating point.
     """

@@ -3,7 +3,7 @@
 How a call finds its program, and what the program takes and gives:
 
 1. The tracked objects have a plan (see `core`): where their params are, and a key of everything else. The function's
-   key, the plan's and the static arguments find the `Program`, so equal functions over equal objects share one.
+   key, the plan's and the static arguments find the `Compiled`, so equal functions over equal objects share one.
 2. At the first call it is traced with every param as an input. Marks on the params tell which the function read before
    it wrote them, and which it changed: only the former need go in, only the latter come out.
 3. What was traced is then compiled for those inputs alone, by computing its jaxpr again: the function runs once.
@@ -22,7 +22,7 @@ import jax
 from ..core import RKG, ById, Plan, Tree, plan_for, static_key
 from ._args import Transform, name_of
 from ._check import as_tuple, check_options, check_static_argnums, reworded
-from ._program import NUMBERS, Program
+from ._compiled import NUMBERS, Compiled
 
 # JAX wants to know a value that is being traced. If that value comes from a number that is an attribute of a tracked
 # module, the number can be made part of the program instead.
@@ -32,7 +32,7 @@ _MAX_PROGRAMS = 512
 _MAX_FUNCTIONS = 128
 
 
-class _Programs(dict[Hashable, "list[Program]"]):
+class _Programs(dict[Hashable, "list[Compiled]"]):
     """The programs of all equal functions under equal options, by the key of the tracked objects; those of one key
     differ in the modes and statuses that they depend on."""
 
@@ -85,7 +85,7 @@ class Jit(Transform):
         return self._run(program, programs, plan, args, statics)
 
     def _run(
-        self, program: Program, programs: _Programs, plan: Plan, args: Sequence[Any], statics: Mapping[int, Any]
+        self, program: Compiled, programs: _Programs, plan: Plan, args: Sequence[Any], statics: Mapping[int, Any]
     ) -> Any:
         try:
             return program.call(self.fn, plan, args, statics)
@@ -125,7 +125,7 @@ class Jit(Transform):
 
     def _program(
         self, programs: _Programs, key: Hashable, plan: Plan, statics: Mapping[int, Any], numbers: Mapping[int, Any]
-    ) -> Program:
+    ) -> Compiled:
         if numbers:
             key = (key, static_key(numbers))
         if key not in programs:
@@ -136,7 +136,7 @@ class Jit(Transform):
         if found is None:
             paths = plan.skeleton.param_paths
             may_donate = [any(p == n or p.startswith((f"{n}.", f"{n}[")) for n in self.donate_argnames) for p in paths]
-            found = Program(self.fn, self.named, plan, self.donate_argnums, may_donate, statics, numbers, self.options)
+            found = Compiled(self.fn, self.named, plan, self.donate_argnums, may_donate, statics, numbers, self.options)
             programs[key].append(found)
         return found
 

@@ -47,8 +47,8 @@ class Probe:
 
 
 def differs(before: Value, after: Value, promote: bool = False) -> str | None:
-    """How two values differ in structure, shape or dtype, in words; None if they don't. With `promote`, a weakly typed
-    number may be followed by one of a dtype that it can take on, as in JAX's loops."""
+    """Return how two values differ in structure, shape or dtype, in words; None if they don't. With `promote`, a weakly
+    typed number may be followed by one of a dtype that it can take on, as in JAX's loops."""
     if jtu.tree_structure(before) != jtu.tree_structure(after):
         return f"{described(before)} and {described(after)}"
     for one, two in zip(jtu.tree_leaves(before), jtu.tree_leaves(after), strict=True):
@@ -71,7 +71,7 @@ def _is_weak(x: Tree) -> bool:
 
 
 def described(x: Tree) -> str:
-    """The structure of a value, with dtypes and shapes, for errors."""
+    """Return the structure of a value, with dtypes and shapes, for errors."""
     shapes = jtu.tree_map(lambda v: _Shown(f"{_dtype(v)}{list(np.shape(v))}"), x)
     return repr(shapes)
 
@@ -156,7 +156,8 @@ class Scan(Transform):
     def _what_moves(
         self, plan: Plan, x0: Tree, carry: tuple[Any, ...], values: list[Any]
     ) -> tuple[set[int], dict[int, tuple[bool, Any]]]:
-        """The params that change in the loop; for each whether its value at entry is needed, and its shapes after."""
+        """Return the params that change in the loop; and for each whether its value at entry is needed, and its shapes
+        after."""
         probe = Probe(plan, self._one_step, (x0, *carry), values)
         _check_carry(self.named, "carry", carry, probe.result[0])
         shapes = {i: (i in probe.live, shape) for i, shape in probe.changed.items()}
@@ -199,7 +200,7 @@ def _check_carry(call: str, name: str, before: Sequence[Any], after: Sequence[An
 def scan(
     f: Callable[..., Any], xs: Tree = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Scan:
-    """A loop of fixed length, with tracking: `pxf.scan(f, xs)(*carry, **objects) -> (carry tuple, ys)`.
+    """Loop a fixed number of times, with tracking: `pxf.scan(f, xs)(*carry, **objects) -> (carry tuple, ys)`.
 
     `f(x, *carry, **objects)` returns `(new carry, y)`. Params that it changes are carried from step to step and changed
     in the caller's objects at the end; all others are constants of the loop. Compile time doesn't grow with the length.
@@ -209,6 +210,9 @@ def scan(
     - `f`: the body; it may return a single carry without a tuple around it.
     - `xs`: pytree of arrays, sliced along their first axis, of size `length`; or None, and then `length` is needed.
     - `length`, `reverse`, `unroll`: as in `jax.lax.scan`.
+
+    **Returns:** a function of the carry and the tracked objects, which returns the last carry, a tuple, and the y of
+    all steps, stacked along a first axis of size `length`.
 
     **Raises:** `ValueError` if a param that is read at entry changes its structure, shape or dtype in a step, naming
     it; `TypeError` if the carry does.
@@ -265,10 +269,16 @@ class WhileLoop(Transform):
 
 
 def while_loop(f: Callable[..., Any], cond_fun: Callable[..., Any]) -> WhileLoop:
-    """A loop until a condition fails, with tracking: `pxf.while_loop(f, cond_fun)(*args, **objects) -> args tuple`.
+    """Loop until a condition fails, with tracking: `pxf.while_loop(f, cond_fun)(*args, **objects) -> args tuple`.
 
-    `f(*args, **objects)` returns the next args; `cond_fun(*args, **objects)` a boolean scalar. Params that `f` changes
-    are carried from step to step and changed in the caller's objects at the end.
+    Params that `f` changes are carried from step to step and changed in the caller's objects at the end.
+
+    **Arguments:**
+
+    - `f`: the body, `f(*args, **objects)`; it returns the next args.
+    - `cond_fun`: `cond_fun(*args, **objects)` returns a boolean scalar: whether to go on.
+
+    **Returns:** a function of the args and the tracked objects, which returns the last args, a tuple.
 
     **Raises:** `ValueError` if a param changes its structure, shape or dtype in a step (None to an array included),
     naming it; `TypeError` if an argument does, or if `cond_fun` returns no boolean.

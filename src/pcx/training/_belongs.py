@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..core import Filling
-from ..core._version import __version__
+from ..core import Filling, __version__
 from ._describe import describe, differences
 
 _MOMENTARY = ("_mode", "_status")  # attributes of a module that a call sets

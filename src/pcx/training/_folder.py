@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core._version import __version__
+from ..core import __version__
 from ._commit import commit
 from ._files import CheckpointError, append, is_partial, refuse_links, replacing
 

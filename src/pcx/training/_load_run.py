@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import BaseParam, RKGState, params_by_path
-from ..core._version import __version__
+from ..core import BaseParam, RKGState, __version__, params_by_path
 from ..learning import Rule
 from ..nn import LayerParam, LayerState
 from ..predictive_coding import EnergyModule

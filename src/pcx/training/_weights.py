@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
-from ..core import BaseParam, params_by_path
-from ..core._version import __version__
+from ..core import BaseParam, __version__, params_by_path
 from ..nn import LayerParam, LayerState
 from ._belongs import belonging, said, unlike
 from ._checksums import sealed, unsealed

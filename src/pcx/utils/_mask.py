@@ -12,9 +12,9 @@ from ..core import (
     BaseParam,
     Choice,
     Kind,
-    Parts,
     Setting,
-    like,
+    inside,
+    kind_of,
     ordered,
     parts,
     predicate,
@@ -254,7 +254,7 @@ class _Masking:
         return x if self.mask.matches(x) else None
 
     def visit(self, x: PyTree) -> Any:
-        kind, inside = parts(x)
+        kind = kind_of(x)
         match kind:
             case Kind.PARAM:
                 if not self.is_pytree:
@@ -263,30 +263,29 @@ class _Masking:
                     self.seen.add(id(x))
                 return self._leaf(x)
             case Kind.STATIC:
-                return like(x, x.peek()) if isinstance(x, Setting) else self._leaf(x)
+                return x.copy() if isinstance(x, Setting) else self._leaf(x)
             case Kind.LEAF:
                 return self._leaf(x)
             case Kind.MODULE | Kind.LIST | Kind.DICT:
-                return self._container(x, kind, inside)
+                return self._container(x, kind, dict(parts(x)[1]))
             case Kind.TUPLE:
-                return tuple([self.visit(v) for _, v in inside])
+                return tuple([self.visit(v) for v in x])
             case Kind.TREE:
-                return treedef_of(x).unflatten([self.visit(v) for _, v in inside])
+                return treedef_of(x).unflatten([self.visit(v) for v in inside(x, kind)])
         if x is not None and not isinstance(x, str):  # a function or another constant
             refuse_hidden(x, "pxu.M: " + type(x).__name__)
         return x
 
-    def _container(self, x: PyTree, kind: Kind, inside: Parts) -> Any:
+    def _container(self, x: PyTree, kind: Kind, children: dict[Any, Any]) -> Any:
         if id(x) in self.copies and not (self.is_pytree and kind is not Kind.MODULE):
             return self.copies[id(x)]
         if kind is Kind.LIST:
             items: list[Any] = []
             self.copies[id(x)] = items
-            items.extend([self.visit(v) for _, v in inside])
+            items.extend([self.visit(v) for v in x])
             return items
         new: Any = object.__new__(type(x)) if kind is Kind.MODULE else {}
         self.copies[id(x)] = new
-        children = dict(inside)
         visited = {name: self.visit(children[name]) for name in ordered(children)}
         if kind is Kind.MODULE:
             vars(new).update({name: visited[name] for name in children})

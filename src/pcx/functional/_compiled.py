@@ -48,7 +48,7 @@ class _First(NamedTuple):
     out_tree: Any
 
 
-class Program:
+class Compiled:
     """A function over tracked objects of one structure, under given static arguments.
 
     **Arguments:**
