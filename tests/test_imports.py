@@ -15,14 +15,14 @@ PUBLIC = {
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset Position Scaling Split as_batches cache_folder
         cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
         two_moons""",
-    "pcx.energy": "Graph Landscape Node Problem Start",
+    "pcx.energy": """Bound Energies ForwardPass Graph Inputs Landscape LocalVJPs Node Nodes OverErrors OverFixedErrors
+        OverSharedValues OverValues Problem Samples WeightGradient Weights""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.inference": """AllNodes Descent Flow GradientNorm Langevin LayerTime Optax Plateau RESULT Schedule Segment
         Solution Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
-    "pcx.learning": """AtEnd Backprop Batch ChainAverage Clamp EPC EveryStep FPA Forward HIL Hard Info Joint Kept
-        LearnedPrecision Nudged OUTCOME Precision PredictiveCoding Rule Start State Targets Timing ZIL Zeros backprop
-        bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack unstack
-        weight_gradient zil""",
+    "pcx.learning": """Bound Clamp Coordinates Errors FixedErrors Forward Hard Info Kept LearnedPrecision Memory Nudged
+        OUTCOME Phase Precision PredictiveCoding Rule Start State Targets Update Values Zeros backprop bind bpc epc
+        explain fpa hil hybrid ipc mcpc nudged pc stack unstack zil""",
     "pcx.models": "MLP MuMLP VGG vgg5 vgg7",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
@@ -68,11 +68,11 @@ LIBRARIES = {
     "data": {"jax", "numpy", "jaxtyping", "rich", "sklearn"},  # the last two where they are used, if they are there
     "functional": {"jax", "numpy"},
     "predictive_coding": {"jax", "numpy", "jaxtyping"},
-    "energy": {"jax", "numpy"},
+    "energy": {"jax", "jaxtyping", "numpy"},
     "nn": {"jax", "numpy", "equinox", "jaxtyping"},
     "utils": {"jax", "numpy", "optax", "jaxtyping"},
     "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
-    "learning": {"jax", "numpy", "optax"},
+    "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
     # All but the first two where they are used.
     "training": {"jax", "numpy", "matplotlib", "orbax", "rich", "safetensors", "tensorboardX"},

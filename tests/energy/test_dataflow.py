@@ -194,24 +194,24 @@ def test_opened_functions_show_which_output_needs_which_input():
     assert program.needed([second], ())[1] == {program.inputs[1]}
 
 
-def test_settled_leaves_only_what_moves(traced):
+def test_hoisted_leaves_only_what_moves(traced):
     a, b, c = traced.inputs
     out = traced.outputs
     known = {a: X, b: X + 1, c: X + 2}
-    fixed = traced.settled([out["w"]], {a: X, b: X + 1}, [c])
+    fixed = traced.hoisted([out["w"]], {a: X, b: X + 1}, [c])
     assert set(fixed) == {out["u"]}
     (found,) = traced.evaluate([out["w"]], fixed | {c: X + 2})
     same(found, chain(X, X + 1, X + 2)["w"])
     # A wanted value that doesn't move at all is settled itself.
-    assert set(traced.settled([out["u"], out["w"]], {a: X, b: X + 1}, [c])) == {out["u"]}
+    assert set(traced.hoisted([out["u"], out["w"]], {a: X, b: X + 1}, [c])) == {out["u"]}
     # With nothing that moves, so is everything.
-    assert set(traced.settled([out["w"]], known, [])) == {out["w"]}
+    assert set(traced.hoisted([out["w"]], known, [])) == {out["w"]}
 
 
-def test_settled_stops_at_what_is_known(traced):
+def test_hoisted_stops_at_what_is_known(traced):
     a, b, c = traced.inputs
     out = traced.outputs
-    fixed = traced.settled([out["w"]], {out["u"]: X, b: X, c: X}, [a])  # u is given: a moves nothing
+    fixed = traced.hoisted([out["w"]], {out["u"]: X, b: X, c: X}, [a])  # u is given: a moves nothing
     same(fixed[out["w"]], 4 * X)
 
 
@@ -222,7 +222,7 @@ def test_settled_with_many_outputs_of_one_operation():
 
     program = Program(fn, X, X + 1)
     a, b = program.inputs
-    fixed = program.settled([program.outputs], {a: X}, [b])
+    fixed = program.hoisted([program.outputs], {a: X}, [b])
     assert a not in fixed
     same(program.evaluate([program.outputs], fixed | {b: X + 1})[0], fn(X, X + 1))
 

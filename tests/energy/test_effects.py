@@ -98,4 +98,4 @@ def test_what_is_changed_in_place_is_refused_by_name():
 
 def test_without_effects_nothing_is_asked():
     problem = pxl.bind(Net(jnp.tanh), (X, Y)).problem
-    assert problem._start.effects == problem.program.effects == []
+    assert problem._forward.effects == problem.wiring.program.effects == []

@@ -10,8 +10,8 @@ import pytest
 import pcx as px
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
-from pcx.energy._landscape import weighed
-from pcx.energy._problem import Problem, Start
+from pcx.energy import Bound, ForwardPass, Inputs, Problem
+from pcx.energy._precision import weighed
 from pcx.energy._structure import Structure
 
 BATCH = 3
@@ -43,7 +43,7 @@ def problem():
     values = structure.values_of(model)
     made = Problem.of(structure, values, batch)
     arrays = values.weights, values.rest, np.zeros(2, np.uint32), *batch
-    return made, arrays, Start(**jax.jit(lambda *a: vars(made.start(*a)))(*arrays))
+    return made, arrays, ForwardPass(**jax.jit(lambda *a: vars(made.start(Inputs(*a))))(*arrays))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def by_hand(problem, nodes):
 
 def test_energies_and_their_total(problem, moved):
     made, arrays, start = problem
-    landscape = made.landscape(*arrays, start.targets)
+    landscape = Bound(made, *arrays).landscape(start.targets)
     expected = {n: jnp.sum(e, axis=1) for n, e in by_hand(problem, moved).items()}
     found = jax.jit(landscape.energies)(moved)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, expected)
@@ -76,7 +76,7 @@ def test_energies_and_their_total(problem, moved):
 
 def test_the_gradient_is_of_the_sum_over_the_batch(problem, moved):
     made, arrays, start = problem
-    landscape = made.landscape(*arrays, start.targets)
+    landscape = Bound(made, *arrays).landscape(start.targets)
     expected = jax.jit(jax.grad(lambda h: sum(jnp.sum(e) for e in by_hand(problem, h).values())))(moved)
     found = jax.jit(landscape.gradient(moved))(moved)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), found, expected)
@@ -84,7 +84,7 @@ def test_the_gradient_is_of_the_sum_over_the_batch(problem, moved):
 
 def test_only_what_moves_has_a_gradient(problem, moved):
     made, arrays, start = problem
-    landscape = made.landscape(*arrays, start.targets)
+    landscape = Bound(made, *arrays).landscape(start.targets)
     whole = jax.jit(landscape.gradient(moved))(moved)
     some = landscape.gradient(moved, ["vodes[2]"])
     found = jax.jit(some)({"vodes[2]": moved["vodes[2]"]})
@@ -98,10 +98,10 @@ def test_only_what_moves_has_a_gradient(problem, moved):
 def test_precisions_weigh_energies_and_add_their_logarithm(problem, moved):
     made, arrays, start = problem
     each = {"vodes[0]": 2.0, "vodes[1]": jnp.linspace(0.5, 2.0, 6)}
-    landscape = made.landscape(*arrays, start.targets, each)
+    landscape = Bound(made, *arrays, each).landscape(start.targets)
     elements = by_hand(problem, moved)
     found = landscape.energies(moved)
-    plain = made.landscape(*arrays, start.targets).energies(moved)
+    plain = Bound(made, *arrays).landscape(start.targets).energies(moved)
     expected = 2 * jnp.sum(elements["vodes[0]"], axis=1) - 5 / 2 * jnp.log(2.0)
     np.testing.assert_allclose(found["vodes[0]"], expected, rtol=1e-5)
     expected = jnp.sum(each["vodes[1]"] * elements["vodes[1]"] - 0.5 * jnp.log(each["vodes[1]"]), axis=1)
@@ -115,15 +115,15 @@ def test_precisions_weigh_energies_and_add_their_logarithm(problem, moved):
 
 def test_factors_scale_energies(problem, moved):
     made, arrays, start = problem
-    plain = made.landscape(*arrays, start.targets).energies(moved)
-    scaled = made.landscape(*arrays, start.targets, scale={"vodes[3]": 0.1}).energies(moved)
+    plain = Bound(made, *arrays).landscape(start.targets).energies(moved)
+    scaled = Bound(made, *arrays).landscape(start.targets, scale={"vodes[3]": 0.1}).energies(moved)
     np.testing.assert_allclose(scaled["vodes[3]"], 0.1 * plain["vodes[3]"], rtol=1e-6)
     np.testing.assert_array_equal(scaled["vodes[0]"], plain["vodes[0]"])
 
 
 def test_arrivals_are_when_gradients_are_first_other_than_zero(problem):
     made, arrays, start = problem
-    landscape = made.landscape(*arrays, start.targets)
+    landscape = Bound(made, *arrays).landscape(start.targets)
     assert landscape.arrival == {"vodes[2]": 0, "vodes[1]": 1, "vodes[0]": 2}
     nodes, gradient = start.h, jax.jit(landscape.gradient(start.h))
     for step in range(3):
@@ -136,21 +136,22 @@ def test_arrivals_are_when_gradients_are_first_other_than_zero(problem):
 def test_nothing_is_known_of_arrivals_if_other_nodes_are_clamped(problem, moved):
     made, arrays, start = problem
     clamped = start.targets | {"vodes[0]": moved["vodes[0]"]}
-    landscape = made.landscape(*arrays, clamped)
+    landscape = Bound(made, *arrays).landscape(clamped)
     assert landscape.arrival is None
     assert landscape.free == ("vodes[1]", "vodes[2]")
-    np.testing.assert_allclose(landscape.total(moved), made.landscape(*arrays, start.targets).total(moved), rtol=1e-6)
-    assert made.landscape(*arrays, clamped, sources=["vodes[3]"]).arrival == {"vodes[2]": 0, "vodes[1]": 1}
+    np.testing.assert_allclose(
+        landscape.total(moved), Bound(made, *arrays).landscape(start.targets).total(moved), rtol=1e-6
+    )
+    assert Bound(made, *arrays).landscape(clamped, sources=["vodes[3]"]).arrival == {"vodes[2]": 0, "vodes[1]": 1}
 
 
 def test_a_prediction_from_its_parents_and_an_energy_from_its_prediction(problem, moved):
     made, arrays, _ = problem
     weights = arrays[0]
-    known = made.known(*arrays)
-    u = made.predict("vodes[1]", known | {made.h_ids["vodes[0]"]: moved["vodes[0]"]})
+    u = made.at(Inputs(*arrays)).predict("vodes[1]", {"vodes[0]": moved["vodes[0]"]})
     expected = jnp.tanh(moved["vodes[0]"] @ weights["layers[1].nn.weight"].T + weights["layers[1].nn.bias"])
     np.testing.assert_allclose(u, expected, rtol=1e-5)
-    elements = made.elements("vodes[1]", moved["vodes[1]"], u, known)
+    elements = made.at(Inputs(*arrays)).elements("vodes[1]", moved["vodes[1]"], u)
     np.testing.assert_allclose(elements, 0.5 * (moved["vodes[1]"] - u) ** 2, rtol=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pcx.energy._dataflow import Program
-from pcx.energy._loops import convolves, for_loops
+from pcx.energy._loops import laid_out, scan, while_loop
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="nothing is laid out anew elsewhere")
 
@@ -23,6 +23,13 @@ CASES = {
     "2d mixed": {"n": 2, "layout": ("NHWC", "OIHW", "CNHW"), "window_strides": (1, 2)},
     "3d strided, grouped": {"n": 3, "window_strides": (1, 2, 1), "feature_group_count": 2, "padding": "SAME"},
 }
+
+
+@pytest.fixture(autouse=True)
+def convolved():
+    """Loops are looked at only where a model with a convolution has been traced."""
+    convolve, lhs, rhs = case(n=1)
+    Program(convolve, lhs, rhs)
 
 
 def case(n, layout=None, padding="VALID", feature_group_count=1, batch_group_count=1, window_strides=None, **options):
@@ -58,19 +65,17 @@ def test_values_and_gradients_in_a_loop(name):
         a, b = jax.grad(lambda *x: 0.5 * jnp.sum(convolve(*x) ** 2), argnums=(0, 1))(lhs, rhs)
         return (lhs - 0.01 * a, rhs - 0.01 * b), None
 
-    def loop(body):
-        return jax.jit(lambda carry: jax.lax.scan(body, carry, None, length=2))((lhs, rhs))
+    def loop(scan):
+        return jax.jit(lambda carry: scan(step, carry, jnp.arange(2)))((lhs, rhs))
 
     assert "conv_general_dilated" in str(jax.make_jaxpr(step)((lhs, rhs), None))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), loop(for_loops(step, True)), loop(step)
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), loop(scan), loop(jax.lax.scan))
 
 
 def test_every_convolution_is_laid_out_for_the_fast_kernel():
     convolve, lhs, rhs = case(n=2)
-    slope = for_loops(jax.grad(lambda a, b: jnp.sum(convolve(a, b) ** 2), argnums=(0, 1)), True)
-    found = [e for e in jax.make_jaxpr(slope)(lhs, rhs).eqns if e.primitive.name == "conv_general_dilated"]
+    grad = laid_out(jax.grad(lambda a, b: jnp.sum(convolve(a, b) ** 2), argnums=(0, 1)), lhs, rhs)
+    found = [e for e in jax.make_jaxpr(grad)(lhs, rhs).eqns if e.primitive.name == "conv_general_dilated"]
     assert len(found) == 3  # the value, and the gradients of both
     for eqn in found:
         numbers = eqn.params["dimension_numbers"]
@@ -80,9 +85,9 @@ def test_every_convolution_is_laid_out_for_the_fast_kernel():
 def test_mapped_and_half_precision():
     convolve, lhs, rhs = case(n=2)
     many = jnp.stack([lhs, 2 * lhs])
-    found = jax.jit(for_loops(jax.vmap(convolve, (0, None)), True))(many, rhs)
+    found = jax.jit(laid_out(jax.vmap(convolve, (0, None)), many, rhs))(many, rhs)
     np.testing.assert_allclose(found, jax.vmap(convolve, (0, None))(many, rhs), rtol=1e-4, atol=1e-4)
-    half = for_loops(convolve, True)(lhs.astype(jnp.bfloat16), rhs.astype(jnp.bfloat16))
+    half = laid_out(convolve, lhs, rhs)(lhs.astype(jnp.bfloat16), rhs.astype(jnp.bfloat16))
     assert half.dtype == jnp.bfloat16
 
 
@@ -93,26 +98,29 @@ def test_a_while_loop():
         i, lhs = carry
         return i + 1, jnp.tanh(convolve(lhs, rhs))
 
-    def loop(body):
-        return jax.lax.while_loop(lambda carry: carry[0] < 3, body, (0, lhs))
-
-    laid_out, plain = loop(for_loops(step, True)), loop(step)
-    assert laid_out[0] == plain[0] == 3
-    np.testing.assert_allclose(laid_out[1], plain[1], rtol=1e-4, atol=1e-4)
+    found, plain = [loop(lambda carry: carry[0] < 3, step, (0, lhs)) for loop in (while_loop, jax.lax.while_loop)]
+    assert found[0] == plain[0] == 3
+    np.testing.assert_allclose(found[1], plain[1], rtol=1e-4, atol=1e-4)
 
 
 def test_all_else_is_left_as_it_is():
-    def step(x):
-        return {"relu": jax.nn.relu(x), "none": None, "sorted": jax.lax.sort_key_val(x, x)}
+    convolve, lhs, rhs = case(n=1)
 
-    found, expected = for_loops(step, True)(jnp.array([2.0, -1.0])), step(jnp.array([2.0, -1.0]))
+    def step(x):
+        return {"relu": jax.nn.relu(x), "none": None, "sorted": jax.lax.sort_key_val(x, x), "c": convolve(lhs, rhs)}
+
+    x = jnp.array([2.0, -1.0])
+    found, expected = laid_out(step, x)(x), step(x)
     assert found["none"] is None
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert for_loops(step, False) is step
+    jax.tree.map(
+        np.testing.assert_array_equal, [found["relu"], found["sorted"]], [expected["relu"], expected["sorted"]]
+    )
+    assert laid_out(jnp.sin, x) is jnp.sin
 
 
 def test_which_programs_convolve():
     convolve, lhs, rhs = case(n=1)
-    assert convolves(Program(convolve, lhs, rhs))
-    assert convolves(Program(jax.jit(convolve), lhs, rhs))
-    assert not convolves(Program(jnp.sin, lhs))
+    assert Program(convolve, lhs, rhs).convolves
+    assert Program(jax.jit(convolve), lhs, rhs).convolves
+    assert not Program(jnp.sin, lhs).convolves
+    assert Program.convolved

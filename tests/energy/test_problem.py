@@ -14,8 +14,8 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
-from pcx.energy._problem import Problem, Start
-from pcx.energy._structure import Structure, Values
+from pcx.energy import Bound, ForwardPass, Inputs, Problem
+from pcx.energy._structure import ModelArrays, Structure
 
 # Under this name from JAX 0.8 on.
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore
@@ -60,7 +60,7 @@ class Plain(Base):
 
 def begin(problem, *arrays):
     """The forward pass, compiled: quicker than operation by operation."""
-    return Start(**jax.jit(lambda *a: vars(problem.start(*a)))(*arrays))
+    return ForwardPass(**jax.jit(lambda *a: vars(problem.start(Inputs(*a))))(*arrays))
 
 
 class Made:
@@ -74,7 +74,10 @@ class Made:
         self.start = begin(self.problem, *self.arrays)
 
     def landscape(self, **options):
-        return self.problem.landscape(*self.arrays, self.start.targets, **options)
+        return self.bound().landscape(self.start.targets, **options)
+
+    def bound(self, *arrays):
+        return Bound(self.problem, *(arrays or self.arrays))
 
     def moved(self, by=0.3):
         """Values of the free nodes away from the forward pass."""
@@ -122,7 +125,7 @@ def check_against_classic(model, x, y):
     @jax.jit
     def energies(arrays, targets, moved):
         # All arrays are arguments: up to JAX 0.8.1 XLA folds a convolution of constants, and a bias, wrongly.
-        return made.problem.landscape(*arrays, clamped=targets).energies(moved)
+        return made.bound(*arrays).landscape(targets).energies(moved)
 
     found = energies(made.arrays, made.start.targets, moved)
     each, total = classic(model, x, y, moved)
@@ -144,11 +147,11 @@ def test_an_mlp():
     assert p.clamped == ("vodes[2]",)
     assert [p.nodes[n].shape for n in p.nodes] == [(5,), (6,), (2,)]
     assert p.graph.parents == {"vodes[0]": (), "vodes[1]": ("vodes[0]",), "vodes[2]": ("vodes[1]",)}
-    assert p.cut == set(p.nodes)
+    assert all(node.local for node in p.nodes.values())
     assert set(p.weights_of("vodes[1]")) == {"layers[1].nn.weight", "layers[1].nn.bias"}
     assert made.landscape().arrival == {"vodes[1]": 0, "vodes[0]": 1}
     assert not p.draws
-    assert p.plain_start
+    assert p.starts_at_predictions
 
 
 def test_forward_initialisation():
@@ -204,7 +207,7 @@ def test_a_convolutional_net():
     assert [p.nodes[n].shape for n in p.nodes] == [(2, 7, 7), (3, 2, 2), (2,)]
     assert [p.nodes[n].energy for n in p.nodes] == ["squared", "squared", "entropy"]
     assert p.clamped == ("vodes[2]",)  # not marked: that the model sets it from y is enough
-    assert p.convolves
+    assert p.wiring.program.convolves
 
 
 class TwoInputs(Base):
@@ -220,7 +223,7 @@ def test_two_inputs():
     x = {"left": normal(0, BATCH, 4), "right": normal(1, BATCH, 4)}
     p = check_against_classic(TwoInputs(4, 4, 4, 2), x, normal(2, BATCH, 2)).problem
     assert p.graph.parents == {"vodes[0]": (), "vodes[1]": (), "vodes[2]": ("vodes[0]", "vodes[1]")}
-    assert not p.convolves
+    assert not p.wiring.program.convolves
 
 
 class TwoOutputs(pxc.EnergyModule):
@@ -301,14 +304,14 @@ def test_labels_become_one_hot(cls, dtype):
     (target,) = made.start.targets.values()
     np.testing.assert_array_equal(target, np.eye(3, dtype=np.float32)[labels])
     assert made.start.labels_valid
-    assert made.problem.targets(*made.arrays)[0].keys() == made.start.targets.keys()
+    assert made.problem.targets(Inputs(*made.arrays))[0].keys() == made.start.targets.keys()
 
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_labels_outside_the_classes_are_noticed(label):
     made = Made(Mlp(4, 5, 3, energy=pxc.ce_energy), normal(0, BATCH, 4), jnp.array([0, label, 2]))
     assert not made.start.labels_valid
-    assert not made.problem.targets(*made.arrays)[1]
+    assert not made.problem.targets(Inputs(*made.arrays))[1]
 
 
 def test_whole_numbers_of_the_shape_of_the_node_are_values():
@@ -319,7 +322,7 @@ def test_whole_numbers_of_the_shape_of_the_node_are_values():
 
 def test_targets_without_the_forward_pass_are_the_same():
     made = Made(TwoOutputs(), normal(0, BATCH, 4), (normal(1, BATCH, 2), jnp.array([0, 2, 1])))
-    targets, valid = made.problem.targets(*made.arrays)
+    targets, valid = made.problem.targets(Inputs(*made.arrays))
     assert valid
     jax.tree.map(np.testing.assert_array_equal, targets, made.start.targets)
 
@@ -368,8 +371,8 @@ class Conditioned(pxc.EnergyModule):
 def test_a_node_that_y_only_predicts_is_free():
     made = check_against_classic(Conditioned(), normal(0, BATCH, 4), normal(1, BATCH, 2))
     assert made.problem.clamped == ("vodes[1]",)
-    assert made.problem.unsettled == ("vodes[0]",)
-    assert not made.problem.plain_start
+    assert made.problem.with_error == ("vodes[0]",)
+    assert not made.problem.starts_at_predictions
 
 
 # -- layers with a state, and layers that draw ---------------------------------------------------------
@@ -399,7 +402,7 @@ def test_running_statistics_move_once_a_step(mode):
         call(x, model=other)
     expected = made.structure.values_of(other).rest
     assert expected.keys() == made.values.rest.keys()
-    rest = jax.jit(made.problem.rest_after)(*made.arrays)
+    rest = jax.jit(lambda *a: made.problem.start(Inputs(*a)).rest)(*made.arrays)
     for found in (made.start.rest, rest):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, expected)
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (rest, made.values.rest)), strict=True))
@@ -427,7 +430,7 @@ def test_a_step_has_one_mask_for_each_sample():
 
     @jax.jit
     def predict(h):
-        return p.predict("vodes[1]", p.known(*made.arrays) | {p.h_ids["vodes[0]"]: h})
+        return p.at(Inputs(*made.arrays)).predict("vodes[1]", {"vodes[0]": h})
 
     np.testing.assert_array_equal(predict(made.start.h["vodes[0]"]), u)  # the mask of the start
     np.testing.assert_array_equal(predict(2 * made.start.h["vodes[0]"]), 2 * u)
@@ -565,8 +568,8 @@ class Chosen(Mlp):
 def test_energies_of_all_kinds(hidden, known):
     p = check_against_classic(Chosen(hidden()), normal(0, BATCH, 4), normal(1, BATCH, 2)).problem
     assert p.nodes["vodes[1]"].energy == known
-    assert ("vodes[1]" in p.energy_ids) == (known != "none")
-    assert ("vodes[1]" in p.unsettled) == (known in ("other", "entropy"))
+    assert p.nodes["vodes[1]"].silent == (known == "none")
+    assert ("vodes[1]" in p.with_error) == (known in ("other", "entropy"))
 
 
 class Weighted(Mlp):
@@ -576,7 +579,7 @@ class Weighted(Mlp):
 
 def test_an_energy_of_the_module_itself():
     made = check_against_classic(Weighted(4, 5, 6, 2), normal(0, BATCH, 4), normal(1, BATCH, 2))
-    assert made.problem.extra is not None
+    assert made.problem.has_own_energy
     assert made.landscape().arrival is None  # no error is known to be zero
     assert "" in made.landscape().energies(made.start.h)
 
@@ -753,7 +756,7 @@ def test_write_sets_weights_and_the_rest():
     structure = Structure.of(Normed("ema"), pxnn.LayerParam)
     model, source = Normed("ema"), Normed("ema")
     values = structure.values_of(source)
-    new = Values({n: v + 1 for n, v in values.weights.items()}, jax.tree.map(lambda v: v + 1, values.rest))
+    new = ModelArrays({n: v + 1 for n, v in values.weights.items()}, jax.tree.map(lambda v: v + 1, values.rest))
     structure.write(model, new)
     got = structure.values_of(model)
     jax.tree.map(np.testing.assert_array_equal, (got.weights, got.rest), (new.weights, new.rest))
@@ -763,7 +766,7 @@ def test_write_sets_weights_and_the_rest():
 def test_write_refuses_another_model_and_leaves_it_alone():
     structure = Structure.of(Mlp(4, 5, 2), pxnn.LayerParam)
     values = structure.values_of(Mlp(4, 5, 2))
-    values.weights = {n: v + 1 for n, v in values.weights.items()}
+    values = values._replace(weights={n: v + 1 for n, v in values.weights.items()})
     for other in (Mlp(4, 5, 5, 2), Plain(4, 5, 2), Mlp(4, 5, 2, energy=pxc.ce_energy)):
         before = arrays(other)
         with pytest.raises(ValueError, match="is built differently from the model"):
@@ -788,7 +791,7 @@ def test_write_refuses_values_that_do_not_fit(change, message):
     values = structure.values_of(model)
     before = arrays(model)
     with pytest.raises(ValueError, match=message):
-        structure.write(model, Values(change({n: v + 1 for n, v in values.weights.items()}), values.rest))
+        structure.write(model, ModelArrays(change({n: v + 1 for n, v in values.weights.items()}), values.rest))
     jax.tree.map(np.testing.assert_array_equal, arrays(model), before)
 
 

@@ -73,8 +73,8 @@ def test_the_start_of_another_batch_or_of_other_weights_is_no_forward_pass(posed
     bound, field, h = posed
     assert field.starts_forward(h)
     for other in (
-        bound._replace(x=bound.x + 1),
-        bound._replace(weights=jax.tree.map(lambda w: 2 * w, bound.weights)),
+        bound.at(batch=(bound.x + 1, bound.y)),
+        bound.at(jax.tree.map(lambda w: 2 * w, bound.weights)),
     ):
         moved = other.landscape(bound.start().targets)
         assert not moved.starts_forward(h)

@@ -466,4 +466,6 @@ def test_the_number_of_steps_is_no_setting():
 
 
 def test_a_rule_shows_its_parts():
-    assert repr(pxl.pc(W, H, 3)).startswith("PredictiveCoding(descent=Optax, stop=Steps(steps=3), schedule=WaveFront()")
+    assert repr(pxl.pc(W, H, 3)).startswith(
+        "pc(descent=Optax, stop=Steps(steps=3), coordinates=Values(), schedule=WaveFront()"
+    )

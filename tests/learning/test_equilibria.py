@@ -13,7 +13,7 @@ import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
-from pcx.energy._problem import Problem
+from pcx.energy import Bound, Problem
 from pcx.energy._structure import Structure
 
 from .problems import GRADIENT, LEVELLED, error, gradients, jit, normal, seeded, weights
@@ -66,9 +66,9 @@ def landscape_of(model: Any, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
     structure = Structure.of(model, pxnn.LayerParam)
     values = structure.values_of(model)
     problem = Problem.of(structure, values, (x, y))
-    arrays = values.weights, values.rest, jax.random.PRNGKey(0), x, y
-    start = problem.start(*arrays)
-    return problem.landscape(*arrays, start.targets), start.h
+    bound = Bound(problem, values.weights, values.rest, jax.random.PRNGKey(0), x, y)
+    start = bound.start()
+    return bound.landscape(start.targets), start.h
 
 
 def learned_at(model: Any, x: Any, h: Any, y: Any) -> dict[str, np.ndarray]:

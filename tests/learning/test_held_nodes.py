@@ -1,5 +1,7 @@
 """What the nodes of a batch are held at, and what the rules make of it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,14 +121,17 @@ def test_a_problem_of_another_batch_size_is_refused():
     four, two = pxl.bind(model, (X, Y)), pxl.bind(model, (X[:2], Y[:2]))
     begin = two.start()
     for wrong in (
-        lambda: four._replace(x=X[:2], y=Y[:2]).start(),
-        lambda: four._replace(x=X[:2], y=Y[:2]).landscape(begin.targets),
+        lambda: dataclasses.replace(four, x=X[:2], y=Y[:2]).start(),
+        lambda: dataclasses.replace(four, x=X[:2], y=Y[:2]).landscape(begin.targets).energies(four.start().h),
         lambda: four.landscape(begin.targets),
         lambda: four.landscape(four.start().targets).gradient(begin.h),
-        lambda: pxl.weight_gradient(four, two.landscape(begin.targets), begin.h),
+        lambda: four.landscape(four.start().targets).weight_gradient(begin.h),
     ):
         with pytest.raises(ValueError, match="batch"):
             wrong()
+    again = four.at(batch=(X[:2], Y[:2]))
+    found, right = [b.landscape(b.start().targets).weight_gradient(begin.h).gradient for b in (again, two)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, right)
 
 
 class Gauss(pxc.Vode):

@@ -147,5 +147,5 @@ def test_a_label_that_is_no_value_node_cannot_settle():
             self.generative = pxm.MLP([2, 4, 3], jnp.tanh)
             self.recognition = pxm.MLP([3, 4, 2], jnp.tanh)
 
-    with pytest.raises(ValueError, match="Joint: to predict by settling, both parts are called without y"):
+    with pytest.raises(ValueError, match="hybrid: to predict by settling, both parts are called without y"):
         pxl.hybrid(W, H, 3).predict(seeded(Pair), jnp.ones((6, 3)), settle=True)

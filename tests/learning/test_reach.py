@@ -55,22 +55,6 @@ def test_what_is_said_to_learn_nothing_does_not(name):
             assert said[0].endswith(f"that takes T={needed}")
 
 
-def test_a_timing_of_ones_own_is_refused():
-    class Never(pxl.Timing):
-        pass
-
-    class Later(pxl.AtEnd):
-        pass
-
-    for timing, said in (
-        (Never(), "be AtEnd"),
-        (Later(), "be AtEnd"),
-        ("at the end", "be a Timing, such as pxl.AtEnd"),
-    ):
-        with pytest.raises(TypeError, match=f"timing must {said}"):
-            pxl.PredictiveCoding(W, H, 4, timing=timing)
-
-
 class Asked(pxi.Stop):
     def reached(self, energy, before, gradient):
         return jnp.ones(energy.shape, bool)

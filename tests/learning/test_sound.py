@@ -174,10 +174,8 @@ def test_a_precision_that_learns_much_too_fast_never_leaves_the_range():
     [
         lambda burn: pxl.mcpc(optax.sgd(0.0), 0.05, 6, burn_in=burn, variance=0.0, momentum=0.9),
         lambda burn: pxl.mcpc(optax.sgd(0.0), 0.05, 6, burn_in=burn, momentum=0.9),
-        lambda burn: pxl.PredictiveCoding(optax.sgd(0.0), optax.adam(0.05), 6, timing=pxl.ChainAverage(burn)),
-        lambda burn: pxl.PredictiveCoding(
-            optax.sgd(0.0), optax.sgd(optax.exponential_decay(0.2, 1, 0.7)), 6, timing=pxl.ChainAverage(burn)
-        ),
+        lambda burn: pxl.mcpc(optax.sgd(0.0), optax.adam(0.05), 6, burn_in=burn),
+        lambda burn: pxl.mcpc(optax.sgd(0.0), optax.sgd(optax.exponential_decay(0.2, 1, 0.7)), 6, burn_in=burn),
     ],
 )
 def test_a_burn_in_only_says_from_where_gradients_are_taken(make):
@@ -194,15 +192,16 @@ def test_steps_in_which_nothing_moves_are_samples_of_the_chain():
     layers = pxi.LayerTime()
     # One hidden node moves at the first step, and stays for the four after it.
     for n, seen in ((0, 5), (3, 2)):
-        solution, total = pxi.relax(
+        solution = pxi.relax(
             landscape, start.h, descent=H, stop=5, schedule=layers, trace=True, observe=lambda h: h, unobserved=n
         )
-        assert np.allclose(total["vodes[0]"], seen * solution.nodes["vodes[0]"], rtol=1e-6)
+        assert solution.trace is not None
+        assert np.allclose(solution.observed["vodes[0]"], seen * solution.nodes["vodes[0]"], rtol=1e-6)
         assert all(e.shape == (6, 6) for e in solution.trace.values())
     w = optax.sgd(0.1)
-    with pytest.raises(ValueError, match=r"ChainAverage needs steps, but Flow integrates a flow"):
-        pxl.PredictiveCoding(w, pxi.Flow(1.0), 5, timing=pxl.ChainAverage(3))
-    chain = pxl.PredictiveCoding(w, H, 5, schedule=layers, timing=pxl.ChainAverage(3))
+    with pytest.raises(ValueError, match=r"mcpc needs steps, but Flow integrates a flow"):
+        pxl.mcpc(w, pxi.Flow(1.0), 5, burn_in=3)
+    chain = pxl.mcpc(w, H, 5, schedule=layers, burn_in=3)
     state = chain.init(model, batch)
     a, b = (jit(r.step)(state, batch)[0].weights for r in (chain, pxl.pc(w, H, 5, schedule=layers)))
     for path, value in a.items():
@@ -215,8 +214,8 @@ def test_what_is_not_observed_is_left_out_of_the_sum():
     start = bound.start()
     landscape = bound.landscape(start.targets)
     sums = [
-        pxi.relax(landscape, start.h, descent=H, stop=5, observe=lambda nodes: nodes, unobserved=n)[1]["vodes[0]"]
+        pxi.relax(landscape, start.h, descent=H, stop=5, observe=lambda nodes: nodes, unobserved=n).observed["vodes[0]"]
         for n in (0, 2)
     ]
-    first = pxi.relax(landscape, start.h, descent=H, stop=2, observe=lambda nodes: nodes)[1]["vodes[0]"]
+    first = pxi.relax(landscape, start.h, descent=H, stop=2, observe=lambda nodes: nodes).observed["vodes[0]"]
     assert np.allclose(sums[0] - sums[1], first, atol=1e-5)

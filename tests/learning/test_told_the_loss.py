@@ -52,7 +52,7 @@ def test_the_value_is_that_whose_gradient_is_taken(make):
     # The loss is that of a forward pass without precisions under every rule.
     np.testing.assert_allclose(info.loss, jnp.mean(rule.evaluate(first, (x, y))[1]), rtol=1e-5)
     # iPC and Z-IL learn from the values before any has moved.
-    before = type(rule).__name__ == "ZIL" or isinstance(getattr(rule, "timing", None), pxl.EveryStep)
+    before = rule.name in ("zil", "ipc")
     expected = info.energy_before if before else info.energy
     assert abs(float(value - info.loss)) > 0.01
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -89,7 +89,7 @@ def test_pixels_of_any_library():
         (lambda: pxl.pc(W, H, 3, schedule=pxi.AllNodes), TypeError, "schedule must be"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, 3, clamp="hard"), TypeError, "clamp must be a Clamp"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, 3, start=pxl.Zeros), TypeError, r"make one: Zeros\(...\)"),  # pyright: ignore[reportArgumentType]
-        (lambda: pxl.PredictiveCoding(W, H, 3, timing=pxl.EveryStep), TypeError, "timing must be a Timing"),
+        (lambda: pxl.PredictiveCoding(W, H, 3, coordinates=pxl.Errors), TypeError, r"make one: Errors\(...\)"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, 2.5), TypeError, "T must be a whole number of steps"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, pxi.Plateau), TypeError, "T must be a whole number of steps"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, True), ValueError, "whole number"),

@@ -149,7 +149,7 @@ def test_a_target_holds_the_output_node(name):
     for y in (jnp.zeros((2, 2)), jnp.zeros(2, int)):
         problem = Problem.of(structure, structure.values_of(model), (x, y))
         assert problem.clamped == (f"vodes[{len(model.vodes) - 1}]",)
-        assert problem.plain_start
+        assert problem.starts_at_predictions
     assert Structure.of(MODELS[name](), pxnn.LayerParam) is structure
 
 

@@ -24,7 +24,15 @@ def energy_of(vode: Vode) -> str:
         return "squared"
     if function is ce_energy:
         return "entropy"
-    return "none" if function is None or function is zero_energy else "other"
+    if function is None or function is zero_energy:
+        return "none"
+    return "other" if isinstance(function, Energy) else "unknown"
+
+
+def form_of(vode: Vode) -> Energy | None:
+    """Return a vode's energy where it is a `pxc.Energy` that nothing overrides."""
+    function = vode.energy_fn.get()
+    return function if isinstance(function, Energy) and type(vode).energy is Vode.energy else None
 
 
 def positional(model: Module) -> int:

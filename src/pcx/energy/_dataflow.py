@@ -17,6 +17,8 @@ import jax.tree_util as jtu
 # Compiled functions that a model calls are opened, so that dependencies are seen value by value.
 _OPENED = frozenset({"pjit", "jit", "closed_call", "core_call"})
 
+CONVOLUTION = "conv_general_dilated"
+"""The name of JAX's operation."""
 
 # What a model does beside computing is done once an evaluation that asks for it: prints, and callbacks to the host.
 _DONE = frozenset({"DebugEffect", "OrderedDebugEffect", "IOEffect", "_IOEffect", "OrderedIOEffect", "_OrderedIOEffect"})
@@ -38,10 +40,14 @@ class Program:
     - `inputs`: the tree of `fn`'s arguments, with a value's number in each array's place.
     - `outputs`: the tree of its result, likewise.
     - `avals`: the tree of the result's shapes and dtypes.
+    - `convolves`: whether one of the operations is a convolution; `convolved`, of the class: whether one was in any
+        program so far.
 
     **Raises:** `ValueError` for a function that changes something in place, as a `jax.new_ref`: what is evaluated in
     parts can't keep the order of such changes.
     """
+
+    convolved = False
 
     def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
         closed, self.avals = jax.make_jaxpr(fn, return_shape=True)(*args)
@@ -55,6 +61,8 @@ class Program:
         self.inputs = jtu.tree_unflatten(jtu.tree_structure(args), numbers)
         out = self._open(closed.jaxpr, closed.consts, numbers)
         self.outputs = jtu.tree_unflatten(jtu.tree_structure(self.avals), out)
+        self.convolves = any(op.eqn.primitive.name == CONVOLUTION for op in self.ops)
+        Program.convolved |= self.convolves
 
     def _new(self) -> int:
         self._count += 1
@@ -152,9 +160,9 @@ class Program:
                     values[number] = value
         return [values[i] for i in wanted]
 
-    def settled(self, wanted: Sequence[int], known: Mapping[int, Any], moving: Iterable[int]) -> dict[int, Any]:
-        """What can be computed before the `moving` values are known: everything on the way to `wanted` that doesn't
-        depend on them, where it meets what does. With it and the moving values alone, `wanted` can be evaluated."""
+    def hoisted(self, wanted: Sequence[int], known: Mapping[int, Any], moving: Iterable[int]) -> dict[int, Any]:
+        """Hoist loop invariants: evaluate every intermediate that doesn't depend on `moving` and is consumed by an
+        operation that does. With these and the moving values alone, `wanted` can be evaluated."""
         moving = frozenset(moving)
         ops, _ = self.needed(wanted, frozenset(known) | moving)
         dependent = self.reached(moving, stop=known)

@@ -13,40 +13,61 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import PyTree
 
-from ._dataflow import Program, bind_as_it_stands
-
-_CONVOLUTION = "conv_general_dilated"
-
-
-def convolves(program: Program) -> bool:
-    """Whether the program has a convolution."""
-    return any(op.eqn.primitive.name == _CONVOLUTION for op in program.ops)
+from ._dataflow import CONVOLUTION, Program, bind_as_it_stands
 
 
-def for_loops(fn: Callable[..., Any], needed: bool) -> Callable[..., Any]:
-    """`fn` with its convolutions laid out for loops on a CPU.
+def scan(body: Callable[..., Any], init: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:
+    """Return what `jax.lax.scan` returns, with the convolutions of the body laid out for a CPU.
+
+    **Arguments:** see `jax.lax.scan`; `xs` holds at least one array.
+    """
+    one = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a)[1:], jnp.result_type(a)), xs)
+    return jax.lax.scan(laid_out(body, init, one), init, xs)
+
+
+def while_loop(going: Callable[..., Any], body: Callable[..., Any], init: PyTree) -> PyTree:
+    """Return what `jax.lax.while_loop` returns, with the convolutions of the body laid out for a CPU.
+
+    **Arguments:** see `jax.lax.while_loop`.
+    """
+    return jax.lax.while_loop(going, laid_out(body, init), init)
+
+
+def laid_out(fn: Callable[..., Any], *args: PyTree) -> Callable[..., Any]:
+    """Return a function with its convolutions laid out for loops on a CPU; as it is if it has none.
 
     **Arguments:**
 
     - `fn`: a pure function of trees of arrays.
-    - `needed`: whether it has convolutions at all; if not, `fn` is given back.
+    - `args`: what it will be called with, or shapes of that.
     """
-    if not needed or jax.default_backend() != "cpu":
+    # Where no model that was traced in this process has a convolution, there is no need to trace the function for that.
+    if not Program.convolved or jax.default_backend() != "cpu":
         return fn
+    traced = Program(fn, *jtu.tree_map(_aval, args))
+    if not traced.convolves:
+        return fn
+    avals = jtu.tree_map(_aval, args)
 
-    def laid_out(*args: Any) -> Any:
+    def rewritten(*args: PyTree) -> PyTree:
         args = jtu.tree_map(jnp.asarray, args)
-        program = Program(fn, *args)
+        program = traced if jtu.tree_map(_aval, args) == avals else Program(fn, *args)
         known = dict(zip(jtu.tree_leaves(program.inputs), jtu.tree_leaves(args), strict=True))
         ids, treedef = jtu.tree_flatten(program.outputs)
         return jtu.tree_unflatten(treedef, program.evaluate(ids, known, _bind))
 
-    return laid_out
+    return rewritten
+
+
+def _aval(a: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a))
 
 
 def _bind(eqn: Any, args: list[Any]) -> Any:
-    if eqn.primitive.name != _CONVOLUTION:
+    if eqn.primitive.name != CONVOLUTION:
         return bind_as_it_stands(eqn, args)
     lhs, rhs = args
     return _convolution(lhs, rhs, eqn.params)

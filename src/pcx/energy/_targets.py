@@ -44,7 +44,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
 
     **Arguments:**
 
-    - `start`: the forward pass, `Structure.start`.
+    - `start`: the forward pass, `forward_pass`.
     - `set_in_call`: the nodes whose value the call set otherwise than by a prediction.
     - `y`: shapes of the targets.
 
@@ -52,7 +52,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
     """
     (made, _), _ = start.outputs
     marked = [n for n in structure.nodes if n in structure.frozen]
-    y_ids = jtu.tree_leaves(start.inputs[4])
+    y_ids = jtu.tree_leaves(start.inputs[0].y)
     reached = [start.reached([i]) for i in y_ids]
     depends = set().union(*reached) if reached else set()
 
@@ -163,7 +163,7 @@ def check_labels(targets: Targets, nodes: Mapping[str, Node], y: Any) -> None:
             )
 
 
-def held_at(
+def targets_of(
     targets: Targets, nodes: Mapping[str, Node], y: Any, made: Mapping[str, Any]
 ) -> tuple[dict[str, Any], jax.Array]:
     """What each held node is held at, `{node: [batch, *shape]}`, and whether all labels were classes."""

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..energy._loops import for_loops
+from ..energy._loops import laid_out
 from ._descent import Descent
 from ._numbers import not_negative, positive
 from ._schedule import AllNodes, Schedule, WaveFront
@@ -71,7 +71,7 @@ class Flow(Descent):
         if trace:
             raise ValueError("Flow keeps no trace of energies")
         nodes = {n: nodes[n] for n in landscape.free}
-        slope = for_loops(landscape.gradient(nodes), landscape.convolves)
+        slope = laid_out(landscape.gradient(nodes), nodes)
         names = {n: i for i, n in enumerate(landscape.names)}
         solved = diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, h, _: jax.tree.map(jnp.negative, slope(h))),

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..energy._loops import for_loops
+from ..energy._landscape import SLACK, Landscape
+from ..energy._loops import scan, while_loop
 from ..energy._sums import first_not_finite
 from ._descent import as_descent
 from ._schedule import AllNodes, LayerTime, Schedule, Segment, WaveFront, as_schedule, check_segments, cut
@@ -16,12 +17,9 @@ from ._solution import RESULT, Solution
 from ._stop import Stop, as_stop
 from ._wave import Wave
 
-# No stable descent ends above where it began. What rises by less than this part of the energy is not worth a word.
-SLACK = 0.1
-
 
 def relax(
-    landscape: Any,
+    landscape: Landscape,
     nodes: Mapping[str, Any],
     *,
     descent: Any,
@@ -31,7 +29,7 @@ def relax(
     trace: bool = False,
     observe: Callable[[dict[str, Any]], Any] | None = None,
     unobserved: int = 0,
-) -> Any:
+) -> Solution:
     """Let the free nodes of a landscape settle.
 
     Fixed numbers of steps compile in a time that doesn't grow with them; the loop ends early where `stop` says so.
@@ -49,8 +47,8 @@ def relax(
     - `schedule`: which nodes move when; by default `WaveFront()`.
     - `key`: for descents that draw random numbers.
     - `trace`: whether to keep each node's energy at every step.
-    - `observe`: a function of the nodes' values, the results of which are summed over all steps, after each step; with
-        it, a pair is returned, the solution and the sum.
+    - `observe`: a function of the nodes' values, the results of which are summed over all steps, after each step, in
+        the solution's `observed`.
     - `unobserved`: steps at the beginning that are not observed.
 
     **Raises:** `ValueError` if parts don't go together.
@@ -70,14 +68,11 @@ def relax(
     )
     if not landscape.free:
         return found
-    start = landscape.begin(nodes) if hasattr(landscape, "begin") else nodes
-    if observe is None:
-        return _compared(landscape, start, found, descent.temperature, stop)
-    return _compared(landscape, start, found[0], descent.temperature, stop), found[1]
+    return _compared(landscape, landscape.begin(nodes), found, descent.temperature, stop)
 
 
 def settle(
-    landscape: Any,
+    landscape: Landscape,
     nodes: Mapping[str, Any],
     *,
     descent: Any,
@@ -87,8 +82,11 @@ def settle(
     trace: bool = False,
     observe: Callable[[dict[str, Any]], Any] | None = None,
     unobserved: int = 0,
-) -> Any:
-    """As `relax`, for callers that compare energies themselves: nothing is said of a sample that went uphill."""
+) -> Solution:
+    """Settle as `relax` does, for callers that compare energies themselves: no sample is marked as gone uphill.
+
+    **Arguments:** see `relax`.
+    """
     descent = as_descent("relax", descent)
     stop = as_stop("relax", stop)
     schedule = as_schedule("relax", schedule)
@@ -102,7 +100,7 @@ def settle(
         if observe is not None:
             raise ValueError(f"relax: {type(descent).__name__} integrates a flow, which has no steps to observe")
         return integrate(landscape, nodes, stop, schedule, trace)
-    nodes = landscape.begin(nodes) if hasattr(landscape, "begin") else nodes
+    nodes = landscape.begin(nodes)
     missing = [n for n in landscape.free if n not in nodes]
     if missing:
         raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
@@ -123,9 +121,8 @@ def settle(
 class Run:
     """One settling: the steps of a descent on a landscape."""
 
-    def __init__(self, landscape: Any, descent: Any, trace: bool, observe: Any, unobserved: int = 0) -> None:
+    def __init__(self, landscape: Landscape, descent: Any, trace: bool, observe: Any, unobserved: int = 0) -> None:
         self.landscape, self.descent, self.trace, self.observe = landscape, descent, trace, observe
-        self.hold: Callable[[dict[str, Any]], dict[str, Any]] = getattr(landscape, "hold", dict)
         self.unobserved = unobserved
         self.index = {n: i for i, n in enumerate(landscape.names)}
         self.alike: dict[Any, tuple[int, list[Any] | None]] = {}  # nodes of one form and one descent wait alike
@@ -156,8 +153,7 @@ class Run:
         size = next(iter(nodes.values())).shape[0] if nodes else 1
         taken = jnp.full((size,), steps, jnp.int32)
         trace = jax.tree.map(lambda *a: jnp.concatenate([jnp.atleast_2d(b) for b in a]), *traces) if traces else None
-        solution = Solution(nodes, taken, _results(nodes, jnp.zeros((size,), jnp.int32)), trace, bad)
-        return solution if self.observe is None else (solution, seen)
+        return Solution(nodes, taken, _results(nodes, jnp.zeros((size,), jnp.int32)), trace, bad, seen)
 
     def planned(
         self, nodes: dict[str, Any], steps: int, schedule: Schedule
@@ -246,8 +242,7 @@ class Run:
         if segment.repeats == 1:
             carry, trace = step(carry, 0)
         else:
-            body = for_loops(step, self.landscape.convolves)
-            carry, trace = jax.lax.scan(body, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
+            carry, trace = scan(step, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
         values, new, bad, key, seen = carry
         return {**still, **values}, {**states, **new}, bad, key, seen, trace
 
@@ -264,7 +259,7 @@ class Run:
                 draw = jax.random.fold_in(key, self.index[name]) if key is not None and descent.random else None
                 update, states[name] = descent.update(gradient[name], states[name], values[name], draw)
                 moved[name] = values[name] + update.astype(values[name].dtype)
-            values = {**values, **self.hold(moved)}
+            values = {**values, **self.landscape.project(moved)}
             gradients |= gradient
         return values, states, gradients
 
@@ -309,8 +304,7 @@ class Run:
             key,
             unseen,
         )
-        body = for_loops(step, self.landscape.convolves)
-        t, nodes, _, done, taken, _, bad, _, trace = jax.lax.while_loop(going, body, start)
+        t, nodes, _, done, taken, _, bad, _, trace = while_loop(going, step, start)
         if self.trace:
             trace = {n: trace[n].at[t].set(e) for n, e in self.energies(nodes).items()}
         result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
@@ -328,32 +322,32 @@ class Run:
         return jnp.where((bad < 0) & (first >= 0), code, bad).astype(jnp.int32)
 
 
-def _compared(landscape: Any, start: Mapping[str, Any], found: Solution, heat: Any, stop: Stop) -> Solution:
-    """A solution whose result says which samples have gone uphill.
+def _compared(
+    landscape: Landscape, start: Mapping[str, Any], found: Solution, temperature: Any, stop: Stop
+) -> Solution:
+    """Return a solution whose result says which samples have gone uphill.
 
     **Arguments:**
 
-    - `start`: the values from which the nodes settled.
-    - `heat`: the temperature of the noise, see `Descent.temperature`.
+    - `start`: the coordinates from which the nodes settled.
+    - `temperature`: of the noise, see `Descent.temperature`.
     """
-    if heat is None or not hasattr(landscape, "energies"):
+    if temperature is None:
         return found
     before = landscape.energies({n: start[n] for n in landscape.free})
-    constant = getattr(landscape, "constant", lambda n: None)
-    logs = {n: 0.0 if (e := constant(n)) is None else e for n in before}
-    scale = sum([jnp.abs(e - logs[n]) for n, e in before.items()])
+    scale = sum([jnp.abs(e) for e in landscape.without_logs(before).values()])
     rise = sum(landscape.energies(found.nodes).values()) - sum(before.values())
     values = found.nodes.values()
     eps = max(float(jnp.finfo(v.dtype).eps) for v in values)
-    allowed = SLACK * scale + sum(v[0].size for v in values) * (eps + heat)
+    allowed = SLACK * scale + sum(v[0].size for v in values) * (eps + temperature)
     # One whose stop says that it is at rest is at rest, if not in the nearest valley.
     ended = RESULT.out_of_steps if stop.early else RESULT.settled
     result: Any = jnp.where((found.result == ended) & (rise > allowed), RESULT.diverged, found.result)
     return found._replace(result=result.astype(jnp.int32))
 
 
-def _each_step(schedule: Schedule, landscape: Any, steps: int) -> Segment:
-    """The step that a schedule takes again and again."""
+def _each_step(schedule: Schedule, landscape: Landscape, steps: int) -> Segment:
+    """Return the step that a schedule takes again and again."""
     segments = schedule.segments(landscape, max(steps, 1))
     check_segments(schedule, landscape, segments, max(steps, 1))
     if len({s.groups for s in segments}) != 1 or sum(s.repeats for s in segments) < steps:
@@ -364,23 +358,21 @@ def _each_step(schedule: Schedule, landscape: Any, steps: int) -> Segment:
     return Segment(1, segments[0].groups)
 
 
-def _starts_forward(landscape: Any, nodes: Mapping[str, Any]) -> bool:
-    """Whether nodes are at the start that the landscape's `arrival` is of. A landscape that can't be asked has none
-    other."""
-    ask = getattr(landscape, "starts_forward", None)
-    return landscape.arrival is not None and (ask is None or ask(nodes))
+def _starts_forward(landscape: Landscape, nodes: Mapping[str, Any]) -> bool:
+    """Return whether nodes are at the start that the landscape's `arrival` is of."""
+    return landscape.arrival is not None and landscape.starts_forward(nodes)
 
 
-def _nothing_settles(landscape: Any, stop: Stop, trace: bool, observe: Any, unobserved: int) -> Any:
+def _nothing_settles(landscape: Landscape, stop: Stop, trace: bool, observe: Any, unobserved: int) -> Solution:
     """The solution of a network without free nodes: its energy is what it is, at every step."""
     energies = landscape.energies({})
     size = next(iter(energies.values())).shape[0]
     steps = 0 if stop.early else stop.steps
     traces = {n: jnp.broadcast_to(e, (steps + 1, size)) for n, e in energies.items()} if trace else None
     result = jnp.full((size,), RESULT.settled, jnp.int32)
-    solution = Solution({}, jnp.full((size,), steps, jnp.int32), result, traces, jnp.int32(-1))
-    observed = max(steps - unobserved, 0)
-    return solution if observe is None else (solution, jax.tree.map(lambda a: observed * a, observe({})))
+    times = max(steps - unobserved, 0)
+    observed = None if observe is None else jax.tree.map(lambda a: times * a, observe({}))
+    return Solution({}, jnp.full((size,), steps, jnp.int32), result, traces, jnp.int32(-1), observed)
 
 
 def _finite(nodes: Mapping[str, Any]) -> jax.Array:

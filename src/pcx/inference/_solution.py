@@ -34,6 +34,7 @@ class Solution(NamedTuple):
         for; where all samples stopped early, NaN from there on.
     - `first_bad`: where a value was first not finite: `step * number of nodes + index of the node`, with step 0 the
         start, or -1, a scalar. `where_bad` reads it.
+    - `observed`: the sum of what was observed at the steps, if asked for.
     """
 
     nodes: dict[str, Any]
@@ -41,6 +42,7 @@ class Solution(NamedTuple):
     result: Any
     trace: dict[str, Any] | None
     first_bad: Any
+    observed: Any = None
 
     def __repr__(self) -> str:
         return shown(self)

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..energy._landscape import Landscape
+
 NEVER = int(np.iinfo(np.int32).max)
 
 
@@ -30,7 +32,7 @@ class Wave:
 
     @staticmethod
     def of(
-        landscape: Any,
+        landscape: Landscape,
         nodes: Mapping[str, Any],
         groups: Sequence[Sequence[str]] | None = None,
         tied: Mapping[str, Any] | None = None,
@@ -43,8 +45,7 @@ class Wave:
           others it is found out from the values.
         - `groups`, `tied`: see `pcx.energy.Landscape.travel`.
         """
-        look = getattr(landscape, "errors_at", None)
-        found = None if look is None else look(nodes)
+        found = landscape.errors_at(nodes)
         if found is None:
             return None
         always, maybe = found

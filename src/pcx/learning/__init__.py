@@ -1,47 +1,50 @@
-"""pxl: learning rules. Each is one object over one model, with pure `init` and `step`; each name chooses its parts."""
+"""pxl: learning rules. Each is one object over one model, with pure `init` and `step`; one file a rule."""
 
-from ._backprop import Backprop
-from ._batch import Batch, bind
-from ._clamp import Clamp, Hard, Nudged
-from ._errors import EPC, FPA
-from ._gradient import weight_gradient
-from ._joint import Joint
-from ._named import backprop, bpc, epc, fpa, hil, hybrid, ipc, mcpc, nudged, pc, zil
+from ..energy import Bound
+from ._backprop import backprop
+from ._bidirectional import bpc
+from ._bound import bind
+from ._clamp import Clamp, Hard, Nudged, Phase
+from ._coordinates import Coordinates, Errors, FixedErrors, Values
+from ._epc import epc
+from ._fpa import fpa
+from ._hil import hil
+from ._hybrid import hybrid
+from ._ipc import ipc
+from ._mcpc import mcpc
+from ._nudged import nudged
+from ._pc import PredictiveCoding, pc
 from ._precision import LearnedPrecision, Precision
-from ._rule import Rule
+from ._rule import Memory, Rule
 from ._samples import Targets
-from ._settled import PredictiveCoding
 from ._start import Forward, Kept, Start, Zeros
 from ._state import OUTCOME, Info, State, explain, stack, unstack
-from ._sweep import HIL, ZIL
-from ._timing import AtEnd, ChainAverage, EveryStep, Timing
+from ._update import Update
+from ._zil import zil
 
 __all__ = [
-    "EPC",
-    "FPA",
-    "HIL",
     "OUTCOME",
-    "ZIL",
-    "AtEnd",
-    "Backprop",
-    "Batch",
-    "ChainAverage",
+    "Bound",
     "Clamp",
-    "EveryStep",
+    "Coordinates",
+    "Errors",
+    "FixedErrors",
     "Forward",
     "Hard",
     "Info",
-    "Joint",
     "Kept",
     "LearnedPrecision",
+    "Memory",
     "Nudged",
+    "Phase",
     "Precision",
     "PredictiveCoding",
     "Rule",
     "Start",
     "State",
     "Targets",
-    "Timing",
+    "Update",
+    "Values",
     "Zeros",
     "backprop",
     "bind",
@@ -57,6 +60,5 @@ __all__ = [
     "pc",
     "stack",
     "unstack",
-    "weight_gradient",
     "zil",
 ]

@@ -7,29 +7,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
+from jax import Array
 
-from ._batch import Batch
-from ._gradient import output_energy
-from ._local import weighed
+from ..energy import Bound, Energies, ForwardPass, Problem, Weights
+from ..energy._landscape import added
+from ..energy._precision import weighed
+from ..nn import LayerParam
 from ._precision import learns, values_of
-from ._rule import Learned, Rule
-from ._state import State
-
-
-def _warn(what: str) -> None:
-    warnings.warn(f"backprop: {what}", stacklevel=4)
+from ._rule import Memory, Rule
+from ._update import Update
 
 
 class Backprop(Rule):
-    """The same network, its output energy as the loss.
+    """The output energy as the loss, see `backprop`."""
 
-    **Arguments:** see `Rule`; a precision counts for output nodes alone.
-    """
+    @property
+    def name(self) -> str:
+        return "backprop"
 
-    def _admit(self, problem: Any) -> None:
-        super()._admit(problem)
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
         for name in problem.clamped:
-            if name in problem.energy_ids and name not in problem.cut:
+            if not problem.nodes[name].silent and not problem.nodes[name].local:
                 raise ValueError(f"backprop: the energy of {name} depends on more than its target and its prediction")
         if learns(self.precision):
             raise ValueError(
@@ -39,24 +39,53 @@ class Backprop(Rule):
         idle = [n for n in values_of(self.precision, problem) if n not in problem.clamped]
         if idle:
             _warn(f"the precision of {', '.join(idle)} has no effect: only that of output nodes counts")
-        if problem.extra is not None:
+        if problem.has_own_energy:
             _warn("what the model adds to its nodes' energies has no effect: the loss is the output's energy")
 
-    def _learn(self, batch: Batch, targets: dict[str, Any], state: State) -> Learned:
-        p = batch.problem
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        p = bound.problem
 
-        def mean(weights: Any) -> Any:
-            now = batch._replace(weights=weights)
-            u = p.start(*now.arrays).u
-            known = p.known(*now.arrays)
+        def mean(weights: Weights) -> tuple[Array, Energies]:
+            now = bound.at(weights)
+            u = now.start(effects=False).u
             energies = {}
             for name in p.clamped:
-                if name in p.energy_ids:
-                    each = batch.samples.masked(p.elements(name, targets[name], u[name], known))
-                    energies[name] = weighed(each, batch.precision.get(name), each[0].size)
-            return sum(jnp.sum(batch.samples.weighted(e)) for e in energies.values()) / p.size, (energies, u)
+                if not p.nodes[name].silent:
+                    each = bound.samples.masked(now.functions.elements(name, forward.targets[name], u[name]))
+                    energies[name] = weighed(each, bound.precision.get(name), each[0].size)
+            return added([jnp.sum(bound.samples.weighted(e)) for e in energies.values()]) / p.size, energies
 
-        gradient, (energies, u) = jax.grad(mean, has_aux=True)(batch.weights)
-        weights, optim = self._updated(gradient, state.optim, batch.weights, batch, energies)
-        loss, memory = output_energy(batch, u, targets), dict(state.memory)
-        return Learned(weights, optim, memory, energies, u, p.outputs, loss, 0, jnp.int32(-1))
+        gradient, energies = jax.grad(mean, has_aux=True)(bound.weights)
+        return Update(gradient, energies)
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"backprop: {what}", stacklevel=4)
+
+
+def backprop(
+    optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None
+) -> Rule:
+    """Backpropagation: the same network, its output energy as the loss, `dLoss/dW` through all layers.
+
+    Cost: one forward and one backward pass; what all other costs are counted in.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`.
+    - `learn`, `call`: see `Rule`.
+    - `precision`: as in `pc`; it counts for output nodes alone.
+
+    **Raises:** `TypeError` for what is no transformation.
+
+    **Reference:**
+
+    ```bibtex
+    @article{rumelhart1986learning,
+        author  = {David E. Rumelhart and Geoffrey E. Hinton and Ronald J. Williams},
+        title   = {Learning Representations by Back-propagating Errors},
+        journal = {Nature}, volume = {323}, year = {1986},
+    }
+    ```
+    """
+    return Backprop(optim_w, learn=learn, call=call, precision=precision)

@@ -1,69 +1,77 @@
-"""Clamps: what the output nodes are held at while the others settle."""
+"""Clamps: the values that the output nodes are clamped at while the others settle."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Int
 
+from ..energy import Nodes, Problem
+from ..energy._types import Factors
 from ..inference._numbers import real
+from ..predictive_coding import se_energy
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One settling.
+    """One settling of a step.
 
     **Attributes:**
 
-    - `targets`: what the output nodes are held at.
+    - `targets`: the values that the output nodes are clamped at, `{node: [batch, *shape]}`.
     - `factor`: of its weight gradient in the update; None for one.
-    - `scale`: of the output nodes' energies; None for one.
+    - `scale`: factors of the output nodes' energies, by name; None for one.
     """
 
-    targets: dict[str, Any]
-    factor: Any = None
-    scale: Any = None
+    targets: Nodes
+    factor: Array | float | None = None
+    scale: Factors | None = None
 
 
 class Clamp(abc.ABC):
-    """What the output nodes are held at."""
+    """The values that the output nodes are clamped at."""
 
     @property
     def counts(self) -> bool:
         """Whether it needs to know how many steps were taken."""
         return False
 
+    @property
+    def several(self) -> bool:
+        """Whether values settle more than once a step, or differently from step to step, so that none can be kept."""
+        return self.counts
+
     @abc.abstractmethod
-    def phases(self, problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any], count: Any) -> list[Phase]:
-        """The settlings of one step.
+    def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
+        """Return the settlings of one step.
 
         **Arguments:**
 
-        - `u`: the forward predictions, by node.
-        - `targets`: the true targets of the output nodes.
+        - `problem`: nodes, their graph, and which are outputs.
+        - `u`: the forward predictions, `{node: [batch, *shape]}`.
+        - `targets`: the true targets of the output nodes, likewise.
         - `count`: steps taken so far, if `counts`.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Hard(Clamp):
-    """Held at the target."""
+    """Clamped at the target."""
 
-    def phases(self, problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any], count: Any) -> list[Phase]:
+    def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
         return [Phase(dict(targets))]
 
 
 @dataclasses.dataclass(frozen=True)
 class Nudged(Clamp):
-    """Held near the prediction u, moved toward the target by a small part b of the error; the weight gradient is
+    """Clamped near the prediction u, moved toward the target by a small part b of the error; the weight gradient is
     divided by b (arXiv 2407.01163). Positive b pulls toward the target, negative b pushes away.
 
-    By default the output is held at `u - b (u - y)` with u the prediction of the forward pass, as in the paper. (For a
-    cross-entropy output the probabilities `softmax(u)` take the place of u, so that its gradient too is b times the
+    By default the output is clamped at `u - b (u - y)` with u the prediction of the forward pass, as in the paper. (For
+    a cross-entropy output the probabilities `softmax(u)` take the place of u, so that its gradient too is b times the
     loss's.) The output node then resists when the settling values move its prediction, and its error at equilibrium is
     smaller than b (u - y) by a factor that doesn't depend on b: for b -> 0 the update does NOT tend to
     backpropagation's, unless few steps are taken.
@@ -80,7 +88,7 @@ class Nudged(Clamp):
     - `follow`: whether the clamp follows the prediction.
     """
 
-    beta: Any
+    beta: Array | float
     centred: bool = False
     alternate: bool = False
     follow: bool = False
@@ -94,8 +102,14 @@ class Nudged(Clamp):
     def counts(self) -> bool:
         return self.alternate
 
-    def phases(self, problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any], count: Any) -> list[Phase]:
-        beta = self.beta if not self.alternate else jnp.where(count % 2 == 0, self.beta, -self.beta)
+    @property
+    def several(self) -> bool:
+        return self.counts or self.centred
+
+    def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
+        beta = self.beta
+        if count is not None:
+            beta = jnp.where(count % 2 == 0, self.beta, -self.beta)
         if self.centred:
             return [
                 self._phase(problem, u, targets, beta, 1 / (2 * beta)),
@@ -103,17 +117,17 @@ class Nudged(Clamp):
             ]
         return [self._phase(problem, u, targets, beta, 1 / beta)]
 
-    def _phase(self, problem: Any, u: Mapping[str, Any], targets: Mapping[str, Any], b: Any, factor: Any) -> Phase:
+    def _phase(self, problem: Problem, u: Nodes, targets: Nodes, b: Array | float, factor: Array | float) -> Phase:
         if self.follow:
             return Phase(dict(targets), factor, dict.fromkeys(targets, b))
-        held = {}
+        clamped = {}
         for name, y in targets.items():
-            energy = problem.nodes[name].energy
-            if energy not in ("squared", "entropy"):
+            node = problem.nodes[name]
+            form = se_energy if node.squared else node.form
+            if form is None:
                 raise ValueError(
-                    f"a nudged clamp knows pxc.se_energy and pxc.ce_energy, but {name} has another energy; "
-                    "use follow=True"
+                    f"a nudged clamp must know how the energy of {name} is nudged: give the node a pxc.Energy with "
+                    "nudged(u, y, b), such as pxc.se_energy or pxc.ce_energy, or use follow=True"
                 )
-            predicted = u[name] if energy == "squared" else jax.nn.softmax(u[name])
-            held[name] = (predicted - b * (predicted - y)).astype(y.dtype)
-        return Phase(held, factor)
+            clamped[name] = form.nudged(u[name], y, b).astype(y.dtype)
+        return Phase(clamped, factor)

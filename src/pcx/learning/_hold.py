@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..energy._problem import Problem
+from ..energy import Problem
 from ..energy._structure import Structure
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from ..core import static_key
-from ..energy._landscape import weighed
+from ..energy import Problem
+from ..energy._precision import weighed
 from ..inference._numbers import positive
 
 
@@ -23,14 +24,14 @@ class Precision(abc.ABC):
         return (type(self), static_key(vars(self)))
 
     @abc.abstractmethod
-    def init(self, problem: Any) -> dict[str, Any]:
+    def init(self, problem: Problem) -> dict[str, Any]:
         """What is kept in a state's memory."""
 
     @abc.abstractmethod
-    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
         """`{node: p}`, each a scalar or of the shape of the node's value for one sample."""
 
-    def learn(self, problem: Any, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
+    def learn(self, problem: Problem, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
         """What becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
 
         **Arguments:**
@@ -55,7 +56,7 @@ class Fixed(Precision):
             positive("Fixed" if name is None else f"Fixed, {name}", "precision", value)
         self.precision = precision
 
-    def init(self, problem: Any) -> dict[str, Any]:
+    def init(self, problem: Problem) -> dict[str, Any]:
         if isinstance(self.precision, Mapping):
             unknown = [n for n in self.precision if n not in problem.nodes]
             if unknown:
@@ -63,10 +64,10 @@ class Fixed(Precision):
             _check_shapes("precision", problem, self.precision)
         return {}
 
-    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
         if isinstance(self.precision, Mapping):
             return dict(self.precision)
-        return dict.fromkeys([n for n in problem.free if problem.nodes[n].energy != "none"], self.precision)
+        return dict.fromkeys([n for n in problem.free if not problem.nodes[n].silent], self.precision)
 
 
 class LearnedPrecision(Precision):
@@ -109,8 +110,8 @@ class LearnedPrecision(Precision):
             raise ValueError(f"LearnedPrecision: per must be 'node' or 'feature', got {per!r}")
         self.optim, self.initial, self.per, self.nodes, self.bounds = optim, initial, per, nodes, (least, largest)
 
-    def init(self, problem: Any) -> dict[str, Any]:
-        names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.energy == "squared"])
+    def init(self, problem: Problem) -> dict[str, Any]:
+        names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.squared])
         unknown = [n for n in names if n not in problem.nodes]
         if unknown:
             raise ValueError(f"LearnedPrecision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
@@ -125,10 +126,10 @@ class LearnedPrecision(Precision):
         _check_shapes("LearnedPrecision", problem, log)
         return {"log_precision": log, "precision_optim": self.optim.init(log)}
 
-    def values(self, problem: Any, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
         return {n: jnp.exp(log) for n, log in memory["log_precision"].items()}
 
-    def learn(self, problem: Any, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
+    def learn(self, problem: Problem, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
         def mean(log: dict[str, Any]) -> Any:
             # Of the mean over samples, and over the features that share a precision: a rate means the same for a
             # number and for one of each feature, and for every width.
@@ -140,9 +141,9 @@ class LearnedPrecision(Precision):
             ]
             return sum(each) / problem.size
 
-        value, slope = jax.value_and_grad(mean)(memory["log_precision"])
+        value, grad = jax.value_and_grad(mean)(memory["log_precision"])
         tell = optax.with_extra_args_support(self.optim)
-        updates, optim = tell.update(slope, memory["precision_optim"], memory["log_precision"], value=value)
+        updates, optim = tell.update(grad, memory["precision_optim"], memory["log_precision"], value=value)
         least, largest = (math.log(b) for b in self.bounds)
         moved: Any = optax.apply_updates(memory["log_precision"], updates)
         return {"log_precision": {n: jnp.clip(v, least, largest) for n, v in moved.items()}, "precision_optim": optim}
@@ -153,7 +154,7 @@ def learns(precision: Precision | None) -> bool:
     return precision is not None and type(precision).learn is not Precision.learn
 
 
-def begin(precision: Precision, problem: Any) -> dict[str, Any]:
+def begin(precision: Precision, problem: Problem) -> dict[str, Any]:
     """What a state remembers of a precision at first.
 
     **Raises:** `TypeError` for one that remembers something and never learns.
@@ -167,12 +168,12 @@ def begin(precision: Precision, problem: Any) -> dict[str, Any]:
     return memory
 
 
-def _check_shapes(call: str, problem: Any, precision: Mapping[str, Any]) -> None:
+def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> None:
     for name, value in precision.items():
         shape, node = jnp.shape(value), problem.nodes[name].shape
         if shape == ():
             continue
-        if name in problem.energy_avals and problem.energy_avals[name].ndim == 1 and node:
+        if not problem.nodes[name].elementwise:
             raise ValueError(
                 f"{call}: the energy of {name} is one number for each sample, so its precision must be one number too, "
                 f"got shape {shape}"
@@ -181,7 +182,7 @@ def _check_shapes(call: str, problem: Any, precision: Mapping[str, Any]) -> None
             raise ValueError(f"{call}: the precision of {name} has shape {shape}, its value {node} for one sample")
 
 
-def values_of(precision: Precision | None, problem: Any, memory: Any = None) -> dict[str, Any]:
+def values_of(precision: Precision | None, problem: Problem, memory: Any = None) -> dict[str, Any]:
     """The precisions of nodes, from what a state remembers of them; without that, as they begin."""
     return {} if precision is None else precision.values(problem, memory or precision.init(problem))
 

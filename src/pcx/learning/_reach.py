@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ..energy._problem import Problem
+from ..energy import Problem
 from ..inference._schedule import Schedule, Segment
 
 
@@ -25,7 +25,7 @@ def warn_of_layers_out_of_reach(
     - `late`: steps at the end from whose outcome no weight learns.
     - `follows`: whether a prediction follows the values that it is made from.
     """
-    if problem.extra is not None or not steps:
+    if problem.has_own_energy or not steps:
         return
     first = _unlearned(problem, schedule, steps - late, follows)
     # As many steps as nodes reach all that can be reached.
@@ -41,7 +41,7 @@ def warn_of_layers_out_of_reach(
     warnings.warn(
         f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; that "
         f"takes T={needed}",
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
@@ -58,8 +58,8 @@ def moves_by_gradient_alone(descent: Any, problem: Problem) -> bool:
 def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:
     """The weights without a gradient after so many steps."""
     graph, free = problem.graph, problem.free
-    silent = [n for n in problem.nodes if n not in problem.energy_ids]
-    sources = (*problem.clamped, *problem.unsettled)
+    silent = [n for n, node in problem.nodes.items() if node.silent]
+    sources = (*problem.clamped, *problem.with_error)
     arrival = graph.arrivals(sources, [n for n in problem.nodes if n not in free], silent)
     landscape: Any = SimpleNamespace(free=free, names=tuple(problem.nodes), order=graph.order, arrival=arrival)
     moved = _moved(problem, schedule.segments(landscape, steps) if steps > 0 else (), sources, follows)
@@ -92,4 +92,4 @@ def _wrong(problem: Problem, sources: Iterable[str], moved: set[str], follows: b
     wrong = {*sources, *moved}
     if follows:
         wrong |= {c for n in moved for c in problem.graph.children[n]}
-    return wrong & set(problem.energy_ids)
+    return {n for n in wrong if not problem.nodes[n].silent}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ import jax.tree_util as jtu
 import numpy as np
 from jax.core import Tracer
 
-if TYPE_CHECKING:
-    from ..energy._problem import Problem
+from ..energy import Problem, Samples
+from ..energy._samples import as_rows
 
 
 @jtu.register_dataclass
@@ -66,27 +66,6 @@ class Targets:
                     raise ValueError("Targets: every weight must be finite and at least 0")
 
 
-class Samples(NamedTuple):
-    """The weights of a batch's samples and which of them have a target, `[batch]` each; None for 1 and for all."""
-
-    weight: Any = None
-    known: Any = None
-
-    def weighted(self, each: Any) -> Any:
-        """Numbers of samples, `[batch, ...]`, times the samples' weights."""
-        return each if self.weight is None else each * _as_rows(self.weight, each).astype(each.dtype)
-
-    def counts(self, size: int) -> Any:
-        """Return the number of samples that each sample counts as, `[batch]`, 0 where it has no target; None for 1."""
-        if self.weight is None and self.known is None:
-            return None
-        return self.masked(self.weighted(jnp.ones(size)))
-
-    def masked(self, each: Any) -> Any:
-        """Numbers of samples, `[batch, ...]`, zero where a sample has no target."""
-        return each if self.known is None else jnp.where(_as_rows(self.known, each), each, 0)
-
-
 def split(y: Any) -> tuple[Any, Samples]:
     """The bare targets, zero where a sample has none, and what is said of the samples."""
     if not isinstance(y, Targets):
@@ -121,8 +100,4 @@ def check_samples(rule: str, problem: Problem, samples: Samples, settles_outputs
 def _zero_unless(known: Any, a: Any) -> Any:
     if isinstance(a, np.ndarray) and isinstance(known, np.ndarray):  # as it came: wide integers are still whole
         return np.where(known.reshape(-1, *[1] * (a.ndim - 1)), a, np.zeros((), a.dtype))
-    return jnp.where(_as_rows(known, a), a, jnp.zeros((), a.dtype))
-
-
-def _as_rows(each: Any, like: Any) -> Any:
-    return jnp.asarray(each).reshape(-1, *[1] * (like.ndim - 1))
+    return jnp.where(as_rows(known, jnp.asarray(a)), a, jnp.zeros((), a.dtype))

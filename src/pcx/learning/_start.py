@@ -1,24 +1,32 @@
-"""Starts: the values from which the free nodes settle."""
+"""Starts: the coordinates from which the free nodes settle."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
+from jax import Array
+
+from ..energy import Landscape, Nodes
 
 
 class Start(abc.ABC):
-    """Where values start."""
+    """Where settling starts."""
 
-    forward = False  # whether errors are zero at the start, so that the wave-front holds
-    keeps = False  # whether settled values are kept for the next step
+    forward = False  # whether it starts at a forward pass, so that errors travel from the clamped nodes alone
+    keeps = False  # whether settled coordinates are kept for the next step
 
     @abc.abstractmethod
-    def nodes(self, h: dict[str, Any], kept: dict[str, Any] | None) -> dict[str, Any]:
-        """The values at the start, from those of a forward pass and those kept from the step before."""
+    def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
+        """Return the coordinates of the free nodes to settle from, `{node: [batch, *shape]}`.
+
+        **Arguments:**
+
+        - `landscape`: what values settle on; its `start()` is the model's forward pass.
+        - `kept`: where the last step left them, if `keeps`.
+        - `key`: a random key, if the rule draws random numbers.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,16 +35,16 @@ class Forward(Start):
 
     forward = True
 
-    def nodes(self, h: dict[str, Any], kept: dict[str, Any] | None) -> dict[str, Any]:
-        return h
+    def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
+        return landscape.start()
 
 
 @dataclasses.dataclass(frozen=True)
 class Zeros(Start):
     """At zero."""
 
-    def nodes(self, h: dict[str, Any], kept: dict[str, Any] | None) -> dict[str, Any]:
-        return jtu.tree_map(jnp.zeros_like, h)
+    def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
+        return {n: jnp.zeros_like(v) for n, v in landscape.start().items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +54,5 @@ class Kept(Start):
 
     keeps = True
 
-    def nodes(self, h: dict[str, Any], kept: dict[str, Any] | None) -> dict[str, Any]:
-        assert kept is not None
-        return kept
+    def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
+        return {**landscape.start(), **(kept or {})}

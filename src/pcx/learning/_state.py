@@ -13,7 +13,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core import fields_shown, shown
-from ..energy._structure import Structure, Values
+from ..energy._structure import ModelArrays, Structure
 from ._sound import in_words
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class State:
         **Raises:** `ValueError` if the model is built differently, before anything is set.
         """
         weights, rest = owned((self.weights, self.rest))
-        self.structure.write(model, Values(weights, rest))
+        self.structure.write(model, ModelArrays(weights, rest))
 
 
 class Info(NamedTuple):

@@ -12,7 +12,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core import Keyed
-from ..energy._loops import for_loops
+from ..energy._loops import scan, while_loop
 from ..learning import OUTCOME, Rule
 from ..learning._samples import bare, split
 
@@ -32,7 +32,6 @@ class Loop:
     - `augment`: `augment(key, x) -> x`, or None.
     - `metrics`: `{name: f(output, y) -> [batch]}`.
     - `many`: whether states, rows and settings have a first axis over networks, all trained at once.
-    - `convolves`: whether the model has convolutions.
     """
 
     def __init__(
@@ -41,9 +40,8 @@ class Loop:
         augment: Callable[[Any, Any], Any] | None,
         metrics: Mapping[str, Callable[[Any, Any], Any]],
         many: bool,
-        convolves: bool,
     ) -> None:
-        self.make, self.augment, self.metrics, self.convolves = make, augment, dict(metrics), convolves
+        self.make, self.augment, self.metrics = make, augment, dict(metrics)
         run: Callable[..., Any] = self._run
         judge: Callable[..., Any] = self._judge
         if many:
@@ -60,10 +58,9 @@ class Loop:
         augment: Callable[[Any, Any], Any] | None,
         metrics: Mapping[str, Callable[[Any, Any], Any]],
         many: bool,
-        convolves: bool,
     ) -> Loop:
         """A loop, the same one for equal arguments: a second run of equal things finds its programs compiled."""
-        return _loop(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many, convolves)
+        return _loop(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many)
 
     def totals(self, state: Any, settings: Any, batch: Any) -> dict[str, Any]:
         """Zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs less."""
@@ -110,7 +107,7 @@ class Loop:
             }
             return i + 1, state, totals
 
-        _, state, totals = jax.lax.while_loop(going, for_loops(body, self.convolves), (start, state, totals))
+        _, state, totals = while_loop(going, body, (start, state, totals))
         return state, totals
 
     def _step_and_sums(self, state: Any, settings: Any, batch: Any, key: Any) -> Any:
@@ -159,7 +156,7 @@ class Loop:
 
         names = ["loss", *self.metrics, *([COUNTED] if any(a is not None for a in split(arrays[1])[1]) else [])]
         zero: dict[str, Any] = dict.fromkeys(names, jnp.float32(0))
-        total, _ = jax.lax.scan(for_loops(body, self.convolves), zero, (rows, counts))
+        total, _ = scan(body, zero, (rows, counts))
         return total
 
 
@@ -183,8 +180,8 @@ def _on_device(name: str, metric: Callable[[Any, Any], Any], output: Any, y: Any
 
 
 @functools.lru_cache(maxsize=32)
-def _loop(rule: Keyed, augment: Keyed, metrics: Keyed, many: bool, convolves: bool) -> Loop:
-    return Loop(as_function(rule.value), augment.value, metrics.value, many, convolves)
+def _loop(rule: Keyed, augment: Keyed, metrics: Keyed, many: bool) -> Loop:
+    return Loop(as_function(rule.value), augment.value, metrics.value, many)
 
 
 def as_function(rule: Rule | Callable[..., Rule]) -> Callable[..., Rule]:

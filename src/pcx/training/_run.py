@@ -98,7 +98,7 @@ class Run:
             self.early = dataclasses.replace(early, mode=way)
         self.example = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
         many = len(members) > 1 and (parallel == "vmap" or (parallel == "auto" and jax.default_backend() != "cpu"))
-        self.loop = Loop.of(rule, augment, metrics, many, rule_.convolves(states[0]))
+        self.loop = Loop.of(rule, augment, metrics, many)
         self.crew = Crew(self.loop, states, [m.settings for m in members], many)
         self.crew.begin(self.example)  # traces a step: what is wrong with it is said now
         self.judged_on = held_out

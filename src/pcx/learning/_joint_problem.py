@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import Bool
 
+from ..energy import Bound, ForwardPass, Inputs, Nodes, Problem
 from ..energy._about import positional
 from ..energy._door import raise_reworded
-from ..energy._problem import Problem
-from ..energy._structure import Structure, Values
+from ..energy._structure import ModelArrays, Structure
 from ..energy._targets import is_label
 
 Part = Callable[[Any], Any]
@@ -42,7 +45,7 @@ class JointStructure:
         self.nodes = tuple(dict.fromkeys((*generative.nodes, *recognition.nodes)))
         # Of the whole model, whichever part's nodes count.
         self.skeleton, self.statics = generative.skeleton, generative.statics
-        self._numbers, self._raw_paths = generative._numbers, generative._raw_paths
+        self.numbers, self.raw_paths = generative.numbers, generative.raw_paths
 
     @classmethod
     def of(cls, model: Any, learn: Any, parts: tuple[Part, Part]) -> JointStructure:
@@ -66,11 +69,11 @@ class JointStructure:
             other.recognition,
         )
 
-    def values_of(self, model: Any) -> Values:
+    def values_of(self, model: Any) -> ModelArrays:
         """The arrays of the whole model."""
         return self.generative.values_of(model)
 
-    def write(self, model: Any, values: Values) -> None:
+    def write(self, model: Any, values: ModelArrays) -> None:
         """Set the whole model's params."""
         self.generative.write(model, values)
 
@@ -86,9 +89,9 @@ class JointProblem:
     **Raises:** `ValueError` or `TypeError` for a batch that a part can't work on, naming the part.
     """
 
-    extra = None
+    has_own_energy = False
 
-    def __init__(self, structure: JointStructure, values: Values, x: Any, y: Any, training: bool = True) -> None:
+    def __init__(self, structure: JointStructure, values: ModelArrays, x: Any, y: Any, training: bool = True) -> None:
         with told_of_part("recognition"):
             self.recognition = recognition = Problem.of(structure.recognition, values, (x, y), training)
         self._classes = _classes_of(recognition, y)
@@ -98,7 +101,6 @@ class JointProblem:
         self.size = recognition.size
         self.draws = generative.draws or recognition.draws
         self.nodes = generative.nodes | recognition.nodes
-        self.energy_avals = generative.energy_avals | recognition.energy_avals
         self.clamped = (*generative.clamped, *recognition.clamped)
         self.free = generative.free
         self.outputs = recognition.outputs
@@ -130,16 +132,36 @@ class JointProblem:
         """Refuse class numbers outside the classes, where they can be read."""
         self.recognition.check_labels(y)
 
-    def targets(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> tuple[dict[str, Any], Any]:
-        """What the clamped nodes of both parts are held at, and whether all labels were classes."""
-        above, valid = self.generative.targets(weights, rest, key, self.given(y), x)
-        below, also = self.recognition.targets(weights, rest, key, x, y)
-        return above | below, valid & also
+    @functools.cached_property
+    def pairs(self) -> dict[str, str]:
+        """The free nodes of the generative part with those of the recognition part that are the same values.
 
-    def rest_after(self, weights: Any, rest: Any, key: Any, x: Any, y: Any) -> dict[str, Any]:
-        """The params that don't learn, after a forward pass of each part."""
-        rest = self.recognition.rest_after(weights, rest, key, x, y)
-        return self.generative.rest_after(weights, rest, key, self.given(y), x)
+        **Raises:** `ValueError` if they are not as many, or of other shapes.
+        """
+        return _pairs(self.generative, self.recognition)
+
+    def parts_of(self, bound: Bound) -> tuple[Bound, Bound]:
+        """Return both parts with their arrays, the generative one first."""
+        above = dataclasses.replace(bound, problem=self.generative, x=self.given(bound.y), y=bound.x)
+        return above, dataclasses.replace(bound, problem=self.recognition)
+
+    def start(self, inputs: Inputs, effects: bool = False) -> ForwardPass:
+        """Return the recognition part's forward pass, its values under the names of the generative part; the targets of
+        both; and the params that don't learn, after a forward pass of each.
+
+        **Arguments:** `effects`, whether prints and callbacks of the model's call are done.
+        """
+        below = self.recognition.start(inputs, effects)
+        above = self.generative.start(inputs._replace(rest=below.rest, x=self.given(inputs.y), y=inputs.x), effects)
+        h = {n: below.h[m] for n, m in self.pairs.items()}
+        valid = above.labels_valid & below.labels_valid
+        return ForwardPass(h, below.u, above.targets | below.targets, below.output, above.rest, valid)
+
+    def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:
+        """Return the values that the clamped nodes of both parts are held at, and whether all labels were classes."""
+        above, valid = self.generative.targets(inputs._replace(x=self.given(inputs.y), y=inputs.x))
+        below, also = self.recognition.targets(inputs)
+        return above | below, valid & also
 
 
 @contextlib.contextmanager
@@ -168,3 +190,27 @@ def generative_of(model: Any) -> Any:
 def recognition_of(model: Any) -> Any:
     """The part that begins at x, by its usual name."""
     return model.recognition
+
+
+def _pairs(generative: Problem, recognition: Problem) -> dict[str, str]:
+    a, b = generative.free, recognition.free[::-1]
+    if len(a) != len(b):
+        unmarked = (
+            ""
+            if recognition.clamped
+            else (
+                ". No node of the recognition part is held at y: mark the one that predicts it, "
+                f"`model.{list(recognition.nodes)[-1]}.h.frozen = True`"
+            )
+        )
+        raise ValueError(
+            f"the generative part has {len(a)} free nodes ({', '.join(a) or 'none'}), the recognition part "
+            f"{len(b)} ({', '.join(b[::-1]) or 'none'}); they must be the same values in reverse order{unmarked}"
+        )
+    for n, m in zip(a, b, strict=True):
+        if generative.nodes[n].shape != recognition.nodes[m].shape:
+            raise ValueError(
+                f"{n} of the generative part has shape {generative.nodes[n].shape}, but {m}, the same value in the "
+                f"recognition part, has {recognition.nodes[m].shape}: its free nodes are those in reverse order"
+            )
+    return dict(zip(a, b, strict=True))

@@ -1,0 +1,110 @@
+"""The local functions of a problem at given arrays: predictions and energies by the names of nodes.
+
+A problem is a jaxpr that is cut at the values of its nodes. Here alone the numbers of its values are matched with
+arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import PyTree
+
+from ._types import Inputs, Nodes, NodesIn
+
+if TYPE_CHECKING:
+    from ._problem import Problem
+
+OWN = ""
+"""The name under which energies stand that modules add to those of their nodes."""
+
+
+class Functions:
+    """Predictions and energies as functions of the nodes' values, with weights and batch fixed.
+
+    Made by `Problem.at`.
+
+    **Arguments:**
+
+    - `problem`: the problem.
+    - `inputs`: its arrays.
+    """
+
+    def __init__(self, problem: Problem, inputs: Inputs) -> None:
+        self.problem, self.inputs = problem, inputs
+        self._wiring = problem.wiring
+        self._program = self._wiring.program
+        self._weights: Mapping[str, Sequence[int]] = problem.weight_numbers
+        self._known: dict[int, Array] = problem.matched(inputs)
+        self._wanted = {**self._wiring.energy, **({} if problem.own_energy is None else {OWN: problem.own_energy})}
+
+    def _at(self, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> dict[int, Array]:
+        """Return what is known at values of nodes, with other weights in the place of some."""
+        known = dict(self._known)
+        for path, value in weights.items():
+            known.update(zip(self._weights[path], jtu.tree_leaves(value), strict=True))
+        known.update({self._wiring.h[n]: v for n, v in values.items()})
+        return known
+
+    def predict(self, name: str, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> Array | None:
+        """Return a node's prediction, `[batch, *shape]`; None if it has none.
+
+        **Arguments:**
+
+        - `values`: of the node's parents at least, `{node: [batch, *shape]}`.
+        - `weights`: those that stand in the place of the problem's own, `{path: array}`.
+        """
+        u = self._wiring.u[name]
+        return None if u is None else self._program.evaluate([u], self._at(values, weights))[0]
+
+    def elements(self, name: str, h: Array, u: Array, weights: Mapping[str, PyTree] = {}) -> Array:
+        """Return a local energy, elementwise as a rule, from value and prediction, `[batch, *shape]` each.
+
+        **Arguments:** `weights`, as in `predict`.
+        """
+        number = self._wiring.u[name]
+        assert number is not None, "an energy is local only where there is a prediction"
+        at = {**self._at({name: h}, weights), number: u}
+        return self._program.evaluate([self._wiring.energy[name]], at)[0]
+
+    def energies(
+        self, values: NodesIn, names: Iterable[str] | None = None, weights: Mapping[str, PyTree] = {}
+    ) -> Nodes:
+        """Return the energies of all nodes that have one, or of those of `names`, elementwise as a rule.
+
+        What the modules' own energies add stands under the name "", `[batch]`.
+
+        **Arguments:**
+
+        - `values`: of all nodes, `{node: [batch, *shape]}`.
+        - `weights`: as in `predict`.
+        """
+        wanted = self._wanted if names is None else {n: self._wanted[n] for n in names}
+        found = self._program.evaluate(list(wanted.values()), self._at(values, weights))
+        return dict(zip(wanted, found, strict=True))
+
+    def energies_by(self, moving: Sequence[str], values: NodesIn) -> Callable[[NodesIn], Nodes]:
+        """Return the energies that some nodes reach, as a function of the values of these.
+
+        What depends on none of them is computed here and now, so that a loop over the function does not compute it
+        again.
+
+        **Arguments:**
+
+        - `moving`: the nodes.
+        - `values`: of all others, `{node: [batch, *shape]}`.
+        """
+        numbers = [self._wiring.h[n] for n in moving]
+        known = self._at({n: v for n, v in values.items() if n not in set(moving)})
+        reached = self._program.reached(numbers, stop=known)
+        wanted = {n: i for n, i in self._wanted.items() if i in reached or n == OWN}
+        fixed = self._program.hoisted(list(wanted.values()), known, numbers)
+
+        def at(values: NodesIn) -> Nodes:
+            known = fixed | {i: values[n] for i, n in zip(numbers, moving, strict=True)}
+            return dict(zip(wanted, self._program.evaluate(list(wanted.values()), known), strict=True))
+
+        return at

@@ -1,0 +1,156 @@
+"""A forward pass that keeps the vector-Jacobian product of each local prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from ._samples import Samples
+from ._types import Factors, Nodes, NodesIn, Weights
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+
+
+class LocalVJPs:
+    """A forward pass in which every node's prediction remembers its vector-Jacobian product.
+
+    What is predicted from a clamped node is predicted from the value that it is clamped at, and no error goes through
+    it. Rules that carry errors, rather than values, are made of this: with squared errors a node's energy and its
+    gradient are functions of the error alone, which keeps the digits that `h - u` would lose.
+
+    **Arguments:**
+
+    - `bound`: the problem and its arrays.
+    - `clamped`: values of the clamped nodes, `{node: [batch, *shape]}`.
+    - `errors`: h - u of the free nodes, likewise; by default zero.
+    - `scale`: factors of the clamped nodes' energies, by name.
+
+    **Attributes:**
+
+    - `h`, `u`: values and predictions, `{node: [batch, *shape]}`.
+    """
+
+    def __init__(
+        self,
+        bound: Bound,
+        clamped: NodesIn,
+        errors: NodesIn | None = None,
+        scale: Factors | None = None,
+    ) -> None:
+        p = bound.problem
+        self.bound, self.clamped, self.scale = bound, dict(clamped), dict(scale or {})
+        self.h: Nodes = {}
+        self.u: Nodes = {}
+        self._pullback = {}
+        vjp: Any = jax.vjp
+        for name in p.graph.order:
+            made: Any
+            made, self._pullback[name] = vjp(
+                lambda above, own, name=name: bound.functions.predict(name, above, own),
+                {n: self.h[n] for n in p.graph.parents[name]},
+                {w: bound.weights[w] for w in p.weights_of(name)},
+            )
+            if made is not None:
+                self.u[name] = made
+            self.h[name] = clamped[name] if name in clamped else made if errors is None else made + errors[name]
+
+    def pullback(self, name: str, cotangent: Array) -> tuple[Nodes, Weights]:
+        """Return a cotangent of a node's prediction, `[batch, *shape]`, carried to its parents' values and to its
+        weights."""
+        return self._pullback[name](cotangent)
+
+    def weighted_pullback(self, name: str, cotangent: Array) -> tuple[Nodes, Weights]:
+        """Return the same with the samples' weights in what goes to the weights, and none in what goes to the values; a
+        sample of weight 0 sends nothing."""
+        weight, samples = self.bound.samples.weight, self.bound.samples
+        if weight is None:
+            return self.pullback(name, cotangent)
+        # One pass serves both: what is carried back is a linear function of each sample's cotangent.
+        above, own = self.pullback(name, samples.weighted(cotangent))
+        inverse = Samples(jnp.where(weight == 0, 0, jnp.reciprocal(jnp.maximum(weight, jnp.finfo(weight.dtype).tiny))))
+        return {n: inverse.weighted(g) for n, g in above.items()}, own
+
+    # -- free nodes, from their errors ----------------------------------------------------------------
+    def grad_of_error(self, name: str, error: Array) -> Array:
+        """Return dE/du of a free node with that error, `[batch, *shape]`."""
+        precision = self.bound.precision.get(name)
+        return -error if precision is None else -precision * error
+
+    def energy_of_error(self, name: str, error: Array) -> Float[Array, " batch"]:
+        """Return the energy of a free node with that error, `[batch, *shape]`."""
+        return error_energy(self.bound, name, error)
+
+    # -- clamped nodes --------------------------------------------------------------------------------
+    def clamped_energy(self, name: str) -> tuple[Float[Array, " batch"], Array]:
+        """Return the energy of a clamped node, and dE/du, `[batch, *shape]`."""
+
+        def total(u: Array) -> tuple[Array, Array]:
+            each = self._scaled(name, self.bound.node_energy(name, self.elements(name, u)))
+            return jnp.sum(each), each
+
+        (_, each), grad = jax.value_and_grad(total, has_aux=True)(self.u[name])
+        return each, grad
+
+    def own_gradient(self, name: str) -> Weights:
+        """Return the gradient of a clamped node's energy by the weights that are in the energy itself, such as a
+        variance, summed over the batch, `{path: array}`."""
+        weights = {w: self.bound.weights[w] for w in self.bound.problem.weights_in_energy(name)}
+
+        def total(own: Weights) -> Array:
+            elements = self.bound.functions.elements(name, self.clamped[name], self.u[name], own)
+            each = self._scaled(name, self.bound.node_energy(name, elements))
+            return jnp.sum(self.bound.samples.weighted(each))
+
+        return jax.grad(total)(weights) if weights else {}
+
+    def elements(self, name: str, u: Array | None = None) -> Array:
+        """Return a clamped node's energy, elementwise, at a prediction; by default its own."""
+        return self.bound.functions.elements(name, self.clamped[name], self.u[name] if u is None else u)
+
+    def _scaled(self, name: str, energy: Array) -> Array:
+        return self.scale[name] * energy if name in self.scale else energy
+
+    # -- all nodes ------------------------------------------------------------------------------------
+    def weight_gradient(self, grads: NodesIn) -> Weights:
+        """Return the gradient of the batch's mean energy by the weights, `{path: array}`, given each node's dE/du."""
+        parts: dict[str, list[PyTree]] = {}
+        for name, grad in grads.items():
+            add_parts(parts, self.pullback(name, self.bound.samples.weighted(grad))[1])
+            if name in self.clamped:
+                add_parts(parts, self.own_gradient(name))
+        return mean_gradient(self.bound, parts)
+
+
+def error_energy(bound: Bound, name: str, error: Array) -> Float[Array, " batch"]:
+    """Return the energy of a free node with that error, `[batch, *shape]`."""
+    return bound.node_energy(name, 0.5 * jnp.square(error))
+
+
+def add_parts(parts: dict[str, list[PyTree]], new: Mapping[str, PyTree]) -> None:
+    """Add to the terms that each weight's gradient is the sum of, by path."""
+    for path, part in new.items():
+        parts.setdefault(path, []).append(part)
+
+
+def mean_gradient(bound: Bound, parts: Mapping[str, list[PyTree]]) -> Weights:
+    """Return the sums of each weight's terms over the size of the batch; zero for weights without a term."""
+
+    def whole(path: str, value: PyTree) -> PyTree:
+        if path not in parts:
+            return jtu.tree_map(jnp.zeros_like, value)
+        return jtu.tree_map(lambda *a: sum(a[1:], a[0]) / bound.problem.size, *parts[path])
+
+    return {path: whole(path, value) for path, value in bound.weights.items()}
+
+
+def add(into: Nodes, new: Iterable[tuple[str, Array]]) -> None:
+    """Add values by name, in place."""
+    for name, value in new:
+        into[name] = value if name not in into else into[name] + value

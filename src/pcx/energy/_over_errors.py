@@ -1,0 +1,230 @@
+"""Energies as functions of the errors of the free nodes, from which values follow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool
+
+from ._landscape import Landscape, WeightGradient, added, rose
+from ._local import LocalVJPs, add, error_energy
+from ._precision import log_part
+from ._types import Energies, Factors, Gradient, Nodes, NodesIn
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+    from ._problem import Problem
+
+
+def check_errors(rule: str, problem: Problem) -> None:
+    """Refuse what can't be written in errors: every hidden energy must be a squared error.
+
+    **Arguments:**
+
+    - `rule`: the name to begin with.
+    - `problem`: the problem.
+
+    **Raises:** `ValueError`, naming the node.
+    """
+    if problem.has_own_energy:
+        raise ValueError(
+            f"{rule}: the model has an energy of its own beside its nodes', which no node's error stands for"
+        )
+    for name in problem.free:
+        if not problem.nodes[name].squared:
+            raise ValueError(
+                f"{rule}: the energy of {name} must be a squared error (pxc.se_energy) of its value and prediction, "
+                "with no rule of its ruleset that transforms either as it is read"
+            )
+    for name, node in problem.nodes.items():
+        if not node.silent and not node.local:
+            raise ValueError(f"{rule}: the energy of {name} depends on more than its value and its prediction")
+        if not node.silent and problem.graph.parents[name] == () and not problem.has_prediction(name):
+            raise ValueError(f"{rule}: {name} has no prediction")
+    if not problem.starts_at_predictions:
+        raise ValueError(f"{rule}: every free node must start at its prediction (the ruleset sets h otherwise)")
+
+
+def energies_without_errors(bound: Bound) -> Energies:
+    """Return the energies that precisions add to free nodes without an error, `{node: [batch]}`."""
+    p, precision = bound.problem, bound.precision
+    names = [n for n in p.free if n in precision and not p.nodes[n].silent]
+    return {n: jnp.broadcast_to(-log_part(precision[n], p.nodes[n].size), (p.size,)) for n in names}
+
+
+class _Errors(Landscape):
+    """What landscapes over errors share: they start at zero, and the clamped nodes have an energy."""
+
+    def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
+        p = bound.problem
+        self.bound, self.problem = bound, p
+        self.clamped, self.scale = dict(clamped), dict(scale or {})
+        self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        self._sounding = tuple([n for n in self.clamped if not p.nodes[n].silent])
+
+    @functools.cached_property
+    def _zero(self) -> Nodes:
+        p = self.problem
+        return {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in self.free}
+
+    def start(self) -> Nodes:
+        return dict(self._zero)
+
+    def starts_forward(self, coords: NodesIn) -> bool:
+        return all(coords[n] is zero for n, zero in self._zero.items())
+
+    @functools.cached_property
+    def _first(self) -> LocalVJPs:
+        """The forward pass: all errors are zero."""
+        return LocalVJPs(self.bound, self.clamped, scale=self.scale)
+
+    def energies_before(self, coords: NodesIn) -> Energies:
+        """Return the energies at a forward pass: those of the clamped nodes, and what precisions add to the others'."""
+        return energies_without_errors(self.bound) | {n: self._first.clamped_energy(n)[0] for n in self._sounding}
+
+    def without_logs(self, energies: Energies) -> Energies:
+        p, precision = self.problem, self.bound.precision
+        return {n: e + log_part(precision[n], p.nodes[n].size) if n in precision else e for n, e in energies.items()}
+
+    def _learned(self, at: LocalVJPs, coords: NodesIn) -> WeightGradient:
+        """Return what the weights learn where the predictions are those of `at`."""
+        grads = {n: at.grad_of_error(n, coords[n]) for n in self.free}
+        clamped = {n: at.clamped_energy(n) for n in self._sounding}
+        gradient = at.weight_gradient(grads | {n: grad for n, (_, grad) in clamped.items()})
+        energies = {n: at.energy_of_error(n, coords[n]) for n in self.free} | {n: e for n, (e, _) in clamped.items()}
+        elements = {n: 0.5 * jnp.square(coords[n]) for n in self.free}
+        return WeightGradient(gradient, energies, elements | {n: at.elements(n) for n in self._sounding})
+
+
+class OverErrors(_Errors):
+    """The energy as a function of the errors, where values follow: `h = u(parents) + e`, so that the output feels an
+    error anywhere at once (arXiv 2505.20137). A place of zero gradient is one of the energy over values, too.
+
+    **Arguments:**
+
+    - `bound`: the problem and its arrays.
+    - `clamped`: values of the clamped nodes, `{node: [batch, *shape]}`.
+    - `scale`: factors of their energies, by name.
+    """
+
+    def values(self, coords: NodesIn) -> Nodes:
+        return self._follow(coords)[0]
+
+    def predictions(self, coords: NodesIn) -> Nodes:
+        return self._follow(coords)[1]
+
+    def _follow(self, coords: NodesIn) -> tuple[Nodes, Nodes]:
+        h: Nodes = {}
+        u: Nodes = {}
+        for name in self.order:
+            predicted = self.bound.functions.predict(name, h)
+            if predicted is not None:
+                u[name] = predicted
+            h[name] = self.clamped[name] if name in self.clamped else u[name] + coords[name]
+        return h, u
+
+    def energies(self, coords: NodesIn) -> Energies:
+        u = self.predictions(coords)
+        found = {n: error_energy(self.bound, n, coords[n]) for n in self.free}
+        for name in self._sounding:
+            elements = self.bound.functions.elements(name, self.clamped[name], u[name])
+            each = self.bound.node_energy(name, elements)
+            found[name] = self.scale[name] * each if name in self.scale else each
+        return found
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        grad = jax.grad(lambda moved: self.total({**coords, **moved}))
+        return lambda coords: grad({n: coords[n] for n in names})
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        return self._learned(LocalVJPs(self.bound, self.clamped, coords, self.scale), coords)
+
+
+class OverFixedErrors(_Errors):
+    """As `OverErrors`, with predictions and Jacobians at their forward values (the fixed-prediction assumption, arXiv
+    2006.04182): the pull on an error is linear in the errors of the nodes that are predicted from it.
+
+    **Arguments:** see `OverErrors`.
+    """
+
+    def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
+        super().__init__(bound, clamped, scale)
+        self._clamped_grads = {n: self._first.clamped_energy(n) for n in self._sounding}
+        self.arrival = self.travel(self._sounding)
+
+    def values(self, coords: NodesIn) -> Nodes:
+        return {n: h + coords[n] if n in self.free else h for n, h in self._first.h.items()}
+
+    def predictions(self, coords: NodesIn) -> Nodes:
+        return dict(self._first.u)
+
+    def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
+        if self.starts_forward(coords):
+            return self._sounding, {}
+        return self._sounding, {n: jnp.any(coords[n].reshape(len(coords[n]), -1) != 0, axis=1) for n in self.free}
+
+    def travel(
+        self,
+        sources: Iterable[str],
+        groups: Sequence[Sequence[str]] | None = None,
+        tied: Mapping[str, Iterable[str]] | None = None,
+    ) -> dict[str, int]:
+        p = self.problem
+        silent = [n for n, node in p.nodes.items() if node.silent]
+        if groups is None or len(groups) == 1:
+            return p.graph.arrivals(sources, p.clamped, silent)
+        return p.graph.arrivals_in_turn(sources, p.clamped, silent, groups, tied or {})
+
+    def energies(self, coords: NodesIn) -> Energies:
+        free = {n: self._first.energy_of_error(n, coords[n]) for n in self.free}
+        return free | {n: e for n, (e, _) in self._clamped_grads.items()}
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        children = self.problem.graph.children
+
+        def at(moved: NodesIn) -> Nodes:
+            errors = {**coords, **moved}
+            grads = {n: self._first.grad_of_error(n, errors[n]) for n in self.free}
+            grads |= {n: grad for n, (_, grad) in self._clamped_grads.items()}
+            found = {n: -grads[n] for n in names}  # p e, the pull of the node itself
+            for child in {c: None for n in names for c in children[n] if c in grads}:
+                above, _ = self._first.pullback(child, grads[child])
+                add(found, [(n, g) for n, g in above.items() if n in found])
+            return found
+
+        return at
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        return self._learned(self._first, coords)
+
+    def went_uphill(
+        self, coords: NodesIn, before: Energies, after: Energies, temperature: Array | float | None
+    ) -> Bool[Array, ""]:
+        """Return whether errors went away from where they should come to rest.
+
+        There is no energy that all of them descend on. But the pull on the nodes next to the clamped ones never
+        changes, so that they descend on `p/2 |e|^2 - e pull`, which begins at zero.
+        """
+        if not self.free:
+            return jnp.array(False)
+        p = self.problem
+        last = [n for n in self.free if p.graph.children[n] and all(c in self.clamped for c in p.graph.children[n])]
+        pull: Nodes = {}
+        for child in {c: None for n in last for c in p.graph.children[n]}:
+            above, _ = self._first.pullback(child, self._clamped_grads[child][1])
+            add(pull, [(n, g) for n, g in above.items() if n in last])
+        begun: Nodes = {}
+        ended: Nodes = {}
+        for name, g in pull.items():
+            precision = self.bound.precision.get(name, 1.0)
+            begun[name] = jnp.sum(0.5 * jnp.square(g) / precision)
+            ended[name] = jnp.sum(0.5 * precision * jnp.square(coords[name]) + coords[name] * g) + begun[name]
+        begun_at = added(list(begun.values()))
+        return rose(coords, added(list(ended.values())) - begun_at, begun_at, temperature)

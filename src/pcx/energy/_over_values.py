@@ -1,0 +1,210 @@
+"""The energy as a function of the values of the free nodes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import Bool
+
+from ._functions import OWN, Functions
+from ._landscape import Landscape, WeightGradient, added
+from ._node import ForwardPass
+from ._origin import is_forward
+from ._parts import Parts
+from ._precision import log_part, weighed
+from ._types import Energies, Factors, Gradient, Nodes, NodesIn, Weights
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+
+
+class OverValues(Landscape):
+    """The energy of a batch as a function of the values of its free nodes: predictive coding's own landscape.
+
+    A precision p multiplies a node's energy and adds `-1/2 log p` for each feature. Made by `Bound.landscape`.
+
+    **Arguments:**
+
+    - `bound`: the problem and its arrays.
+    - `clamped`: the values of the nodes that don't move, by name.
+    - `sources`: the nodes that may have an error where the free ones are at the values of a forward pass; None if
+        that isn't known.
+    - `scale`: factors of nodes' energies, by name.
+    - `parts`: of clamped nodes that are clamped in part.
+    - `forward`: the forward pass, where it has been made.
+    """
+
+    def __init__(
+        self,
+        bound: Bound,
+        clamped: NodesIn,
+        sources: Iterable[str] | None,
+        *,
+        scale: Factors | None = None,
+        parts: Parts | None = None,
+        forward: ForwardPass | None = None,
+    ) -> None:
+        p = bound.problem
+        self.bound, self.problem = bound, p
+        self.clamped = dict(clamped)
+        self.scale = dict(scale or {})
+        self.parts = Parts({}, {}) if parts is None else parts
+        self.free = tuple([n for n in p.nodes if n not in self.clamped])
+        self.names, self.order = tuple(p.nodes), p.graph.order
+        self._forward = forward
+        self._sources = None if sources is None or p.has_own_energy else tuple(sources)
+        self.arrival = None if self._sources is None else self.travel(self._sources)
+
+    # -- where settling starts ------------------------------------------------------------------------
+    def start(self) -> Nodes:
+        forward = self.bound.start() if self._forward is None else self._forward
+        return self.project({n: self._start_of(n, forward) for n in self.free})
+
+    def _start_of(self, name: str, forward: ForwardPass) -> Array:
+        if name in forward.h:
+            return forward.h[name]
+        u = forward.u[name]  # clamped in part: the rest of it starts at its prediction
+        return jnp.zeros_like(self.parts.values[name][1]) if u is None else u
+
+    def starts_forward(self, coords: NodesIn) -> bool:
+        at = {n: coords[n] for n in self.free}
+        return self._sources is not None and is_forward(self.problem, jtu.tree_leaves(self.bound.inputs), at)
+
+    def project(self, coords: NodesIn) -> Nodes:
+        return self.parts.project(coords)
+
+    def begin(self, coords: NodesIn) -> Nodes:
+        """Return values to start from; a node that is clamped in part, and has none, starts where it is clamped."""
+        return self.project({**{n: v for n, (_, v) in self.parts.values.items()}, **coords})
+
+    # -- the wave of errors ---------------------------------------------------------------------------
+    def travel(
+        self,
+        sources: Iterable[str],
+        groups: Sequence[Sequence[str]] | None = None,
+        tied: Mapping[str, Iterable[str]] | None = None,
+    ) -> dict[str, int]:
+        p = self.problem
+        silent = [n for n, node in p.nodes.items() if node.silent]
+        fixed = [n for n in p.nodes if n not in self.free]
+        if tied is None and (groups is None or len(groups) == 1):
+            return p.graph.arrivals(sources, fixed, silent)
+        return p.graph.arrivals_in_turn(sources, fixed, silent, groups or (p.graph.order,), tied or {})
+
+    def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
+        """Return which nodes may have an error at these values, see `Landscape`.
+
+        An error as small as the rounding of the value is none: nothing but rounding is known of it.
+        """
+        p = self.problem
+        if p.has_own_energy:
+            return None
+        if self.starts_forward(coords):
+            assert self._sources is not None
+            return self._sources, {}
+        tested = [n for n in self.free if p.nodes[n].squared]
+        always = tuple([n for n in p.nodes if not p.nodes[n].silent and n not in tested])
+        found = self._functions.energies(self.values(coords), tested)
+        return always, {n: _has_error(found[n], coords[n]) for n in tested}
+
+    # -- energies and gradients -----------------------------------------------------------------------
+    @functools.cached_property
+    def _functions(self) -> Functions:
+        return self.bound.functions
+
+    def values(self, coords: NodesIn) -> Nodes:
+        self.problem.check_values({n: coords[n] for n in self.free})
+        return {n: self.clamped[n] if n in self.clamped else coords[n] for n in self.names}
+
+    def predictions(self, coords: NodesIn) -> Nodes:
+        return self.bound.predictions(self.values(coords))
+
+    def energies(self, coords: NodesIn, names: Iterable[str] | None = None) -> Energies:
+        """Return the energy of every node that has one, or of those of `names`, `{node: [batch]}`.
+
+        What the modules' own energies add stands under the name "".
+        """
+        found = self._functions.energies(self.values(coords), names)
+        return {n: self._weighed(n, e) for n, e in found.items()}
+
+    def energies_before(self, coords: NodesIn) -> Energies:
+        """Return the energies at the start, see `Landscape`. After a forward pass the errors of most nodes are zero, so
+        only the others are evaluated, and those the forward pass itself has computed."""
+        if not self.starts_forward(coords):
+            return self.energies(coords)
+        p = self.problem
+        still = [n for n in p.free if not p.nodes[n].silent and n not in p.with_error]
+        found = self.energies(coords, [n for n, node in p.nodes.items() if not node.silent and n not in still])
+        return found | {n: e for n in still if (e := self._energy_without_error(n)) is not None}
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        values = self.values(coords)
+        if not names:
+            return lambda coords: {}
+        energies = self._functions.energies_by(names, values)
+
+        def total(coords: NodesIn) -> Array:
+            return added([self._weighed(n, e, summed=True) for n, e in energies(coords).items()])
+
+        grad = jax.grad(total)
+
+        def at(coords: NodesIn) -> Nodes:
+            found = grad({n: coords[n] for n in names})
+            return self.parts.moving({n: found[n] for n in names})  # JAX sorts them
+
+        return at
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        p, samples, values = self.problem, self.bound.samples, self.values(coords)
+
+        def mean(weights: Weights) -> tuple[Array, Nodes]:
+            elements = self._functions.energies(values, weights=weights)
+            if samples.weight is None:
+                total = added([self._weighed(n, e, summed=True) for n, e in elements.items()])
+            else:
+                total = added([jnp.sum(samples.weighted(self._weighed(n, e))) for n, e in elements.items()])
+            return total / p.size, elements
+
+        gradient, found = jax.grad(mean, has_aux=True)(self.bound.weights)
+        names = [n for n in (*self.names, OWN) if n in found]  # JAX sorts them
+        elements = {n: found[n] for n in names}
+        return WeightGradient(gradient, {n: self._weighed(n, e) for n, e in elements.items()}, elements)
+
+    def without_logs(self, energies: Energies) -> Energies:
+        precision = self.bound.precision
+        return {n: e + log_part(precision[n], self._size(n)) if n in precision else e for n, e in energies.items()}
+
+    def _weighed(self, name: str, elements: Array, summed: bool = False) -> Array:
+        """Return one energy for each sample, or with `summed` for the batch, from elementwise ones."""
+        elements = self.parts.counted(name, elements)
+        # The constant log-determinant has no gradient for the states, but is part of the energy that is reported.
+        energy = weighed(elements, self.bound.precision.get(name), self._size(name), summed)
+        return self.scale[name] * energy if name in self.scale else energy
+
+    def _energy_without_error(self, name: str) -> Array | None:
+        """Return the energy of a node without an error, `[batch]`: that of its precision; None if it has none."""
+        if name not in self.bound.precision:
+            return None
+        each = -log_part(self.bound.precision[name], self._size(name)) * self.scale.get(name, 1.0)
+        return jnp.broadcast_to(each, (self.problem.size,))
+
+    def _size(self, name: str) -> int:
+        return 1 if name == OWN else self.problem.nodes[name].size
+
+
+def _has_error(energy: Array, value: Array) -> Bool[Array, " batch"]:
+    """Return whether a squared error, from its elementwise energy, is more than rounding."""
+    eps = float(jnp.finfo(value.dtype).eps)
+    allowed = (8 if eps < 1e-6 else 1) * eps * _largest(value)
+    return ~(jnp.sqrt(2 * _largest(energy)) <= allowed.astype(energy.dtype))  # one that is not finite is an error
+
+
+def _largest(x: Array) -> Array:
+    return jnp.max(jnp.abs(x), axis=tuple(range(1, x.ndim)), initial=0.0)

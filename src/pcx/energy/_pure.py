@@ -1,0 +1,206 @@
+"""The pure functions that a model stands for: its forward pass, and its energies at given values.
+
+Here, and only here, an energy module becomes a function on arrays; here, and only here, the batch axis is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import Array
+from jaxtyping import PyTree
+
+from ..core import RKG, Mark, RKGState, modules, one_more_vmap, trace
+from ..predictive_coding._energy import zero_energy
+from ..predictive_coding._energy_module import STATUS, EnergyModule
+from ..predictive_coding._vode import Vode, predictions
+from ._door import refuse_nodes_inside, told_of_one_sample
+from ._lead import led
+from ._structure import Structure
+from ._types import Inputs, NodesIn, Weights
+
+BATCH = "batch"
+"""The name of the batch axis while a model's call is traced."""
+
+# What is made of each node: values, predictions or energies, by their names; None where there is none.
+Made = dict[str, dict[str, Array | None]]
+
+
+def forward_pass(
+    structure: Structure,
+    inputs: Inputs,
+    training: bool = True,
+    size: int | None = None,
+    set_in_call: set[str] | None = None,
+) -> tuple[tuple[Made, PyTree], Weights]:
+    """Return the values and predictions of a batch under forward initialisation.
+
+    **Arguments:**
+
+    - `size`: the number of samples, where neither x nor y says it.
+    - `set_in_call`: receives the nodes whose value the call set otherwise than by a prediction.
+
+    **Returns:** `({node: {"h", "u"}}, output), rest`: by node, the model's own output, and its params that don't learn
+    as they are afterwards.
+    """
+
+    structure.check_unchanged()
+
+    def forward(x: PyTree, y: PyTree, lane: Array, *, model: EnergyModule) -> tuple[Made, PyTree]:
+        _prepare(model, training, STATUS.INIT)
+        token = predictions.set(given := {})
+        vodes = _vodes(structure, model)
+        try:
+            output = _call(structure, model, x, y)
+        except jax.errors.UnexpectedTracerError:
+            refuse_nodes_inside(vodes, lane)
+            raise
+        finally:
+            predictions.reset(token)
+        refuse_nodes_inside(vodes, lane)
+        made: Made = {}
+        for name, vode in vodes.items():
+            left = given.get(id(vode), [])
+            if len(left) > 1:
+                raise ValueError(
+                    f"the model's call gives the value node {name} {len(left)} predictions, and only the last one "
+                    "would have an energy; each prediction needs a value node of its own"
+                )
+            h, u = vode.h.get(), vode.get("u")
+            if set_in_call is not None and h is not None and not any(h is state for state in left):
+                set_in_call.add(name)
+            given_u = led(u, lane)
+            made[name] = {"h": given_u if h is u else led(h, lane), "u": given_u}
+        return made, output
+
+    return _over_batch(structure, forward, inputs, size=size)
+
+
+def energies_at(
+    structure: Structure, inputs: Inputs, nodes: NodesIn, clamped: Collection[str], training: bool = True
+) -> tuple[Made, Array | None]:
+    """Return what a batch's energies are at given values of the nodes.
+
+    **Arguments:**
+
+    - `nodes`: `{node: [batch, *shape]}`, of all nodes.
+    - `clamped`: those whose value the rule sets, whatever the model's call makes of y.
+
+    **Returns:** `{node: {"u", "E"}}`, with E elementwise, or one for each sample if the node says so itself; and
+    `[batch]` of what the modules' own energies add, None if they add nothing.
+    """
+
+    def energies(x: PyTree, y: PyTree, lane: Array, h: NodesIn, *, model: EnergyModule) -> tuple[Made, Array | None]:
+        _prepare(model, training, None)
+        vodes = _vodes(structure, model)
+        for name, vode in vodes.items():
+            vode.h.set(h.get(name))
+        _call(structure, model, x, y)
+        out: Made = {}
+        for name, vode in vodes.items():
+            if name in clamped:
+                vode.h.set(h[name])
+            u = led(vode.get("u"), lane)
+            _pin_prediction(vode, u)
+            out[name] = {"u": u, "E": _own_energy(vode)}
+        extra = None
+        if structure.has_own_energy:
+            parts = [v.energy() for v in vodes.values()]
+            extra = jnp.asarray(model.energy()) - sum(parts)
+        return out, extra
+
+    (out, extra), _ = _over_batch(structure, energies, inputs, nodes)
+    return out, extra
+
+
+def _pin_prediction(vode: Vode, u: Array | None) -> None:
+    """Make the energy be computed now, and from `u`, so that the program can be cut there."""
+    stored = {} if vode.ruleset.get().when_read(None, "u") is not None or u is None else {"u": u}
+    vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
+
+
+def _own_energy(vode: Vode) -> Array | None:
+    function = vode.energy_fn.get()
+    if type(vode).energy is not Vode.energy:
+        return jnp.asarray(vode.energy())
+    if function is None or function is zero_energy:
+        return None
+    return jnp.asarray(function(vode, RKG))
+
+
+def _vodes(structure: Structure, model: EnergyModule) -> dict[str, Vode]:
+    inside = model if structure.part is None else structure.part(model)
+    return dict(zip(structure.nodes, [v for v in modules(inside) if isinstance(v, Vode)], strict=True))
+
+
+def _call(structure: Structure, model: Any, x: PyTree, y: PyTree) -> PyTree:
+    with told_of_one_sample(model, x, y, structure.called):
+        if structure.call is not None:
+            return structure.call(model, x, y)
+        return model(x, y) if structure.takes_y else model(x) if structure.takes_x else model()
+
+
+def _over_batch(
+    structure: Structure, fn: Callable[..., Any], inputs: Inputs, *more: PyTree, size: int | None = None
+) -> Any:
+    """Run `fn(x, y, lane, *more, model=...)` on every sample of a batch, on a copy of the model with these arrays."""
+    skeleton, paths = structure.skeleton, structure.params
+    values: list[Any] = [None] * len(skeleton.params)
+    keys = [0]
+    values[0] = inputs.key
+    for path, index in paths.items():
+        if path in inputs.weights:
+            values[index] = inputs.weights[path]
+        elif path in inputs.rest:
+            values[index] = inputs.rest[path]
+            if isinstance(skeleton.params[index], RKGState):
+                keys.append(index)
+    raws = [structure.numbers.get(i, inputs.rest.get(f"={path}")) for i, path in enumerate(structure.raw_paths)]
+    names = {index: path for path, index in paths.items()}
+
+    def one(x: PyTree, y: PyTree, lane: Array, *more: PyTree) -> Any:
+        own = list(values)
+        for i in keys:  # each sample draws numbers of its own
+            own[i] = jax.random.fold_in(jax.random.split(values[i])[1], lane)
+        marks = [Mark(None) for _ in own]
+        with one_more_vmap():
+            out = trace(skeleton, fn, (x, y, lane, *more), own, raws, structure.statics, marks)
+        fixed = structure.vode_params | set(keys)
+        return out.result, {names[i]: v for i, v in out.changed.items() if i not in fixed}
+
+    lanes = jnp.arange(_size(inputs.x, inputs.y, *more) if size is None else size)
+    try:
+        result, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(inputs.x, inputs.y, lanes, *more)
+    except ValueError as e:
+        if "out_axes" in str(e):
+            raise ValueError(
+                "the model sets a param to a value that differs over the batch; reduce it over the axis "
+                f"{BATCH!r} first, as BatchNorm(axis_name={BATCH!r}) does"
+            ) from e
+        raise
+    rest = {path: changed.get(path, value) for path, value in inputs.rest.items()}
+    for i in keys[1:]:
+        rest[names[i]] = jax.random.split(values[i])[0]
+    return result, rest
+
+
+def _prepare(model: EnergyModule, training: bool, status: str | None) -> None:
+    for module in modules(model):
+        if isinstance(module, EnergyModule):
+            module.status = status
+    if training:
+        model.train()
+    else:
+        model.eval()
+
+
+def _size(*trees: PyTree) -> int:
+    leaves = jtu.tree_leaves(trees)
+    if not leaves:
+        raise ValueError("there is no array in the batch, so it is not known how many samples it has")
+    return int(np.shape(leaves[0])[0])

@@ -1,0 +1,101 @@
+"""The energies of two networks over the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import Bool
+
+from ._landscape import Landscape, WeightGradient
+from ._over_values import OverValues
+from ._types import Energies, Gradient, Nodes, NodesIn
+
+
+class OverSharedValues(Landscape):
+    """The weighted energies of two networks that share the values of their free nodes: for hybrid PC and bidirectional
+    PC (arXiv 2505.23415). Nodes go by their names in the first.
+
+    **Arguments:**
+
+    - `first`, `second`: the landscapes of both.
+    - `pairs`: `{name in the first: name in the second}` of the values that they share.
+    - `factors`: of the two energies.
+    - `both`: whether values settle on the sum, or on the first alone; the weights of both learn.
+    - `start`: values to start from, by the first's names, `{node: [batch, *shape]}`.
+    """
+
+    def __init__(
+        self,
+        first: OverValues,
+        second: OverValues,
+        pairs: Mapping[str, str],
+        factors: tuple[Array | float, Array | float],
+        both: bool,
+        start: NodesIn,
+    ) -> None:
+        self.first, self.second, self.pairs = first, second, dict(pairs)
+        self.factors = factors
+        self.both, self._start = both, dict(start)
+        self.free, self.order = first.free, first.order
+        self.names = tuple(dict.fromkeys((*first.names, *second.names)))
+
+    def start(self) -> Nodes:
+        return dict(self._start)
+
+    def _other(self, coords: NodesIn) -> Nodes:
+        """Return values under the names of the second network."""
+        return {self.pairs[n]: v for n, v in coords.items() if n in self.pairs}
+
+    def values(self, coords: NodesIn) -> Nodes:
+        return self.second.values(self._other(coords)) | self.first.values(coords)
+
+    def predictions(self, coords: NodesIn) -> Nodes:
+        return self.first.predictions(coords) | self.second.predictions(self._other(coords))
+
+    def energies(self, coords: NodesIn) -> Energies:
+        """Return the energies that values descend on, see `Landscape`."""
+        second = self.second.energies(self._other(coords)) if self.both else {}
+        return self._joined(self.first.energies(coords), second)
+
+    def energies_before(self, coords: NodesIn) -> Energies:
+        """Return the energies of both networks at the start."""
+        return self._joined(self.first.energies(coords), self.second.energies_before(self._other(coords)))
+
+    def _joined(self, first: Energies, second: Energies) -> Energies:
+        one, two = self.factors
+        return {n: one * e for n, e in first.items()} | {n: two * e for n, e in second.items()}
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        first = self.first.gradient(coords, names)
+        if not self.both:
+            return first
+        second = self.second.gradient(self._other(coords), [self.pairs[n] for n in names])
+        one, two = self.factors
+
+        def at(moved: NodesIn) -> Nodes:
+            a, b = first(moved), second(self._other({**coords, **moved}))
+            return {n: one * a[n] + two * b[self.pairs[n]] for n in names}
+
+        return at
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        a, b = self.first.weight_gradient(coords), self.second.weight_gradient(self._other(coords))
+        one, two = self.factors
+        gradient = jtu.tree_map(lambda x, y: one * x + two * y, a.gradient, b.gradient)
+        return WeightGradient(gradient, self._joined(a.energies, b.energies), a.elements | b.elements)
+
+    def went_uphill(
+        self, coords: NodesIn, before: Energies, after: Energies, temperature: Array | float | None
+    ) -> Bool[Array, ""]:
+        """Return whether the energies that values descend on rose, see `Landscape`."""
+        names = before if self.both else [n for n in before if n not in self.second.names]
+        descended = [{n: energies[n] for n in names} for energies in (before, after)]
+        return super().went_uphill(coords, descended[0], descended[1], temperature)
+
+    def without_logs(self, energies: Energies) -> Energies:
+        second = {n: e for n, e in energies.items() if n in self.second.names}
+        first = {n: e for n, e in energies.items() if n not in second}
+        return self.first.without_logs(first) | self.second.without_logs(second)

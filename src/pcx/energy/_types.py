@@ -1,0 +1,39 @@
+"""Names for what the functions of a problem take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from jax import Array
+from jaxtyping import Float, PyTree
+
+Nodes: TypeAlias = dict[str, Array]
+"""A value for each node, `{node: [batch, *shape]}`."""
+NodesIn: TypeAlias = Mapping[str, Array]
+"""The same, where it is read alone."""
+Energies: TypeAlias = dict[str, Float[Array, " batch"]]
+"""An energy for each node and sample, `{node: [batch]}`."""
+Weights: TypeAlias = dict[str, PyTree]
+"""The arrays that learn, `{path: array}`."""
+Factors: TypeAlias = Mapping[str, Array | float]
+"""A number or an array for some nodes, by name."""
+Gradient: TypeAlias = Callable[[NodesIn], Nodes]
+"""The gradient by some nodes as a function of their values."""
+
+
+class Inputs(NamedTuple):
+    """The arrays that the pure functions of a model take.
+
+    **Attributes:**
+
+    - `weights`, `rest`: the model's arrays that learn, and its others, `{path: array}`.
+    - `key`: a random key, for models that draw random numbers.
+    - `x`, `y`: the batch, `[batch, ...]` each, or trees of such arrays.
+    """
+
+    weights: Weights
+    rest: Weights
+    key: PyTree
+    x: PyTree
+    y: PyTree

@@ -1,0 +1,47 @@
+"""Binding a model to a batch: what one takes a step by hand with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import PyTree
+
+from ..core import raw_key, taken
+from ..energy import Bound, Problem
+from ..energy._structure import Structure
+from ..nn import LayerParam
+from ..predictive_coding import EnergyModule
+from ._precision import as_precision, values_of
+from ._samples import split
+
+
+def bind(
+    model: EnergyModule,
+    batch: tuple[PyTree, PyTree],
+    *,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+    key: Any = 0,
+) -> Bound:
+    """Return a model and a batch as pure functions of arrays.
+
+    **Arguments:**
+
+    - `model`: an energy module; it is not changed.
+    - `batch`: `(x, y)`, each an array `[batch, ...]` or a tree of them; for y also `Targets`.
+    - `learn`, `call`, `precision`: see `Rule`.
+    - `key`: a seed or a random key, for models that draw random numbers.
+
+    **Raises:** `ValueError` for a model or batch that don't go together, with the reason.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
+    y, samples = split(batch[1])
+    x, y = taken("bind", "x", batch[0]), taken("bind", "y", y)
+    structure = Structure.of(model, learn, call)
+    arrays = structure.values_of(model)
+    problem = Problem.of(structure, arrays, (x, y))
+    problem.check_labels(y)
+    precisions = values_of(as_precision(precision), problem)
+    return Bound(problem, arrays.weights, arrays.rest, raw_key("bind", key), x, y, precisions, samples)

@@ -1,0 +1,114 @@
+"""The end of a step: numbers that are not finite keep the old state, and `Info` says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import PyTree
+
+from ..energy import Bound, Energies, ForwardPass, Weights
+from ..energy._sums import all_finite, first_not_finite
+from ._ordered import by_node
+from ._sound import unsound
+from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State
+from ._update import Update
+
+
+def guarded(
+    old: State,
+    new: tuple[Weights, PyTree, dict[str, Any], Weights],
+    bound: Bound,
+    forward: ForwardPass,
+    update: Update,
+    uphill: Array,
+    loss: Array,
+    strict: PyTree,
+    bad_start: Callable[[], Array],
+) -> tuple[State, Info]:
+    """Return the new state where it is fit to go on with, and else the old one; and what is to be said of the step.
+
+    **Arguments:**
+
+    - `old`: the state before the step.
+    - `new`: its weights, optimiser's state, memory and rest afterwards.
+    - `bound`, `forward`, `update`: the batch, its forward pass, and what the rule made of it.
+    - `uphill`: whether settling went uphill, a scalar.
+    - `loss`: the energy of the outputs at the forward pass, `[batch]`.
+    - `strict`: what must be finite whatever it was before.
+    - `bad_start`: gives the place of the first node that is not finite at the start, -1 if all are; asked only where
+        something is not finite.
+    """
+    problem, samples = bound.problem, bound.samples
+    weights, optim, memory, rest = new
+    energies = {n: samples.weighted(e) for n, e in update.energies.items()}
+    total: Array = sum(energies.values(), jnp.zeros((problem.size,)))
+    before = update.energies if update.before is None else update.before
+    begun: Array = sum([samples.weighted(e) for e in before.values()], jnp.zeros((problem.size,)))
+    first_bad: Array = jnp.asarray(update.first_bad)
+    # An infinity may saturate: what is made of it is finite, and wrong.
+    given = all_finite(bound.x)
+    settled = given & all_finite(forward.targets) & (first_bad < 0) & jnp.all(jnp.isfinite(total))
+    kept = {"optim": (optim, old.optim), "memory": (memory, old.memory), "rest": (rest, old.rest)}
+    code = unsound(weights, kept, strict)
+    finite = settled & (code == -1)
+    # What is not finite at the start makes the energy so: only then is the start looked at.
+    started: Any = jax.lax.cond(settled, lambda: jnp.int32(-1), bad_start)
+    started = jnp.asarray(jnp.where(given | (started >= 0), started, BAD_INPUT), jnp.int32)
+    good = finite & forward.labels_valid
+    weights, rest, optim, memory = jtu.tree_map(
+        lambda a, b: a if a is b else jnp.where(good, a, b),
+        (weights, rest, optim, memory),
+        (old.weights, old.rest, old.optim, old.memory),
+    )
+    result = jnp.where(uphill, OUTCOME.diverged, OUTCOME.ok)
+    result = jnp.where(forward.labels_valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
+    reached: Any = jnp.where(started == -1, first_bad, started)
+    place = jnp.where(settled, code, reached)
+    # Where settling drove energies up, they overflow, or what the optimiser makes of their gradients does.
+    beyond = (first_bad < 0) & jnp.all(jnp.isfinite(begun)) & ~jnp.all(jnp.isfinite(total))
+    climbed = beyond | (uphill & (code < -1))
+    info = Info(
+        energy=jnp.mean(total),
+        energies=by_node(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
+        loss=jnp.mean(samples.weighted(loss)),
+        output=one_or_by_node(by_node(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
+        steps=_mean(jnp.asarray(update.steps)),
+        result=result.astype(jnp.int32),
+        first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), place),
+        energy_before=jnp.mean(begun),
+    )
+    return State(weights, rest, optim, old.key, memory, old.structure, old.outputs), info
+
+
+def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mapping[str, Array]) -> Array:
+    """Return the place of the first node whose prediction or target is not finite, -1 if all are.
+
+    **Arguments:** `names`, of all nodes; `u` and `targets`, `{node: [batch, *shape]}`.
+    """
+    held = [(i, v) for i, n in enumerate(names) for v in (u.get(n), targets.get(n)) if v is not None]
+    first = first_not_finite([v for _, v in held])
+    return jnp.where(first < 0, -1, jnp.asarray([i for i, _ in held], jnp.int32)[first]).astype(jnp.int32)
+
+
+def one_or_by_node(u: Any) -> Any:
+    """Return the predictions of nodes that have one: one alone, or by node."""
+    if any(value is None for value in u.values()):  # an input kept in a node has none
+        u = type(u)({n: value for n, value in u.items() if value is not None})
+    return next(iter(u.values())) if len(u) == 1 else u
+
+
+def _most(nodes: Iterable[str], energies: Energies) -> Array:
+    """Return the place of the node with the most energy."""
+    sums = [jnp.sum(energies[n], dtype=jnp.float32) if n in energies else jnp.float32(0) for n in nodes]
+    return jnp.argmax(jnp.stack(sums)).astype(jnp.int32)
+
+
+def _mean(steps: Array) -> Array:
+    # About the smallest, so that equal numbers have exactly their mean.
+    least = jnp.min(steps)
+    return least.astype(jnp.float32) + jnp.mean((steps - least).astype(jnp.float32))

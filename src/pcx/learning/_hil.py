@@ -1,0 +1,160 @@
+"""The hybrid of Z-IL and PC (HIL)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import PyTree
+
+from ..energy import Bound, Energies, ForwardPass, Problem, Weights
+from ..energy._loops import scan
+from ..energy._over_errors import check_errors
+from ..inference._descent import as_descent
+from ..inference._numbers import whole
+from ..inference._relax import Run
+from ..nn import LayerParam
+from ._rule import Memory, Rule
+from ._update import Update
+
+
+class HIL(Rule):
+    """The weights of each node learn when the error reaches it, and once more at the end, see `hil`."""
+
+    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, **options: Any) -> None:
+        super().__init__(optim_w, **options)
+        default = optax.sgd(optax.linear_schedule(1.0, 0.1, 1))
+        self.descent = as_descent(self.name, default if optim_h is None else optim_h)
+        if self.descent.random or hasattr(self.descent, "integrate"):
+            raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
+        self.T = whole("hil", "T", T, 1)
+
+    @property
+    def name(self) -> str:
+        return "hil"
+
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        check_errors("hil", problem)
+        self.descent.check("hil", problem.free, problem.nodes)
+        needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
+        if needed > self.T:
+            raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")
+
+    def _weights_by_node(self, problem: Problem) -> dict[str, tuple[str, ...]]:
+        """Return the weights that learn with each node: those of its prediction; shared ones with the node that the
+        error reaches last."""
+        nearest, _ = problem.graph.distances(problem.clamped)
+        owner: dict[str, str] = {}
+        for name in sorted(nearest, key=lambda n: nearest[n]):
+            owner.update(dict.fromkeys(problem.weights_of(name), name))
+        return {n: tuple([w for w, o in owner.items() if o == n]) for n in nearest}
+
+    def init_optim(self, problem: Problem, weights: Weights) -> PyTree:
+        groups = self._weights_by_node(problem)
+        return {n: self.optim_w.init({w: weights[w] for w in own}) for n, own in groups.items()}
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        p, targets = bound.problem, forward.targets
+        groups = self._weights_by_node(p)
+        nearest, _ = p.graph.distances(p.clamped)
+        first = bound.landscape(targets, forward=forward)
+        arrival = first.arrival or {}
+        weights, optim = bound.weights, memory["optim"]
+        nodes: dict[str, Array] = dict(forward.h)
+        states: dict[str, PyTree] = {}
+        bad: Array = jnp.int32(-1)
+
+        def stepped(
+            names: list[str], gradient: Weights, energies: Energies, weights: Weights, optim: PyTree
+        ) -> tuple[Weights, PyTree]:
+            weights, optim = dict(weights), dict(optim)
+            for name in names:
+                own = {w: weights[w] for w in groups[name]}
+                new, optim[name] = self.apply({w: gradient[w] for w in own}, optim[name], own, bound, energies)
+                weights |= new
+            return weights, optim
+
+        travel = max(nearest.values()) + 1
+        for t in range(travel):
+            landscape = bound.at(weights).landscape(targets)
+            reached = [n for n in groups if nearest[n] == t]
+            found = landscape.weight_gradient(nodes)
+            moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
+            states |= {n: self.descent.at(n).init(nodes[n]) for n in moving if n not in states}
+            run = Run(landscape, self.descent, False, None)
+            nodes, states, _ = run.move((moving,), nodes, states, None, None, t)
+            bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
+            weights, optim = stepped(reached, found.gradient, found.energies, weights, optim)
+        landscape = bound.at(weights).landscape(targets)
+        arrived: Energies = {}
+        if travel < self.T:
+            arrived = landscape.energies(nodes)
+            run = Run(landscape, self.descent, False, None)
+            gradient = landscape.gradient(nodes)
+
+            def settle(carry: Any, i: Array) -> tuple[Any, None]:
+                nodes, states, bad = carry
+                nodes, states, _ = run.move((landscape.free,), nodes, states, None, gradient, travel + i)
+                return (nodes, states, run.check(nodes, bad, travel + 1 + i)), None
+
+            states |= {n: self.descent.at(n).init(nodes[n]) for n in landscape.free if n not in states}
+            steps = jnp.arange(self.T - travel, dtype=jnp.int32)
+            (nodes, states, bad), _ = scan(settle, (nodes, states, bad), steps)
+        found = landscape.weight_gradient(nodes)
+        weights, optim = stepped(list(groups), found.gradient, found.energies, weights, optim)
+        return Update(
+            None,
+            found.energies,
+            found.elements,
+            first.energies_before(forward.h),
+            # While the error travels, the weights move too, and first steps of 1 are no descent.
+            landscape.went_uphill(nodes, arrived, found.energies, 0.0),
+            self.T,
+            bad,
+            {"optim": optim},
+            weights=weights,
+        )
+
+
+def hil(
+    optim_w: optax.GradientTransformation,
+    optim_h: Any = None,
+    T: int = 8,
+    *,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+) -> Rule:
+    """The hybrid of Z-IL and PC: while the error travels, at step t the weights learn whose predictions it has just
+    reached, and all nodes that it has reached keep settling, T steps in all; then all weights learn once more from the
+    settled values. Each weight so takes two optimiser steps a batch.
+
+    Nodes start their optimiser when the error reaches them: a schedule's first rate is each node's first.
+
+    Cost: L + T + 1 passes of backpropagation, less what has not been reached, and two steps of the weights' optimiser.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`. Each node's weights have an optimiser state of
+        their own.
+    - `optim_h`: how nodes move, see `pc`; by default a first step of 1 and 0.1 from then on.
+    - `T`: the number of inference steps, no fewer than the error needs to reach every weight.
+    - `learn`, `call`, `precision`: see `Rule`.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
+
+    **Reference:** defined by the Z-IL tutorial of the published `pcx` package, which goes with
+
+    ```bibtex
+    @article{pinchetti2024benchmarking,
+        author = {Luca Pinchetti and Chang Qi and Oleh Lokshyn and Gaspard Olivers and Cornelius Emde and
+                  Mufeng Tang and Amine M'Charrak and Simon Frieder and Bayar Menzat and Rafal Bogacz and
+                  Thomas Lukasiewicz and Tommaso Salvatori},
+        title  = {Benchmarking Predictive Coding Networks -- Made Simple}, journal = {arXiv:2407.01163}, year = {2024},
+    }
+    ```
+    """
+    return HIL(optim_w, optim_h, T, learn=learn, call=call, precision=precision)

@@ -1,0 +1,130 @@
+"""Incremental predictive coding (iPC)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from ..energy import Bound, ForwardPass, Problem
+from ..energy._loops import scan
+from ..inference._proof import stands_still
+from ..inference._relax import Run
+from ..inference._schedule import AllNodes, Schedule, WaveFront
+from ..nn import LayerParam
+from ._clamp import Phase
+from ._pc import PredictiveCoding
+from ._reach import warn_of_layers_out_of_reach
+from ._rule import Memory, Rule
+from ._start import Start
+from ._update import Update
+
+
+class IncrementalPC(PredictiveCoding):
+    """Values and weights move together at every step, see `ipc`."""
+
+    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, **options: Any) -> None:
+        super().__init__(optim_w, optim_h, T, **options)
+        if self.stop.early:
+            raise ValueError(
+                f"{self.name}: values and weights move together, which needs a fixed number of steps, T an int or "
+                "pxi.Steps(...)"
+            )
+        if hasattr(self.descent, "integrate"):
+            raise ValueError(
+                f"{self.name}: a step moves values and weights, but {type(self.descent).__name__} integrates a flow"
+            )
+        if not isinstance(self.schedule, (WaveFront, AllNodes)):
+            raise ValueError(f"{self.name}: all values and weights move at one point: schedule must be AllNodes()")
+
+    @property
+    def name(self) -> str:
+        return "ipc"
+
+    def _warn_of_reach(self, problem: Problem, schedule: Schedule) -> None:
+        # At every step the gradient is taken before the move: the last one is of no use to the weights.
+        warn_of_layers_out_of_reach(self.name, problem, AllNodes(), self.stop.steps, late=1)
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        phase = Phase(forward.targets)
+        first = self.coordinates.landscape(bound, forward, phase)
+        run = Run(first, self.descent, False, None)
+        (segment,) = AllNodes().segments(first, 1)
+        key = self.draw(bound)
+        start = first.begin(self.start.coords(first, memory.get("nodes"), key))
+        run.watch(start, (segment,), self.stop.steps)
+        if run.wave is not None and not stands_still(self.optim_w.update, bound.weights, memory["optim"]):
+            run.wave = run.wave.at_once()  # weights that move give nodes errors, wherever these are
+
+        def step(carry: Any, i: Array) -> tuple[Any, None]:
+            nodes, states, weights, optim, bad, key = carry
+            key, draw = (None, None) if key is None else jax.random.split(key)
+            now = bound.at(weights)
+            landscape = self.coordinates.landscape(now, forward, phase)
+            found = landscape.weight_gradient(nodes)
+            nodes, states, _ = run.move(segment.groups, nodes, states, draw, landscape.gradient(nodes), i)
+            weights, optim = self.apply(found.gradient, optim, weights, now, found.energies)
+            return (nodes, states, weights, optim, run.check(nodes, bad, i + 1), key), None
+
+        states = {n: self.descent.at(n).init(v) for n, v in start.items()}
+        carry = start, states, bound.weights, memory["optim"], jnp.int32(-1), key
+        carry, _ = scan(step, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
+        nodes, _, weights, optim, bad, _ = carry
+        end = self.coordinates.landscape(bound.at(weights), forward, phase).weight_gradient(nodes)
+        # Values and weights descend on one energy.
+        before = first.energies_before(start)
+        return Update(
+            None,
+            end.energies,
+            end.elements,
+            before,
+            first.went_uphill(nodes, before, end.energies, self.descent.temperature),
+            jnp.int32(self.stop.steps),
+            bad,
+            {"optim": optim, **self._memory(bound.problem, memory, nodes)},
+            weights=weights,
+        )
+
+
+def ipc(
+    optim_w: optax.GradientTransformation,
+    optim_h: Any,
+    T: int,
+    *,
+    start: Start | None = None,
+    schedule: Schedule | None = None,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+) -> Rule:
+    """Incremental PC: at each of T steps the gradients of the energy by values and weights are taken at one point, and
+    both move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.
+
+    Cost: T + 1 passes of backpropagation, and T steps of the weights' optimiser.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`; it takes T steps a batch.
+    - `optim_h`: how values move, see `pc`.
+    - `T`: the number of inference steps.
+    - `start`, `learn`, `call`, `precision`: see `pc`.
+    - `schedule`: `pcx.inference.AllNodes()`, or None: values and weights move at one point.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
+
+    **Reference:**
+
+    ```bibtex
+    @inproceedings{salvatori2024stable,
+        author    = {Tommaso Salvatori and Yuhang Song and Yordan Yordanov and Beren Millidge and Lei Sha and
+                     Cornelius Emde and Zhenghua Xu and Rafal Bogacz and Thomas Lukasiewicz},
+        title     = {A Stable, Fast, and Fully Automatic Learning Algorithm for Predictive Coding Networks},
+        booktitle = {International Conference on Learning Representations}, year = {2024}, note = {arXiv:2212.00720},
+    }
+    ```
+    """
+    options = {"learn": learn, "call": call, "precision": precision}
+    return IncrementalPC(optim_w, optim_h, T, start=start, schedule=schedule, **options)

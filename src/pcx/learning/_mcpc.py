@@ -1,0 +1,123 @@
+"""Monte Carlo predictive coding (MCPC)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.tree_util as jtu
+import optax
+from jax import Array
+
+from ..energy import Bound, ForwardPass
+from ..inference._descent import Descent, Langevin
+from ..inference._numbers import whole
+from ..inference._relax import settle
+from ..inference._schedule import Schedule
+from ..nn import LayerParam
+from ._clamp import Phase
+from ._pc import PredictiveCoding
+from ._rule import Memory, Rule
+from ._start import Start
+from ._update import Update
+
+
+class MonteCarloPC(PredictiveCoding):
+    """The weights learn from the mean gradient over a chain of values, see `mcpc`."""
+
+    def __init__(
+        self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, burn_in: int, **options: Any
+    ) -> None:
+        super().__init__(optim_w, optim_h, T, **options)
+        self.burn_in = whole(self.name, "burn_in", burn_in, 0)
+        if self.stop.early:
+            raise ValueError(f"{self.name}: a chain needs a fixed number of steps, T an int or pxi.Steps(...)")
+        if hasattr(self.descent, "integrate"):
+            raise ValueError(f"mcpc needs steps, but {type(self.descent).__name__} integrates a flow")
+        if self.burn_in >= self.stop.steps:
+            raise ValueError(f"{self.name}: burn_in={burn_in} leaves none of T={self.stop.steps} steps to learn from")
+
+    @property
+    def name(self) -> str:
+        return "mcpc"
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        key = self.draw(bound)
+        landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
+        start = landscape.begin(self.start.coords(landscape, memory.get("nodes"), key))
+        # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
+        solution = settle(
+            landscape,
+            start,
+            descent=self.descent,
+            stop=self.stop,
+            schedule=self.schedule,
+            key=key,
+            observe=lambda nodes: landscape.weight_gradient(nodes).gradient,
+            unobserved=self.burn_in,
+        )
+        gradient = jtu.tree_map(lambda g: g / (self.stop.steps - self.burn_in), solution.observed)
+        end = landscape.weight_gradient(solution.nodes)
+        before = landscape.energies_before(start)
+        return Update(
+            gradient,
+            end.energies,
+            end.elements,
+            before,
+            landscape.went_uphill(solution.nodes, before, end.energies, self.descent.temperature),
+            solution.steps,
+            solution.first_bad,
+            self._memory(bound.problem, memory, solution.nodes),
+        )
+
+
+def mcpc(
+    optim_w: optax.GradientTransformation,
+    step: Any,
+    T: int,
+    *,
+    burn_in: int = 0,
+    variance: Array | float | None = None,
+    momentum: float = 0.0,
+    schedule: Schedule | None = None,
+    start: Start | None = None,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+) -> Rule:
+    """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior,
+
+    `h <- h - n dE/dh + sqrt(2 n s^2) xi`, with xi from the standard normal distribution;
+
+    the weights learn from the mean gradient over the T values of the chain after the burn-in. The chain's distribution
+    is the posterior `exp(-E / s^2)` for n -> 0 and T -> infinity.
+
+    Cost: 2 T + 1 passes of backpropagation, of which the burn-in takes one a step.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`.
+    - `step`: n, above 0; `variance`: s^2, by default 1; `momentum`: in [0, 1); see `pcx.inference.Langevin`. In
+        the place of `step` also a transformation or descent of one's own, see `pc`, whose values are the samples.
+    - `T`: the number of inference steps.
+    - `burn_in`: the number of steps at the beginning that the gradients are not taken from.
+    - `schedule`, `start`, `learn`, `call`, `precision`: see `pc`. `Kept()` goes on with the chain.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
+
+    **Reference:**
+
+    ```bibtex
+    @article{oliviers2024learning,
+        author  = {Gaspard Oliviers and Rafal Bogacz and Alexander Meulemans},
+        title   = {Learning Probability Distributions of Sensory Inputs with Monte Carlo Predictive Coding},
+        journal = {PLOS Computational Biology}, volume = {20}, number = {10}, year = {2024},
+    }
+    ```
+    """
+    own = isinstance(step, (Descent, Mapping)) or hasattr(step, "update")
+    if own and (momentum != 0.0 or variance is not None):
+        raise ValueError("mcpc: variance and momentum are those of Langevin dynamics: give a number as the step")
+    descent = step if own else Langevin(step, 1.0 if variance is None else variance, momentum)
+    options = {"learn": learn, "call": call, "precision": precision}
+    return MonteCarloPC(optim_w, descent, T, burn_in, schedule=schedule, start=start, **options)

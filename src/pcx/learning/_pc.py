@@ -1,0 +1,222 @@
+"""Predictive coding, and what all rules share that let values settle before the weights learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import optax
+from jax import Array
+
+from ..energy import Bound, ForwardPass, Nodes, Problem, Weights
+from ..inference._descent import as_descent
+from ..inference._relax import relax, settle
+from ..inference._schedule import AllNodes, LayerTime, Schedule, as_schedule
+from ..inference._stop import Stop, as_stop
+from ..nn import LayerParam
+from ._clamp import Clamp, Hard, Phase
+from ._coordinates import Coordinates, Values
+from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
+from ._rule import Memory, Rule
+from ._start import Forward, Start
+from ._update import Update
+
+
+class PredictiveCoding(Rule):
+    """Values settle, then weights learn from the energy's gradient there: coordinates x clamp x start x settling.
+
+    **Arguments:** see `pc`; and
+
+    - `coordinates`: what settles, by default the values of the nodes.
+    """
+
+    settles_outputs = True
+
+    @property
+    def name(self) -> str:
+        return "pc"
+
+    def __init__(
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: Any,
+        T: int | Stop,
+        *,
+        coordinates: Coordinates | None = None,
+        schedule: Schedule | None = None,
+        clamp: Clamp | None = None,
+        start: Start | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(optim_w, **options)
+        self.descent = as_descent(self.name, optim_h)
+        self.stop = as_stop(self.name, T, 1, "T")
+        self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
+        self.schedule = as_schedule(self.name, schedule)
+        self.clamp = part(self.name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
+        self.start = part(self.name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
+        self.random = self.descent.random
+        if isinstance(self.schedule, LayerTime):
+            if self.stop.early:
+                raise ValueError(f"{self.name}: LayerTime takes a fixed number of steps, T an int or pxi.Steps(...)")
+            if not self.start.forward:
+                raise ValueError(
+                    f"{self.name}: LayerTime follows the wave from a forward pass: start must be Forward()"
+                )
+        if self.start.keeps and self.clamp.several:
+            raise ValueError(f"{self.name}: kept values belong to one clamp, but this one has two")
+
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        self.coordinates.check(self.name, problem)
+        self.descent.check(self.name, problem.free, problem.nodes)
+        # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
+        travels = self.start.forward and self.coordinates.travels
+        if travels and moves_by_gradient_alone(self.descent, problem):
+            schedule = AllNodes() if self.stop.early else self.schedule
+            self._warn_of_reach(problem, schedule)
+
+    def _warn_of_reach(self, problem: Problem, schedule: Schedule) -> None:
+        warn_of_layers_out_of_reach(self.name, problem, schedule, self.stop.steps, follows=self.coordinates.follow)
+
+    def init_memory(self, bound: Bound) -> Memory:
+        memory: Memory = {}
+        if self.clamp.counts:
+            memory["count"] = jnp.int32(0)
+        if self.start.keeps:
+            forward = bound.start(effects=False)
+            landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
+            memory["nodes"] = {n: v for n, v in landscape.start().items() if n in bound.problem.free}
+        return memory
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        key = self.draw(bound)
+        parts: list[Weights] = []
+        update = Update(None, {})
+        uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
+        for phase in self.clamp.phases(bound.problem, forward.u, forward.targets, memory.get("count")):
+            landscape = self.coordinates.landscape(bound, forward, phase)
+            start = landscape.begin(self.start.coords(landscape, memory.get("nodes"), key))
+            solution = settle(landscape, start, descent=self.descent, stop=self.stop, schedule=self.schedule, key=key)
+            found = landscape.weight_gradient(solution.nodes)
+            before = landscape.energies_before(start)
+            uphill |= landscape.went_uphill(solution.nodes, before, found.energies, self.descent.temperature)
+            steps, first_bad = steps + solution.steps, jnp.where(first_bad < 0, solution.first_bad, first_bad)
+            parts.append(_times(phase.factor, found.gradient))
+            kept = self._memory(bound.problem, memory, solution.nodes)
+            update = Update(None, found.energies, found.elements, before, memory=kept)
+        gradient = jtu.tree_map(lambda *a: sum(a[1:], a[0]), *parts)
+        return update._replace(gradient=gradient, uphill=uphill, steps=steps, first_bad=first_bad)
+
+    def _memory(self, problem: Problem, memory: Memory, nodes: Nodes) -> Memory:
+        new: Memory = {"count": memory["count"] + 1} if self.clamp.counts else {}
+        return new | ({"nodes": {n: nodes[n] for n in problem.free}} if self.start.keeps else {})
+
+    def settle(
+        self,
+        bound: Bound,
+        forward: ForwardPass,
+        outputs: tuple[str, ...],
+        hold: Mapping[str, tuple[Array, Array]],
+    ) -> tuple[Nodes, Array | None]:
+        p = bound.problem
+        first = {**{n: u for n, u in forward.u.items() if u is not None}, **forward.h}
+        # An output that predicts nothing follows its own prediction, and has no energy then.
+        ends = {n: first[n] for n in outputs if not p.graph.children[n]}
+        # What the model's own call clamps (an input, say) is clamped here, too, if it is no output.
+        said = {n: forward.targets[n] for n in p.clamped if n not in ends}
+        sources = tuple([n for n in (*said, *p.with_error) if n not in ends])
+        held: Nodes = {}
+        for name, (mask, value) in hold.items():
+            held[name] = jnp.asarray(jnp.where(mask, value, first[name])) if name in first else value
+        landscape = bound.landscape(
+            {**ends, **said, **held},
+            scale={n: 0.0 for n in ends if n not in held},
+            hold={n: mask for n, (mask, _) in hold.items()},
+            sources=sources,
+            wave=not held,
+            forward=forward,
+        )
+        start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
+        key = self.draw(bound)
+        nodes = landscape.begin({n: v for n, v in start.coords(landscape, None, key).items() if n not in held})
+        result = None
+        if nodes:
+            solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=key)
+            nodes, result = solution.nodes, solution.result
+        u = bound.predictions(landscape.values(nodes))
+        found = {n: nodes[n] if n in nodes else u[n] for n in outputs}
+        return {n: jnp.where(*hold[n], u) if n in ends and n in hold else u for n, u in found.items()}, result
+
+
+def pc(
+    optim_w: optax.GradientTransformation,
+    optim_h: Any,
+    T: int | Stop,
+    *,
+    schedule: Schedule | None = None,
+    clamp: Clamp | None = None,
+    start: Start | None = None,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+) -> Rule:
+    """Predictive coding, or inference learning: values start at a forward pass, settle for T steps of
+
+    `h <- h - g dE/dh`, with `E = sum over nodes of p/2 |h - u|^2`,
+
+    then each weight takes one step down the energy at the settled values. The first layer learns nothing for
+    T < L - 1; a true equilibrium takes many more steps.
+
+    Cost: T + 1 passes of backpropagation, less what the wave-front saves.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`.
+    - `optim_h`: how values move: an Optax transformation, applied to each node and each sample by itself, to gradients
+        of the energy summed over the batch; or a `pcx.inference.Descent`. Or a dict from the name of each node that
+        moves to one of these, or a function that gives one for a node's name.
+    - `T`: the number of inference steps, or a `pcx.inference.Stop`.
+    - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
+    - `clamp`: `Hard()` or `Nudged(...)`.
+    - `start`: `Forward()`, `Zeros()` or `Kept()`.
+    - `learn`, `call`, `precision`: see `Rule`.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
+
+    **Reference:**
+
+    ```bibtex
+    @article{whittington2017approximation,
+        author  = {James C. R. Whittington and Rafal Bogacz},
+        title   = {An Approximation of the Error Backpropagation Algorithm in a Predictive Coding Network with Local
+                   Hebbian Synaptic Plasticity},
+        journal = {Neural Computation}, volume = {29}, number = {5}, year = {2017}, doi = {10.1162/NECO_a_00949},
+    }
+    ```
+    """
+    options = {"learn": learn, "call": call, "precision": precision}
+    return PredictiveCoding(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)
+
+
+def _times(factor: Any, gradient: Weights) -> Weights:
+    if factor is None:
+        return gradient
+    return jtu.tree_map(lambda g: (factor * g).astype(g.dtype), gradient)
+
+
+def part(call: str, name: str, x: Any, kind: Any, default: Any, such_as: str) -> Any:
+    """Return a part of a rule, or the default for None.
+
+    **Arguments:** `call`, the rule's name; `name`, the argument's; `kind`, its class; `such_as`, an example of one.
+
+    **Raises:** `TypeError` for what is no such part.
+    """
+    if x is None:
+        return default
+    if not isinstance(x, kind):
+        made = f"; make one: {x.__name__}(...)" if isinstance(x, type) and issubclass(x, kind) else ""
+        raise TypeError(f"{call}: {name} must be a {kind.__name__}, such as pxl.{such_as}, got {x!r}{made}")
+    return x

@@ -1,0 +1,92 @@
+"""Predictions in evaluation mode: by a forward pass, or by settling."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+from jaxtyping import PyTree
+
+from ..energy import Bound, Inputs, Nodes, Problem
+from ..energy._pure import forward_pass
+from ..energy._structure import ModelArrays, Structure
+from ..inference import RESULT
+from ._hold import check_values
+from ._precision import values_of
+
+if TYPE_CHECKING:
+    from ._rule import Rule
+
+
+def outputs_of(
+    structure: Structure, outputs: tuple[str, ...], arrays: ModelArrays, x: PyTree, size: int | None = None
+) -> tuple[tuple[str, ...], Nodes]:
+    """Return the names of the output nodes and their predictions by a forward pass, `{node: [batch, *shape]}`.
+
+    **Arguments:**
+
+    - `outputs`: their names, if they are known; by default those that the model marks, or that nothing is predicted
+        from.
+    - `size`: the number of samples, where x doesn't say it.
+    """
+    found = _forward(structure, outputs, size, arrays.weights, arrays.rest, x)
+    return tuple([n for n in structure.nodes if n in found]), found
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _forward(
+    structure: Structure, outputs: tuple[str, ...], size: int | None, weights: PyTree, rest: PyTree, x: PyTree
+) -> dict[str, Any]:
+    inputs = Inputs(weights, rest, jax.random.PRNGKey(0), x, None)
+    (made, _), _ = forward_pass(structure, inputs, training=False, size=size)
+    u = {n: made[n]["u"] for n in structure.nodes if made[n]["u"] is not None}  # an input kept in a node has none
+    names = [n for n in u if n in (outputs or structure.frozen)]
+    if not names:
+        graph = Problem.of(structure, ModelArrays(weights, rest), (x, None)).graph
+        names = [n for n in u if not graph.children[n]]
+    return {n: u[n] for n in names}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def settled_outputs(
+    rule: Rule,
+    structure: Any,
+    outputs: tuple[str, ...],
+    weights: PyTree,
+    rest: PyTree,
+    memory: dict[str, Any],
+    key: Array,
+    x: PyTree,
+    hold: Mapping[str, tuple[Array, Array]],
+) -> tuple[Nodes, Array | None]:
+    """Return the predictions of the output nodes after settling, and how settling ended, see `Rule.settle`."""
+    y = None
+    if x is None:  # the size of the batch is that of what is held
+        given = {n: v for n, (_, v) in hold.items() if n in structure.frozen}
+        y = next(iter(given.values())) if len(given) == 1 else given or None
+    problem = rule.problem(structure, ModelArrays(weights, rest), x, y, training=False)
+    if hold:
+        check_values(f"{rule.name}.predict", hold, problem)
+    bound = Bound(problem, weights, rest, key, x, y, values_of(rule.precision, problem, memory))
+    return rule.settle(bound, bound.start(), outputs, hold)
+
+
+def warn_of_uphill(rule: str, result: Array | None) -> None:
+    """Warn of samples whose energy rose as their values settled, where that can be read.
+
+    **Arguments:** `rule`, its name; `result`, a `pcx.inference.RESULT` for each sample, `[batch]`.
+    """
+    if result is None or isinstance(result, Tracer):
+        return
+    uphill = int(np.sum(np.asarray(result) == RESULT.diverged))
+    if uphill:
+        warnings.warn(
+            f"{rule}.predict: settling went uphill for {uphill} of {result.size} samples: lower the rate of the states",
+            stacklevel=3,
+        )

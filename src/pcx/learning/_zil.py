@@ -1,0 +1,161 @@
+"""Zero-divergence inference learning (Z-IL): backpropagation's update by one sweep of local steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import PyTree
+
+from ..energy import Bound, Energies, ForwardPass, LocalVJPs, Nodes, Problem
+from ..energy._local import add, add_parts, mean_gradient
+from ..energy._over_errors import check_errors, energies_without_errors
+from ..energy._sums import first_not_finite
+from ..inference._descent import Descent, as_descent
+from ..nn import LayerParam
+from ._rule import Memory, Rule
+from ._update import Update
+
+
+class ZIL(Rule):
+    """One reverse sweep of local steps, see `zil`.
+
+    Only the nodes at the wave-front change, so all T steps together are one sweep of local vector-Jacobian products.
+    Errors are carried as such, not as h - u, and so keep their digits.
+    """
+
+    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, level: bool, **options: Any) -> None:
+        super().__init__(optim_w, **options)
+        self.descent = as_descent(self.name, optax.sgd(1.0) if optim_h is None else optim_h)
+        if self.descent.random or hasattr(self.descent, "integrate"):
+            raise ValueError(f"zil: each node takes one step, which {type(self.descent).__name__} is not made for")
+        self.level = level
+
+    @property
+    def name(self) -> str:
+        return "zil"
+
+    def check(self, problem: Problem) -> None:
+        super().check(problem)
+        check_errors("zil", problem)
+        self.descent.check("zil", problem.free, problem.nodes)
+        if not self.level:
+            check_level(problem)
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        p, targets = bound.problem, forward.targets
+        vjps = LocalVJPs(bound, targets)
+        energies: Energies = {}
+        elements: Nodes = {}
+        terms: dict[str, list[PyTree]] = {}
+        arriving: Nodes = {}  # dE/dh of the nodes that the sweep has yet to come to
+        _, furthest = p.graph.distances([n for n in p.clamped if not p.nodes[n].silent])
+        for name in sorted(furthest, key=lambda n: furthest[n]):
+            if name in targets and p.nodes[name].silent:
+                continue  # clamped, and without an error of its own
+            if name in targets:
+                energies[name], grad = vjps.clamped_energy(name)
+                elements[name] = vjps.elements(name)
+                add_parts(terms, vjps.own_gradient(name))
+            else:
+                error = _step(self.descent.at(name), arriving.pop(name), vjps.h[name])
+                energies[name], elements[name] = vjps.energy_of_error(name, error), 0.5 * jnp.square(error)
+                grad = vjps.grad_of_error(name, error)
+            above, own = vjps.weighted_pullback(name, grad)
+            add_parts(terms, own)
+            above = {n: g for n, g in above.items() if n not in targets}
+            add(arriving, [(n, self._delayed(vjps, n, g, furthest[n] - furthest[name] - 1)) for n, g in above.items()])
+        # The error's energy is finite where the error is.
+        moved = [n for n in energies if n not in targets]
+        codes = [len(p.nodes) * furthest[n] + list(p.nodes).index(n) for n in moved]
+        first = first_not_finite([energies[n] for n in moved])
+        # The gradient is that of the energy at the forward pass, where no free node has an error.
+        before = energies_without_errors(bound) | {n: e for n, e in energies.items() if n in targets}
+        return Update(
+            mean_gradient(bound, terms),
+            energies,
+            elements,
+            before,
+            jnp.array(False),  # a step for each node: there is no descent that could go up
+            max(furthest.values()),
+            jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else -1,
+            value=before,
+        )
+
+    def _delayed(self, vjps: LocalVJPs, name: str, gradient: Array, hops: int) -> Array:
+        """Return a gradient after so many identity nodes, each of which takes one step and sends its error on."""
+        for _ in range(hops):
+            gradient = vjps.grad_of_error(name, _step(self.descent.at(name), gradient, vjps.h[name]))
+        return gradient
+
+
+def _step(descent: Descent, gradient: Array, value: Array) -> Array:
+    """Return the error of a node after its one step from `value`, that of the forward pass."""
+    return descent.update(gradient, descent.init(value), value, None)[0]
+
+
+def check_level(problem: Problem) -> None:
+    """Refuse a graph with paths of different length from a node to the output.
+
+    **Raises:** `ValueError`, naming the node.
+    """
+    nearest, furthest = problem.graph.distances([n for n in problem.clamped if not problem.nodes[n].silent])
+    for name in problem.graph.order:
+        if name in nearest and nearest[name] != furthest[name]:
+            raise ValueError(
+                f"zil: the graph is not levelled: from {name} to the output there are ways of {nearest[name]} and of "
+                f"{furthest[name]} predictions, so that errors meet at different steps. zil(..., level=True) puts "
+                "identity nodes on the shorter ones"
+            )
+
+
+def zil(
+    optim_w: optax.GradientTransformation,
+    optim_h: Any = None,
+    *,
+    level: bool = False,
+    learn: Any = LayerParam,
+    call: Any = None,
+    precision: Any = None,
+) -> Rule:
+    """Zero-divergence inference learning: backpropagation's update, exactly, by local steps.
+
+    From a forward pass, at step t the nodes move that the error reaches just then, `h <- h - g dE/dh`, and the weights
+    learn whose predictions it has reached, each from the gradient before that move.
+
+    The update is backpropagation's where: values start at a forward pass; hidden energies are squared errors with
+    p g = 1; every path from a node to the output has the same number of nodes; batch statistics and masks of dropout
+    are fixed; no node that is clamped predicts another. A step g scales the update of a layer l predictions away from
+    the output by `(p g)^l`.
+
+    Cost: that of backpropagation.
+
+    **Arguments:**
+
+    - `optim_w`: an Optax transformation for the weights, see `Rule`.
+    - `optim_h`: how a node takes its one step, by default `optax.sgd(1.0)`, for exactness.
+    - `level`: put identity nodes on skips, so that all paths from a node to the output have the same number of nodes;
+        otherwise such a model is refused.
+    - `learn`, `call`, `precision`: see `Rule`.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
+
+    **Reference:**
+
+    ```bibtex
+    @inproceedings{song2020can,
+        author    = {Yuhang Song and Thomas Lukasiewicz and Zhenghua Xu and Rafal Bogacz},
+        title     = {Can the Brain Do Backpropagation? Exact Implementation of Backpropagation in Predictive Coding
+                     Networks},
+        booktitle = {Advances in Neural Information Processing Systems}, year = {2020},
+    }
+    @article{salvatori2021predictive,
+        author = {Tommaso Salvatori and Yuhang Song and Thomas Lukasiewicz and Rafal Bogacz and Zhenghua Xu},
+        title  = {Predictive Coding Can Do Exact Backpropagation on Any Neural Network},
+        journal = {arXiv:2103.04689}, year = {2021},
+    }
+    ```
+    """
+    return ZIL(optim_w, optim_h, level, learn=learn, call=call, precision=precision)
