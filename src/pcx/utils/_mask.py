@@ -8,21 +8,9 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import (
-    BaseParam,
-    Choice,
-    Kind,
-    Setting,
-    inside,
-    kind_of,
-    ordered,
-    parts,
-    predicate,
-    refuse_hidden,
-    static_key,
-    treedef_of,
-)
+from ..core import BaseParam, Choice, predicate, static_key
 from ..functional import PerParam
+from ._copy import Copy
 
 _MISSING = object()
 
@@ -107,7 +95,12 @@ class M(PerParam):
 
         **Returns:** a tree of the same form.
         """
-        return _Masking(self, is_pytree).visit(pydag)
+        return Copy(self._leaf, is_pytree).visit(pydag)
+
+    def _leaf(self, x: object) -> Any:
+        if self._values is not None:
+            return self.value_for(x)
+        return x if self.matches(x) else None
 
     def has(self, **attrs: object) -> M:
         """Return the mask of what this one selects and whose static attributes all have these values.
@@ -237,58 +230,3 @@ def M_hasnot(mask: MaskLike, **attrs: object) -> M:
     **Returns:** a mask.
     """
     return M(mask).hasnot(**attrs)
-
-
-class _Masking:
-    """The application of a mask to a tree, with the shared objects that were met."""
-
-    def __init__(self, mask: M, is_pytree: bool) -> None:
-        self.mask = mask
-        self.is_pytree = is_pytree
-        self.seen: set[int] = set()
-        self.copies: dict[int, Any] = {}
-
-    def _leaf(self, x: object) -> Any:
-        if self.mask._values is not None:
-            return self.mask.value_for(x)
-        return x if self.mask.matches(x) else None
-
-    def visit(self, x: PyTree) -> Any:
-        kind = kind_of(x)
-        match kind:
-            case Kind.PARAM:
-                if not self.is_pytree:
-                    if id(x) in self.seen:
-                        return None
-                    self.seen.add(id(x))
-                return self._leaf(x)
-            case Kind.STATIC:
-                return x.copy() if isinstance(x, Setting) else self._leaf(x)
-            case Kind.LEAF:
-                return self._leaf(x)
-            case Kind.MODULE | Kind.LIST | Kind.DICT:
-                return self._container(x, kind, dict(parts(x)[1]))
-            case Kind.TUPLE:
-                return tuple([self.visit(v) for v in x])
-            case Kind.TREE:
-                return treedef_of(x).unflatten([self.visit(v) for v in inside(x, kind)])
-        if x is not None and not isinstance(x, str):  # a function or another constant
-            refuse_hidden(x, "pxu.M: " + type(x).__name__)
-        return x
-
-    def _container(self, x: PyTree, kind: Kind, children: dict[Any, Any]) -> Any:
-        if id(x) in self.copies and not (self.is_pytree and kind is not Kind.MODULE):
-            return self.copies[id(x)]
-        if kind is Kind.LIST:
-            items: list[Any] = []
-            self.copies[id(x)] = items
-            items.extend([self.visit(v) for v in x])
-            return items
-        new: Any = object.__new__(type(x)) if kind is Kind.MODULE else {}
-        self.copies[id(x)] = new
-        visited = {name: self.visit(children[name]) for name in ordered(children)}
-        if kind is Kind.MODULE:
-            vars(new).update({name: visited[name] for name in children})
-        else:
-            new.update(visited)
-        return new
