@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, static_copies
+from ._gradients import by_path, check_related, check_scalars, checked_values
 
 Factory: TypeAlias = Callable[[], optax.GradientTransformation] | optax.GradientTransformation
 """A function without arguments that makes an Optax transformation; such a transformation itself is taken too."""
@@ -129,12 +129,9 @@ class _BaseOptim(BaseModule):
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
         plan = plan_of(module)
         index = {path: i for i, path in enumerate(plan.skeleton.param_paths)}
-        found = _by_path(grads)
-        self._check_related(module, index, found)
-        if scale_by is not None and np.shape(scale_by) != ():
-            raise ValueError(f"{self._named()}: scale_by must be a scalar, got shape {np.shape(scale_by)}")
-        if value is not None and np.shape(value) != ():
-            raise ValueError(f"{self._named()}: value must be a scalar, the loss, got shape {np.shape(value)}")
+        found = by_path(grads)
+        check_related(self._named(), module, index, found)
+        check_scalars(self._named(), scale_by, value)
         late = [p for p in found if p in state.unset]
         if late:
             raise ValueError(
@@ -147,7 +144,7 @@ class _BaseOptim(BaseModule):
             if not chosen and self._skips_empty(allow_none):
                 states.append(old)
                 continue
-            values = self._checked(plan, index, paths, chosen, allow_none)
+            values = checked_values(self._named(), plan, index, paths, chosen, allow_none)
             new_updates, new_state = self._update(paths, chosen, values, old, scale_by, value)
             updates.update(new_updates)
             states.append(new_state)
@@ -162,51 +159,6 @@ class _BaseOptim(BaseModule):
 
     def _skips_empty(self, allow_none: bool) -> bool:
         return allow_none
-
-    def _check_related(self, module: PyTree, index: dict[str, int], grads: dict[str, Any]) -> None:
-        """Refuse gradients that stand where the module has no param: they would be passed over without a word."""
-        if all(path in index for path in grads):
-            return
-        # A shared param has one path in a plan; gradients may stand at its other places too.
-        known = {
-            jtu.keystr(path)
-            for path, leaf in jtu.tree_flatten_with_path(module, is_leaf=lambda x: isinstance(x, BaseParam))[0]
-            if isinstance(leaf, BaseParam)
-        }
-        for path in grads:
-            if path not in known and path not in index:
-                raise ValueError(
-                    f"{self._named()}: the gradients have {path or 'a value'}, where the module has no param: "
-                    "gradients of another model, or the dict by keyword in place of one entry, as in grads['model']?"
-                )
-
-    def _checked(
-        self, plan: Plan, index: dict[str, int], paths: Sequence[str], grads: dict[str, Any], allow_none: bool
-    ) -> dict[str, Any]:
-        values = {}
-        for path in paths:
-            if path not in index:
-                raise ValueError(f"{self._named()}: the optimiser was made for {path}, which the module doesn't have")
-            value = plan.params[index[path]].get()
-            if value is None:
-                raise ValueError(f"{self._named()}: {path} holds None, so it can't be stepped")
-            values[path] = value
-            if path not in grads:
-                if not allow_none:
-                    raise ValueError(
-                        f"{self._named()}: {path} has no gradient (None). Select it in value_and_grad's mask, leave it "
-                        "out of init, or pass allow_none=True"
-                    )
-            elif jtu.tree_structure(value) != jtu.tree_structure(grads[path]) or any(
-                np.shape(v) != np.shape(g)
-                for v, g in zip(jtu.tree_leaves(value), jtu.tree_leaves(grads[path]), strict=True)
-            ):
-                shapes = np.shape(value), np.shape(grads[path])
-                raise ValueError(
-                    f"{self._named()}: {path} has shape {shapes[0]} and its gradient {shapes[1]}: gradients of another "
-                    "model?"
-                )
-        return values
 
     def _update(
         self,
@@ -248,23 +200,11 @@ class _BaseOptim(BaseModule):
         - `module`: the tree of params to change.
         - `updates`: a tree as `step` returns it; None leaves a param as it is.
         """
-        found = _by_path(updates)
+        found = by_path(updates)
         plan = plan_of(module)
         for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True):
             if path in found:
                 param.set(optax.apply_updates(param.get(), found[path]))
-
-
-def _by_path(tree: PyTree) -> dict[str, PyTree]:
-    """Return the values of a tree of params, or of plain arrays in their places, by path; None left out."""
-    plan = plan_of(tree)
-    found = {
-        path: value
-        for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True)
-        if (value := param.get()) is not None
-    }
-    found.update((p, x) for p, x in zip(plan.skeleton.raw_paths, plan.raws, strict=True) if x is not None)
-    return found
 
 
 class Optim(_BaseOptim):
