@@ -471,7 +471,7 @@ entries(
     ("the truth of a param", lambda w: bool(w.box.p), "Param", "get()"),
     ("if param", lambda w: 1 if w.box.p else 2, "Param", "get()"),
     ("a mask of a number", lambda w: pxu.M(3), "pxu.M", "3"),
-    ("a mask and a number", lambda w: pxu.M(None) | 3, "pxu.M", "3"),
+    ("a mask and a number", lambda w: pxu.M(None) | 3, "pxu.M", "3"),  # pyright: ignore[reportOperatorIssue]
     ("sharing what is no param type", lambda w: pxnn.shared(w.model, "weights"), "pxnn.shared", "'weights'"),
 )
 entries(
