@@ -22,7 +22,7 @@ from ._identity import ById, Seen
 from ._reads import (
     MISSING,
     MUTATORS,
-    held,
+    attributes_of,
     in_library,
     is_library,
     is_plain,
@@ -161,7 +161,7 @@ def _read(keys: Keys, x: Constant, path: tuple[str, ...]) -> Hashable:
         return keys.key(x)
     found = on_class(cls, name)
     if isinstance(found, types.MemberDescriptorType) or not hasattr(found, "__set__"):
-        for attribute, value in held(x):
+        for attribute, value in attributes_of(x):
             if attribute == name:
                 return _read(keys, value, rest)
     if found is MISSING:

@@ -29,7 +29,7 @@ import numpy as np
 from ._anatomy import Kind, contents
 from ._code import class_key, code_key, function_content, module_key
 from ._identity import ById, Seen, array_key
-from ._reads import MISSING, held, in_library, is_library, is_module_level, is_plain, on_class
+from ._reads import MISSING, attributes_of, in_library, is_library, is_module_level, is_plain, on_class
 from ._types import Constant
 
 # A value with more parts than this is compared by identity: a key must stay cheap.
@@ -249,15 +249,15 @@ class Keys:
             return (cls, x)
         return (class_key(self, cls), x, self._attributes(x))  # it may be changed in place
 
-    def _besides(self, x: Constant, known: Container[str] = ()) -> tuple[Hashable, ...]:
-        """Return keys of what an object of a user's class holds besides its items, or the fields that are `known`."""
+    def _besides(self, x: Constant, fields: Container[str] = ()) -> tuple[Hashable, ...]:
+        """Return keys of what an object of a user's class holds besides its items, or its `fields`."""
         cls = type(x)
         if is_library(cls.__module__):
             return ()
-        found = [(n, v) for n, v in held(x) if n not in known]
+        found = [(n, v) for n, v in attributes_of(x) if n not in fields]
         # What is remembered follows from the rest.
         found = [(n, v) for n, v in found if not isinstance(on_class(cls, n), functools.cached_property)]
         return tuple([(n, self.key(v)) for n, v in found])
 
     def _attributes(self, x: Constant) -> Hashable:
-        return tuple([(name, self.key(value)) for name, value in held(x)])
+        return tuple([(name, self.key(value)) for name, value in attributes_of(x)])

@@ -163,16 +163,16 @@ class Module(BaseModule):
         return self.mode() is Module.MODE.EVAL
 
 
-def _set_inference(held: Tree, flag: bool) -> None:
-    """Set the `inference` flags of the pytrees in the dict or list `held`; the modules in there set their own."""
-    for key, x in list(held.items() if isinstance(held, dict) else enumerate(held)):
+def _set_inference(container: Tree, flag: bool) -> None:
+    """Set the `inference` flags of the pytrees in a dict or list; the modules in there set their own."""
+    for key, x in list(container.items() if isinstance(container, dict) else enumerate(container)):
         if isinstance(x, (dict, list)):
             _set_inference(x, flag)
             continue
         new = _with_inference(x, flag)
         # What stays as it was stays the same object: what is remembered of a module is checked by identity.
         if new is not x:
-            held[key] = new
+            container[key] = new
 
 
 def _with_inference(x: Tree, flag: bool) -> Any:

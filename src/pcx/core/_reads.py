@@ -202,7 +202,7 @@ def is_plain(x: Constant) -> bool:
     return not is_machinery(x) and all(base is object or base.__flags__ & (1 << 9) for base in type(x).__mro__)
 
 
-def held(x: Constant) -> Iterator[tuple[str, Any]]:
+def attributes_of(x: Constant) -> Iterator[tuple[str, Any]]:
     """Yield the attributes of a plain object, those in slots of the user's classes included."""
     yield from getattr(x, "__dict__", {}).items()
     for base in type(x).__mro__:

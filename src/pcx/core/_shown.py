@@ -19,8 +19,10 @@ def shown(x: Constant) -> str:
     """Return `x` in a line: arrays by dtype and shape, such as `float32[8, 2]`, numbers as they are, the rest as
     `repr`."""
     if isinstance(x, (jax.Array, np.ndarray)):
-        known = np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)
-        return f"{np.asarray(x).item():.6g}" if known else f"{x.dtype}{list(x.shape)}"
+        number = (
+            np.ndim(x) == 0 and not isinstance(x, Tracer) and not jax.numpy.issubdtype(x.dtype, jax.dtypes.extended)
+        )
+        return f"{np.asarray(x).item():.6g}" if number else f"{x.dtype}{list(x.shape)}"
     if isinstance(x, Mapping):
         return f"{{{_some([f'{k!r}: {shown(v)}' for k, v in list(x.items())[: _MOST + 1]], len(x))}}}"
     if isinstance(x, tuple) and hasattr(x, "_fields"):

@@ -62,9 +62,9 @@ def _by_keyword(call: str, spec: Mask, objects: dict[str, Any], default: Value) 
     for key, mask in spec.items():
         for name in key if isinstance(key, tuple) else (key,):
             if name not in objects:
-                known = ", ".join(objects) or "none"
+                given = ", ".join(objects) or "none"
                 raise ValueError(
-                    f"pxf.{call}: the mask names the keyword {name!r}, which the call didn't give (given: {known})"
+                    f"pxf.{call}: the mask names the keyword {name!r}, which the call didn't give (given: {given})"
                 )
             flat[name] = mask
     return flat

@@ -44,11 +44,11 @@ class _Branches(Transform):
                 BaseParam.get(params[i])
 
         def branch(fn: Callable[..., Any]) -> Callable[..., Any]:
-            def lifted(args: tuple[Any, ...]) -> Any:
+            def chosen(args: tuple[Any, ...]) -> Any:
                 out = trace(plan.skeleton, fn, args, values, plan.raws, plan.statics, marks_for(params))
                 return out.result, {i: out.changed[i] if i in out.changed else values[i] for i in moving}
 
-            return lifted
+            return chosen
 
         result, changed = jax.lax.switch(index, [branch(fn) for fn in fns], tuple(args))
         commit(params, changed)

@@ -240,12 +240,12 @@ class WhileLoop(Transform):
             if differs(value, probe.changed[i], promote=True):
                 raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, probe.changed[i])
 
-        def lifted(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Trace:
+        def traced(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Trace:
             marks = marks_for([plan.skeleton.params[i] if i in start else p for i, p in enumerate(params)])
             return trace(plan.skeleton, fn, state[0], filled(values, state[1]), plan.raws, plan.statics, marks)
 
         def cond(state: Tree) -> Any:
-            going = lifted(self.cond_fun, state).result
+            going = traced(self.cond_fun, state).result
             if np.shape(going) != ():
                 raise ValueError(f"{self.named}: cond_fun must return a scalar, got shape {np.shape(going)}")
             if going is None or jnp.result_type(going) != jnp.bool_:
@@ -254,7 +254,7 @@ class WhileLoop(Transform):
             return going
 
         def body(state: Tree) -> Any:
-            out = lifted(self._one_step, state)
+            out = traced(self._one_step, state)
             return out.result, {i: out.changed.get(i, v) for i, v in state[1].items()}
 
         args, tracked = jax.lax.while_loop(cond, body, (args, start))
