@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import dis
 import enum
 import functools
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core import MUTATORS, BaseParam, Path, StaticParam, in_library, is_library, is_machinery, of_class, reads_of
+from ..core import MUTATORS, BaseParam, Kind, Path, contents, in_library, is_library, is_machinery, of_class, reads_of
 from ..predictive_coding import Energy, Ruleset
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
@@ -58,7 +57,8 @@ class _Description:
 
     def _composite(self, x: Any) -> Any:
         of = self.of
-        if isinstance(x, StaticParam):
+        kind, inside = contents(x)
+        if kind is Kind.STATIC:
             return of(x.get())
         if isinstance(x, BaseParam):  # where a value is, and of what form; not the value, which is what changes
             shapes = [f"{jax.numpy.result_type(a)}{list(np.shape(a))}" for a in jax.tree.leaves(x.get())]
@@ -68,10 +68,10 @@ class _Description:
         if isinstance(x, tuple) and hasattr(x, "_fields"):
             named: Any = x  # there is no type of all named tuples
             return {"class": _name(type(x)), **{f: of(getattr(x, f)) for f in named._fields}}
-        if isinstance(x, (set, frozenset)):  # strings come in another order in another process
-            return sorted((of(v) for v in x), key=str)
-        if isinstance(x, (list, tuple)):
-            return [of(v) for v in x]
+        if kind is Kind.SET:  # strings come in another order in another process
+            return sorted((of(v) for _, v in inside), key=str)
+        if kind is Kind.LIST or kind is Kind.TUPLE:
+            return [of(v) for _, v in inside]
         if isinstance(x, functools.partial):
             return {"partial": of(x.func), "args": of(x.args), "keywords": of(x.keywords)}
         if isinstance(x, types.FunctionType):
@@ -84,9 +84,8 @@ class _Description:
             return of(x.__wrapped__)
         if isinstance(x, Energy) and not vars(x) and is_library(type(x).__module__):  # a name, as a function
             return f"{x.__module__}.{x.__name__}"
-        if dataclasses.is_dataclass(x):
-            fields = {f.name: of(getattr(x, f.name, None)) for f in dataclasses.fields(x)}
-            return {"class": _name(type(x)), **fields, **self._read_by_methods(x)}
+        if kind is Kind.DATACLASS:
+            return {"class": _name(type(x)), **{name: of(v) for name, v in inside}, **self._read_by_methods(x)}
         if isinstance(x, Ruleset):  # it keeps beside them what it has looked up
             rules = {pattern.pattern: of(held) for pattern, held in x._rules}
             return {"class": _name(type(x)), "rules": rules, "tforms": of(x.tforms)}
