@@ -40,7 +40,7 @@ def _model_of(source: Any) -> Any:
     if not hasattr(source, "structure"):
         return source
     structure = source.structure
-    raws = [structure._numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure._raw_paths)]
+    raws = [structure.numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure.raw_paths)]
     raws = [np.asarray(jax.device_get(raw)) if isinstance(raw, jax.Array) else raw for raw in raws]
     return structure.skeleton.build(Filling(structure.skeleton.params, raws, structure.statics))["model"]
 
