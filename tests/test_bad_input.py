@@ -523,6 +523,7 @@ def cleared_in_vmap(w):
 
 entries(
     ValueError,
+    ("an unknown mode", lambda w: pxnn.BatchNorm(3, "batch", mode="other"), "mode", "'ema' or 'batch'"),
     ("an energy without a prediction", lambda w: w.vode.energy(), "se_energy", "'u'", "before it was set"),
     ("an energy without a state", lambda w: pxc.Vode(pxc.ce_energy)(jnp.ones(3), output=None).energy(),
      "ce_energy", "'h'", "before it was set"),
@@ -537,6 +538,8 @@ entries(
 entries(
     TypeError,
     ("an energy that is no function", lambda w: pxc.Vode("se"), "Vode", "energy_fn", "str"),
+    ("an energy's class", lambda w: pxc.Vode(pxc.Huber), "Vode", "energy_fn", "make one: Huber(...)"),
+    ("an output that is a name", lambda w: pxc.Vode(output="h"), "Vode", "output", "'h'"),
     ("a param type that is none", lambda w: pxc.Vode(param_type=px.Param), "Vode", "param_type", "Param"),
     ("a ruleset that is no dict", lambda w: pxc.Vode(ruleset=["h <- u"]), "Vode", "ruleset", "list"),
     ("rules that are no texts", lambda w: pxc.Vode(ruleset={"a": 3}), "Ruleset", "'a'", "3"),

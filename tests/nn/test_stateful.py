@@ -202,8 +202,6 @@ def test_batch_norm_is_equinox_in_mode_ema():
 def test_batch_norm_says_what_is_wrong():
     with pytest.raises(ValueError, match="momentum"):
         pxnn.BatchNorm(3, "batch", momentum=1.0)
-    with pytest.raises(ValueError, match="mode"):
-        pxnn.BatchNorm(3, "batch", mode="other")  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pxnn.BatchNorm(3, "batch")

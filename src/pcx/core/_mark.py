@@ -8,9 +8,10 @@ wrote. A mark has a parent where transforms are nested: what the inner function 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Marked(Protocol):
     """What a mark is told of: a param."""
 

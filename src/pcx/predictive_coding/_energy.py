@@ -31,7 +31,8 @@ class Energy(abc.ABC):
         scale: float = 1.0
 
         def elements(self, h, u):
-            return self.scale * jnp.log(jnp.cosh((h - u) / self.scale))
+            e = (h - u) / self.scale
+            return self.scale * (jnp.logaddexp(e, -e) - jnp.log(2.0))
     ```
 
     An energy is a constant of the program: two of one class with equal settings are the same program. What learns
@@ -64,7 +65,7 @@ class Energy(abc.ABC):
 
         - `u`: the prediction that the forward pass made, `[*shape]`.
         - `y`: the target, `[*shape]`.
-        - `b`: the strength of the nudge, a scalar; 1 is the target itself.
+        - `b`: the strength of the nudge, a scalar; 1 is as strong as the target itself.
 
         **Returns:** `[*shape]`.
 
