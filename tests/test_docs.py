@@ -17,7 +17,7 @@ import pcx.models as pxm
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the command"}
-SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md")
+SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md", "extend.md")
 """Pages on which everything that is printed stands; on the others some depends on where they run."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 

@@ -59,7 +59,10 @@ class LocalVJPs:
             )
             if made is not None:
                 self.u[name] = made
-            self.h[name] = clamped[name] if name in clamped else made if errors is None else made + errors[name]
+            if name in clamped:
+                self.h[name] = clamped[name]
+            else:
+                self.h[name] = self.u[name] if errors is None else self.u[name] + errors[name]
 
     def pullback(self, name: str, cotangent: Array) -> tuple[Nodes, Weights]:
         """Return a cotangent of a node's prediction, `[batch, *shape]`, carried to its parents' values and to its

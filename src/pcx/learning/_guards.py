@@ -12,6 +12,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..energy import Bound, Energies, ForwardPass, Weights
+from ..energy._landscape import added, rose
 from ..energy._sums import all_finite, first_not_finite
 from ._ordered import by_node
 from ._sound import unsound
@@ -25,7 +26,6 @@ def guarded(
     bound: Bound,
     forward: ForwardPass,
     update: Update,
-    uphill: Array,
     loss: Array,
     strict: PyTree,
     bad_start: Callable[[], Array],
@@ -37,13 +37,12 @@ def guarded(
     - `old`: the state before the step.
     - `new`: its weights, optimiser's state, memory and rest afterwards.
     - `bound`, `forward`, `update`: the batch, its forward pass, and what the rule made of it.
-    - `uphill`: whether settling went uphill, a scalar.
     - `loss`: the energy of the outputs at the forward pass, `[batch]`.
     - `strict`: what must be finite whatever it was before.
     - `bad_start`: gives the place of the first node that is not finite at the start, -1 if all are; asked only where
         something is not finite.
     """
-    problem, samples = bound.problem, bound.samples
+    problem, samples, uphill = bound.problem, bound.samples, _uphill(bound, update)
     weights, optim, memory, rest = new
     energies = {n: samples.weighted(e) for n, e in update.energies.items()}
     total: Array = sum(energies.values(), jnp.zeros((problem.size,)))
@@ -83,6 +82,18 @@ def guarded(
         energy_before=jnp.mean(begun),
     )
     return State(weights, rest, optim, old.key, memory, old.structure, old.outputs), info
+
+
+def _uphill(bound: Bound, update: Update) -> Array:
+    """Return whether settling went uphill, as the rule says, or by the sums of its energies."""
+    if update.uphill is not None:
+        return update.uphill
+    if update.before is None:
+        return jnp.array(False)
+    p = bound.problem
+    free = {n: jax.ShapeDtypeStruct((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
+    begun, ended = (added([jnp.sum(e) for e in each.values()]) for each in (update.before, update.energies))
+    return rose(free, ended - begun, jnp.abs(begun), 0.0)
 
 
 def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mapping[str, Array]) -> Array:

@@ -190,3 +190,12 @@ def values_of(precision: Precision | None, problem: Problem, memory: Any = None)
 def as_precision(x: Any) -> Precision | None:
     """A precision, from one, a number, a dict, or None for one everywhere."""
     return x if x is None or isinstance(x, Precision) else Fixed(x)
+
+
+def unbounded(precision: Precision | None, problem: Problem, memory: dict[str, Any]) -> list[Any]:
+    """Return what must be finite of a precision that learns: it may be beyond all numbers, or zero, while what is
+    remembered of it is finite."""
+    if precision is None or not learns(precision):
+        return []
+    found = list(precision.values(problem, memory).values())
+    return [found, [1 / p for p in found]]

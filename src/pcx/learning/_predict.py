@@ -8,20 +8,74 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
+from ..core import raw_key, taken
 from ..energy import Bound, Inputs, Nodes, Problem
 from ..energy._pure import forward_pass
 from ..energy._structure import ModelArrays, Structure
 from ..inference import RESULT
-from ._hold import check_values
+from ..predictive_coding import EnergyModule
+from ._checks import taken_batch
+from ._guards import one_or_by_node
+from ._hold import check_values, pairs_of
 from ._precision import values_of
+from ._state import State
 
 if TYPE_CHECKING:
     from ._rule import Rule
+
+
+def predicted(
+    rule: Rule,
+    model: EnergyModule | State,
+    x: PyTree,
+    settle: bool,
+    hold: Mapping[str, tuple[Any, Any]] | None,
+    key: Any,
+) -> Any:
+    """Return the output nodes' predictions, see `Rule.predict`."""
+    if hold is not None and not (settle and rule.settles_outputs):
+        raise ValueError(f"{rule.name}.predict: hold needs settle=True and a rule of PredictiveCoding, such as pxl.pc")
+    x = taken(f"{rule.name}.predict", "x", x)
+    structure, arrays = rule.predicting(model)
+    held = pairs_of(f"{rule.name}.predict", hold, structure, x)
+    outputs = model.outputs if isinstance(model, State) else ()
+    size = None if jtu.tree_leaves(x) or not held else next(iter(held.values()))[1].shape[0]
+    if not settle:
+        names, u = outputs_of(structure, outputs, arrays, x, size)
+    else:
+        # Of the forward pass the names alone are wanted.
+        made = jax.eval_shape(lambda x: outputs_of(structure, outputs, arrays, x, size)[1], x)
+        names = tuple([n for n in structure.nodes if n in made])
+        whole = model.structure if isinstance(model, State) else rule.structure(model)
+        memory = model.memory if isinstance(model, State) else {}
+        key = raw_key(f"{rule.name}.predict", key)
+        u, result = settled_outputs(rule, whole, names, arrays.weights, arrays.rest, memory, key, x, held)
+        warn_of_uphill(rule.name, result)
+    return one_or_by_node({n: u[n] for n in names})
+
+
+def evaluated(rule: Rule, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Array]:
+    """Return the outputs' predictions and the energy at their targets, `[batch]`, see `Rule.evaluate`."""
+    x, y, samples = taken_batch(rule.name, "evaluate", batch)
+    structure, arrays = rule.predicting(state)
+    problem = Problem.of(structure, arrays, (x, y))
+    problem.check_labels(y)
+    size = None if jtu.tree_leaves(x) else problem.size
+    given = state.outputs if isinstance(state, State) else problem.outputs
+    names, u = outputs_of(structure, given, arrays, x, size)
+    of_targets = u if names == problem.outputs else outputs_of(structure, problem.outputs, arrays, x, size)[1]
+    key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
+    bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, {}, samples)
+    targets, valid = problem.targets(bound.inputs)
+    energy = bound.output_energy(of_targets, targets)
+    return one_or_by_node({n: u[n] for n in names}), jnp.where(valid, energy, jnp.nan)
 
 
 def outputs_of(

@@ -8,40 +8,31 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import optax
 from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import raw_key, taken
 from ..energy import Bound, Energies, ForwardPass, Nodes, Problem, Samples, Weights
-from ..energy._landscape import added, rose
 from ..energy._structure import ModelArrays, Structure
 from ..nn import LayerParam
-from ..nn._layer import bare_layers
 from ..predictive_coding import EnergyModule
-from ._guards import bad_data, guarded, one_or_by_node
-from ._hold import pairs_of
+from ._checks import check_learns, check_optim, taken_batch
+from ._guards import bad_data, guarded
 from ._intern import Interned
-from ._precision import as_precision, begin, learns, values_of
-from ._predict import outputs_of, settled_outputs, warn_of_uphill
+from ._precision import as_precision, begin, learns, unbounded, values_of
+from ._predict import evaluated, predicted
 from ._samples import check_samples, split
 from ._state import Info, State, owned
 from ._update import Update
 
 Memory = dict[str, Any]
 """What a rule remembers from batch to batch, by name; the optimiser's state is under "optim"."""
-
-_BARE = (
-    "{} will not learn: arrays of an Equinox module are constants. Make it a layer, as in "
-    "pxnn.Layer(eqx.nn.Linear, 3, 4, key=key), or say that it is constant by px.static(...)"
-)
 
 
 class Rule(Interned):
@@ -109,10 +100,10 @@ class Rule(Interned):
 
         **Raises:** `ValueError` for a model or batch that the rule can't work on, with the reason.
         """
-        x, y, samples = self._taken("init", batch)
+        x, y, samples = taken_batch(self.name, "init", batch)
         structure = self.structure(model)
         arrays = structure.values_of(model)
-        self._check_learns(model, arrays)
+        check_learns(model, arrays)
         key = raw_key(f"{self.name}.init", key)
         problem = self.problem(structure, arrays, x, y)
         problem.check_labels(y)
@@ -142,13 +133,13 @@ class Rule(Interned):
         **Raises:** `TypeError` for what is no state or no batch; `ValueError` for the state of another rule, and, where
         they can be read, labels outside the classes.
         """
-        x, y, samples = self._taken("step", batch)
+        x, y, samples = taken_batch(self.name, "step", batch)
         if not isinstance(state, State):
             raise TypeError(
                 f"{self.name}.step: expected the state that init or the step before gave, got {type(state).__name__}"
             )
         problem = self.problem(state.structure, ModelArrays(state.weights, state.rest), x, y)
-        self._check_optim(problem, state)
+        check_optim(self, problem, state)
         problem.check_labels(y)
         self._check_samples(problem, samples)
         key, draw = state.key, state.key
@@ -159,16 +150,14 @@ class Rule(Interned):
         forward = bound.start()
         update = self.learn(bound, forward, {"optim": state.optim, **state.memory})
         weights, optim, memory = self._applied(bound, state, update)
-        uphill = self._uphill(bound, update)
         return guarded(
             dataclasses.replace(state, key=key),
             (weights, optim, memory, forward.rest),
             bound,
             forward,
             update,
-            uphill,
             self.loss(bound, forward),
-            self._strict(problem, memory),
+            unbounded(self.precision, problem, memory),
             lambda: self.bad_start(bound, forward),
         )
 
@@ -205,27 +194,7 @@ class Rule(Interned):
         **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
         doesn't fit the nodes. **Warns** if the energy of samples rose as their values settled.
         """
-        if hold is not None and not (settle and self.settles_outputs):
-            raise ValueError(
-                f"{self.name}.predict: hold needs settle=True and a rule of PredictiveCoding, such as pxl.pc"
-            )
-        x = taken(f"{self.name}.predict", "x", x)
-        structure, arrays = self._predicting(model)
-        held = pairs_of(f"{self.name}.predict", hold, structure, x)
-        outputs = model.outputs if isinstance(model, State) else ()
-        size = None if jtu.tree_leaves(x) or not held else next(iter(held.values()))[1].shape[0]
-        if not settle:
-            names, u = outputs_of(structure, outputs, arrays, x, size)
-        else:
-            # Of the forward pass the names alone are wanted.
-            made = jax.eval_shape(lambda x: outputs_of(structure, outputs, arrays, x, size)[1], x)
-            names = tuple([n for n in structure.nodes if n in made])
-            whole = model.structure if isinstance(model, State) else self.structure(model)
-            memory = model.memory if isinstance(model, State) else {}
-            key = raw_key(f"{self.name}.predict", key)
-            u, result = settled_outputs(self, whole, names, arrays.weights, arrays.rest, memory, key, x, held)
-            warn_of_uphill(self.name, result)
-        return one_or_by_node({n: u[n] for n in names})
+        return predicted(self, model, x, settle, hold, key)
 
     def evaluate(self, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Float[Array, " batch"]]:
         """Return the outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy
@@ -239,19 +208,7 @@ class Rule(Interned):
         **Raises:** `ValueError` for labels outside the classes, where they can be read; in a compiled function the
         energies are not numbers then.
         """
-        x, y, samples = self._taken("evaluate", batch)
-        structure, arrays = self._predicting(state)
-        problem = Problem.of(structure, arrays, (x, y))
-        problem.check_labels(y)
-        size = None if jtu.tree_leaves(x) else problem.size
-        given = state.outputs if isinstance(state, State) else problem.outputs
-        names, u = outputs_of(structure, given, arrays, x, size)
-        of_targets = u if names == problem.outputs else outputs_of(structure, problem.outputs, arrays, x, size)[1]
-        key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
-        bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, {}, samples)
-        targets, valid = problem.targets(bound.inputs)
-        energy = bound.output_energy(of_targets, targets)
-        return one_or_by_node({n: u[n] for n in names}), jnp.where(valid, energy, jnp.nan)
+        return evaluated(self, state, batch)
 
     # -- what makes it that rule ----------------------------------------------------------------------
     @abc.abstractmethod
@@ -355,27 +312,21 @@ class Rule(Interned):
 
         **Raises:** `ValueError`, naming the output node.
         """
-        structure, arrays = self._predicting(state)
-        x, given, _ = self._taken("check_labels", batch)
+        structure, arrays = self.predicting(state)
+        x, given, _ = taken_batch(self.name, "check_labels", batch)
         y = taken(f"{self.name}.check_labels", "y", split(y)[0])
         Problem.of(structure, arrays, (x, given)).check_labels(y)
 
     # -- inside ---------------------------------------------------------------------------------------
-    def _taken(self, call: str, batch: Any) -> tuple[PyTree, PyTree, Samples]:
-        """Return inputs, targets, and what is said of the samples, as arrays of JAX."""
-        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-            got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
-            raise TypeError(f"{self.name}: a batch is a pair (x, y), got {got}")
-        y, samples = split(batch[1])
-        call = f"{self.name}.{call}"
-        return taken(call, "x", batch[0]), taken(call, "y", y), samples
-
-    def _predicting(self, model: EnergyModule | State) -> tuple[Structure, ModelArrays]:
+    def predicting(self, model: EnergyModule | State) -> tuple[Structure, ModelArrays]:
         """Return the structure of the part of a model, or of a state's, that predicts, and all arrays."""
         if isinstance(model, State):
             return model.structure, ModelArrays(model.weights, model.rest)
         structure = self.structure(model)
         return structure, structure.values_of(model)
+
+    def _check_samples(self, problem: Problem, samples: Samples) -> None:
+        check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
 
     def _applied(self, bound: Bound, state: State, update: Update) -> tuple[Weights, PyTree, Memory]:
         """Return weights, optimiser's state and memory after the rule has learned."""
@@ -390,49 +341,6 @@ class Rule(Interned):
         if self.precision is not None and update.elements:
             memory |= self.precision.learn(bound.problem, state.memory, update.elements)
         return weights, optim, memory
-
-    def _uphill(self, bound: Bound, update: Update) -> Array:
-        if update.uphill is not None:
-            return update.uphill
-        if update.before is None:
-            return jnp.array(False)
-        p = bound.problem
-        free = {n: jax.ShapeDtypeStruct((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
-        begun, ended = (added([jnp.sum(e) for e in each.values()]) for each in (update.before, update.energies))
-        return rose(free, ended - begun, jnp.abs(begun), 0.0)
-
-    def _check_learns(self, model: EnergyModule, arrays: ModelArrays) -> None:
-        bare = bare_layers(model)
-        if not arrays.weights:
-            raise ValueError(
-                f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
-                + (f". {_BARE.format(', '.join(bare))}" if bare else "")
-            )
-        if bare:
-            warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=3)
-
-    def _check_samples(self, problem: Problem, samples: Samples) -> None:
-        check_samples(self.name, problem, samples, self.settles_outputs)
-        if learns(self.precision) and any(a is not None for a in samples):
-            raise ValueError(f"{self.name}: a precision that learns takes no weights of samples and needs all targets")
-
-    def _check_optim(self, problem: Problem, state: State) -> None:
-        try:
-            made = jtu.tree_structure(jax.eval_shape(lambda w: self.init_optim(problem, w), state.weights))
-        except jax.errors.ConcretizationTypeError:  # an optimiser whose memory depends on values can't be asked
-            return
-        if made != jtu.tree_structure(state.optim):
-            raise ValueError(
-                f"{self.name}.step: the state is that of another rule or another optimiser of the weights; begin with "
-                "rule.init(model, batch)"
-            )
-
-    def _strict(self, problem: Problem, memory: Memory) -> PyTree:
-        # A precision may be beyond all numbers, or zero, while what is remembered of it is finite.
-        if self.precision is None or not learns(self.precision):
-            return []
-        found = list(self.precision.values(problem, memory).values())
-        return [found, [1 / p for p in found]]
 
 
 # Values draw from a key of their own, apart from the model's.

@@ -82,11 +82,22 @@ def bare(y: Any) -> Any:
     return y.y if isinstance(y, Targets) else y
 
 
-def check_samples(rule: str, problem: Problem, samples: Samples, settles_outputs: bool) -> None:
-    """Refuse samples without a target where the rule can't leave an output free.
+def check_samples(
+    rule: str, problem: Problem, samples: Samples, settles_outputs: bool, learned_precision: bool
+) -> None:
+    """Refuse samples without a target where the rule can't leave an output free, and weights of samples where a
+    precision learns.
+
+    **Arguments:**
+
+    - `rule`: its name.
+    - `settles_outputs`: whether an output without a target can settle.
+    - `learned_precision`: whether a precision learns.
 
     **Raises:** `ValueError`, naming the output node.
     """
+    if learned_precision and any(a is not None for a in samples):
+        raise ValueError(f"{rule}: a precision that learns takes no weights of samples and needs all targets")
     if samples.known is None:
         return
     for name in problem.outputs:

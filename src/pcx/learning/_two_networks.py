@@ -134,8 +134,8 @@ class TwoNetworks(PredictiveCoding):
             raise ValueError(f"{self.name}: every sample needs both x and y; give batches of those that do")
         super()._check_samples(problem, samples)
 
-    def _predicting(self, model: Any) -> tuple[Structure, ModelArrays]:
-        structure, arrays = super()._predicting(model)
+    def predicting(self, model: Any) -> tuple[Structure, ModelArrays]:
+        structure, arrays = super().predicting(model)
         whole: Any = structure
         return whole.recognition, arrays
 

@@ -1,0 +1,71 @@
+"""What a rule refuses at its door, whichever rule it is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.tree_util as jtu
+from jaxtyping import PyTree
+
+from ..core import taken
+from ..energy import Problem, Samples
+from ..energy._structure import ModelArrays
+from ..nn._layer import bare_layers
+from ..predictive_coding import EnergyModule
+from ._samples import split
+from ._state import State
+
+if TYPE_CHECKING:
+    from ._rule import Rule
+
+_BARE = (
+    "{} will not learn: arrays of an Equinox module are constants. Make it a layer, as in "
+    "pxnn.Layer(eqx.nn.Linear, 3, 4, key=key), or say that it is constant by px.static(...)"
+)
+
+
+def taken_batch(rule: str, call: str, batch: Any) -> tuple[PyTree, PyTree, Samples]:
+    """Return inputs, targets, and what is said of the samples, as arrays of JAX.
+
+    **Arguments:** `rule` and `call`, the names of both; `batch`, a pair `(x, y)`.
+
+    **Raises:** `TypeError` for what is no pair, or holds what is no array.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise TypeError(f"{rule}: a batch is a pair (x, y), got {got}")
+    y, samples = split(batch[1])
+    return taken(f"{rule}.{call}", "x", batch[0]), taken(f"{rule}.{call}", "y", y), samples
+
+
+def check_learns(model: EnergyModule, arrays: ModelArrays) -> None:
+    """Refuse a model without weights, and warn of layers whose arrays are constants.
+
+    **Raises:** `ValueError`, naming the layers.
+    """
+    bare = bare_layers(model)
+    if not arrays.weights:
+        raise ValueError(
+            f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
+            + (f". {_BARE.format(', '.join(bare))}" if bare else "")
+        )
+    if bare:
+        warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=3)
+
+
+def check_optim(rule: Rule, problem: Problem, state: State) -> None:
+    """Refuse a state of another rule, or of another optimiser of the weights.
+
+    **Raises:** `ValueError`.
+    """
+    try:
+        made = jtu.tree_structure(jax.eval_shape(lambda w: rule.init_optim(problem, w), state.weights))
+    except jax.errors.ConcretizationTypeError:  # an optimiser whose memory depends on values can't be asked
+        return
+    if made != jtu.tree_structure(state.optim):
+        raise ValueError(
+            f"{rule.name}.step: the state is that of another rule or another optimiser of the weights; begin with "
+            "rule.init(model, batch)"
+        )
