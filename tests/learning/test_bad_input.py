@@ -214,7 +214,6 @@ def test_optimisers(make, said):
         (lambda: pxl.nudged(W, H, 3, -2), "beta must be in"),
         (lambda: pxl.nudged(W, H, 3, float("nan")), "beta must be in"),
         (lambda: pxl.nudged(W, H, 3, 0.1, centred=True, alternate=True), "both signs in every step"),
-        (lambda: pxl.ipc(W, H, 3, clamp=pxl.Nudged(0.1)), "don't add up"),
         (lambda: pxl.ipc(W, H, pxi.Plateau(3)), "fixed number of steps"),
         (lambda: pxl.ipc(W, H, 3, schedule=pxi.Sweeps()), "AllNodes"),
         (lambda: pxl.ipc(W, H, 3, schedule=pxi.LayerTime()), "AllNodes"),
