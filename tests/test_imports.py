@@ -29,8 +29,9 @@ PUBLIC = {
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
     "pcx.predictive_coding": """Energy EnergyFn EnergyModule Huber Laplace Poisson STATUS Ruleset Vode VodeParam
         ce_energy se_energy zero_energy""",
-    "pcx.training": """CheckpointError Checkpoints EarlyStopping EventFiles Fit Folder Member Report RunExists accuracy
-        describe differences draw fit load_run load_weights save_weights versions""",
+    "pcx.training": """CheckpointError Checkpoints Dispatch EarlyStopping EventFiles Fit FitOptions Folder
+        LearningRule Member Report RunExists accuracy describe differences draw fit load_run load_weights save_weights
+        versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 
@@ -75,7 +76,7 @@ LIBRARIES = {
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
     # All but the first two where they are used.
-    "training": {"jax", "numpy", "matplotlib", "orbax", "rich", "safetensors", "tensorboardX"},
+    "training": {"jax", "numpy", "jaxtyping", "matplotlib", "orbax", "rich", "safetensors", "tensorboardX"},
 }
 STANDARD = sys.stdlib_module_names
 

@@ -44,8 +44,8 @@ def model(seed=0):
 
 
 def train(net: Any = None, rule: Any = RULE, data: Any = TRAIN, validation: Any = HELD_OUT, **options: Any):
-    """`fit` with what is usual here."""
-    options = {"epochs": 3, "batch_size": 16, "show": False, **options}
+    """`fit` with what is usual here; without a figure, since drawing takes longer than training."""
+    options = {"epochs": 3, "batch_size": 16, "show": False, "figure": False, **options}
     return pxt.fit(model() if net is None else net, rule, data, validation, **options)
 
 
@@ -71,3 +71,29 @@ def timeless(rows):
 def lines(folder):
     """The rows of a folder's `metrics.jsonl`."""
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class Cut(Exception):
+    """What `cut_after` raises."""
+
+
+def at_batch(number, do):
+    """Options of a run that does something before its batch of this number, counted from 0 in this process."""
+    done = 0
+
+    def before(dispatch):
+        nonlocal done
+        if done == number:
+            do()
+        done += dispatch.batches
+
+    return {"on_dispatch": before, "batches_per_dispatch": 1}
+
+
+def cut_after(batches):
+    """Options of a run that dies once it has done so many batches."""
+
+    def cut():
+        raise Cut
+
+    return at_batch(batches, cut)

@@ -3,16 +3,10 @@
 import pytest
 
 import pcx.training as pxt
-from pcx.training import _keep
 
 from .small import same_bits, train
 
 pytest.importorskip("orbax.checkpoint")
-
-
-@pytest.fixture(autouse=True)
-def no_figure(monkeypatch):
-    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
 
 
 def test_one_call_for_a_job_that_may_be_restarted(tmp_path):

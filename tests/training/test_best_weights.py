@@ -8,8 +8,7 @@ import pytest
 import pcx.learning as pxl
 import pcx.training as pxt
 
-from .small import HELD_OUT, RULE, arrays, by_rate, lines, make, model, same_bits, train
-from .test_resume import Cut, cut_after
+from .small import HELD_OUT, RULE, Cut, arrays, by_rate, cut_after, lines, make, model, same_bits, train
 
 ROUGH = pxl.backprop(optax.sgd(0.8, momentum=0.9))  # does not get better in every epoch
 
@@ -66,14 +65,12 @@ def test_each_network_has_its_best(parallel, tmp_path):
 
 
 @pytest.mark.parametrize("cut", [7, 20, 31])
-def test_the_best_over_a_resume(tmp_path, monkeypatch, cut):
+def test_the_best_over_a_resume(tmp_path, cut):
     pytest.importorskip("orbax.checkpoint")
     options = {"net": make, "rule": ROUGH, "seeds": [0, 1], "epochs": 6, "parallel": "loop"}
     whole = train(**options)
-    with monkeypatch.context() as context:
-        cut_after(context, cut)
-        with pytest.raises(Cut):
-            train(folder=tmp_path, checkpoint_every=3, **options)
+    with pytest.raises(Cut):
+        train(folder=tmp_path, checkpoint_every=3, **cut_after(cut), **options)
     fit = train(folder=tmp_path, resume=True, **options)
     assert same_bits(fit, whole)
     assert fit.best_epochs == whole.best_epochs

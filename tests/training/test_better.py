@@ -14,8 +14,7 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
 
-from .small import by_rate, lines, make, moons, train
-from .test_resume import Cut, cut_after
+from .small import Cut, by_rate, cut_after, lines, make, moons, train
 
 QUICK = pxl.backprop(optax.sgd(0.4))
 
@@ -131,15 +130,13 @@ def test_several_networks_and_a_smaller_batch(parallel):
 
 
 @pytest.mark.parametrize(("cut", "streamed"), [(1, False), (2, False), (5, False), (2, True), (3, True)])
-def test_means_over_a_resume(tmp_path, monkeypatch, cut, streamed):
+def test_means_over_a_resume(tmp_path, cut, streamed):
     pytest.importorskip("orbax.checkpoint")
     source = BATCHES if streamed else pxd.ArrayBatches(DATA, 16, drop_last=False, shuffle=False)
     rule = STANDING["backprop"]
     options = {"rule": rule, "data": source, "validation": DATA, "epochs": 2, "folder": tmp_path}
-    with monkeypatch.context() as context:
-        cut_after(context, cut)
-        with pytest.raises(Cut):
-            train(checkpoint_every=1, **options)
+    with pytest.raises(Cut):
+        train(checkpoint_every=1, **cut_after(cut), **options)
     fit = train(resume=True, **options)
     for row in (*fit.history, *lines(tmp_path)):
         assert row["loss"] == pytest.approx(row["validation_loss"], rel=1e-5)

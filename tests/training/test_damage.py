@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 
 import pcx.training as pxt
-from pcx.training import _keep
 
 from .small import TRAIN, same_bits, train
 
 pytest.importorskip("orbax.checkpoint")
-
-
-@pytest.fixture(autouse=True)
-def no_figure(monkeypatch):
-    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
 
 
 TREE = {

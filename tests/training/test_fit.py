@@ -101,13 +101,27 @@ def test_settings_pass_through_one_program():
     assert {row["lr"] for row in both.of(1)} == {1e-2}
 
 
-def test_a_second_run_of_equal_things_compiles_nothing():
-    train(model())
-    loop = pxt._loop.Loop.of(RULE, None, {"accuracy": pxt.accuracy}, False, False)
-    before = loop.run._cache_size()
+def test_a_second_run_of_equal_things_traces_nothing():
+    traces = []
+
+    def seen(output, y):
+        traces.append(1)
+        return output[:, 0]
+
+    train(model(), metrics={"seen": seen})
+    before = len(traces)
     assert before > 0
-    train(model(4), data=moons(seed=9))
-    assert loop.run._cache_size() == before
+    train(model(4), data=moons(seed=9), metrics={"seen": seen})
+    assert len(traces) == before
+
+
+def test_every_dispatch_is_told_before_it_is_given_away():
+    seen = []
+    train(on_dispatch=seen.append, batches_per_dispatch=4, epochs=2)
+    assert [(d.epoch, d.batch, d.batches) for d in seen] == [(1, 0, 4), (1, 4, 2), (2, 0, 4), (2, 4, 2)]
+    seen = []
+    train(on_dispatch=seen.append, data=[(TRAIN[0][:9], TRAIN[1][:9])] * 2, epochs=1)  # streamed
+    assert [(d.batch, d.batches) for d in seen] == [(0, 1), (1, 1)]
 
 
 def test_early_stopping_stops_a_network_alone():
@@ -198,13 +212,10 @@ def noisy(key, x):
     return x + 0.1 * jax.random.normal(key, x.shape)
 
 
-def test_augmentation_has_the_same_bits_however_it_is_cut(monkeypatch):
+def test_augmentation_has_the_same_bits_however_it_is_cut():
     whole = train(augment=noisy)
-    monkeypatch.setattr(pxt._progress.Pace, "next", lambda self: 1)
-    single = train(augment=noisy)
-    monkeypatch.setattr(pxt._progress.Pace, "next", lambda self: 4)
-    assert same_bits(whole, single)
-    assert same_bits(whole, train(augment=noisy))
+    for batches in (1, 4):
+        assert same_bits(whole, train(augment=noisy, batches_per_dispatch=batches))
     assert not same_bits(whole, train())
 
 

@@ -14,8 +14,7 @@ import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.training as pxt
 
-from .small import HELD_OUT, TRAIN, by_rate, make, model, timeless, train
-from .test_resume import Cut, cut_after
+from .small import HELD_OUT, TRAIN, Cut, by_rate, cut_after, make, model, timeless, train
 
 X, Y = HELD_OUT  # 50 samples
 PARTS = [(X[:20], Y[:20]), (X[20:40], Y[20:40]), (X[40:], Y[40:])]
@@ -74,13 +73,11 @@ def test_a_function_is_given_the_epoch():
     assert fit.ended == "done"
 
 
-def test_streams_over_a_resume(tmp_path, monkeypatch):
+def test_streams_over_a_resume(tmp_path):
     pytest.importorskip("orbax.checkpoint")
     whole = train(rule=RULE, validation=PARTS)
-    with monkeypatch.context() as context:
-        cut_after(context, 8)
-        with pytest.raises(Cut):
-            train(rule=RULE, validation=PARTS, folder=tmp_path, checkpoint_every=1)
+    with pytest.raises(Cut):
+        train(rule=RULE, validation=PARTS, folder=tmp_path, checkpoint_every=1, **cut_after(8))
     again = train(rule=RULE, validation=PARTS, folder=tmp_path, resume=True)
     assert timeless(again.history) == timeless(whole.history)
 

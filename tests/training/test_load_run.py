@@ -10,16 +10,10 @@ import pytest
 import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
-from pcx.training import _keep
 
 from .small import HELD_OUT, RULE, by_rate, make, model, train
 
 pytest.importorskip("orbax.checkpoint")
-
-
-@pytest.fixture(autouse=True)
-def no_figure(monkeypatch):
-    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
 
 
 def outputs(rule, net):

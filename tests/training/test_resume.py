@@ -23,37 +23,24 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
 
-from .small import TRAIN, arrays, by_rate, lines, make, model, moons, same_bits, timeless, train
+from .small import (
+    TRAIN,
+    Cut,
+    arrays,
+    at_batch,
+    by_rate,
+    cut_after,
+    lines,
+    make,
+    model,
+    moons,
+    same_bits,
+    timeless,
+    train,
+)
 from .test_fit import noisy
 
 checkpoints = pytest.importorskip("orbax.checkpoint")
-
-
-class Cut(Exception):
-    pass
-
-
-@pytest.fixture(autouse=True)
-def no_figure(monkeypatch, request):
-    """Drawing takes longer than training here."""
-    if request.function is not test_what_is_in_a_folder:
-        monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
-
-
-def cut_after(monkeypatch, batches):
-    """Make a run die once it has done so many batches, in this process."""
-    before = pxt._crew.Crew.run
-    done = 0
-
-    def run(self, arrays, rows, start, stop, *rest):
-        nonlocal done
-        if done >= batches:
-            raise Cut
-        done += stop - start
-        return before(self, arrays, rows, start, stop, *rest)
-
-    monkeypatch.setattr(pxt._crew.Crew, "run", run)
-    monkeypatch.setattr(pxt._progress.Pace, "next", lambda self: 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +50,9 @@ def unbroken(tmp_path_factory):
 
 
 @pytest.mark.parametrize("batches", [0, 1, 5, 6, 7, 12, 17])
-def test_cut_off_at_any_batch(tmp_path, monkeypatch, unbroken, batches):
-    with monkeypatch.context() as context:
-        cut_after(context, batches)
-        with pytest.raises(Cut):
-            train(augment=noisy, folder=tmp_path / "run", checkpoint_every=1)
+def test_cut_off_at_any_batch(tmp_path, unbroken, batches):
+    with pytest.raises(Cut):
+        train(augment=noisy, folder=tmp_path / "run", checkpoint_every=1, **cut_after(batches))
     # Other checkpoints after than before: they are not part of what is computed.
     fit = train(augment=noisy, folder=tmp_path / "run", resume=True)
     assert same_bits(fit, unbroken)
@@ -77,11 +62,9 @@ def test_cut_off_at_any_batch(tmp_path, monkeypatch, unbroken, batches):
     assert f"resumed at epoch {batches // 6}, batch {batches % 6}" in (fit.folder / "log.txt").read_text()
 
 
-def test_cut_off_between_checkpoints(tmp_path, monkeypatch, unbroken):
-    with monkeypatch.context() as context:
-        cut_after(context, 11)
-        with pytest.raises(Cut):
-            train(augment=noisy, folder=tmp_path / "run", checkpoint_every=4)
+def test_cut_off_between_checkpoints(tmp_path, unbroken):
+    with pytest.raises(Cut):
+        train(augment=noisy, folder=tmp_path / "run", checkpoint_every=4, **cut_after(11))
     assert sorted(p.name for p in (tmp_path / "run/checkpoints/last").iterdir()) == ["4", "8"]
     assert same_bits(train(augment=noisy, folder=tmp_path / "run", resume=True), unbroken)
 
@@ -110,31 +93,28 @@ def test_resumed_twice_and_longer(tmp_path):
     assert same_bits(train(epochs=4, folder=tmp_path / "run", resume=True), long)
 
 
-def test_several_networks_resume(tmp_path, monkeypatch):
+def test_several_networks_resume(tmp_path):
     options = {"seeds": [0, 1], "settings": [{"lr": 0.0}, {"lr": 3e-3}], "epochs": 4}
     options["early_stopping"] = pxt.EarlyStopping("validation_loss", patience=1)
     for parallel in ("loop", "vmap"):
         whole = train(make, by_rate, parallel=parallel, **options)
         assert [len(whole.of(i)) for i in range(4)] == [2, 4, 2, 4]
-        with monkeypatch.context() as context:
-            cut_after(context, 15)
-            with pytest.raises(Cut):
-                train(make, by_rate, parallel=parallel, folder=tmp_path / parallel, checkpoint_every=5, **options)
+        cut = {"folder": tmp_path / parallel, "checkpoint_every": 5, **cut_after(15)}
+        with pytest.raises(Cut):
+            train(make, by_rate, parallel=parallel, **cut, **options)
         resumed = train(make, by_rate, parallel=parallel, folder=tmp_path / parallel, resume=True, **options)
         assert same_bits(resumed, whole)
         assert (tmp_path / parallel / "weights-3.safetensors").is_file()
 
 
-def test_streamed_batches_resume(tmp_path, monkeypatch):
+def test_streamed_batches_resume(tmp_path):
     def epoch(k):
         return (b for b in pxd.ArrayBatches(TRAIN, 16, seed=5).epoch(k))
 
     whole = train(data=epoch, augment=noisy)
     for cut in (4, 6, 13):
-        with monkeypatch.context() as context:
-            cut_after(context, cut)
-            with pytest.raises(Cut):
-                train(data=epoch, augment=noisy, folder=tmp_path / str(cut), checkpoint_every=1)
+        with pytest.raises(Cut):
+            train(data=epoch, augment=noisy, folder=tmp_path / str(cut), checkpoint_every=1, **cut_after(cut))
         assert same_bits(train(data=epoch, augment=noisy, folder=tmp_path / str(cut), resume=True), whole)
 
 
@@ -234,7 +214,7 @@ def test_folders(tmp_path, begun):
 
 def test_what_is_in_a_folder(tmp_path):
     pytest.importorskip("matplotlib")
-    fit = train(folder=tmp_path / "a" / "run", config={"note": "hello", "at": Path("x")})
+    fit = train(folder=tmp_path / "a" / "run", config={"note": "hello", "at": Path("x")}, figure=True)
     names = (
         "best.safetensors checkpoints config.json figure.png log.txt metrics.jsonl versions.json weights.safetensors"
     )
@@ -283,10 +263,6 @@ def test_how_many_are_kept(tmp_path):
         assert held == [2, 4, 6, 8, 10, 12][-keep:]
 
 
-def full(self, step, **rest):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
 def test_a_full_disk(tmp_path, monkeypatch, unbroken):
     with monkeypatch.context() as context:
         saves = []
@@ -305,8 +281,15 @@ def test_a_full_disk(tmp_path, monkeypatch, unbroken):
 
 
 def test_a_full_disk_for_other_files(tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path, content):
+        if path.suffix == ".safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
     with monkeypatch.context() as context:
-        context.setattr(pxt._keep, "write_weights", lambda *given: full(None, 0))
+        context.setattr(Path, "write_bytes", full)
         with pytest.raises(pxt.CheckpointError, match=r"best.safetensors can't be written to .*No space left"):
             train(folder=tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.partial*"))
@@ -416,22 +399,11 @@ def test_killed_and_interrupted_at_random(tmp_path):
     assert timeless(lines(whole)) == timeless(lines(broken))
 
 
-def test_interrupted_in_this_process(tmp_path, unbroken, monkeypatch):
+def test_interrupted_in_this_process(tmp_path, unbroken):
     # What Ctrl-C does: the run ends after the dispatch, with a checkpoint, and the handler is the old one again.
     before = signal.getsignal(signal.SIGINT)
-    run = pxt._crew.Crew.run
-    calls = []
-
-    def interrupt(self, *rest):
-        calls.append(1)
-        if len(calls) == 8:
-            os.kill(os.getpid(), signal.SIGINT)
-        return run(self, *rest)
-
-    with monkeypatch.context() as context:
-        context.setattr(pxt._crew.Crew, "run", interrupt)
-        context.setattr(pxt._progress.Pace, "next", lambda self: 1)
-        fit = train(augment=noisy, folder=tmp_path / "run")
+    interrupted = at_batch(7, lambda: os.kill(os.getpid(), signal.SIGINT))
+    fit = train(augment=noisy, folder=tmp_path / "run", **interrupted)
     assert signal.getsignal(signal.SIGINT) is before
     assert fit.ended == "interrupted"
     assert len(fit.history) == 1

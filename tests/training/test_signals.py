@@ -9,18 +9,17 @@ import threading
 
 import pytest
 
-from pcx.training import _crew, _keep, _progress, _signals
+from pcx.training import _signals
 from pcx.training._signals import interruptible
 
-from .small import same_bits, train
+from .small import at_batch, same_bits, train
 
 pytest.importorskip("orbax.checkpoint")
 TO_END = [signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    monkeypatch.setattr(_keep, "can_draw", lambda fit: False)
+def as_before():
     handlers = {number: signal.getsignal(number) for number in [*TO_END, signal.SIGINT]}
     yield
     found = {number: signal.getsignal(number) for number in handlers}
@@ -29,27 +28,20 @@ def as_before(monkeypatch):
     assert found == handlers
 
 
-def sent(monkeypatch, *numbers):
-    """Signals that come to a run at its eighth batch."""
-    run, calls = _crew.Crew.run, []
+def sent(*numbers):
+    """Options of a run to which signals come at its eighth batch."""
 
-    def interrupt(self, *rest):
-        calls.append(1)
-        if len(calls) == 8:
-            for number in numbers:
-                os.kill(os.getpid(), number)
-        return run(self, *rest)
+    def interrupt():
+        for number in numbers:
+            os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(_crew.Crew, "run", interrupt)
-    monkeypatch.setattr(_progress.Pace, "next", lambda self: 1)
+    return at_batch(7, interrupt)
 
 
 @pytest.mark.parametrize("number", TO_END)
-def test_a_checkpoint_and_the_status_of_the_signal(number, tmp_path, monkeypatch):
-    with monkeypatch.context() as context:
-        sent(context, number, number)  # to the process, and to its group
-        with pytest.raises(SystemExit) as ended:
-            train(folder=tmp_path / "run")
+def test_a_checkpoint_and_the_status_of_the_signal(number, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        train(folder=tmp_path / "run", **sent(number, number))  # to the process, and to its group
     assert ended.value.code == 128 + number
     assert (tmp_path / "run" / "log.txt").read_text().endswith(" interrupted\n")
     assert (tmp_path / "run" / "checkpoints" / "last" / "8").is_dir()
@@ -57,12 +49,11 @@ def test_a_checkpoint_and_the_status_of_the_signal(number, tmp_path, monkeypatch
     assert same_bits(train(folder=tmp_path / "run", resume="auto"), train())
 
 
-def test_a_handler_that_was_there_is_called_when_all_is_kept(tmp_path, monkeypatch):
+def test_a_handler_that_was_there_is_called_when_all_is_kept(tmp_path):
     seen = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append((number, frame)))
     try:
-        sent(monkeypatch, signal.SIGTERM)
-        fit = train(folder=tmp_path / "run")
+        fit = train(folder=tmp_path / "run", **sent(signal.SIGTERM))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert (fit.ended, seen) == ("interrupted", [(signal.SIGTERM, None)])

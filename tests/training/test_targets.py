@@ -11,7 +11,7 @@ import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.training as pxt
-from pcx.training._loop import accuracy, is_class
+from pcx.training._metrics import accuracy, is_class
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
 LABELS = np.arange(8) % 3

@@ -251,8 +251,7 @@ def test_every_byte_of_a_file(every, tmp_path):
 
 
 # -- the weights of a run ----------------------------------------------------------------------------------------------
-def test_the_folder_of_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+def test_the_folder_of_a_run(tmp_path):
     one = train(folder=tmp_path / "one", epochs=2, checkpoint_seconds=0)
     net = model(3)
     for network in (None, 0):
@@ -273,8 +272,7 @@ def test_the_folder_of_a_run(tmp_path, monkeypatch):
         pxt.load_weights(tmp_path, net)
 
 
-def test_the_best_weights_are_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(pxt._keep, "can_draw", lambda fit: False)
+def test_the_best_weights_are_a_file(tmp_path):
     states = []
     watch = {"callbacks": [lambda report: states.append(report.states[0])], "checkpoint_seconds": 0}
     fit = train(folder=tmp_path / "run", epochs=6, rule=pxl.pc(optax.sgd(0.4), optax.sgd(0.1), 4), **watch)

@@ -109,6 +109,9 @@ def test_each_callback_can_stop():
         ({"folder": 3}, TypeError, "folder must be a path, got 3"),
         ({"folder": False}, TypeError, "folder must be a path, got False"),
         ({"config": [1]}, TypeError, "config must be a dict, got list"),
+        ({"on_dispatch": 3}, TypeError, "on_dispatch must be a function, got 3"),
+        ({"batches_per_dispatch": 0}, ValueError, "batches_per_dispatch must be a whole number of at least 1, got 0"),
+        ({"figure": "no"}, TypeError, "figure must be True or False, got 'no'"),
         ({"restore_best": 1}, TypeError, "restore_best must be True or False, got 1"),
         ({"overwrite": "yes"}, TypeError, "overwrite must be True or False, got 'yes'"),
         ({"checkpoint_seconds": "60"}, ValueError, "checkpoint_seconds must be 0 or more, got '60'"),
@@ -177,12 +180,12 @@ def test_a_line_is_not_wrapped_or_read_as_markup(monkeypatch):
     console = pytest.importorskip("rich.console")
     import io
 
-    from pcx.training import _progress
+    from pcx.training import _display
 
     for options in ({"force_terminal": True}, {"force_jupyter": False, "force_terminal": True}):
         file = io.StringIO()
         made = console.Console(file=file, width=40, **options)
-        monkeypatch.setattr(_progress, "_console", lambda made=made: made)
-        with _progress.progress(3, 0, True) as (_, say):
+        monkeypatch.setattr(_display, "_console", lambda made=made: made)
+        with _display.display(3, 0, True) as (_, say):
             say("epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4)
         assert "epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4 in file.getvalue()

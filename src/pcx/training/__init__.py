@@ -8,18 +8,24 @@ from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, versions
 from ._load_run import load_run
-from ._loop import accuracy
-from ._result import Fit, Member, Report
+from ._member import Member
+from ._metrics import accuracy
+from ._options import FitOptions
+from ._result import Dispatch, Fit, Report
+from ._rule import LearningRule
 from ._stopping import EarlyStopping
 from ._weights import load_weights, save_weights
 
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "Dispatch",
     "EarlyStopping",
     "EventFiles",
     "Fit",
+    "FitOptions",
     "Folder",
+    "LearningRule",
     "Member",
     "Report",
     "RunExists",

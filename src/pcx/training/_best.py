@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jaxtyping import PyTree
 
-from ..learning import State
+from ._rule import as_tree, with_tree
 from ._stopping import Mode, cost
+from ._types import Row
 
 
 class Best:
@@ -31,11 +31,14 @@ class Best:
         self.metric = metric
         self.mode: Mode = mode
         self.epochs = [0] * networks
-        self._held: list[Any] = [None] * networks
+        self._held: list[PyTree] = [None] * networks
         self._least = [math.inf] * networks
 
-    def recall(self, history: Sequence[dict[str, Any]]) -> list[int]:
-        """Take note of rows that come next in a history: the networks for which no epoch was better than their last."""
+    def recall(self, history: Sequence[Row]) -> list[int]:
+        """Take note of the rows that come next in a history.
+
+        **Returns:** the networks for which no epoch was better than their last.
+        """
         found: dict[int, bool] = {}
         for row in history:
             value, i = cost(row, self.metric, self.mode), row["network"]
@@ -44,13 +47,15 @@ class Best:
                 self._least[i] = value
         return [i for i, better in found.items() if better]
 
-    def look(self, rows: Sequence[dict[str, Any]], states: Callable[[], Sequence[State]]) -> bool:
-        """Hold the states of the networks for which no epoch was better than this one; whether there are any.
+    def look(self, rows: Sequence[Row], states: Callable[[], Sequence[PyTree]]) -> bool:
+        """Hold the states of the networks for which no epoch was better than this one.
 
         **Arguments:**
 
         - `rows`: of the epoch.
         - `states`: gives the states now; only asked if need be.
+
+        **Returns:** whether there are any.
         """
         better = self.recall(rows)
         now = states() if better else []
@@ -59,24 +64,19 @@ class Best:
                 self.epochs[i], self._held[i] = row["epoch"], jax.device_get(as_tree(now[i]))
         return bool(better)
 
-    def trees(self, states: Sequence[State]) -> list[Any]:
-        """What is held, as arrays to be saved; of a network that has no epoch yet, its state now."""
+    def trees(self, states: Sequence[PyTree]) -> list[PyTree]:
+        """Return what is held, as arrays to be saved; of a network that has no epoch yet, its state now."""
         return [as_tree(s) if held is None else held for held, s in zip(self._held, states, strict=True)]
 
-    def states(self, states: Sequence[State]) -> list[State]:
-        """As `trees`, as states."""
+    def states(self, states: Sequence[PyTree]) -> list[PyTree]:
+        """Return what is held, as states; of a network that has no epoch yet, its state now."""
         return [
-            s if held is None else dataclasses.replace(s, **jtu.tree_map(jnp.asarray, held))
+            s if held is None else with_tree(s, jtu.tree_map(jnp.asarray, held))
             for held, s in zip(self._held, states, strict=True)
         ]
 
-    def take_up(self, trees: Sequence[Any], epochs: Sequence[int], at_most: int) -> None:
+    def take_up(self, trees: Sequence[PyTree], epochs: Sequence[int], at_most: int) -> None:
         """Hold what was saved. What lies beyond the epochs that are done comes again, and is left out."""
         for i, (tree, epoch) in enumerate(zip(trees, epochs, strict=True)):
             if 0 < epoch <= at_most:
                 self.epochs[i], self._held[i] = epoch, tree
-
-
-def as_tree(state: State) -> dict[str, Any]:
-    """A state's arrays, to be saved."""
-    return {name: getattr(state, name) for name in ("weights", "rest", "optim", "key", "memory")}

@@ -90,7 +90,7 @@ def _best_first(fit: Fit) -> list[list[int]]:
     by, mode = ("loss", "min") if fit.by is None else (fit.by, fit.mode)
 
     def least(network: int) -> float:
-        return min((cost(row, by, mode) for row in fit.of(network)), default=math.inf)
+        return min((cost(row, by, mode) for row in fit.of(network) if by in row), default=math.inf)
 
     return sorted(grouped(fit.members), key=lambda group: sum(map(least, group)) / len(group))
 

@@ -1,19 +1,23 @@
-"""What a run is judged on after every epoch: arrays that lie on the device, or batches that come in one by one."""
+"""Held-out data, by which a run is judged after every epoch: arrays on the device, or batches that come one by one."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 from ..data import ArrayBatches, Batches, as_batches
-from ._crew import Crew
+from ._ensemble import Ensemble
 from ._first import FirstSeen
 from ._history import means
-from ._loop import held_out_rows
-from ._source import as_arrays, fingerprint, placed
+from ._source import Data, as_arrays, fingerprint, placed
+from ._types import Batch
 
 _JUDGED = 512  # held-out samples looked at together
 
@@ -24,29 +28,29 @@ class HeldArrays:
     **Arguments:** `arrays`, a tree of arrays `[N, ...]`.
     """
 
-    def __init__(self, arrays: Any) -> None:
+    def __init__(self, arrays: PyTree) -> None:
         self.arrays = placed(arrays)
         self.size = samples(arrays)
-        self._rows = held_out_rows(self.size, min(_JUDGED, self.size))
+        self._rows = rows_of(self.size)
 
-    def check(self, crew: Crew, check_labels: Callable[[Any], None]) -> None:
+    def check(self, ensemble: Ensemble, check_labels: Callable[[PyTree], None]) -> None:
         """Refuse samples that can't be judged.
 
         **Raises:** `ValueError`, with the reason.
         """
         check_labels(self.arrays[1])
-        crew.try_judge(self.arrays, *self._rows)
+        ensemble.try_judge(self.arrays, *self._rows)
 
     def describe(self) -> dict[str, Any]:
-        """What the samples are, to the last bit."""
+        """Return checksums of all samples."""
         return fingerprint(self.arrays)
 
     def first(self) -> None:
-        """Nothing is left to compare that `describe` doesn't."""
+        """Return nothing: `describe` says all."""
 
-    def judge(self, crew: Crew, epoch: int) -> list[dict[str, float]]:
-        """Means of loss and metrics over the samples, for each network."""
-        return [means(sums, self.size) for sums in crew.judge(self.arrays, *self._rows)]
+    def judge(self, ensemble: Ensemble, epoch: int) -> list[dict[str, float]]:
+        """Return means of loss and metrics over the samples, for each network."""
+        return [means(sums, self.size) for sums in ensemble.judge(self.arrays, *self._rows)]
 
 
 class HeldStream:
@@ -58,12 +62,12 @@ class HeldStream:
     - `whole`: all of them, if they lie in a list.
     """
 
-    def __init__(self, source: Batches, whole: Sequence[Any] | None = None) -> None:
+    def __init__(self, source: Batches, whole: Sequence[Batch] | None = None) -> None:
         self._epochs = FirstSeen(source)
         self._whole = whole
-        self._check_labels: Callable[[Any], None] = lambda y: None
+        self._check_labels: Callable[[PyTree], None] = lambda y: None
 
-    def check(self, crew: Crew, check_labels: Callable[[Any], None]) -> None:
+    def check(self, ensemble: Ensemble, check_labels: Callable[[PyTree], None]) -> None:
         """Refuse batches that can't be judged, as far as the first one tells.
 
         **Raises:** `TypeError` or `ValueError`, with the reason.
@@ -73,11 +77,11 @@ class HeldStream:
             raise ValueError("fit: the source of validation batches is empty")
         self._check_labels = check_labels
         arrays, rows, counts = self._placed(first)
-        crew.try_judge(arrays, rows, counts)
+        ensemble.try_judge(arrays, rows, counts)
 
     def describe(self) -> dict[str, Any]:
-        """What the batches are: those of a list as the arrays that they are parts of; of others the form, since they
-        come one by one."""
+        """Describe the batches: those of a list by checksums of the arrays that they are parts of; others by their
+        form, since they come one by one."""
         if self._whole is not None:
             parts = [placed(tuple(batch)) for batch in self._whole]
             return fingerprint(jtu.tree_map(lambda *each: np.concatenate(each), *parts))
@@ -86,19 +90,19 @@ class HeldStream:
         return {"source": type(source).__name__, "batches_per_epoch": source.batches_per_epoch, "each": form}
 
     def first(self) -> dict[str, Any] | None:
-        """What the first batch is, to the last bit, where `describe` doesn't say it."""
+        """Return checksums of the first batch, where `describe` doesn't have them."""
         return None if self._whole is not None else fingerprint(placed(tuple(self._epochs.first())))
 
-    def judge(self, crew: Crew, epoch: int) -> list[dict[str, float]]:
-        """Means of loss and metrics over the samples of all batches, for each network.
+    def judge(self, ensemble: Ensemble, epoch: int) -> list[dict[str, float]]:
+        """Return means of loss and metrics over the samples of all batches, for each network.
 
         **Raises:** `ValueError` if there are none this time, or for labels outside the classes.
         """
-        total: list[dict[str, float]] = [{} for _ in range(crew.size)]
+        total: list[dict[str, float]] = [{} for _ in range(ensemble.size)]
         size = 0
         for batch in self._epochs.epoch(epoch, 0):
             arrays, rows, counts = self._placed(batch)
-            sums = crew.judge(arrays, rows, counts)
+            sums = ensemble.judge(arrays, rows, counts)
             total = [{k: t.get(k, 0.0) + v for k, v in s.items()} for t, s in zip(total, sums, strict=True)]
             size += samples(arrays)
         if not size:
@@ -108,7 +112,7 @@ class HeldStream:
             )
         return [means(sums, size) for sums in total]
 
-    def _placed(self, batch: Any) -> tuple[Any, Any, Any]:
+    def _placed(self, batch: Batch) -> tuple[PyTree, jax.Array, jax.Array]:
         """A batch on the device, and its rows."""
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
@@ -116,11 +120,11 @@ class HeldStream:
         size = samples(tuple(batch))
         arrays = placed(tuple(batch))
         self._check_labels(arrays[1])
-        return arrays, *held_out_rows(size, min(_JUDGED, size))
+        return arrays, *rows_of(size)
 
 
-def as_held_out(validation: Any) -> HeldArrays | HeldStream | None:
-    """What a run is judged on, from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches. Of
+def as_held_out(validation: Data | None) -> HeldArrays | HeldStream | None:
+    """Return held-out data from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches. Of
     `ArrayBatches` every sample counts, those that `drop_last` leaves out of a batch included.
 
     **Raises:** `TypeError` or `ValueError` for what is none of these, or can be gone through only once.
@@ -142,8 +146,8 @@ def as_held_out(validation: Any) -> HeldArrays | HeldStream | None:
         ) from e
 
 
-def samples(arrays: Any) -> int:
-    """How many held-out samples a tree of arrays holds.
+def samples(arrays: PyTree) -> int:
+    """Return how many held-out samples a tree of arrays holds.
 
     **Raises:** `ValueError` if there are none, or its arrays differ.
     """
@@ -151,3 +155,12 @@ def samples(arrays: Any) -> int:
     if len(lengths) != 1 or not lengths[0]:
         raise ValueError(f"fit: validation must be arrays of the same number of samples, at least 1; found {lengths}")
     return lengths[0]
+
+
+@functools.lru_cache(maxsize=64)
+def rows_of(n: int) -> tuple[jax.Array, jax.Array]:
+    """Return rows that go through n samples in batches of one size, `[batches, B]`, and which of them count."""
+    size = min(_JUDGED, n)
+    count = -(-n // size)
+    flat = jnp.arange(count * size, dtype=jnp.int32)
+    return jnp.minimum(flat, n - 1).reshape(count, size), (flat < n).reshape(count, size)

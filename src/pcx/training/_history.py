@@ -1,16 +1,19 @@
-"""The history of a run: one row for each epoch and network."""
+"""The history of a run: one row for each epoch and network, and what is said of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+import numpy as np
+from jaxtyping import PyTree
 
 from ..learning._state import uphill_in_words
-from ._loop import COUNTED
 from ._member import Member
+from ._metrics import COUNTED
 from ._stopping import Mode, cost
 from ._table import grouped
+from ._types import Row
 
 OWN = (
     "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies",
@@ -19,10 +22,8 @@ OWN = (
 """Names in a row that settings and metrics can't have (but for accuracy, which a metric may replace)."""
 
 
-def row(
-    epoch: int, network: int, member: Member, totals: Any, judged: dict[str, float], seconds: float
-) -> dict[str, Any]:
-    """One row.
+def row(epoch: int, network: int, member: Member, totals: PyTree, judged: Mapping[str, float], seconds: float) -> Row:
+    """Return one row.
 
     **Arguments:**
 
@@ -33,7 +34,7 @@ def row(
     """
     count = int(totals["samples"])
     sums = dict(totals["sums"])
-    energies = {k: _number(v / count) for k, v in sums.pop("energies").items()}
+    energies = {k: _number(v / count) for k, v in sums.pop("energies", {}).items()}
     return {
         "epoch": epoch,
         "network": network,
@@ -48,15 +49,17 @@ def row(
 
 
 def means(sums: Mapping[str, float], size: int) -> dict[str, float]:
-    """Means over samples from sums over them; metrics are weighted by the samples' weights, where they have some."""
+    """Return means over samples from sums over them; metrics are weighted by the samples' weights, where they
+    have some."""
     counted = sums.get(COUNTED, size) or math.nan
     own = set(OWN) - {"accuracy"}
     return {k: v / (size if k in own else counted) for k, v in sums.items() if k != COUNTED}
 
 
-def went_uphill(rows: Sequence[dict[str, Any]]) -> str | None:
-    """That a network's settling goes uphill and stays so, in words: after its last epoch most batches did, and their
-    energy was above that of every epoch before settling. So no settling at all would have been better. None otherwise.
+def went_uphill(rows: Sequence[Row]) -> str | None:
+    """Return, in words, that a network's settling goes uphill and stays so: after its last epoch most batches did, and
+    their energy was above that of every epoch before settling. So no settling at all would have been better. None
+    otherwise.
 
     **Arguments:** `rows`, of one network.
     """
@@ -71,15 +74,15 @@ def went_uphill(rows: Sequence[dict[str, Any]]) -> str | None:
     return uphill(rows[-1])
 
 
-def uphill(row: dict[str, Any]) -> str:
-    """What is to be said of an epoch in which settling went uphill."""
+def uphill(row: Row) -> str:
+    """Return, in words, how settling went uphill in an epoch."""
     said = uphill_in_words(row["energy_before"], row["energy"], row["energies"])
     return f"epoch {row['epoch']}, in {row['uphill']:.0%} of the batches: {said}"
 
 
-def not_finite(row: dict[str, Any]) -> str | None:
-    """What is to be said of an epoch with a number that is NaN or infinite, for which a row holds None; None if there
-    is no such number."""
+def not_finite(row: Row) -> str | None:
+    """Return, in words, which numbers of an epoch are NaN or infinite, for which its row holds None; None if there is
+    no such number."""
     bad = [name for name, value in row.items() if value is None]
     if not bad:
         return None
@@ -91,15 +94,13 @@ def not_finite(row: dict[str, Any]) -> str | None:
     )
 
 
-def lines(
-    epoch: int, epochs: int, rows: Sequence[dict[str, Any]], members: Sequence[Member], by: str, mode: Mode
-) -> list[str]:
-    """An epoch in words: means over the networks; of several settings a line for each, the best first."""
+def lines(epoch: int, epochs: int, rows: Sequence[Row], members: Sequence[Member], by: str, mode: Mode) -> list[str]:
+    """Return an epoch in words: means over the networks; of several settings a line for each, the best first."""
     groups = [[row for row in rows if row["network"] in group] for group in grouped(members)]
     groups = [group for group in groups if group]
     seconds = max((each["seconds"] for each in rows), default=0.0)
     begin, end = f"epoch {epoch}/{epochs}", f"({seconds:.1f} s)"
-    if len(grouped(members)) == 1:
+    if len(grouped(members)) == 1 or not all(by in each for each in rows):
         return [f"{begin}: {_means(rows)} {end}"]
     groups.sort(key=lambda group: sum(cost(row, by, mode) for row in group) / len(group))
     names = [", ".join(f"{k} {v:g}" for k, v in members[group[0]["network"]].settings.items()) for group in groups]
@@ -107,7 +108,7 @@ def lines(
     return [head, *[f"  {name}: {_means(group)}" for name, group in zip(names, groups, strict=True)]]
 
 
-def _means(rows: Sequence[dict[str, Any]]) -> str:
+def _means(rows: Sequence[Row]) -> str:
     parts = []
     for name in ("energy", "loss", "accuracy", "validation_loss", "validation_accuracy"):
         values = [each[name] for each in rows if each.get(name) is not None]
@@ -118,6 +119,6 @@ def _means(rows: Sequence[dict[str, Any]]) -> str:
     return ", ".join(parts)
 
 
-def _number(x: Any) -> float | None:
+def _number(x: float | np.ndarray) -> float | None:
     x = float(x)
     return x if math.isfinite(x) else None

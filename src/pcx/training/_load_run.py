@@ -1,4 +1,4 @@
-"""What a run trained, built again: model with its weights, rule, data."""
+"""The parts of a run, built again: model with its weights, rule, data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 
 from ..core import BaseParam, RKGState, __version__, params_by_path
-from ..learning import Rule
 from ..nn import LayerParam, LayerState
 from ..predictive_coding import EnergyModule
 from ._belongs import said, unlike
@@ -23,6 +22,7 @@ from ._describe import describe
 from ._files import CheckpointError
 from ._folder import read_json
 from ._model import model_of
+from ._rule import LearningRule, RuleMaker, is_rule
 from ._weights import check_weights, set_weights
 
 # Who knows how to build the runs of a command, by the name that it has in config.json. Fixed here, and not taken from
@@ -33,14 +33,15 @@ _BUILDERS = {"train": "pcx.cli._rebuild"}
 def load_run(
     folder: str | os.PathLike[str],
     model: EnergyModule | Callable[[], EnergyModule] | None = None,
-    rule: Rule | Callable[..., Rule] | None = None,
+    rule: LearningRule | RuleMaker | None = None,
     *,
     network: int | None = None,
     best: bool = False,
     data_folder: str | os.PathLike[str] | None = None,
     compare: bool = True,
-) -> tuple[EnergyModule, Rule | None, Any]:
-    """What a run trained: `model, rule, data = load_run(folder)`; the model has the weights of the newest checkpoint.
+) -> tuple[EnergyModule, LearningRule | None, Any]:
+    """Return what a run trained: `model, rule, data = load_run(folder)`. The model has the weights of the newest
+    checkpoint.
 
     A run of the command is built from its options. One of `fit` doesn't hold how model and rule are made: give them.
 
@@ -85,11 +86,11 @@ def load_run(
     assert model is not None  # what was given, or built
     made = model_of("load_run", model, member["seed"])
     described = None if rule is None else describe(rule)
-    settled = rule if rule is None or isinstance(rule, Rule) else rule(**member["settings"])
+    own = rule if rule is None or is_rule(rule) else cast(RuleMaker, rule)(**member["settings"])
     if compare:
         _compare(path, made_of, {"model": describe(made), **({} if described is None else {"rule": described})})
     _set(made, path, number, best)
-    return made, settled, data
+    return made, own, data
 
 
 def _chosen(path: Path, networks: list[Mapping[str, Any]], network: int | None) -> int:
@@ -136,9 +137,9 @@ def _set(model: EnergyModule, path: Path, network: int, best: bool) -> None:
         if (value := param.get()) is None:
             continue
         name = at.removeprefix(".")
-        for part in ("weights", "rest"):
+        for part in ("['weights']", "['rest']", ".weights", ".rest"):  # the latter of states of one's own
             leaves, treedef = jtu.tree_flatten_with_path(value)
-            keys = [f"['states'][{network}][{part!r}][{name!r}]{jtu.keystr(inner)}" for inner, _ in leaves]
+            keys = [f"['states'][{network}]{part}[{name!r}]{jtu.keystr(inner)}" for inner, _ in leaves]
             if not keys or not all(key in arrays for key in keys):
                 continue
             if isinstance(param, (LayerParam, LayerState)):
@@ -147,6 +148,11 @@ def _set(model: EnergyModule, path: Path, network: int, best: bool) -> None:
                 np.shape(leaf) for _, leaf in leaves
             ]:
                 others.append((param, jtu.tree_unflatten(treedef, [arrays[k] for k in keys])))
+    if not weights:
+        raise ValueError(
+            f"load_run: the states in {path} are of a rule of your own and hold no `weights` by path in the model; "
+            f"read their arrays by Checkpoints({str(path / 'checkpoints')!r}).load()"
+        )
     check_weights(model, weights, f"load_run: the checkpoint in {path} doesn't fit the model")
     set_weights(model, weights)
     for param, value in others:

@@ -1,104 +1,38 @@
-"""Progress: a bar in a terminal or a notebook, plain lines elsewhere."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import sys
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import dataclasses
 
-Advance = Callable[[int, str], None]
-Say = Callable[[str], None]
+from ._types import Json, Row
 
 
-@contextlib.contextmanager
-def progress(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance, Say]]:
-    """Two functions: `advance(batches, text)`, and `say(line)` for what stays.
+@dataclasses.dataclass
+class Progress:
+    """The place of a run, beside its arrays: plain values, as a checkpoint holds them.
 
-    **Arguments:**
+    **Attributes:**
 
-    - `total`, `done`: batches in all (None if unknown) and at the start.
-    - `show`: False for silence.
+    - `epoch`, `batch`: the next batch, both from 0.
+    - `seconds`: of this epoch so far.
+    - `history`: the rows so far.
+    - `active`: of each network, whether it still learns.
+    - `why`: the reasons of those that failed, in words.
     """
-    if not show:
-        yield lambda n, text: None, lambda line: None
-        return
-    console = _console()
-    if console is None or not (console.is_terminal or console.is_jupyter):
-        yield lambda n, text: None, _as_long_as_there_is_a_terminal(lambda line: print(line, flush=True))
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=console, transient=True)
-    bar.start()
-    try:
-        task = bar.add_task("compiling", total=total, completed=done)
-        yield (
-            _as_long_as_there_is_a_terminal(lambda n, text: bar.update(task, advance=n, description=text)),
-            # As it is: a console in a notebook is narrower than the line, and names may hold brackets.
-            _as_long_as_there_is_a_terminal(
-                lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-            ),
-        )
-    finally:
-        _as_long_as_there_is_a_terminal(bar.stop)()
+    epoch: int
+    batch: int
+    seconds: float
+    history: list[Row]
+    active: list[bool]
+    why: list[str]
 
+    @classmethod
+    def at_start(cls, networks: int) -> Progress:
+        """Return the progress of a run that has not begun."""
+        return cls(0, 0, 0.0, [], [True] * networks, [])
 
-def _as_long_as_there_is_a_terminal(show: Callable[..., Any]) -> Callable[..., None]:
-    """`show`, but silent once the terminal has hung up: the run is then to end in order, with a checkpoint."""
-
-    def shown(*args: Any) -> None:
-        try:
-            show(*args)
-        except OSError as e:
-            if e.errno != errno.EIO:
-                raise
-
-    return shown
-
-
-def _console() -> Any:
-    try:
-        from rich.console import Console
-    except ImportError:
-        return None
-    return Console(file=sys.stdout, markup=False, emoji=False)  # names may hold square brackets
-
-
-class Pace:
-    """How many batches to give away at once, so that one looks about once a second, whatever a batch takes."""
-
-    def __init__(self, at_most: int, seconds: float = 1.0) -> None:
-        self.at_most, self.seconds = max(at_most, 1), seconds
-        self._per_batch: float | None = None
-
-    def next(self) -> int:
-        """The number of batches of the next dispatch."""
-        if self._per_batch is None:
-            return 1  # to be compiled, and seen to work, before more are asked for
-        return int(min(max(self.seconds / self._per_batch, 1), self.at_most))
-
-    @contextlib.contextmanager
-    def timed(self, batches: int) -> Iterator[None]:
-        """Around a dispatch that is waited for."""
-        start = time.perf_counter()
-        yield
-        per_batch = (time.perf_counter() - start) / max(batches, 1)
-        # The first one holds the compilation: never above what a later one says.
-        self._per_batch = per_batch if self._per_batch is None else min(self._per_batch, per_batch)
+    def copy(self) -> dict[str, Json]:
+        """Return a value for JSON that doesn't change with this one."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: list(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -1,19 +1,23 @@
-"""What training gives."""
+"""The result of a run, and the records that its callbacks are called with."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from jaxtyping import PyTree
+
+from ..predictive_coding import EnergyModule
 from ._member import Member
 from ._stopping import direction
 from ._table import Table, tabled
+from ._types import Row
 
 
 @dataclasses.dataclass
 class Fit:
-    """A training run.
+    """The result of a training run.
 
     **Attributes:**
 
@@ -28,13 +32,13 @@ class Fit:
     - `by`, `mode`: the metric that says which is best, and whether `"max"` or `"min"` of it.
     """
 
-    states: list[Any]
+    states: list[PyTree]
     members: list[Member]
-    history: list[dict[str, Any]]
+    history: list[Row]
     ended: str
     why: str | None
     folder: Path | None
-    best_states: list[Any] = dataclasses.field(default_factory=list)
+    best_states: list[PyTree] = dataclasses.field(default_factory=list)
     best_epochs: list[int] = dataclasses.field(default_factory=list)
     by: str | None = None
     mode: Literal["min", "max"] = "min"
@@ -46,7 +50,7 @@ class Fit:
         return f"Fit({names}: {self.ended} after {epochs} epoch{'s' if epochs != 1 else ''}{why}, folder={self.folder})"
 
     def last(self, metric: str) -> list[float]:
-        """A metric of each network's last epoch."""
+        """Return a metric of each network's last epoch."""
         found: dict[int, float] = {}
         for row in self.history:
             if metric not in row:
@@ -54,7 +58,7 @@ class Fit:
             found[row["network"]] = row[metric]
         return [found[i] for i in sorted(found)]
 
-    def restore_best(self, model: Any, network: int = 0) -> None:
+    def restore_best(self, model: EnergyModule, network: int = 0) -> None:
         """Set a model to the weights of a network's best epoch.
 
         **Arguments:**
@@ -73,7 +77,7 @@ class Fit:
         self.best_states[network].write_to(model)
 
     def table(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Table:
-        """What came of each setting, the best first: a line for each, or for each network if there are no settings.
+        """Return a table with a line for each setting, or for each network if there are no settings, the best first.
 
         **Arguments:** `by`, `mode`: the metric that says which is best, by its best epochs, and whether `"max"` or
         `"min"` of it; by default those of the run, or the training loss.
@@ -86,14 +90,30 @@ class Fit:
             way = mode or (self.mode if by == self.by else direction(by, "table: mode"))
         return tabled(self.members, self.history, by, way)
 
-    def of(self, network: int) -> list[dict[str, Any]]:
-        """The history of one network, by its number in `members`."""
+    def of(self, network: int) -> list[Row]:
+        """Return the history of one network, by its number in `members`."""
         return [row for row in self.history if row["network"] == network]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dispatch:
+    """Batches that are about to be given to the device at once: what `on_dispatch` is called with.
+
+    **Attributes:**
+
+    - `epoch`: from 1.
+    - `batch`: the number in the epoch of the first batch, from 0; so many are done.
+    - `batches`: how many batches the device is given.
+    """
+
+    epoch: int
+    batch: int
+    batches: int
 
 
 @dataclasses.dataclass
 class Report:
-    """What a callback is given after every epoch.
+    """What a callback is called with after every epoch.
 
     **Attributes:**
 
@@ -102,8 +122,8 @@ class Report:
     """
 
     epoch: int
-    rows: list[dict[str, Any]]
-    states: list[Any]
+    rows: list[Row]
+    states: list[PyTree]
     stopped: bool = False
 
     def stop(self) -> None:

@@ -1,67 +1,123 @@
-"""What a run is trained on: arrays that lie on the device, or batches that come in one by one."""
+"""The training data of a run: arrays that lie on the device, or batches that come in one by one."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, cast
 
 import jax
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 from ..core import is_data, taken
-from ..data import ArrayBatches, as_batches
+from ..data import ArrayBatches, Batches, Split, as_batches
 from ._checksums import bytes_of
 from ._first import FirstSeen
+from ._types import Batch
 
 
-class Span:
-    """Batches of one form: arrays, and each network's rows of them."""
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Batches of one form that follow each other: shared arrays, and each network's rows of them.
 
-    def __init__(self, arrays: Any, rows: Sequence[np.ndarray], first: int) -> None:
-        self.arrays, self.rows, self.first = arrays, rows, first
+    **Attributes:**
+
+    - `arrays`: a tree of arrays `[N, ...]`.
+    - `rows`: of each network, `[batches, B]`: the samples of batch i are those of `rows[i]`.
+    - `first`: the number in the epoch of the batch of `rows[0]`.
+    - `start`, `stop`: the batches of the chunk are those of `rows[start:stop]`. A part of a chunk has the same rows, so
+        that the compiled program is the same.
+    """
+
+    arrays: PyTree
+    rows: Sequence[np.ndarray]
+    first: int
+    start: int
+    stop: int
 
     @property
-    def count(self) -> int:
-        """How many batches."""
-        return len(self.rows[0])
+    def number(self) -> int:
+        """The number in the epoch of the first batch."""
+        return self.first + self.start
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return self.stop - self.start
+
+    def split(self, batches: int) -> tuple[Chunk, Chunk]:
+        """Return a chunk of the first batches, and one of the rest, which may have none."""
+        at = min(self.start + batches, self.stop)
+        return dataclasses.replace(self, stop=at), dataclasses.replace(self, start=at)
+
+
+class Source(Protocol):
+    """Training data, as the loop takes it."""
+
+    per_epoch: int | None  # batches; None if that is not known before the end
+
+    def example(self) -> Batch:
+        """Return one batch."""
+        ...
+
+    def epoch(self, k: int, start: int) -> Iterator[Chunk]:
+        """Go through an epoch, from batch number `start` on, in chunks as large as there are."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return, as plain data, what the run's config holds of it."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what `describe` leaves out since it takes a while: checksums of all arrays."""
+        ...
 
 
 class InMemory:
-    """Arrays on the device. Each network has an order of its own, from its seed."""
+    """Arrays on the device. Each network has an order of its own, from its seed.
 
-    def __init__(self, arrays: Any, batch_size: int, seeds: Sequence[int]) -> None:
+    **Arguments:**
+
+    - `arrays`: a tree of arrays `[N, ...]`.
+    - `batch_size`: samples in a batch.
+    - `seeds`: of each network.
+    """
+
+    def __init__(self, arrays: PyTree, batch_size: int, seeds: Sequence[int]) -> None:
         self.orders, self.given = [ArrayBatches(arrays, batch_size, seed=s) for s in seeds], False
         self._place(arrays)
 
     @classmethod
     def of(cls, batches: ArrayBatches, networks: int) -> InMemory:
-        """From batches with an order of their own, the same for all networks."""
+        """Return a source of batches that have an order of their own, the same for all networks."""
         new = object.__new__(cls)
         new.orders, new.given = [batches] * networks, True
         new._place(batches.arrays)
         return new
 
-    def _place(self, arrays: Any) -> None:
+    def _place(self, arrays: PyTree) -> None:
         self.arrays = placed(arrays)
         self.per_epoch: int | None = self.orders[0].batches_per_epoch
 
-    def example(self) -> Any:
-        """One batch."""
+    def example(self) -> Batch:
+        """Return one batch."""
         return jtu.tree_map(lambda a: a[: self.orders[0].batch_size], self.arrays)
 
-    def epoch(self, k: int, start: int) -> Iterator[Span]:
-        """The batches of an epoch from number `start` on."""
+    def epoch(self, k: int, start: int) -> Iterator[Chunk]:
+        """Go through an epoch, from batch number `start` on."""
         rows = [o.order(k) for o in self.orders]
-        if start < len(rows[0]):
-            yield Span(self.arrays, rows, 0)
+        whole = len(rows[0])
+        if start < whole:
+            yield Chunk(self.arrays, rows, 0, start, whole)
         rest = [o.remainder(k) for o in self.orders]
-        if len(rest[0]):
-            yield Span(self.arrays, [r[None] for r in rest], len(rows[0]))
+        if len(rest[0]) and start <= whole:
+            yield Chunk(self.arrays, [r[None] for r in rest], whole, 0, 1)
 
     def describe(self) -> dict[str, Any]:
-        """What it is, for the run's config."""
+        """Return, as plain data, what the run's config holds of it."""
         first = self.orders[0]
         arrays = jtu.tree_leaves(self.arrays)
         return {
@@ -73,29 +129,39 @@ class InMemory:
             **({"seed": first.seed} if self.given else {}),
         }
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Return checksums of all arrays."""
+        return fingerprint(self.arrays)
+
 
 class Streamed:
-    """Batches from any iterable, a few at a time."""
+    """Batches from any iterable, one at a time, the same ones for all networks.
 
-    def __init__(self, source: Any, networks: int) -> None:
+    **Arguments:**
+
+    - `source`: as `pcx.data.as_batches` takes it.
+    - `networks`: how many there are.
+    """
+
+    def __init__(self, source: Batches | Iterable[Batch], networks: int) -> None:
         self.source, self.networks = as_batches(source), networks
         self.per_epoch = self.source.batches_per_epoch
         self._epochs = FirstSeen(self.source)
 
-    def example(self) -> Any:
-        """One batch."""
+    def example(self) -> Batch:
+        """Return one batch."""
         first = self._epochs.first()
         if first is None:
             raise ValueError("fit: the source of training batches is empty")
         return placed(first)
 
-    def epoch(self, k: int, start: int) -> Iterator[Span]:
-        """The batches of an epoch from number `start` on."""
+    def epoch(self, k: int, start: int) -> Iterator[Chunk]:
+        """Go through an epoch, from batch number `start` on."""
         i = start - 1
         for i, batch in enumerate(self._epochs.epoch(k, start), start):
             arrays = placed(batch)
             size = np.shape(jtu.tree_leaves(arrays)[0])[0]
-            yield Span(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i)
+            yield Chunk(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i, 0, 1)
         if i < 0:
             raise ValueError(
                 f"fit: the source of training batches gave none in epoch {k + 1}: it must come anew every epoch. Give "
@@ -103,11 +169,15 @@ class Streamed:
             )
 
     def describe(self) -> dict[str, Any]:
-        """What it is, for the run's config."""
+        """Return, as plain data, what the run's config holds of it."""
         return {"source": type(self.source).__name__, "batches_per_epoch": self.per_epoch}
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Return nothing: batches that come one by one are not looked at before."""
+        return {}
 
-def _digest(arrays: Sequence[Any]) -> str:
+
+def _digest(arrays: Sequence[jax.Array]) -> str:
     # Of a few samples: enough to see that the arrays are others, or in another order, at no cost.
     found = hashlib.sha256()
     for a in arrays:
@@ -116,8 +186,8 @@ def _digest(arrays: Sequence[Any]) -> str:
     return found.hexdigest()[:16]
 
 
-def fingerprint(arrays: Any) -> dict[str, Any]:
-    """What arrays are, to the last bit: `arrays`, dtypes and shapes, and `sha256`. Takes a second for 1 GB."""
+def fingerprint(arrays: PyTree) -> dict[str, Any]:
+    """Return `arrays`, dtypes and shapes, and `sha256` of all bytes. Takes a second for 1 GB."""
     leaves = jtu.tree_leaves(arrays)
     found = hashlib.sha256()
     for a in leaves:
@@ -125,8 +195,12 @@ def fingerprint(arrays: Any) -> dict[str, Any]:
     return {"arrays": [f"{a.dtype}{list(a.shape)}" for a in leaves], "sha256": found.hexdigest()[:16]}
 
 
-def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | Streamed:
-    """A source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
+Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch]
+"""The forms of data that `fit` takes."""
+
+
+def as_source(train: Data, batch_size: int, seeds: Sequence[int]) -> InMemory | Streamed:
+    """Return a source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
 
     **Raises:** `TypeError` for a data set with several splits; `ValueError` for arrays that don't fit together.
     """
@@ -136,26 +210,27 @@ def as_source(train: Any, batch_size: int, seeds: Sequence[int]) -> InMemory | S
         return InMemory.of(train, len(seeds))
     arrays = as_arrays(train)
     if arrays is None and (hasattr(train, "shape") or _no_pair(train)):
-        got = f"a tuple of {len(train)}" if type(train) is tuple else f"an array of shape {list(train.shape)}"
+        shape = list(getattr(train, "shape", ()))
+        got = f"a tuple of {len(train)}" if type(train) is tuple else f"an array of shape {shape}"
         raise TypeError(
             f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
         )
-    return Streamed(train, len(seeds)) if arrays is None else InMemory(arrays, batch_size, seeds)
+    return InMemory(arrays, batch_size, seeds) if arrays is not None else Streamed(cast(Batches, train), len(seeds))
 
 
-def _no_pair(train: Any) -> bool:
+def _no_pair(train: Data) -> bool:
     return type(train) is tuple and len(train) != 2 and all(hasattr(a, "shape") for a in train)
 
 
-def _two_batches(source: Any) -> bool:
-    """Whether it is a list of two batches; `((a, b), (c, d))`, a tuple, is x and y, each made of two arrays."""
+def _two_batches(source: Data) -> bool:
+    """Return whether it is a list of two batches; `((a, b), (c, d))`, a tuple, is x and y, each made of two arrays."""
     return isinstance(source, list) and all(isinstance(each, (tuple, list)) and len(each) == 2 for each in source)
 
 
-def as_arrays(source: Any) -> tuple[Any, Any] | None:
-    """`(x, y)` from a split or a pair of arrays; None if it is something else."""
+def as_arrays(source: Data) -> Batch | None:
+    """Return `(x, y)` of a split or a pair of arrays; None if it is something else."""
     if hasattr(source, "x") and hasattr(source, "y"):
-        return source.x, source.y
+        return source.x, source.y  # type: ignore[union-attr]
     if isinstance(source, (tuple, list)) and len(source) == 2 and not _two_batches(source):
         leaves = jtu.tree_leaves(tuple(source))
         if leaves and all(isinstance(a, (np.ndarray, jax.Array)) for a in leaves):
@@ -165,8 +240,8 @@ def as_arrays(source: Any) -> tuple[Any, Any] | None:
     return None
 
 
-def placed(batch: Any) -> Any:
-    """A batch, or all samples, as arrays of JAX; a pair has the names x and y in what is said of it."""
+def placed(batch: PyTree) -> PyTree:
+    """Return a batch, or all samples, as arrays of JAX; of a pair, errors say which of x and y they are about."""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return taken("fit", "x", batch[0]), taken("fit", "y", batch[1])
     return taken("fit", "the batch", batch)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+
+from ._types import Row
+from ._warn import warn
 
 Mode = Literal["min", "max"]
 
@@ -46,8 +48,11 @@ class EarlyStopping:
             raise ValueError(f"EarlyStopping: least must be a number of 0 or more, got {self.least!r}")
         check_mode("EarlyStopping: mode", self.mode)
 
-    def out_of_patience(self, rows: Sequence[dict[str, Any]]) -> bool:
-        """Whether the epochs so far of one network say to stop."""
+    def out_of_patience(self, rows: Sequence[Row]) -> bool:
+        """Return whether to stop.
+
+        **Arguments:** `rows`, the epochs so far of one network.
+        """
         mode = self.mode or direction(self.metric, "EarlyStopping: mode")
         best, since = math.inf, 0
         for row in rows:
@@ -56,7 +61,7 @@ class EarlyStopping:
         return since >= self.patience
 
 
-def check_mode(name: str, mode: Any) -> None:
+def check_mode(name: str, mode: object) -> None:
     """Refuse, under an argument's name, what is no direction.
 
     **Raises:** `ValueError`.
@@ -66,8 +71,8 @@ def check_mode(name: str, mode: Any) -> None:
 
 
 def direction(metric: str, name: str, accuracies: Sequence[str] = ("accuracy",)) -> Mode:
-    """Whether less or more of a metric is better, where that follows from what it is. Never from how it is called: of
-    a metric of one's own nothing is known.
+    """Return whether less or more of a metric is better, where that follows from what it is. Never from how it is
+    called: of a metric of one's own nothing is known.
 
     **Arguments:**
 
@@ -88,21 +93,21 @@ def direction(metric: str, name: str, accuracies: Sequence[str] = ("accuracy",))
 
 
 def direction_or_more(metric: str, accuracies: Sequence[str]) -> Mode:
-    """As `direction` for the metric of the best epoch; where it doesn't follow, more is taken to be better, with a
+    """Return `direction` of the metric of the best epoch; where it doesn't follow, more is taken to be better, with a
     warning: the checkpoints of a run that is kept wrongly are lost, but nothing that was learned."""
     try:
         return direction(metric, "", accuracies)
     except ValueError:
-        warnings.warn(
+        warn(
             f"fit: whether more or less of {metric!r} is better was not said; the epoch where it is largest is kept as "
             "the best. Say best_mode='max', or 'min' for the smallest",
-            stacklevel=5,
+            UserWarning,
         )
         return "max"
 
 
-def cost(row: dict[str, Any], metric: str, mode: Mode) -> float:
-    """A row's metric as a number of which less is better; infinite if it is not finite.
+def cost(row: Row, metric: str, mode: Mode) -> float:
+    """Return a row's metric as a number of which less is better; infinite if it is not finite.
 
     **Raises:** `ValueError` if the row has no such metric, naming those it has.
     """

@@ -1,4 +1,4 @@
-"""What a run came to, as a table: a line for each setting, the best first."""
+"""The result of a run as a table: a line for each setting, the best first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from ._member import Member
 from ._stopping import Mode, cost
+from ._types import Row
 
 _NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies")
 
@@ -35,8 +36,8 @@ class Table:
         return "\n".join(lines)
 
 
-def tabled(members: Sequence[Member], history: Sequence[dict[str, Any]], by: str, mode: Mode) -> Table:
-    """A table of a history: a line for each setting, or, where there are none, for each network."""
+def tabled(members: Sequence[Member], history: Sequence[Row], by: str, mode: Mode) -> Table:
+    """Return a table of a history: a line for each setting, or, where there are none, for each network."""
     groups = grouped(members)
     named = list(members[0].settings) if len(groups) > 1 or members[0].settings else ["seed"]
     if named == ["seed"]:
@@ -59,7 +60,7 @@ def tabled(members: Sequence[Member], history: Sequence[dict[str, Any]], by: str
 
 
 def grouped(members: Sequence[Member]) -> list[list[int]]:
-    """The numbers of the networks that are trained with the same settings."""
+    """Return the numbers of the networks that are trained with the same settings, for each of these."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for i, member in enumerate(members):
         found.setdefault(tuple(member.settings.items()), []).append(i)
@@ -72,5 +73,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(finite) if len(finite) == len(values) else None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,144 @@
+"""The compiled programs of a run: many steps of a rule in one dispatch, and the judging of held-out samples."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jaxtyping import PyTree
+
+from ..core import Keyed
+from ..energy._loops import scan, while_loop
+from ..learning import OUTCOME
+from ..learning._samples import split
+from ._metrics import COUNTED, measured
+from ._rule import NUMBERS, LearningRule, RuleMaker, as_function, field
+from ._types import Augment, Batch, Metric, Settings
+
+
+class Compiled:
+    """Steps a rule over batches that are gathered on the device.
+
+    One program serves any number of steps: from `start` to `stop` is data, not structure, so an epoch cut at any batch
+    gives the same bits as one that wasn't.
+
+    **Arguments:**
+
+    - `make`: the rule, as a function of the settings that are compared.
+    - `augment`: `augment(key, x) -> x`, or None.
+    - `metrics`: `{name: f(output, y) -> [batch]}`.
+    - `many`: whether states, rows and settings have a first axis over networks, all trained at once.
+    """
+
+    def __init__(self, make: RuleMaker, augment: Augment | None, metrics: Mapping[str, Metric], many: bool) -> None:
+        self.make, self.augment, self.metrics = make, augment, dict(metrics)
+        run, judge = self._run, self._judge
+        if many:
+            run = jax.vmap(run, in_axes=(0, 0, 0, None, 0, None, None, 0, 0))
+            judge = jax.vmap(judge, in_axes=(0, 0, None, None, None))
+        # By itself, so that it is traced once: `totals` asks for the form of what a step gives before any is taken.
+        self._stepped = jax.jit(self._step_and_sums)
+        self.run = jax.jit(run, donate_argnums=(0, 1))
+        self.judge = jax.jit(judge)
+
+    @staticmethod
+    def of(
+        rule: LearningRule | RuleMaker,
+        augment: Augment | None,
+        metrics: Mapping[str, Metric],
+        many: bool,
+    ) -> Compiled:
+        """Return the same object for equal arguments: a second run of equal things finds its programs compiled."""
+        return _compiled(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many)
+
+    def totals(self, state: PyTree, settings: Settings, batch: Batch) -> dict[str, PyTree]:
+        """Return zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs
+        less."""
+        _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
+        zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
+        none = jnp.int32(0)
+        counts = {"samples": none, "batches": none, "uphill": none}
+        return {"sums": zero, **counts, "result": none, "bad": jnp.int32(-1)}
+
+    def _run(
+        self,
+        state: PyTree,
+        totals: PyTree,
+        settings: Settings,
+        arrays: PyTree,
+        rows: jax.Array,
+        start: jax.Array,
+        stop: jax.Array,
+        active: jax.Array,
+        key: jax.Array,
+    ) -> tuple[PyTree, PyTree]:
+        """Learn from batches `start` to `stop`; the samples of batch i are `rows[i]`. Ends where a step fails."""
+
+        def going(carry: PyTree) -> jax.Array:
+            i, _, totals = carry
+            return (i < stop) & active & (totals["result"] == 0)
+
+        def body(carry: PyTree) -> PyTree:
+            i, state, totals = carry
+            batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
+            state, ((result, first_bad), sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
+            uphill = result == OUTCOME.diverged  # which is said, but the weights have learned
+            good = (result == OUTCOME.ok) | uphill
+            size = jtu.tree_leaves(batch)[0].shape[0]
+            summed = jtu.tree_map(lambda a, b: jnp.where(good, a + b * size, a), totals["sums"], sums)
+            totals = {
+                "sums": summed,
+                "samples": totals["samples"] + good.astype(jnp.int32) * size,
+                "batches": totals["batches"] + good.astype(jnp.int32),
+                "uphill": totals["uphill"] + uphill.astype(jnp.int32),
+                "result": jnp.asarray(jnp.where(uphill, OUTCOME.ok, result), jnp.int32),
+                "bad": first_bad,
+            }
+            return i + 1, state, totals
+
+        _, state, totals = while_loop(going, body, (start, state, totals))
+        return state, totals
+
+    def _step_and_sums(self, state: PyTree, settings: Settings, batch: Batch, key: jax.Array) -> PyTree:
+        """One step: the next state, how it ended (result and first_bad), and the numbers of the history."""
+        x, y = batch
+        if self.augment is not None:
+            x = self.augment(key, x)
+        state, info = self.make(**settings).step(state, (x, y))
+        told = {name: field(info, name) for name in (*NUMBERS, "energies", "output")}
+        sums = {name: value for name, value in told.items() if value is not None and name != "output"}
+        if told["output"] is not None:
+            size = jtu.tree_leaves(batch)[0].shape[0]
+            sums |= {name: jnp.mean(e) for name, e in measured(self.metrics, told["output"], y, size).items()}
+        ended = [field(info, name) for name in ("result", "first_bad")]
+        ended = [jnp.asarray(u if e is None else e, jnp.int32) for e, u in zip(ended, (OUTCOME.ok, -1), strict=True)]
+        return state, (ended, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
+
+    def _judge(self, state: PyTree, settings: Settings, arrays: PyTree, rows: jax.Array, counts: jax.Array) -> PyTree:
+        """Sums of loss and metrics over held-out samples: of batch i those that `counts[i]` (0 or 1) says."""
+        rule = self.make(**settings)
+
+        def body(total: PyTree, at: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
+            rows, counts = at
+            x, y = jtu.tree_map(lambda a: a[rows], arrays)
+            output, loss = rule.evaluate(state, (x, y))
+            loss = split(y)[1].weighted(loss)
+            each = {"loss": loss, **measured(self.metrics, output, y, rows.shape[0])}
+            return jtu.tree_map(lambda t, e: t + _sum_where(counts, e), total, each), None
+
+        names = ["loss", *self.metrics, *([COUNTED] if any(a is not None for a in split(arrays[1])[1]) else [])]
+        zero = dict.fromkeys(names, jnp.float32(0))
+        total, _ = scan(body, zero, (rows, counts))
+        return total
+
+
+def _sum_where(counts: jax.Array, each: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.asarray(jnp.where(counts, each, 0.0)))
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(rule: Keyed, augment: Keyed, metrics: Keyed, many: bool) -> Compiled:
+    return Compiled(as_function(rule.value), augment.value, metrics.value, many)

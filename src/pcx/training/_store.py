@@ -1,0 +1,235 @@
+"""The third part of `fit`: the folder of a run, when it is written to and what with."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jaxtyping import PyTree
+
+from ._checkpoint import Checkpoints, Damaged, require_orbax
+from ._describe import differences
+from ._figure import can_draw, draw
+from ._files import CheckpointError
+from ._folder import Folder, check_folder, versions
+from ._options import FitOptions
+from ._overwrite import check_overwrite, remove_run
+from ._prepare import Run
+from ._result import Fit
+from ._resume import first_held_out, resume, tree_of
+from ._rule import as_tree, named_weights
+from ._types import Json, Row
+from ._warn import warn
+from ._weights import file_name, require_safetensors, write_weights
+
+
+class Store:
+    """The store of a run without a folder: nothing is kept."""
+
+    path: Path | None = None
+
+    def begin(self, run: Run, options: FitOptions) -> None:
+        """Take up the run that is there, if there is one, and bring the files in line with where it begins."""
+
+    def at_most(self, passed: int) -> int | None:
+        """Return how many batches may pass before the next checkpoint; None if any number.
+
+        **Arguments:** `passed`, the batches of this process so far.
+        """
+        return None
+
+    def due(self, passed: int, epoch_ended: bool) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return False
+
+    def save(self, run: Run) -> None:
+        """Write a checkpoint of now, unless the last one is of now."""
+
+    def hold_best(self, run: Run) -> None:
+        """Hold the best so far until the next checkpoint is due: a run that is killed before comes to it again."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add an epoch to the metrics."""
+
+    def end(self, fit: Fit, figure: bool) -> None:
+        """Write the weights, how the run ended, and the figure, if it is wanted."""
+
+    def close(self) -> None:
+        """Let go of the folder."""
+
+
+class RunStore(Store):
+    """The store of a run with a folder.
+
+    **Arguments:**
+
+    - `folder`: of the run.
+    - `run`, `options`: as `prepare` and `fit` have them.
+
+    **Raises:** `CheckpointError` if the run to be resumed was made of something else.
+    """
+
+    def __init__(self, folder: Folder, run: Run, options: FitOptions) -> None:
+        self.folder, self.path = folder, folder.path
+        self.every, self.seconds = options.checkpoint_every, options.checkpoint_seconds
+        made_of = _with_data(run)
+        if folder.resumed:
+            wrong = differences(folder.read_json("config.json")["made_of"], plain(made_of))
+            if wrong:
+                more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+                raise CheckpointError(
+                    f"the run in {folder.path} is of another model, rule or data: {'; '.join(wrong[:5])}{more}. Resume "
+                    "it with what it was begun with, or begin one in another folder"
+                )
+        else:
+            by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
+            config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
+            config |= plain(dict(options.config or {}))
+            folder.write_json("versions.json", versions())
+            # Last: it is what makes the folder a run.
+            folder.write_json("config.json", {**config, "made_of": made_of})
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", options.keep)
+        self._belongs = run.belongs
+        self._best: tuple[int, PyTree, dict[str, Json]] | None = None
+        self._saved = -1
+        self._said: str | None = None  # of damaged checkpoints
+        self._passed_at_save, self._time_of_save = 0, time.monotonic()
+
+    def begin(self, run: Run, options: FitOptions) -> None:
+        text = f"began: {len(run.members)} network(s), {options.epochs} epochs"
+        if self.folder.resumed:
+            resume(run, self, options.epochs)
+            text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}"
+        if self._said is not None:
+            self.folder.log(self._said)
+        if self.folder.resumed:
+            self.folder.metrics(run.progress.history, fresh=True)
+        self.folder.log(text)
+
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+        """Read the newest whole checkpoint. Damaged ones that are newer are moved out of its way, with a warning.
+
+        **Arguments:** `like`, a tree of the form that it must have.
+
+        **Returns:** its arrays and its JSON value; None if there is none.
+
+        **Raises:** `CheckpointError` if all are damaged, or of another form.
+        """
+        damaged: list[tuple[int, Damaged]] = []
+        for step in self.checkpoints.steps():
+            try:
+                tree, meta = self.checkpoints.load(like, step=step)
+            except Damaged as e:
+                damaged.append((step, e))
+                continue
+            for number, _ in damaged:
+                place = self.checkpoints.set_aside(number)
+                self._said = f"checkpoint {number} is damaged and was moved to {place}; checkpoint {step} is whole"
+                warn(f"fit: {self._said}: the run goes on from there")
+            return jtu.tree_map(jnp.asarray, tree), meta
+        if damaged:
+            raise damaged[0][1]
+        return None
+
+    def restore_best(self, like: PyTree) -> tuple[PyTree, list[int]] | None:
+        """Read the best checkpoint.
+
+        **Returns:** its arrays, and of which epoch each network is; None if there is none.
+        """
+        if self.checkpoints.latest(best=True) is None:
+            return None
+        try:
+            tree, meta = self.checkpoints.load(like, best=True)
+        except CheckpointError as e:
+            warn(f"fit: the best epoch so far is lost: {e}")
+            return None
+        return tree, meta.get("best_epochs", [meta["epoch"]] * len(tree["states"]))
+
+    def at_most(self, passed: int) -> int | None:
+        return None if self.every is None else max(self._passed_at_save + self.every - passed, 1)
+
+    def due(self, passed: int, epoch_ended: bool) -> bool:
+        if self.every is not None:
+            return passed - self._passed_at_save >= self.every
+        return epoch_ended and time.monotonic() - self._time_of_save > self.seconds
+
+    def hold_best(self, run: Run) -> None:
+        assert run.best is not None
+        tree = {"states": run.best.trees(run.ensemble.states), "totals": run.ensemble.totals}
+        meta = {**run.progress.copy(), "best_epochs": list(run.best.epochs)}
+        self._best = (run.number, jax.device_get(tree), meta)
+
+    def save(self, run: Run) -> None:
+        number = run.number
+        if number == self._saved:
+            return
+        if self._best is not None:
+            self.checkpoints.save(*self._best, best=True)
+            self._write_weights("best", self._best[1]["states"])
+            self._best = None
+        self.checkpoints.save(number, tree_of(run), run.progress.copy())
+        self._saved, self._passed_at_save, self._time_of_save = number, run.passed, time.monotonic()
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.folder.metrics(rows)
+
+    def end(self, fit: Fit, figure: bool) -> None:
+        self._write_weights("weights", [as_tree(state) for state in fit.states])
+        self.folder.log(fit.ended if fit.why is None else f"{fit.ended}: {fit.why}")
+        # Last: whoever ends a job may not wait for it.
+        if figure and can_draw(fit):
+            self.folder.write("figure.png", lambda path: draw(fit, path))
+
+    def _write_weights(self, kind: str, trees: Sequence[PyTree]) -> None:
+        for i, tree in enumerate(trees):
+            held = named_weights(tree)
+            if held is not None:
+                belongs = {**self._belongs[i], "run": {"weights": kind, "network": i}}
+                name = file_name(kind, i if len(trees) > 1 else None)
+                self.folder.write(name, lambda path, h=held, b=belongs: write_weights(path, h, b))
+
+    def close(self) -> None:
+        self.checkpoints.close()
+
+
+def check_store(options: FitOptions) -> None:
+    """Refuse a folder that the run can't be kept in, and one without the packages that it needs.
+
+    **Raises:** as `check_folder`; `ImportError` if a package is missing.
+    """
+    if options.folder is None:
+        return
+    if options.overwrite:
+        check_overwrite(options.folder)
+    elif not check_folder(options.folder, options.resume) and options.resume is True:
+        warn(f"fit: there is no run in {os.fspath(options.folder)} yet: it begins")
+    require_orbax()
+    require_safetensors()
+    plain(dict(options.config or {}))
+
+
+def store_for(run: Run, options: FitOptions) -> Store:
+    """Return the store of a run, whose folder is made if need be."""
+    if options.folder is None:
+        return Store()
+    if options.overwrite:
+        remove_run(options.folder)
+    return RunStore(Folder(options.folder, options.resume), run, options)
+
+
+def _with_data(run: Run) -> dict[str, Any]:
+    """Describe all that a run is made of, its data to the last bit."""
+    held_out = None if run.held_out is None else run.held_out.describe()
+    return {**run.made_of, "data": {**run.made_of["data"], **run.source.fingerprint()}, "validation": held_out}
+
+
+def plain(x: dict[str, Any]) -> dict[str, Any]:
+    """Return a dict as JSON gives it back."""
+    return json.loads(json.dumps(x, default=str))

@@ -1,0 +1,27 @@
+"""Names for what the parts of training hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+from jaxtyping import PyTree
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
+"""A value of a JSON file."""
+
+Row: TypeAlias = dict[str, Any]
+"""A row of the history: the numbers of one network in one epoch, by name."""
+
+Batch: TypeAlias = tuple[PyTree, PyTree]
+"""Inputs and targets `(x, y)`, trees of arrays `[batch, ...]`; x is None where the network has no input."""
+
+Settings: TypeAlias = Mapping[str, float]
+"""What a function of the settings is called with."""
+
+Metric: TypeAlias = Callable[[PyTree, PyTree], jax.Array]
+"""`metric(output, y) -> [batch]`."""
+
+Augment: TypeAlias = Callable[[jax.Array, PyTree], PyTree]
+"""`augment(key, x) -> x`."""
