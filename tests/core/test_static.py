@@ -134,3 +134,16 @@ def test_a_tree_keeps_its_statics():
     assert treedef != jtu.tree_structure(m)
     assert jtu.tree_unflatten(treedef, leaves).factor.get() == 2.0  # what it held when it was flattened
     assert px.tree_extract(m) == (m.p,)
+
+
+@pytest.mark.parametrize("transform", [pxf.jit(), pxf.vmap(in_axes=(0, None)), pxf.value_and_grad()])
+def test_a_value_set_in_a_positional_argument_stays_inside(transform):
+    m = Scaled()
+
+    def fn(x, m):
+        m.factor.set(m.same.get() + 5.0)
+        return jnp.sum(x) * m.same.get()
+
+    out = transform(fn)(jnp.ones(2), m)
+    assert jnp.max(out[0] if isinstance(out, tuple) else out) in (7.0, 14.0)
+    assert m.factor.get() == 2.0

@@ -207,6 +207,20 @@ def copies_of(statics: Sequence[StaticParam], deep: Sequence[bool]) -> list[Stat
     return [_copy(s, copied(s._value) if d else s._value) for s, d in zip(statics, deep, strict=True)]
 
 
+def own_statics(args: Sequence[Tree]) -> Sequence[Tree]:
+    """Return positional arguments with copies of their statics, if there are any, so that what is set in them stays
+    inside."""
+    found = [x for x in jtu.tree_leaves(args, is_leaf=_is_static) if isinstance(x, StaticParam)]
+    if not found:
+        return args
+    new = {id(static): _copy(static, copied(static._value)) for static in found}
+    return jtu.tree_map(lambda x: new.get(id(x), x), args, is_leaf=_is_static)
+
+
+def _is_static(x: Tree) -> bool:
+    return isinstance(x, StaticParam)
+
+
 def is_copied(x: Constant) -> bool:
     """Return whether there are containers in a constant that `copied` copies."""
     if type(x) in PLAIN:

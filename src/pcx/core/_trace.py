@@ -18,7 +18,7 @@ from ._parameter import BaseParam, like
 from ._plan import Plan, copies
 from ._random import RKG, hold, let_go
 from ._skeleton import Skeleton
-from ._static import Setting, StaticParam, copies_of, set_mark
+from ._static import Setting, StaticParam, copies_of, own_statics, set_mark
 from ._types import Tree, Value
 
 
@@ -76,7 +76,7 @@ def trace(
         set_mark(constant, mark)
     before = hold(own[0], marks[0])
     try:
-        result = fn(*args, **copies(skeleton, params, raws, constants))
+        result = fn(*own_statics(args), **copies(skeleton, params, raws, constants))
         _read_all(result)
         changed = {}
         for i, (param, value) in enumerate(zip(params, own, strict=True)):

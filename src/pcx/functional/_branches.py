@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from ..core import BaseParam, Tree, commit, entry_values, marks_for, plan_for, trace
 from ._args import Transform
-from ._loops import Probe, differs
+from ._probe import Probe, differs
 
 
 class _Branches(Transform):

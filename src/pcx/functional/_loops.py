@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -15,7 +15,6 @@ from ..core import (
     Plan,
     Trace,
     Tree,
-    Value,
     commit,
     entry_values,
     filled,
@@ -26,61 +25,9 @@ from ..core import (
     trace,
 )
 from ._args import Transform
+from ._probe import Probe, check_carry, check_params
 
 _Values = dict[int, Any]
-
-
-class Probe:
-    """What a trace of a body, thrown away, tells: which params change, to what shapes, and which are needed."""
-
-    def __init__(self, plan: Plan, fn: Callable[..., Any], args: Sequence[Any], values: Sequence[Any]) -> None:
-        self.live: set[int] = set()
-
-        def traced(args: Tree) -> Any:
-            # The marks have no parents: what this trace reads, the real one will read again.
-            marks = marks_for(plan.skeleton.params)
-            out: Trace = trace(plan.skeleton, fn, args, values, plan.raws, plan.statics, marks)
-            self.live.update(out.live)
-            return out.result, out.changed
-
-        self.result, self.changed = jax.eval_shape(traced, tuple(args))
-
-
-def differs(before: Value, after: Value, promote: bool = False) -> str | None:
-    """Return how two values differ in structure, shape or dtype, in words; None if they don't. With `promote`, a weakly
-    typed number may be followed by one of a dtype that it can take on, as in JAX's loops."""
-    if jtu.tree_structure(before) != jtu.tree_structure(after):
-        return f"{described(before)} and {described(after)}"
-    for one, two in zip(jtu.tree_leaves(before), jtu.tree_leaves(after), strict=True):
-        dtype = _dtype(two)
-        same = _dtype(one) == dtype or (promote and _is_weak(one) and jnp.result_type(one, two) == dtype)
-        if np.shape(one) != np.shape(two) or not same:
-            return f"{described(before)} and {described(after)}"
-    return None
-
-
-def _dtype(x: Tree) -> Any:
-    try:
-        return jnp.result_type(x)
-    except TypeError:  # no array: the transforms of JAX say so
-        return type(x).__name__
-
-
-def _is_weak(x: Tree) -> bool:
-    return type(x) in (int, float, complex) or bool(getattr(x, "weak_type", False))
-
-
-def described(x: Tree) -> str:
-    """Return the structure of a value, with dtypes and shapes, for errors."""
-    shapes = jtu.tree_map(lambda v: _Shown(f"{_dtype(v)}{list(np.shape(v))}"), x)
-    return repr(shapes)
-
-
-class _Shown(str):
-    """A text that shows without quotes."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
 
 
 class Scan(Transform):
@@ -159,42 +106,19 @@ class Scan(Transform):
         """Return the params that change in the loop; and for each whether its value at entry is needed, and its shapes
         after."""
         probe = Probe(plan, self._one_step, (x0, *carry), values)
-        _check_carry(self.named, "carry", carry, probe.result[0])
+        check_carry(self.named, "carry", carry, probe.result[0])
         shapes = {i: (i in probe.live, shape) for i, shape in probe.changed.items()}
         return set(shapes), shapes
 
     def _check_start(self, plan: Plan, start: _Values, shapes: dict[int, tuple[bool, Any]]) -> None:
-        for i, value in start.items():
-            if self._steps and differs(value, shapes[i][1], promote=True):
-                raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, shapes[i][1])
+        if self._steps:
+            check_params(self.named, plan, start, {i: shape for i, (_, shape) in shapes.items()})
 
     def _explained(self, e: TypeError) -> TypeError:
         return TypeError(
             f"{self.named}: the carry, or a param that the function changes, doesn't keep its structure or type "
             f"from step to step.\n{e}"
         )
-
-
-def _changes_shape(call: str, path: str, before: Value, after: Value) -> ValueError:
-    return ValueError(
-        f"{call}: {path} holds {described(before)} before the loop and {described(after)} after a step; a value that "
-        "the loop carries must keep its structure, shape and dtype. Set or clear it before the loop"
-    )
-
-
-def _check_carry(call: str, name: str, before: Sequence[Any], after: Sequence[Any]) -> None:
-    if len(before) != len(after):
-        raise TypeError(
-            f"{call}: the function was given {len(before)} values as {name} and returned {len(after)}; it must return "
-            "as many"
-        )
-    for n, (old, new) in enumerate(zip(before, after, strict=True)):
-        different = differs(old, new, promote=True)
-        if different:
-            raise TypeError(
-                f"{call}: {name} {n} doesn't keep its structure, shape and dtype: before and after a step it is "
-                f"{different}"
-            )
 
 
 def scan(
@@ -234,11 +158,9 @@ class WhileLoop(Transform):
         params = plan.params
         values = entry_values(plan)
         probe = Probe(plan, self._one_step, args, values)
-        _check_carry(self.named, "argument", args, probe.result)
+        check_carry(self.named, "argument", args, probe.result)
         start = {i: BaseParam.get(params[i]) for i in probe.changed}  # needed: there may be no step at all
-        for i, value in start.items():
-            if differs(value, probe.changed[i], promote=True):
-                raise _changes_shape(self.named, plan.skeleton.param_paths[i], value, probe.changed[i])
+        check_params(self.named, plan, start, probe.changed)
 
         def traced(fn: Callable[..., Any], state: tuple[tuple[Any, ...], _Values]) -> Trace:
             marks = marks_for([plan.skeleton.params[i] if i in start else p for i, p in enumerate(params)])
