@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     # ruff: noqa: F401
-    from ._anatomy import Kind, Parts, contents, inside, kind_of, ordered, parts, step, treedef_of
+    from ._anatomy import MAY_HOLD_ITSELF, Kind, Parts, contents, inside, kind_of, ordered, parts, step, treedef_of
     from ._arrays import is_data, raw_key, taken
     from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
@@ -41,7 +41,7 @@ _NAMES = {
     "_random": "RKG RandomKeyGenerator RKGState LOCK seeded",
     "_tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
     # What is inside of an object, and what it would compute.
-    "_anatomy": "Kind Parts kind_of inside parts step treedef_of ordered contents",
+    "_anatomy": "Kind MAY_HOLD_ITSELF Parts kind_of inside parts step treedef_of ordered contents",
     "_key": "Keyed function_key static_key",
     "_identity": "ById",
     "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",

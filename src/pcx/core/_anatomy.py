@@ -17,7 +17,7 @@ import dataclasses
 import enum
 import functools
 import types
-from collections.abc import Iterable, Reversible, Sequence
+from collections.abc import Callable, Iterable, Reversible, Sequence
 from typing import Any
 
 import jax
@@ -49,6 +49,8 @@ class Kind(enum.Enum):
     RECORD = enum.auto()  # a namespace: attributes that may be changed
     DATACLASS = enum.auto()  # fields
     WRAPPER = enum.auto()  # a function with something bound to it, and the like
+
+    __hash__ = object.__hash__  # that of enums runs in Python: walks look kinds up in tables
 
 
 Parts = list[tuple[Any, Any]]  # (name, child): an attribute, an index, a key; for trees, a path of JAX
@@ -82,27 +84,35 @@ _KINDS: dict[type, Kind] = {
 
 def inside(x: Tree, kind: Kind) -> Reversible[Any]:
     """Return the children of a tree of that kind, in the order of `parts`, without their names."""
-    if kind is Kind.MODULE:
-        return vars(x).values()
-    if kind is Kind.LIST or kind is Kind.TUPLE:
-        return x
-    if kind is Kind.DICT:
-        return x.values()
-    return jtu.tree_leaves(x, is_leaf=lambda y: y is not x) if kind is Kind.TREE else ()
+    children = _CHILDREN.get(kind)
+    return () if children is None else children(x)
+
+
+_CHILDREN: dict[Kind, Callable[[Any], Reversible[Any]]] = {
+    Kind.MODULE: lambda x: vars(x).values(),
+    Kind.LIST: lambda x: x,
+    Kind.TUPLE: lambda x: x,
+    Kind.DICT: lambda x: x.values(),
+    Kind.TREE: lambda x: jtu.tree_leaves(x, is_leaf=lambda y: y is not x),
+}
+MAY_HOLD_ITSELF = frozenset({Kind.MODULE, Kind.LIST, Kind.DICT})
+HOLDS_NOTHING = frozenset({*Kind} - {*_CHILDREN})
 
 
 def parts(x: Tree) -> tuple[Kind, Parts]:
     """Return what `x` is, and what it holds as a tree: `(kind, [(name, child)])`, in the order in which it holds it."""
     kind = kind_of(x)
-    if kind is Kind.MODULE:
-        return kind, list(vars(x).items())
-    if kind is Kind.LIST or kind is Kind.TUPLE:
-        return kind, list(enumerate(x))
-    if kind is Kind.DICT:
-        return kind, list(x.items())
-    if kind is Kind.TREE:
-        return kind, jtu.tree_leaves_with_path(x, is_leaf=lambda y: y is not x)
-    return kind, []
+    named = _PARTS.get(kind)
+    return kind, [] if named is None else named(x)
+
+
+_PARTS: dict[Kind, Callable[[Any], Parts]] = {
+    Kind.MODULE: lambda x: list(vars(x).items()),
+    Kind.LIST: lambda x: list(enumerate(x)),
+    Kind.TUPLE: lambda x: list(enumerate(x)),
+    Kind.DICT: lambda x: list(x.items()),
+    Kind.TREE: lambda x: jtu.tree_leaves_with_path(x, is_leaf=lambda y: y is not x),
+}
 
 
 def step(kind: Kind, name: Any) -> str:

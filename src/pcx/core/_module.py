@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import jax.tree_util as jtu
 
-from ._anatomy import Kind, inside, kind_of, parts, step
+from ._anatomy import HOLDS_NOTHING, MAY_HOLD_ITSELF, Kind, inside, kind_of, parts, step
 from ._parameter import BaseParam
 from ._static import Setting, Snapshot, StaticParam, static
 from ._types import Tree
@@ -198,14 +198,14 @@ def modules(tree: Tree) -> Iterator[BaseModule]:
     while todo:
         x = todo.pop()
         kind = kind_of(x)
-        if kind is Kind.MODULE or kind is Kind.LIST or kind is Kind.DICT:  # which may hold themselves
+        if kind in HOLDS_NOTHING:
+            continue
+        if kind in MAY_HOLD_ITSELF:
             if id(x) in seen:
                 continue
             seen.add(id(x))
             if kind is Kind.MODULE:
                 yield x
-        elif kind is not Kind.TUPLE and kind is not Kind.TREE:
-            continue
         todo.extend(reversed(inside(x, kind)))
 
 

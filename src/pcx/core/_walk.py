@@ -37,7 +37,7 @@ from ._random import LOCK, RKG
 from ._reads import is_library
 from ._skeleton import Skeleton
 from ._static import Setting, StaticParam, is_copied
-from ._types import Tree, Value
+from ._types import Constant, Tree, Value
 
 _KEPT_PLANS = 8
 _Visited = tuple[Node, Hashable]  # a node, and the key of what stands there
@@ -61,33 +61,28 @@ class _Walk:
     def visit(self, x: Tree, path: str) -> _Visited:
         """Walk over `x` and what is below it."""
         kind, inside = parts(x)
-        match kind:
-            case Kind.PARAM:
-                return self._param(x, path)
-            case Kind.STATIC:
-                return self._static(x)
-            case Kind.MODULE | Kind.LIST | Kind.DICT:
-                return self._container(x, kind, inside, path)
-            case Kind.TUPLE:
-                visited = [self.visit(child, f"{path}[{i}]") for i, child in inside]
-                node = TreeNode(jtu.tree_structure((0,) * len(x)), [n for n, _ in visited])
-                return node, (tuple, tuple([k for _, k in visited]))
-            case Kind.TREE:
-                return self._tree(x, inside, path)
-            case Kind.LEAF:
-                if isinstance(x, np.ndarray) and x.dtype.hasobject:
-                    self.constants.append((x, path, False))
-                self.plan.raws.append(x)
-                self.skeleton.raw_paths.append(path)
-                return RawNode(len(self.plan.raws) - 1), "leaf"
-        if x is None or type(x) is str:
-            return ConstantNode(x), (type(x), x)
-        self.constants.append((x, path, False))
+        return _VISITS[kind](self, x, kind, inside, path)
+
+    def _leaf(self, x: Tree, kind: Kind, inside: Parts, path: str) -> _Visited:
+        if isinstance(x, np.ndarray) and x.dtype.hasobject:
+            self.constants.append((x, path, False))
+        self.plan.raws.append(x)
+        self.skeleton.raw_paths.append(path)
+        return RawNode(len(self.plan.raws) - 1), "leaf"
+
+    def _constant(self, x: Constant, kind: Kind, inside: Parts, path: str) -> _Visited:
         node = ConstantNode(x)
-        self._watch(x, node if node.copies else None)
+        if x is not None and type(x) is not str:
+            self.constants.append((x, path, False))
+            self._watch(x, node if node.copies else None)
         return node, self.key(x)
 
-    def _param(self, x: BaseParam, path: str) -> _Visited:
+    def _tuple(self, x: Tree, kind: Kind, inside: Parts, path: str) -> _Visited:
+        visited = [self.visit(child, f"{path}[{i}]") for i, child in inside]
+        node = TreeNode(jtu.tree_structure((0,) * len(x)), [n for n, _ in visited])
+        return node, (tuple, tuple([k for _, k in visited]))
+
+    def _param(self, x: BaseParam, kind: Kind, inside: Parts, path: str) -> _Visited:
         index = self.numbers.get(id(x))
         if index is not None:
             if index == 0:
@@ -103,7 +98,7 @@ class _Walk:
         facts = x._facts
         return tuple([(k, self.key(facts[k])) for k in sorted(facts)]) if facts else ()
 
-    def _static(self, x: StaticParam) -> _Visited:
+    def _static(self, x: StaticParam, kind: Kind, inside: Parts, path: str) -> _Visited:
         index = self.numbers.get(id(x))
         if index is not None:
             return StaticNode(index), ("static", index)
@@ -167,7 +162,7 @@ class _Walk:
             self.classes[cls] = self.key(cls)
         return self.classes[cls]
 
-    def _tree(self, x: Tree, inside: Parts, path: str) -> _Visited:
+    def _tree(self, x: Tree, kind: Kind, inside: Parts, path: str) -> _Visited:
         if not isinstance(x, tuple):
             if not is_frozen(x):
                 self.skeleton.volatile = True  # perhaps mutable in ways that a check can't see
@@ -190,6 +185,19 @@ class _Walk:
         """Refuse params that are nowhere but inside of constants, once all that can be found is."""
         for x, path, is_tree in self.constants:
             refuse_hidden(x, path, lambda x: id(x) in self.numbers, is_tree)
+
+
+_VISITS: dict[Kind, Callable[..., _Visited]] = {
+    Kind.PARAM: _Walk._param,
+    Kind.STATIC: _Walk._static,
+    Kind.MODULE: _Walk._container,
+    Kind.LIST: _Walk._container,
+    Kind.DICT: _Walk._container,
+    Kind.TUPLE: _Walk._tuple,
+    Kind.TREE: _Walk._tree,
+    Kind.LEAF: _Walk._leaf,
+    Kind.CONSTANT: _Walk._constant,
+}
 
 
 def plan_for(objects: dict[str, Any], keyed: bool = True, fresh: bool = False) -> Plan:

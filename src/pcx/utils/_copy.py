@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from ..core import Kind, Setting, inside, kind_of, ordered, parts, refuse_hidden, treedef_of
+from ..core import MAY_HOLD_ITSELF, Kind, Setting, inside, kind_of, ordered, refuse_hidden, treedef_of
 
 
 class Copy:
@@ -37,28 +37,27 @@ class Copy:
         **Raises:** `TypeError` for a constant with params inside, which would not be found.
         """
         kind = kind_of(x)
-        match kind:
-            case Kind.PARAM:
-                if not self.is_pytree:
-                    if id(x) in self.seen:
-                        return None
-                    self.seen.add(id(x))
-                return self.leaf(x)
-            case Kind.STATIC:
-                return x.copy() if isinstance(x, Setting) else self.leaf(x)
-            case Kind.LEAF:
-                return self.leaf(x)
-            case Kind.MODULE | Kind.LIST | Kind.DICT:
-                return self._container(x, kind, dict(parts(x)[1]))
-            case Kind.TUPLE:
-                return tuple([self.visit(v) for v in x])
-            case Kind.TREE:
-                return treedef_of(x).unflatten([self.visit(v) for v in inside(x, kind)])
+        if kind in MAY_HOLD_ITSELF:  # modules, lists, dicts
+            return self._container(x, kind)
+        if kind is Kind.PARAM:
+            if not self.is_pytree:
+                if id(x) in self.seen:
+                    return None
+                self.seen.add(id(x))
+            return self.leaf(x)
+        if kind is Kind.STATIC:
+            return x.copy() if isinstance(x, Setting) else self.leaf(x)
+        if kind is Kind.LEAF:
+            return self.leaf(x)
+        if kind is Kind.TUPLE:
+            return tuple([self.visit(v) for v in x])
+        if kind is Kind.TREE:
+            return treedef_of(x).unflatten([self.visit(v) for v in inside(x, kind)])
         if x is not None and not isinstance(x, str):  # a function or another constant
             refuse_hidden(x, "pxu.M: " + type(x).__name__)
         return x
 
-    def _container(self, x: PyTree, kind: Kind, children: dict[Any, Any]) -> Any:
+    def _container(self, x: PyTree, kind: Kind) -> Any:
         if id(x) in self.copies and not (self.is_pytree and kind is not Kind.MODULE):
             return self.copies[id(x)]
         if kind is Kind.LIST:
@@ -68,6 +67,7 @@ class Copy:
             return items
         new: Any = object.__new__(type(x)) if kind is Kind.MODULE else {}
         self.copies[id(x)] = new
+        children = vars(x) if kind is Kind.MODULE else x
         visited = {name: self.visit(children[name]) for name in ordered(children)}
         if kind is Kind.MODULE:
             vars(new).update({name: visited[name] for name in children})
