@@ -125,10 +125,10 @@ def test_fit_takes_them_too(model):
 def test_keys(model):
     raw = np.asarray(jax.random.PRNGKey(3))
     for key in (3, np.int64(3), np.array(3), jnp.int32(3), raw, jax.random.PRNGKey(3), jax.random.key(3)):
-        np.testing.assert_array_equal(raw_key("here", key), raw)
-        px.RKG.seed(key)
+        np.testing.assert_array_equal(raw_key("here", key), raw)  # pyright: ignore[reportArgumentType]
+        px.RKG.seed(key)  # pyright: ignore[reportArgumentType]
         np.testing.assert_array_equal(px.RKG.key.get(), raw)
-        np.testing.assert_array_equal(px.RandomKeyGenerator(key).key.get(), raw)
+        np.testing.assert_array_equal(px.RandomKeyGenerator(key).key.get(), raw)  # pyright: ignore[reportArgumentType]
         np.testing.assert_array_equal(RULE.init(model, (X, Y), key).key, raw)
         np.testing.assert_array_equal(pxl.bind(model, (X, Y), key=key).key, raw)
         np.testing.assert_array_equal(jax.jit(lambda k: raw_key("here", k))(key), raw)

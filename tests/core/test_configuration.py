@@ -237,8 +237,8 @@ READERS = {
         lambda v: os.environ.update(RATE_OF_A_TEST=str(v)),
     ),
     "default of a dict": (lambda x: x * table.setdefault("rate", 0.2), lambda value: table.update(rate=value)),
-    "attribute of a dict": (lambda x: x * table.rate, put(table)),
-    "attribute of a number": (lambda x: x * number.rate, put(number)),
+    "attribute of a dict": (lambda x: x * table.rate, put(table)),  # pyright: ignore[reportAttributeAccessIssue]
+    "attribute of a number": (lambda x: x * number.rate, put(number)),  # pyright: ignore[reportAttributeAccessIssue, reportUnusedExpression]
     "dataclass, no field": (lambda x: of_whole(made, x), put(made)),
     "deque": (lambda x: x * queue[0], lambda value: queue.__setitem__(0, value)),
     "array of Python": (lambda x: x * row[0], lambda value: row.__setitem__(0, value)),

@@ -92,7 +92,7 @@ def test_get_and_set():
     assert s.set(3) is s
     assert px.set(s, px.static(4)) is s
     assert s.get() == 4
-    s += 1
+    s += 1  # pyright: ignore[reportOperatorIssue]
     assert s.get() == 5
     param = px.Param(1.0)
     assert px.static(param).get() is param

@@ -106,8 +106,8 @@ def test_outside_of_layers_the_sample_is_named():
 def test_a_bare_equinox_model():
     bare = eqx.nn.MLP(3, 2, 4, 1, key=jax.random.PRNGKey(0))
     for run in (
-        lambda: RULE.init(bare, (X, Y)),
-        lambda: pxl.bind(bare, (X, Y)),
+        lambda: RULE.init(bare, (X, Y)),  # pyright: ignore[reportArgumentType]
+        lambda: pxl.bind(bare, (X, Y)),  # pyright: ignore[reportArgumentType]
         lambda: pxt.fit(bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),  # pyright: ignore[reportArgumentType]
         lambda: pxt.fit(lambda: bare, RULE, (X, Y), epochs=1, batch_size=4, show=False),  # pyright: ignore[reportArgumentType]
     ):

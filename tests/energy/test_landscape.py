@@ -98,7 +98,7 @@ def test_only_what_moves_has_a_gradient(problem, moved):
 def test_precisions_weigh_energies_and_add_their_logarithm(problem, moved):
     made, arrays, start = problem
     each = {"vodes[0]": 2.0, "vodes[1]": jnp.linspace(0.5, 2.0, 6)}
-    landscape = Bound(made, *arrays, each).landscape(start.targets)
+    landscape = Bound(made, *arrays, each).landscape(start.targets)  # pyright: ignore[reportCallIssue]
     elements = by_hand(problem, moved)
     found = landscape.energies(moved)
     plain = Bound(made, *arrays).landscape(start.targets).energies(moved)
@@ -129,7 +129,7 @@ def test_arrivals_are_when_gradients_are_first_other_than_zero(problem):
     for step in range(3):
         slope = gradient(nodes)
         felt = {n for n, g in slope.items() if np.any(g != 0)}
-        assert felt == {n for n, t in landscape.arrival.items() if t <= step}
+        assert felt == {n for n, t in landscape.arrival.items() if t <= step}  # pyright: ignore[reportOptionalMemberAccess]
         nodes = {n: v - 0.1 * slope[n] for n, v in nodes.items()}
 
 

@@ -77,7 +77,7 @@ class Made:
         return self.bound().landscape(self.start.targets, **options)
 
     def bound(self, *arrays):
-        return Bound(self.problem, *(arrays or self.arrays))
+        return Bound(self.problem, *(arrays or self.arrays))  # pyright: ignore[reportArgumentType]
 
     def moved(self, by=0.3):
         """Values of the free nodes away from the forward pass."""

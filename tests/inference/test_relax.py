@@ -60,14 +60,14 @@ def test_no_steps_move_nothing(posed):
 def test_the_trace_holds_every_energy(posed):
     field, h = landscape(posed)
     got = pxi.relax(field, h, descent=optax.sgd(0.1), stop=5, trace=True)
-    assert {n: e.shape for n, e in got.trace.items()} == dict.fromkeys(["vodes[0]", "vodes[1]", "vodes[2]"], (6, 6))
+    assert {n: e.shape for n, e in got.trace.items()} == dict.fromkeys(["vodes[0]", "vodes[1]", "vodes[2]"], (6, 6))  # pyright: ignore[reportOptionalMemberAccess]
     for t in range(6):
         at = field.energies(by_hand(field, h, t, 0.1))
         for n, e in at.items():
-            np.testing.assert_allclose(got.trace[n][t], e, atol=1e-6)
+            np.testing.assert_allclose(got.trace[n][t], e, atol=1e-6)  # pyright: ignore[reportOptionalSubscript]
     # The wave: the first layer's energy is zero until the error has come to it.
-    assert jnp.all(got.trace["vodes[0]"][:2] == 0)
-    assert jnp.any(got.trace["vodes[0]"][2] > 0)
+    assert jnp.all(got.trace["vodes[0]"][:2] == 0)  # pyright: ignore[reportOptionalSubscript]
+    assert jnp.any(got.trace["vodes[0]"][2] > 0)  # pyright: ignore[reportOptionalSubscript]
 
 
 @pytest.mark.parametrize("stop", [pxi.GradientNorm(500, 1e-3), pxi.Plateau(500, 1e-5, 1e-7)], ids=["norm", "plateau"])
@@ -198,10 +198,10 @@ def test_the_trace_of_an_early_stop(posed, stop):
     assert all(jnp.array_equal(got.nodes[n], plain.nodes[n]) for n in h)
     longest = int(got.steps.max())
     assert longest < stop.steps or stop.steps == 3
-    for name, energies in got.trace.items():
+    for name, energies in got.trace.items():  # pyright: ignore[reportOptionalMemberAccess]
         assert energies.shape == (stop.steps + 1, 6)
         for sample, steps in enumerate(got.steps.tolist()):
-            np.testing.assert_allclose(energies[: steps + 1, sample], fixed.trace[name][: steps + 1, sample], atol=1e-6)
+            np.testing.assert_allclose(energies[: steps + 1, sample], fixed.trace[name][: steps + 1, sample], atol=1e-6)  # pyright: ignore[reportOptionalSubscript]
             assert jnp.all(energies[steps : longest + 1, sample] == energies[steps, sample])  # stopped
         assert jnp.all(jnp.isnan(energies[longest + 2 :]))
 

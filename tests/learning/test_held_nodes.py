@@ -204,7 +204,7 @@ def test_zil_gives_an_optimiser_the_values_that_move():
     error = transformation.update(gradient, transformation.init(h), h)[0]
     found, _ = _step(pxl.zil(optax.sgd(1.0), transformation), model, batch)
     # The weights learn of the prediction that the error has reached: the error itself, times the slope of tanh.
-    expected = -jnp.mean(error * (1 - h**2), axis=0)
+    expected = -jnp.mean(error * (1 - h**2), axis=0)  # pyright: ignore[reportOperatorIssue]
     np.testing.assert_allclose(found["layers[0].nn.bias"], expected, rtol=1e-10, atol=1e-12)
 
 

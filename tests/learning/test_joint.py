@@ -135,4 +135,4 @@ def test_errors_name_the_part(name, model, y, said):
 
 def test_parts_that_are_none():
     with pytest.raises(TypeError, match="parts must be two functions of the model"):
-        pxl.hybrid(optax.sgd(0.1), optax.sgd(0.1), 3, parts="generative")
+        pxl.hybrid(optax.sgd(0.1), optax.sgd(0.1), 3, parts="generative")  # pyright: ignore[reportArgumentType]

@@ -96,9 +96,9 @@ def test_pixels_of_any_library():
         (lambda: pxl.pc(W, H, 3_000_000_000), ValueError, "at most 2147483647"),
         (lambda: pxi.Plateau(3, rtol=float("nan")), ValueError, "rtol must be 0 or more"),
         (lambda: pxi.GradientNorm(3, tol="small"), TypeError, "tol must be a number"),  # pyright: ignore[reportArgumentType]
-        (lambda: pxl.nudged(W, H, 3, np.asarray(0.0)), ValueError, "beta must be in"),
+        (lambda: pxl.nudged(W, H, 3, np.asarray(0.0)), ValueError, "beta must be in"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.nudged(W, H, 3, jnp.nan * jnp.ones(())), ValueError, "beta must be in"),
-        (lambda: pxl.nudged(W, H, 3, "0.1"), TypeError, "beta must be a number"),
+        (lambda: pxl.nudged(W, H, 3, "0.1"), TypeError, "beta must be a number"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, 3, precision=float("nan")), ValueError, "precision must be above 0"),
         (lambda: pxl.pc(W, H, 3, precision={"vodes[0]": np.asarray([1.0, 0.0])}), ValueError, "must be above 0"),
         (lambda: pxl.pc(W, H, 3, precision="high"), TypeError, "precision must be a number"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Int
 
 from ..energy import Nodes, Problem
@@ -88,7 +90,7 @@ class Nudged(Clamp):
     - `follow`: whether the clamp follows the prediction.
     """
 
-    beta: Array | float
+    beta: ArrayLike
     centred: bool = False
     alternate: bool = False
     follow: bool = False
@@ -107,7 +109,7 @@ class Nudged(Clamp):
         return self.counts or self.centred
 
     def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
-        beta = self.beta
+        beta: Any = self.beta
         if count is not None:
             beta = jnp.where(count % 2 == 0, self.beta, -self.beta)
         if self.centred:
@@ -117,7 +119,7 @@ class Nudged(Clamp):
             ]
         return [self._phase(problem, u, targets, beta, 1 / beta)]
 
-    def _phase(self, problem: Problem, u: Nodes, targets: Nodes, b: Array | float, factor: Array | float) -> Phase:
+    def _phase(self, problem: Problem, u: Nodes, targets: Nodes, b: Any, factor: Any) -> Phase:
         if self.follow:
             return Phase(dict(targets), factor, dict.fromkeys(targets, b))
         clamped = {}

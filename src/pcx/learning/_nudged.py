@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import optax
-from jax import Array
+from jax.typing import ArrayLike
 
 from ..inference._schedule import Schedule
 from ..inference._stop import Stop
@@ -28,7 +28,7 @@ def nudged(
     optim_w: optax.GradientTransformation,
     optim_h: Any,
     T: int | Stop,
-    beta: Array | float,
+    beta: ArrayLike,
     *,
     centred: bool = False,
     alternate: bool = False,
