@@ -111,7 +111,7 @@ class Nudged(Clamp):
     def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
         beta: Any = self.beta
         if count is not None:
-            beta = jnp.where(count % 2 == 0, self.beta, -self.beta)
+            beta = jnp.where(count % 2 == 0, beta, -beta)
         if self.centred:
             return [
                 self._phase(problem, u, targets, beta, 1 / (2 * beta)),
