@@ -28,10 +28,12 @@ class _Watcher:
         self.writes: dict[int, tuple[weakref.ref[BaseParam], Any]] = {}
 
     def read(self, param: BaseParam) -> None:
+        """Note that a param is read."""
         if self.thread == threading.get_ident() and not _is_traced(param._value) and id(param) not in self.writes:
             self.reads[id(param)] = weakref.ref(param)
 
     def written(self, param: BaseParam) -> None:
+        """Note that a param is about to be set."""
         if self.thread == threading.get_ident() and id(param) not in self.writes:
             self.writes[id(param)] = weakref.ref(param), param._value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.extend
@@ -30,14 +30,10 @@ from ._check import check_arrays
 NUMBERS = (int, float, complex, np.generic)
 
 
-class _Given(NamedTuple):
-    """What a call gives beside arrays. All calls that share a program give equal things, but a mutable value that an
-    earlier call gave may have changed since: a trace uses those of the call that it happens in."""
-
-    fn: Callable[..., Any]
-    skeleton: Skeleton
-    statics: Sequence[StaticParam]
-    static_args: Mapping[int, Any]
+# What a call gives beside arrays: the function, the skeleton and the statics of its objects, and by place the arguments
+# that are part of the program. All calls that share a program give equal things, but a mutable value that an earlier
+# call gave may have changed since: a trace uses those of the call that it happens in.
+_Given: TypeAlias = tuple[Callable[..., Any], Skeleton, Sequence[StaticParam], Mapping[int, Any]]
 
 
 class _First(NamedTuple):
@@ -77,7 +73,7 @@ class Compiled:
         self.traces = 0
         self.n = plan.n
         self.numbers, self._may_donate = numbers, may_donate
-        self._given = _Given(fn, plan.skeleton, plan.statics, static_args)
+        self._given: _Given = (fn, plan.skeleton, plan.statics, static_args)
         # The params that go in, None before the first trace. A place may be None: a param that isn't needed, but held
         # nothing at the first trace, keeps its place, so that the signature is that of the first trace.
         self._inputs: tuple[int | None, ...] | None = None
@@ -108,7 +104,7 @@ class Compiled:
 
     def call(self, fn: Callable[..., Any], plan: Plan, args: Sequence[Any], static_args: Mapping[int, Any]) -> Any:
         """Run the program on the values of a plan, set what changed, and return the function's result."""
-        self._given = _Given(fn, plan.skeleton, plan.statics, static_args)
+        self._given = (fn, plan.skeleton, plan.statics, static_args)
         params, raws = plan.params, tuple(plan.raws)
         if self.numbers:
             raws = tuple([x for i, x in enumerate(raws) if i not in self.numbers])
