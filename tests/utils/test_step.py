@@ -175,3 +175,23 @@ def test_one_step_can_be_used_once_and_many_can_be_made():
         with pxu.step(model, status):
             assert model.status == status
     assert model.status is None
+
+
+def test_a_status_that_came_back_counts_only_if_it_is_read_then():
+    def only_inside(*, model):
+        with pxu.step(model, "a"):
+            return jnp.array(model.status == "a")
+
+    def afterwards(*, model):
+        with pxu.step(model, "a"):
+            pass
+        return jnp.array(model.status == "b")
+
+    model = Model()
+    inside, after = pxf.jit()(only_inside), pxf.jit()(pxf.jit()(afterwards))
+    for status in ("b", None, "b", None):
+        model.status = status
+        assert inside(model=model)
+        assert after(model=model) == (status == "b")
+    assert inside.n_traces == 1
+    assert after.n_traces == 2

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import jax.tree_util as jtu
 
 from ._anatomy import HOLDS_NOTHING, MAY_HOLD_ITSELF, Kind, inside, kind_of, parts, step
-from ._parameter import BaseParam
+from ._parameter import BaseParam, get
 from ._static import Setting, Snapshot, StaticParam, static
 from ._types import Tree
 
@@ -133,14 +133,12 @@ class Module(BaseModule):
             for module in modules(self):
                 if isinstance(module, Module):
                     module._set_mode(Module.MODE(value))
-        mode = vars(self).get("_mode")
-        return Module.MODE.NONE if mode is None else mode.get()
+        return get(vars(self).get("_mode", Module.MODE.NONE))
 
     def _set_mode(self, value: Module.MODE) -> None:
-        mode = vars(self).get("_mode")
-        if mode is None:  # a class that doesn't call super().__init__()
-            mode = self._mode = Setting()
-        mode.set(value)
+        if "_mode" not in vars(self):  # a class that doesn't call super().__init__()
+            self._mode = Setting()
+        self._mode.set(value)
         if value is not Module.MODE.NONE:
             _set_inference(vars(self), value is Module.MODE.EVAL)
 

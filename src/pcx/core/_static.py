@@ -134,9 +134,18 @@ class Setting(StaticParam):
         """Return the setting of a copy of the module."""
         return _copy(self, self._value)
 
-    def peek(self) -> Any:
-        """Return the value without reading it: for who puts it back, so that nothing comes to depend on it."""
-        return self._value
+    def saved(self) -> tuple[Constant, bool]:
+        """Return what `restore` needs to bring back what is held now, without reading it."""
+        mark = self._mark
+        return self._value, mark is not None and mark.written
+
+    def restore(self, saved: tuple[Constant, bool]) -> None:
+        """Bring back what was held, as if it had not been set in between: so that a function in which a value only
+        comes back doesn't depend on it, and one that reads it afterwards does."""
+        value, written = saved
+        set_value(self, value)
+        if self._mark is not None:
+            self._mark.written = written
 
 
 def static(x: Constant) -> StaticParam:

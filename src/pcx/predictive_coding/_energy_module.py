@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core import Choice, Module, Setting, clear_params, nearest_modules
+from ..core import Choice, Module, Setting, clear_params, get, nearest_modules
 
 
 class STATUS:
@@ -35,17 +35,15 @@ class EnergyModule(Module):
     @property
     def status(self) -> str | None:
         """The name of the rules of the vodes inside that are in force; set it with `pcx.utils.step`."""
-        status = vars(self).get("_status")
-        return None if status is None else status.get()
+        return get(vars(self).get("_status"))
 
     @status.setter
     def status(self, value: str | None) -> None:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"{type(self).__name__}.status must be a string or None, got {type(value).__name__}")
-        status = vars(self).get("_status")
-        if status is None:  # a class that doesn't call super().__init__()
-            status = self._status = Setting()
-        status.set(value)
+        if "_status" not in vars(self):  # a class that doesn't call super().__init__()
+            self._status = Setting()
+        self._status.set(value)
 
     def energy(self) -> jax.Array | float:
         """Return the sum of the energies of the energy modules directly below.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from jaxtyping import PyTree
 
-from ..core import Choice, modules, predicate
+from ..core import Choice, Setting, modules, predicate
 from ..core import clear_params as _clear
 
 
@@ -50,14 +50,17 @@ def step(
     nodes = [m for m in modules(module) if hasattr(type(m), "status")]
     if before is not None:
         _clear("pxu.step", module, before)
-    # Without reading: a status that only comes back is no part of what is compiled.
-    earlier = [None if (setting := vars(m).get("_status")) is None else setting.peek() for m in nodes]
+    settings = [vars(m).get("_status") for m in nodes]
+    earlier = [setting.saved() if isinstance(setting, Setting) else None for setting in settings]
     try:
         for node in nodes:
             node.status = inner  # type: ignore[attr-defined]
         yield
     finally:
         for node, old in zip(nodes, earlier, strict=True):
-            node.status = leaving[0] if leaving else old  # type: ignore[attr-defined]
+            if leaving or old is None:
+                node.status = leaving[0] if leaving else None  # type: ignore[attr-defined]
+            else:
+                vars(node)["_status"].restore(old)
         if after is not None:
             _clear("pxu.step", module, after)
