@@ -15,7 +15,7 @@ import pytest
 import pcx.predictive_coding as pxc
 from pcx.cli._build import augmentation, make_rule, model_maker
 from pcx.cli._failures import CommandError
-from pcx.cli._rule_options import RULE_NAMES, NudgedOptions
+from pcx.cli._rules import RULE_NAMES, NudgedOptions
 from pcx.cli._saved import as_json, from_json
 from pcx.cli._settings import CompareOptions, TrainOptions
 

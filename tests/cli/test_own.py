@@ -40,6 +40,31 @@ def needy(something):
     return made
 
 
+def Measured(shape, energy):
+    return pxm.MLP([*shape, 3, 2], energy=energy)
+
+
+def absolute(vode, rkg):
+    return abs(vode.get("h") - vode.get("u"))
+
+
+class Plain:
+    "A rule that is no pxl.Rule, and has states of its own."
+
+    def init(self, model, batch, key=0):
+        return (pxl.backprop(optax.sgd(0.1)).init(model, batch, key),)
+
+    def step(self, state, batch):
+        state, info = made.step(state[0], batch)
+        return (state,), {"loss": info.loss, "output": info.output}
+
+    def predict(self, state, x):
+        return made.predict(state[0], x)
+
+    def evaluate(self, state, batch):
+        return made.evaluate(state[0], batch)
+
+
 def other():
     return 3
 
@@ -89,6 +114,40 @@ def test_compare(here):
     assert call("eval", here / "c" / "made") == 0
 
 
+def test_a_rule_that_is_a_plain_class(here):
+    words = [
+        "--model",
+        "mine.py:Fixed",
+        "--rules",
+        "zil",
+        "mine.py:Plain",
+        "mine.py:made",
+        "--seeds",
+        "1",
+        "--out",
+        "c",
+    ]
+    assert call("compare", *FEW, *words) == 0
+    rules = json.loads((here / "c" / "summary.json").read_text())["rules"]
+    assert rules["Plain"]["test_accuracy"] == rules["made"]["test_accuracy"]  # it does the same
+    assert call("eval", here / "c" / "Plain") == 0
+    assert call("resume", here / "c" / "Plain", "--epochs", 2, "--quiet") == 0
+
+
+def test_an_energy(here):
+    words = ["--rule", "backprop", "--hidden", "3", "--out"]
+    assert call("train", *FEW, "--energy", "mine.py:absolute", *words, "run") == 0
+    config = json.loads((here / "run" / "config.json").read_text())
+    assert config["options"]["energy"] == f"{here}/mine.py:absolute"
+    assert list(config["own"]) == [str(here / "mine.py")]
+    assert "absolute" in json.dumps(config["made_of"]["model"])
+    assert call("eval", here / "run") == 0
+    words = ["--energy", "pcx.predictive_coding:Laplace", "--model", "mine.py:Measured", *words]
+    assert call("train", *FEW, *words, "other") == 0
+    config = json.loads((here / "other" / "config.json").read_text())
+    assert "Laplace" in json.dumps(config["made_of"]["model"])
+
+
 def test_a_module(here, monkeypatch):
     monkeypatch.syspath_prepend(str(here))
     assert call("train", *FEW, "--model", "mine:Fixed", "--rule", "mine:made", "--out", "run") == 0
@@ -107,6 +166,9 @@ def test_a_module(here, monkeypatch):
         (["--model", "mine.py:other"], "gives int"),
         (["--model", "mine.py:fails"], "KeyError"),
         (["--rule", "mine.py:other"], "gives int"),
+        (["--energy", "mine.py:made"], "must be a function energy(vode, rkg)"),
+        (["--energy", "huber"], "--energy: there is no 'huber'; choose se, ce, or file.py:name of your own"),
+        (["--energy", "mine.py:absolute", "--model", "mine.py:Net"], "mine.py:Net asks for no argument of the name"),
         (["--rule", "mine.py:needy"], "needs something"),
         (["--rule", "broken.py:rule"], "SyntaxError"),
         (["--rule", "leaves.py:rule"], "SystemExit"),

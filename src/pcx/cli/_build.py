@@ -6,17 +6,17 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 import optax
 
 from .. import data as pxd
-from .. import learning as pxl
 from .. import models
 from .. import predictive_coding as pxc
 from ..data import Dataset, Split
+from ..training import LearningRule
 from . import _own as own_code
 from ._failures import USAGE, CommandError
 from ._interrupt import by_exception
@@ -92,9 +92,11 @@ def _dataset(options: Experiment) -> Dataset:
 def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyModule]:
     """A function that makes the network, with first weights from `pcx.RKG`."""
     if is_own(options.model):
-        return _own_maker(options.model, {"shape": tuple(splits.shape), "classes": splits.classes})
-    act = _ACTS[options.act]
-    energy = {"se": pxc.se_energy, "ce": pxc.ce_energy}[options.energy]
+        known: dict[str, Any] = {"shape": tuple(splits.shape), "classes": splits.classes}
+        if is_own(options.energy):
+            known["energy"] = energy_of(options)
+        return _own_maker(options.model, known)
+    act, energy = _ACTS[options.act], energy_of(options)
     if options.model in ("mlp", "mu-mlp"):
         widths = [int(np.prod(splits.shape)), *options.hidden, splits.classes]
         check_memory(options, widths)
@@ -106,6 +108,8 @@ def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyM
 
 def _own_maker(name: str, known: dict[str, Any]) -> Callable[[], pxc.EnergyModule]:
     made = own_code.load(name, "--model")
+    if "energy" in known and "energy" not in own_code.parameters(made, name, "--model"):
+        raise CommandError(f"--energy has no effect: {name} asks for no argument of the name energy", USAGE)
 
     def make() -> pxc.EnergyModule:
         model = own_code.call(made, name, "--model", known)
@@ -117,12 +121,36 @@ def _own_maker(name: str, known: dict[str, Any]) -> Callable[[], pxc.EnergyModul
     return make
 
 
-def _own_rule(name: str, known: dict[str, Any]) -> pxl.Rule:
+def energy_of(options: Experiment) -> pxc.EnergyFn:
+    """Return the energy of the output node."""
+    if not is_own(options.energy):
+        return {"se": pxc.se_energy, "ce": pxc.ce_energy}[options.energy]
+    found: Any = own_code.load(options.energy, "--energy")
+    if isinstance(found, type):  # a class of energies, whose options have defaults
+        found = own_code.call(found, options.energy, "--energy", {})
+    if not callable(found):
+        raise CommandError(
+            f"--energy {options.energy} is {type(found).__name__}; it must be a function energy(vode, rkg), such as "
+            "pcx.predictive_coding.se_energy",
+            USAGE,
+        )
+    return cast(pxc.EnergyFn, found)
+
+
+def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     rule = own_code.load(name, "--rule")
-    rule = rule if isinstance(rule, pxl.Rule) else own_code.call(rule, name, "--rule", known)
-    if not isinstance(rule, pxl.Rule):
-        raise CommandError(f"--rule {name} gives {type(rule).__name__}; it must be a pcx.learning.Rule", USAGE)
+    rule = rule if _is_rule(rule) else own_code.call(rule, name, "--rule", known)
+    if not _is_rule(rule):
+        raise CommandError(
+            f"--rule {name} gives {type(rule).__name__}; it must be a pcx.learning.Rule, or have init, step, predict "
+            "and evaluate",
+            USAGE,
+        )
     return rule
+
+
+def _is_rule(x: Any) -> bool:
+    return isinstance(x, LearningRule) and not isinstance(x, type)
 
 
 def check_memory(options: Experiment, widths: Sequence[int]) -> None:
@@ -146,34 +174,25 @@ def _memory() -> int | None:
     return (device.memory_stats() or {}).get("bytes_limit")
 
 
-def make_rule(options: Experiment, name: str, samples: int) -> pxl.Rule:
-    """A learning rule.
+def make_rule(options: Experiment, name: str, samples: int) -> LearningRule:
+    """Return a learning rule.
 
-    **Arguments:** `samples`, how many there are to train on.
+    **Arguments:**
+
+    - `name`: of the table of rules, or of a rule of the user's own.
+    - `samples`: how many there are to train on.
     """
-    optim = _optimiser(options, name, samples)
-    if name == "backprop":
-        return pxl.backprop(optim)
     if is_own(name):
-        return _own_rule(name, {"optim": optim, "lr": options.lr, "samples": samples})
-    own: Any = getattr(options, name)
-    if name == "zil":
-        return pxl.zil(optim, optax.sgd(own.state_lr))
-    if name == "hil":
-        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, own.state_lr, 1)), own.T)
-    if name == "mcpc":
-        return pxl.mcpc(optim, own.step, own.T, burn_in=own.burn_in, variance=own.variance, momentum=own.momentum)
-    optim_h = optax.sgd(own.state_lr, getattr(own, "state_momentum", 0.0) or None)
-    if name == "nudged":
-        centred, alternate = own.phases == "centred", own.phases == "alternate"
-        return pxl.nudged(optim, optim_h, own.T, own.beta, centred=centred, alternate=alternate, follow=own.follow)
-    return {"pc": pxl.pc, "ipc": pxl.ipc, "fpa": pxl.fpa, "epc": pxl.epc}[name](optim, optim_h, own.T)
+        known = {"optim": _optimiser(options, 1, samples), "lr": options.lr, "samples": samples}
+        return _own_rule(name, known)
+    rule = getattr(options, name)
+    return rule.make(_optimiser(options, rule.updates, samples))
 
 
-def _optimiser(options: Experiment, name: str, samples: int) -> optax.GradientTransformation:
+def _optimiser(options: Experiment, updates: int, samples: int) -> optax.GradientTransformation:
+    """The optimiser of the weights, which are updated so often for each batch."""
     rate: Any = options.lr
     if options.schedule == "warmup-cosine":
-        updates = {"ipc": options.ipc.T, "hil": 2}.get(name, 1)  # for each batch
         total = (options.decay_epochs or options.epochs) * (samples // options.batch_size) * updates
         # Of arXiv 2407.01163.
         rate = optax.warmup_cosine_decay_schedule(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..learning import State
 from ..training import Fit, Folder, differences, versions
 from ._build import Splits, make_rule
 from ._curves import draw
@@ -20,7 +21,7 @@ from ._own import settled
 from ._reach import warn_of_layers_out_of_reach
 from ._run import lengthen, own_of, train_in
 from ._saved import as_json, new_folder, read_config
-from ._settings import CompareOptions, TrainOptions, label
+from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
 from ._tables import console, counted, percent, say, table
 from ._train import ending, summarise
@@ -58,7 +59,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
             return ending(found, how)
         if not options.quiet:
             say(f"{rule}: {found.ended}")
-        results[rule] = summarise(found, options.of(name)) | {"test": _tested(found, options, splits)}
+        results[rule] = summarise(found, options.of(name)) | {"test": _tested(found, name, options, splits)}
         curves[rule] = _curve(found, options)
         Folder(folder / rule, resume=True).write_json("summary.json", results[rule])
     summary = compared(results, options)
@@ -98,9 +99,11 @@ def _train(folder: Path, options: TrainOptions, splits: Splits) -> Fit:
     return train_in(folder, options, splits, [], begun)
 
 
-def _tested(found: Fit, options: CompareOptions, splits: Splits) -> list[dict[str, Any]]:
+def _tested(found: Fit, name: str, options: CompareOptions, splits: Splits) -> list[dict[str, Any]]:
     """Loss and accuracy on the test set after the last epoch; None for a network that failed."""
-    rule = make_rule(options, options.rules[0], len(splits.train))  # a forward pass: that of any rule
+    # A forward pass is that of any rule of pcx; one of the user's own knows its own states.
+    others = [r for r in options.rules if not is_own(r)] if isinstance(found.states[0], State) else []
+    rule = make_rule(options, others[0] if others else name, len(splits.train))
     tested = [_finite(each) for each in judge(rule, found.states, splits.test)]
     failed = {i for i, member in enumerate(found.members) if f"{member.name}, epoch " in (found.why or "")}
     return [

@@ -14,11 +14,12 @@ from typing import Any, Literal
 import jax
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 from ..core import seeded
 from ..data import Split
-from ..learning import Rule, State
-from ..training import CheckpointError, Checkpoints, accuracy
+from ..learning import State
+from ..training import CheckpointError, Checkpoints, LearningRule, accuracy
 from ._build import Splits, make_rule, model_maker
 from ._failures import DONE, CommandError, told
 from ._saved import read_config
@@ -75,7 +76,7 @@ def evaluate(
     return DONE
 
 
-def judge(rule: Rule, states: Sequence[State], split: Split) -> list[dict[str, float]]:
+def judge(rule: LearningRule, states: Sequence[PyTree], split: Split) -> list[dict[str, float]]:
     """Loss and accuracy of each network, means over the samples of a split."""
     sums = jax.jit(functools.partial(_sums, rule))
     found = [{"accuracy": 0.0, "loss": 0.0} for _ in states]
@@ -89,7 +90,7 @@ def judge(rule: Rule, states: Sequence[State], split: Split) -> list[dict[str, f
     return found
 
 
-def _sums(rule: Rule, state: State, batch: tuple[Any, Any], counts: Any) -> dict[str, Any]:
+def _sums(rule: LearningRule, state: PyTree, batch: tuple[Any, Any], counts: Any) -> dict[str, Any]:
     output, loss = rule.evaluate(state, batch)
     each = {"accuracy": accuracy(output, batch[1]), "loss": loss}
     return {name: jax.numpy.sum(values, where=counts) for name, values in each.items()}
@@ -114,7 +115,9 @@ def _read(folder: Path, best: bool) -> tuple[dict[str, Any], list[int]]:
     return arrays, (meta.get("best_epochs") if best else None) or [meta["epoch"]]
 
 
-def _state(options: TrainOptions, splits: Splits, rule: Rule, arrays: dict[str, Any], network: int, seed: int) -> State:
+def _state(
+    options: TrainOptions, splits: Splits, rule: LearningRule, arrays: dict[str, Any], network: int, seed: int
+) -> PyTree:
     """The state of one network with the weights of a checkpoint."""
     with seeded(seed):
         model = model_maker(options, splits)()
@@ -127,6 +130,8 @@ def _state(options: TrainOptions, splits: Splits, rule: Rule, arrays: dict[str, 
             raise CommandError(f"the checkpoint is of another model: it has no {name} of shape {np.shape(leaf)}")
         return jax.numpy.asarray(arrays[name], jax.numpy.result_type(leaf))
 
+    if not isinstance(state, State):
+        return jtu.tree_map_with_path(saved, state)
     held = jtu.tree_map_with_path(saved, {"weights": state.weights, "rest": state.rest})
     return dataclasses.replace(state, **held)
 

@@ -1,4 +1,4 @@
-"""Networks and learning rules of one's own: `file.py:name` or `module:name`. Imports nothing heavy."""
+"""Networks, learning rules and energies of one's own: `file.py:name` or `module:name`. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ T = TypeVar("T", bound=Experiment)
 
 
 def settled(options: T) -> T:
-    """The options with the files that they name by absolute path, so that a run goes on wherever one is."""
-    changed: dict[str, Any] = {"model": _absolute(options.model)}
+    """Return the options with the files that they name by absolute path, so that a run goes on wherever one is."""
+    changed: dict[str, Any] = {"model": _absolute(options.model), "energy": _absolute(options.energy)}
     if hasattr(options, "rule"):
         changed["rule"] = _absolute(getattr(options, "rule"))  # noqa: B009  # not of every experiment
     else:
@@ -30,9 +30,10 @@ def settled(options: T) -> T:
 
 
 def sources(options: Experiment) -> dict[str, str]:
-    """The files that networks and rules of one's own come from, with the SHA-256 of each: for `config.json`."""
+    """Return the files that networks, energies and rules of one's own come from, with the SHA-256 of each, for
+    `config.json`."""
     found = {}
-    for name in (options.model, *options.used_rules):
+    for name in (options.model, options.energy, *options.used_rules):
         if is_own(name):
             path = _file(name)
             found[str(path)] = hashlib.sha256(_content(name, path)).hexdigest()
@@ -47,7 +48,7 @@ def check_sources(recorded: Any, config: Path) -> None:
 
 
 def load(name: str, option: str) -> Any:
-    """The object that `file.py:name` or `module:name` stands for.
+    """Return the object that `file.py:name` or `module:name` stands for.
 
     **Raises:** `CommandError` if there is none.
     """
@@ -67,14 +68,14 @@ def load(name: str, option: str) -> Any:
 
 
 def call(made: Any, name: str, option: str, known: Mapping[str, Any]) -> Any:
-    """What a function or class gives, called with those of the known arguments that it asks for by name."""
-    try:
-        parameters = inspect.signature(made).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise CommandError(f"{option} {name} can't be called: {error}", USAGE) from error
-    given = {p.name: known[p.name] for p in parameters if p.name in known and p.kind is not p.POSITIONAL_ONLY}
+    """Return what a function or class gives, called with those of the known arguments that it asks for by name.
+
+    **Raises:** `CommandError` if it can't be called so.
+    """
+    found = parameters(made, name, option).values()
+    given = {p.name: known[p.name] for p in found if p.name in known and p.kind is not p.POSITIONAL_ONLY}
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    missing = [p.name for p in parameters if p.name not in given and p.default is p.empty and p.kind not in kinds]
+    missing = [p.name for p in found if p.name not in given and p.default is p.empty and p.kind not in kinds]
     if missing:
         there = ", ".join(known)
         raise CommandError(f"{option} {name} needs {', '.join(missing)}; it is called with {there}, or nothing", USAGE)
@@ -82,6 +83,17 @@ def call(made: Any, name: str, option: str, known: Mapping[str, Any]) -> Any:
         return made(**given)
     except Exception as error:  # whatever the user's own code does
         raise CommandError(f"{option} {name}: {type(error).__name__}: {error}", USAGE) from error
+
+
+def parameters(made: Any, name: str, option: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a function or class, by name.
+
+    **Raises:** `CommandError` if it is none.
+    """
+    try:
+        return inspect.signature(made).parameters
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{option} {name} can't be called: {error}", USAGE) from error
 
 
 def _absolute(name: str) -> str:

@@ -11,22 +11,12 @@ def warn_of_layers_out_of_reach(options: Experiment) -> None:
     if is_own(options.model):
         return
     for rule in options.used_rules:
-        steps, needed = _steps(options, rule), _needed(options, rule)
+        own = None if is_own(rule) else getattr(options, rule)
+        needed = 0 if own is None else own.needed(options.layers)
+        steps = getattr(own, "T", needed)
         if steps < needed:
             first = "the first layer" if needed - steps == 1 else f"the first {needed - steps} layers"
             complain(
                 f"pcx: warning: --{rule}.T {steps}: nothing reaches {first} of {options.layers}, which won't learn; "
                 f"that takes {needed}"
             )
-
-
-def _needed(options: Experiment, rule: str) -> int:
-    """Steps until an error of the output has reached the first layer: one for each layer but the output's, and with
-    weights that learn at each step, before the error has moved on, one more."""
-    if rule in ("pc", "nudged", "fpa"):
-        return options.layers - 1
-    return options.layers if rule == "ipc" else 0
-
-
-def _steps(options: Experiment, rule: str) -> int:
-    return getattr(getattr(options, rule, None), "T", 0)

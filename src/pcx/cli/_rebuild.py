@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from ..learning import Rule
 from ..predictive_coding import EnergyModule
+from ..training import LearningRule
 from ._build import Splits, make_rule, model_maker
 from ._failures import CommandError
 from ._options import Refused
@@ -15,7 +15,7 @@ from ._saved import read_config
 from ._settings import TrainOptions
 
 
-def rebuild(folder: Path, data_folder: Path | None) -> tuple[Callable[[], EnergyModule], Rule, Splits]:
+def rebuild(folder: Path, data_folder: Path | None) -> tuple[Callable[[], EnergyModule], LearningRule, Splits]:
     """A function that makes the network, the rule, and the data of a run of `pcx train`.
 
     **Raises:** `ValueError` if they can't be built.

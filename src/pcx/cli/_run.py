@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..training import EarlyStopping, Fit, Folder, fit
+from ..training import EarlyStopping, Fit, FitOptions, Folder, fit
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._failures import told
 from ._own import sources
@@ -24,7 +24,6 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
 
     **Raises:** `CommandError` for what the library refuses.
     """
-    metric = monitored(options)
     with told(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fit: training failed")  # the command says it itself
         # Said already, in the words of the command's options.
@@ -34,29 +33,37 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
             make_rule(options, options.rule, len(splits.train)),
             splits.train,
             splits.validation,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            seeds=options.all_seeds,
-            augment=augmentation(options),
-            early_stopping=None if options.patience is None else EarlyStopping(metric, options.patience),
-            folder=folder,
-            resume=resume,
-            checkpoint_every=options.checkpoint_every,
-            checkpoint_seconds=options.checkpoint_seconds,
-            best=metric,
-            config=config_of(options, argv),
-            show=not options.quiet,
-            parallel=options.parallel,
+            **vars(fit_options(folder, options, argv, resume)),
         )
 
 
+def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bool) -> FitOptions:
+    """Return the options of `fit` that those of the command say."""
+    metric = monitored(options)
+    return FitOptions(
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seeds=options.all_seeds,
+        augment=augmentation(options),
+        early_stopping=None if options.patience is None else EarlyStopping(metric, options.patience),
+        folder=folder,
+        resume=resume,
+        checkpoint_every=options.checkpoint_every,
+        checkpoint_seconds=options.checkpoint_seconds,
+        best=metric,
+        config=config_of(options, argv),
+        show=not options.quiet,
+        parallel=options.parallel,
+    )
+
+
 def config_of(options: TrainOptions, argv: list[str]) -> dict[str, Any]:
-    """What a run's `config.json` holds of its command."""
+    """Return what a run's `config.json` holds of its command."""
     return {"command": "train", "argv": ["pcx", *argv], "options": as_json(options), **own_of(options)}
 
 
 def own_of(options: Experiment) -> dict[str, Any]:
-    """The files of networks and rules of one's own, for `config.json`; nothing if there are none."""
+    """Return the files of networks, energies and rules of one's own, for `config.json`; nothing if there are none."""
     found = sources(options)
     return {"own": found} if found else {}
 

@@ -1,35 +1,26 @@
 """The options of `pcx train` and `pcx compare`. Imports nothing heavy: they are read before anything else is."""
 
 import dataclasses
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from . import _checks
+from ._checks import MOST
 from ._options import Refused
-from ._rule_options import (
-    RULE_NAMES,
-    EPCOptions,
-    FPAOptions,
-    HILOptions,
-    IPCOptions,
-    MCPCOptions,
-    NudgedOptions,
-    PCOptions,
-    RuleName,
-    ZILOptions,
-)
+from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
+EnergyName = Literal["se", "ce"]
 ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7"]
 MODELS: tuple[str, ...] = get_args(ModelName)
-MOST = 2**31 - 1  # of whole numbers: what programs count in
+ENERGIES: tuple[str, ...] = get_args(EnergyName)
 NETWORKS = 10_000  # of one run
 IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Rules):
     """What is trained, on what, and how."""
 
     data: DataName = "fashion-mnist"
@@ -59,8 +50,10 @@ class Experiment:
     """Widths of the hidden layers of mlp and mu-mlp; equal ones for mu-mlp."""
     act: Literal["gelu", "relu", "leaky-relu", "tanh", "sigmoid"] = "gelu"
     """Activation function."""
-    energy: Literal["se", "ce"] = "se"
-    """Energy of the output node: squared error, or cross entropy with the class."""
+    energy: EnergyName | str = "se"
+    """Energy of the output node: squared error, or cross entropy with the class; or one of your own, file.py:name or
+    module:name, such as pcx.predictive_coding:Laplace: a function f(vode, rkg), or a class of such. With a --model of
+    your own such an energy is its argument energy."""
 
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     """Optimiser of the weights."""
@@ -94,15 +87,6 @@ class Experiment:
     parallel: Literal["auto", "vmap", "loop"] = "auto"
     """Several networks at once, or one after the other; auto: at once, except on CPUs."""
 
-    pc: PCOptions = field(default_factory=PCOptions)
-    ipc: IPCOptions = field(default_factory=IPCOptions)
-    zil: ZILOptions = field(default_factory=ZILOptions)
-    hil: HILOptions = field(default_factory=HILOptions)
-    fpa: FPAOptions = field(default_factory=FPAOptions)
-    nudged: NudgedOptions = field(default_factory=NudgedOptions)
-    epc: EPCOptions = field(default_factory=EPCOptions)
-    mcpc: MCPCOptions = field(default_factory=MCPCOptions)
-
     @property
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds, one for each network."""
@@ -122,17 +106,18 @@ class Experiment:
 
     def check(self) -> None:
         """Raises `Refused` if an option has a value that can't be used, naming it."""
-        for name, value, names in [("model", self.model, MODELS), *[("rule", r, RULE_NAMES) for r in self.used_rules]]:
+        chosen = [("model", self.model, MODELS), ("energy", self.energy, ENERGIES)]
+        for name, value, names in [*chosen, *[("rule", r, RULE_NAMES) for r in self.used_rules]]:
             if value not in names and not is_own(value):
                 raise Refused(
                     f"--{name}: there is no {value!r}; choose {', '.join(names)}, or file.py:name of your own"
                 )
         for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "subset"):
-            _at_least(name, getattr(self, name), 1)
+            _checks.at_least(name, getattr(self, name), 1)
         for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
-            _at_least(name, getattr(self, name), 0)
+            _checks.at_least(name, getattr(self, name), 0)
         for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "crop", "subset"):
-            at_most(name, getattr(self, name), MOST)
+            _checks.at_most(name, getattr(self, name), MOST)
         count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
         if count > NETWORKS:
             raise Refused(f"--seeds must be at most {NETWORKS} networks, got {count}; several numbers are seeds")
@@ -142,22 +127,22 @@ class Experiment:
             raise Refused(f"--seeds must be different numbers from 0 below 2**32, got {' '.join(map(str, self.seeds))}")
         if any(width < 1 for width in self.hidden):
             raise Refused(f"--hidden must be at least 1 each, got {' '.join(map(str, self.hidden))}")
-        at_most("hidden", max(self.hidden, default=1), MOST)
+        _checks.at_most("hidden", max(self.hidden, default=1), MOST)
         if self.model == "mu-mlp" and (not self.hidden or len(set(self.hidden)) > 1):
             raise Refused("--hidden must be one or more equal widths with --model mu-mlp")
         if self.model in ("vgg5", "vgg7") and self.data not in IMAGES[:-1]:
             raise Refused(f"--model {self.model} needs larger images than --data {self.data}; use mlp")
         if (self.flip or self.crop) and self.data not in IMAGES:
             raise Refused(f"--flip and --crop are for images, and --data {self.data} has none")
-        _rate("lr", self.lr)
-        _momentum("momentum", self.momentum)
+        _checks.rate("lr", self.lr)
+        _checks.momentum("momentum", self.momentum)
         if not 0 < self.held_out < 1:
             raise Refused(f"--held-out must be above 0 and below 1, got {self.held_out}")
         if self.patience is not None and self.validation != "held-out":
             raise Refused("--patience needs --validation held-out: when to stop may not be chosen by the test set")
         for name in self.used_rules:
-            if name != "backprop" and not is_own(name):
-                _check_rule(name, getattr(self, name))
+            if not is_own(name):
+                getattr(self, name).check(name)
 
     def check_given(self, args: list[str]) -> None:
         """Raises `Refused` if an option was given for a rule that isn't used: it would have no effect."""
@@ -228,32 +213,8 @@ class CompareOptions(Experiment):
         return TrainOptions(**shared, rule=rule, quiet=self.quiet)
 
 
-def _check_rule(name: str, rule: Any) -> None:
-    for own in (f.name for f in dataclasses.fields(rule)):
-        value, option = getattr(rule, own), f"{name}.{own}"
-        if own == "T":
-            _at_least(option, value, 1)
-            at_most(option, value, MOST)
-        elif own in ("state_lr", "step"):
-            _rate(option, value)
-        elif own in ("variance", "burn_in"):
-            _at_least(option, value, 0)
-        elif own in ("state_momentum", "momentum"):
-            _momentum(option, value)
-        elif own == "beta" and not 0 < abs(value) <= 1:
-            raise Refused(f"--{option} must be from -1 to 1 and not 0, got {value}")
-    if isinstance(rule, MCPCOptions) and rule.burn_in >= rule.T:
-        raise Refused(f"--mcpc.burn-in must be below --mcpc.T, got {rule.burn_in} of {rule.T}")
-
-
-def _at_least(name: str, value: float | None, least: int) -> None:
-    finite = not isinstance(value, float) or math.isfinite(value)
-    if value is not None and not (finite and value >= least):
-        raise Refused(f"--{_dashed(name)} must be at least {least}, got {value}")
-
-
 def is_own(name: str) -> bool:
-    """Whether a network or rule is one of the user's own: `file.py:name` or `module:name`."""
+    """Return whether a network, rule or energy is one of the user's own: `file.py:name` or `module:name`."""
     place, _, attribute = name.rpartition(":")
     return bool(place) and all(part.isidentifier() for part in attribute.split("."))
 
@@ -261,27 +222,3 @@ def is_own(name: str) -> bool:
 def label(rule: str) -> str:
     """A rule's short name: that of a folder, or a row."""
     return rule.rpartition(":")[2] if is_own(rule) else rule
-
-
-def at_most(name: str, value: float | None, most: int) -> None:
-    """Raises `Refused` for a number that is too large."""
-    if value is not None and value > most:
-        raise Refused(f"--{_dashed(name)} must be at most {most}, got {value}")
-
-
-def _rate(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise Refused(f"--{_dashed(name)} must be above 0, got {value}")
-    if not 2.0**-126 <= value < 2.0**128:
-        raise Refused(
-            f"--{_dashed(name)} must be a number that float32 can hold, got {value}: it would be 0 or infinite"
-        )
-
-
-def _momentum(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise Refused(f"--{_dashed(name)} must be from 0 to below 1, got {value}")
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")

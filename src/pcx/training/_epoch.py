@@ -69,7 +69,9 @@ def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]
 def _warn(run: Run, rows: Sequence[Row]) -> None:
     """Say, each once in a run, that settling went uphill in an epoch, and that a number of it is not finite."""
     for each in rows:
-        said = {"uphill": uphill(each) if each["uphill"] else None, "not finite": not_finite(each)}
+        said = {"uphill": uphill(each) if each["uphill"] else None}
+        if run.progress.active[each["network"]]:  # of one that failed in the epoch the reason says more
+            said["not finite"] = not_finite(each)
         for kind, text in said.items():
             if text is not None and kind not in run.warned:
                 run.warned.add(kind)
