@@ -1,8 +1,11 @@
-"""Tests leave nothing in the user's home, and none fails because the machine is busy."""
+"""Tests leave nothing in the user's home, none fails because the machine is busy, and they compile in haste."""
 
 import os
+import re
 import shutil
 import tempfile
+from importlib.metadata import version
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -11,6 +14,26 @@ settings.load_profile("pcx")
 
 _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
+
+# Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
+# makes in a third of the time.
+_HASTE = {
+    "xla_backend_optimization_level": "0",
+    "xla_cpu_parallel_codegen_split_count": "1",
+    "xla_cpu_use_fusion_emitters": "false",
+    "xla_llvm_disable_expensive_passes": "true",
+}
+
+
+def _compile_in_haste():
+    """Set the flags, but for those that the user has set. XLA ends a process whose flags it doesn't know, so only with
+    the version that pcx is tested with."""
+    pins = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
+    if not re.search(rf"^jaxlib=={re.escape(version('jaxlib'))}$", pins, re.MULTILINE):
+        return
+    flags = os.environ.get("XLA_FLAGS", "")
+    more = [f"--{name}={value}" for name, value in _HASTE.items() if name not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([flags, *more]).strip()
 
 
 def pytest_configure(config):
@@ -21,6 +44,7 @@ def pytest_configure(config):
     for name in _VARIABLES:
         os.environ[name] = os.path.join(_folder, name.lower())
         os.mkdir(os.environ[name])
+    _compile_in_haste()
 
 
 def pytest_unconfigure(config):
