@@ -101,13 +101,13 @@ def test_pixels_of_any_library():
         (lambda: pxl.nudged(W, H, 3, "0.1"), TypeError, "beta must be a number"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, H, 3, precision=float("nan")), ValueError, "precision must be above 0"),
         (lambda: pxl.pc(W, H, 3, precision={"vodes[0]": np.asarray([1.0, 0.0])}), ValueError, "must be above 0"),
-        (lambda: pxl.pc(W, H, 3, precision="high"), TypeError, "precision must be a number"),
+        (lambda: pxl.pc(W, H, 3, precision="high"), TypeError, "precision must be a number"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.LearnedPrecision(W, initial=np.nan), ValueError, "initial must be above 0"),
         (lambda: pxl.LearnedPrecision("sgd"), TypeError, "optim must be an optax transformation"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.mcpc(W, np.nan, 3), ValueError, "step must be positive"),
         (lambda: pxl.mcpc(W, 0.1, 3, momentum=np.float32(1)), ValueError, "momentum must be in"),  # pyright: ignore[reportArgumentType]
-        (lambda: pxl.pc(W, lambda: optax.sgd(0.1), 3), TypeError, "expected an optax transformation"),
-        (lambda: pxl.pc(W, optax.GradientTransformation, 3), TypeError, "expected an optax transformation"),
+        (lambda: pxl.pc(W, lambda: optax.sgd(0.1), 3), TypeError, "expected an optax transformation"),  # pyright: ignore[reportArgumentType]
+        (lambda: pxl.pc(W, optax.GradientTransformation, 3), TypeError, "expected an optax transformation"),  # pyright: ignore[reportArgumentType]
         (lambda: pxl.pc(W, {}, 3), ValueError, "by node is empty"),
     ],
 )

@@ -206,7 +206,7 @@ def _optimiser(options: Experiment, updates: int, samples: int) -> optax.Gradien
 
 
 def augmentation(options: Experiment) -> pxd.Augmentation | None:
-    """What is done to images at random, or None."""
+    """Return the random changes of images, or None."""
     parts = [pxd.flip()] if options.flip else []
     parts += [pxd.crop(options.crop)] if options.crop else []
     return pxd.compose(*parts) if parts else None

@@ -1,4 +1,4 @@
-"""How a command ends when it can't do what was asked."""
+"""The end of a command that can't do what was asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 600  # characters of a message
 
 
 class CommandError(Exception):
-    """What was asked can't be done; the message, one line, says what to do.
+    """A command can't do what was asked; the message, one line, says what to do.
 
     **Arguments:** `status`, the exit status.
     """
@@ -41,7 +41,7 @@ def complain(text: str) -> None:
 
 
 def words_for(error: Exception) -> str:
-    """What is said of an error that nothing was prepared for."""
+    """Return the words for an error that nothing was prepared for."""
     text = str(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "bad_alloc" in text:
         return "out of memory; take a smaller network, a smaller --batch-size, or fewer --seeds"
@@ -51,7 +51,7 @@ def words_for(error: Exception) -> str:
 
 
 def wants_traceback() -> bool:
-    """Whether tracebacks were asked for."""
+    """Return whether tracebacks were asked for."""
     return bool(os.environ.get(TRACEBACK))
 
 

@@ -1,4 +1,4 @@
-"""What is not installed, and how it is. Imports nothing heavy."""
+"""Hints for modules that are not installed. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def missing_of(modules: Sequence[str]) -> list[str]:
 
 
 def not_installed(modules: Sequence[str]) -> str:
-    """What is said of modules that are not installed: the command that installs them."""
+    """Return the words for modules that are not installed: the command that installs them."""
     packages = " ".join(shlex.quote(_PACKAGES[name]) for name in modules)
     return f"{', '.join(modules)} not installed; run: pip install {packages}"

@@ -23,14 +23,14 @@ def resumable(folder: Path | None, how: str = "") -> None:
 
 
 def interrupted() -> str:
-    """What is said of an interruption."""
+    """Return the words for an interruption."""
     if _run is None or not (_run[0] / "config.json").exists():
         return "pcx: interrupted"
     return f"pcx: interrupted; go on from the last checkpoint with: {_run[1]}"
 
 
 def ended_by_signal() -> bool:
-    """Whether SIGTERM or SIGHUP has come to a run, which has ended in order: nothing more is to be begun."""
+    """Return whether SIGTERM or SIGHUP has come to a run, which has ended in order: nothing more is to be begun."""
     return _came is not None
 
 

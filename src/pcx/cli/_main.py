@@ -118,7 +118,7 @@ def _read(cli: Callable[..., Any], *args: Any, **named: Any) -> Callable[[], int
 
 
 def _unboxed(text: str) -> str:
-    """What is written in a box with a title, on one line, without the title and the help of options."""
+    """Return the text of a box with a title, on one line, without the title and the help of options."""
     kept = []
     for line in text.splitlines()[1:]:
         inside = line.strip("│")

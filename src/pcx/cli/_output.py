@@ -1,4 +1,4 @@
-"""What a command prints, where it can't be printed. Imports nothing heavy."""
+"""Output of a command where it can't be printed. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def _drop(out: _Lenient) -> None:
 
 
 def _fill_gaps() -> None:
-    """Where stdin, stdout or stderr are closed, the next file that is opened would get their number, and what a library
-    writes to stderr would land in a checkpoint."""
+    """Keep the numbers of closed streams: where stdin, stdout or stderr are closed, the next file that is opened would
+    get their number, and what a library writes to stderr would land in a checkpoint."""
     for number in range(3):
         try:
             os.fstat(number)

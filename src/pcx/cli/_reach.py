@@ -1,4 +1,4 @@
-"""How far errors travel. Imports nothing heavy."""
+"""The number of steps that errors need. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _find(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """What can be said of a run from its files."""
+    """Summaries of runs from their files."""
     try:
         config = read_run(folder)
     except CommandError:
@@ -95,7 +95,8 @@ def described(folder: Path) -> dict[str, Any]:
 def _by_setting(
     config: dict[str, Any], rows: list[dict[str, Any]], metric: str | None
 ) -> dict[str, dict[str, float | None]] | None:
-    """What came of each setting of a run of `fit(settings=...)`, the best first; None if all networks have the same."""
+    """Return the results of each setting of a run of `fit(settings=...)`, the best first; None if all networks have the
+    same."""
     made_of = config.get("made_of")
     networks = made_of.get("networks") if isinstance(made_of, dict) else None
     groups: dict[str, set[int]] = {}

@@ -12,8 +12,8 @@ from rich.table import Table
 
 
 def console() -> Console:
-    """Where tables go. What is no terminal gets the width that the lines need. Square brackets and colons in names are
-    no markup."""
+    """Return the console for tables. What is no terminal gets the width that the lines need. Square brackets and colons
+    in names are no markup."""
     made = Console(markup=False, emoji=False)
     return made if made.is_terminal else Console(markup=False, emoji=False, width=200)
 

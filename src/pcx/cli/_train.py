@@ -70,7 +70,7 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
 
 
 def _finished(folder: Path, options: TrainOptions, longer: bool) -> bool:
-    """Whether there is nothing to go on with, which is said."""
+    """Return whether there is nothing to go on with, and say so."""
     entry = last_entry(folder)
     if not (folder / "summary.json").exists() or entry not in ("done", "stopped early"):
         return False
@@ -111,7 +111,8 @@ def ending(found: Fit, how: str) -> int:
 
 
 def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
-    """What a run came to, for `summary.json`: for each network its last epoch, and its best one by `--monitor`."""
+    """Return the results of a run, for `summary.json`: for each network its last epoch, and its best one by
+    `--monitor`."""
     metric = monitored(options)
     sign = 1 if "accuracy" in metric else -1
     networks = []

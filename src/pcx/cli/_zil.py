@@ -70,7 +70,7 @@ def _moons(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch of all seeds came to."""
+    """The results of one epoch of all seeds."""
 
     epoch: int
     """From 1."""
@@ -186,7 +186,7 @@ def _jit(name: str, fn: Any) -> Any:
 
 
 def _bare(state: pxl.State) -> pxl.State:
-    """What predictions need of a state: the same under every rule."""
+    """Return the part of a state that predictions need: the same under every rule."""
     return replace(state, optim=None, key=None, memory={})
 
 

@@ -94,7 +94,7 @@ def _refuse_overflow(what: str, x: Constant, dtype: np.dtype) -> None:
         )
 
 
-def raw_key(call: str, key: int | jax.Array | np.ndarray) -> jax.Array:
+def raw_key(call: str, key: int | np.integer | jax.Array | np.ndarray) -> jax.Array:
     """Return a raw key, from a seed or a key of either form.
 
     **Raises:** `TypeError` or `ValueError` for what is no seed and no single key of JAX's default kind.

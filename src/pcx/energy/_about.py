@@ -1,9 +1,8 @@
-"""What can be read off a model's parts."""
+"""Facts that can be read off a model's parts."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 import jax.tree_util as jtu
 
@@ -14,7 +13,7 @@ from ..predictive_coding._vode import Vode
 
 
 def energy_of(vode: Vode) -> str:
-    """What is known of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
+    """Return the kind of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
     function = vode.energy_fn.get()
     if type(vode).energy is not Vode.energy:
         return "other"
@@ -36,14 +35,14 @@ def form_of(vode: Vode) -> Energy | None:
 
 
 def positional(model: Module) -> int:
-    """How many positional arguments the model's call takes, 2 at most."""
+    """Return the number of positional arguments that the model's call takes, 2 at most."""
     parameters = list(inspect.signature(type(model).__call__).parameters.values())[1:]
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return 2
     return min(2, sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters))
 
 
-def params_of(x: Any) -> list[BaseParam]:
+def params_of(x: object) -> list[BaseParam]:
     """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
     leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
     return [leaf for leaf in leaves if is_param(leaf)]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend.core as jex
 import jax.tree_util as jtu
+from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
 # Compiled functions that a model calls are opened, so that dependencies are seen value by value.
 _OPENED = frozenset({"pjit", "jit", "closed_call", "core_call"})
@@ -49,7 +51,7 @@ class Program:
 
     convolved = False
 
-    def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
+    def __init__(self, fn: Callable[..., PyTree], *args: PyTree) -> None:
         closed, self.avals = jax.make_jaxpr(fn, return_shape=True)(*args)
         self.constants: dict[int, Any] = {}
         self.ops: list[Op] = []
@@ -68,7 +70,7 @@ class Program:
         self._count += 1
         return self._count
 
-    def _open(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[int]) -> list[int]:
+    def _open(self, jaxpr: jex.Jaxpr, consts: Sequence[Any], args: Sequence[int]) -> list[int]:
         env: dict[Any, int] = dict(zip(jaxpr.invars, args, strict=True))
         for var, value in zip(jaxpr.constvars, consts, strict=True):
             env[var] = self._constant(value)
@@ -87,12 +89,12 @@ class Program:
             env.update(zip(eqn.outvars, made, strict=True))
         return [self._read(env, v) for v in jaxpr.outvars]
 
-    def _constant(self, value: Any) -> int:
+    def _constant(self, value: ArrayLike) -> int:
         number = self._new()
         self.constants[number] = value
         return number
 
-    def _read(self, env: Mapping[Any, int], var: Any) -> int:
+    def _read(self, env: Mapping[jex.Var, int], var: jex.Var | jex.Literal) -> int:
         return self._constant(var.val) if isinstance(var, jex.Literal) else env[var]
 
     def needed(self, wanted: Iterable[int], known: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:
@@ -175,7 +177,7 @@ class Program:
         return dict(zip(todo, self.evaluate(todo, known), strict=True))
 
 
-def _does_something(eqn: Any) -> bool:
+def _does_something(eqn: jex.JaxprEqn) -> bool:
     kinds = {type(e).__name__ for e in eqn.effects} - {"NamedAxisEffect"}
     if kinds <= _DONE:
         return bool(kinds)
@@ -186,7 +188,7 @@ def _does_something(eqn: Any) -> bool:
     )
 
 
-def bind_as_it_stands(eqn: Any, args: list[Any]) -> Any:
+def bind_as_it_stands(eqn: jex.JaxprEqn, args: list[Any]) -> Any:
     """Perform an equation's operation."""
     bound = eqn.primitive.get_bind_params(eqn.params)
     functions, params = bound if isinstance(bound, tuple) else ((), bound)  # a pair up to JAX 0.8, one dict since

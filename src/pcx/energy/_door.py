@@ -1,4 +1,4 @@
-"""What is said of models and samples that can't be taken, in words that say where and what to do."""
+"""Errors for models and samples that can't be taken, which say where and what to do."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import Any, NoReturn
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 from ..core import BaseParam
 from ..predictive_coding._vode import Vode
 
 
-def is_equinox(x: Any) -> bool:
-    """Whether something is a module of Equinox."""
+def is_equinox(x: object) -> bool:
+    """Return whether something is a module of Equinox."""
     return any(cls.__module__.partition(".")[0] == "equinox" for cls in type(x).__mro__)
 
 
-def no_model(call: str, given: Any) -> TypeError:
+def no_model(call: str, given: object) -> TypeError:
     """The error for something in the place of a model that is no energy module.
 
     **Arguments:** `call`, such as `"fit: "`; `given`, what was given.
@@ -35,7 +37,7 @@ def no_model(call: str, given: Any) -> TypeError:
 
 
 @contextlib.contextmanager
-def told_of_one_sample(model: Any, x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> Iterator[None]:
+def told_of_one_sample(model: object, x: PyTree, y: PyTree, names: tuple[str, str] = ("x", "y")) -> Iterator[None]:
     """Errors of a wrong shape inside of a model's call say in which layer, and what the call got.
 
     **Arguments:** `names`, of x and y in the batch.
@@ -62,16 +64,16 @@ def raise_reworded(e: TypeError | ValueError, words: str, note: str) -> NoReturn
     raise new from e
 
 
-def _path_of(model: Any, layer: Any) -> str:
+def _path_of(model: object, layer: object) -> str:
     found = jtu.tree_flatten_with_path(model, is_leaf=lambda m: m is layer or isinstance(m, BaseParam))[0]
     return next((jtu.keystr(path).removeprefix(".") for path, leaf in found if leaf is layer), "")
 
 
-def _shapes(tree: Any) -> str:
+def _shapes(tree: PyTree) -> str:
     return ", ".join([f"{jnp.result_type(a)}{list(np.shape(a))}" for a in jtu.tree_leaves(tree)]) or "None"
 
 
-def refuse_nodes_inside(vodes: Mapping[str, Vode], lane: Any) -> None:
+def refuse_nodes_inside(vodes: Mapping[str, Vode], lane: Array) -> None:
     """Refuse value nodes whose value was made inside of a function that JAX transforms, and so can't be known outside.
 
     **Arguments:** `vodes`, by name; `lane`, a value of the model's own trace.
@@ -98,5 +100,5 @@ def _held(vode: Vode) -> list[Any]:
     return jtu.tree_leaves([BaseParam.get(p) for p in (vode.h, vode.cache)])
 
 
-def _is_of_another(x: Any, own: set[int]) -> bool:
+def _is_of_another(x: object, own: set[int]) -> bool:
     return isinstance(x, Tracer) and id(getattr(x, "_trace", None)) not in own

@@ -1,4 +1,4 @@
-"""Which node's value reaches which node's energy, and how far each is from the clamped ones."""
+"""The dependency graph of value nodes, and distances in it."""
 
 from __future__ import annotations
 

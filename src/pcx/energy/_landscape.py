@@ -26,7 +26,7 @@ from ._types import Energies, Gradient, Nodes, NodesIn, Weights
 
 
 class WeightGradient(NamedTuple):
-    """What the weights learn at a place in a landscape.
+    """The gradient by the weights at a place in a landscape, and the energies there.
 
     **Attributes:**
 

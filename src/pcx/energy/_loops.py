@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend.core as jex
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ._dataflow import CONVOLUTION, Program, bind_as_it_stands
@@ -62,18 +64,18 @@ def laid_out(fn: Callable[..., Any], *args: PyTree) -> Callable[..., Any]:
     return rewritten
 
 
-def _aval(a: Any) -> jax.ShapeDtypeStruct:
+def _aval(a: ArrayLike) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a))
 
 
-def _bind(eqn: Any, args: list[Any]) -> Any:
+def _bind(eqn: jex.JaxprEqn, args: list[Any]) -> Any:
     if eqn.primitive.name != CONVOLUTION:
         return bind_as_it_stands(eqn, args)
     lhs, rhs = args
     return _convolution(lhs, rhs, eqn.params)
 
 
-def _convolution(lhs: jax.Array, rhs: jax.Array, params: Any) -> jax.Array:
+def _convolution(lhs: jax.Array, rhs: jax.Array, params: dict[str, Any]) -> jax.Array:
     params = {k: v for k, v in params.items() if k not in ("lhs_shape", "rhs_shape")}
     spec = params.pop("dimension_numbers")
     n = lhs.ndim

@@ -45,12 +45,12 @@ class Node:
 
     @property
     def squared(self) -> bool:
-        """Whether its energy is half the square of h - u."""
+        """True if its energy is half the square of h - u."""
         return self.energy == "squared"
 
     @property
     def silent(self) -> bool:
-        """Whether it has no energy."""
+        """True if it has no energy."""
         return self.energy == "none"
 
 

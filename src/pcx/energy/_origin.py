@@ -1,9 +1,9 @@
-"""Which forward pass an array came from, known by the array itself."""
+"""The forward pass that an array came from, known by the array itself."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -12,13 +12,13 @@ class Origin:
 
     __slots__ = ("inputs", "made", "problem")
 
-    def __init__(self, problem: Any, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
+    def __init__(self, problem: object, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
         self.problem = weakref.ref(problem)
         self.inputs = tuple([_ref(a) for a in inputs])
         self.made = {n: id(v) for n, v in made.items()}
 
-    def is_of(self, problem: Any, inputs: Iterable[Any]) -> bool:
-        """Whether that problem at those very arrays would give it."""
+    def is_of(self, problem: object, inputs: Iterable[Any]) -> bool:
+        """Return whether that problem at those very arrays would give it."""
         inputs = tuple(inputs)
         return (
             self.problem() is problem
@@ -31,21 +31,21 @@ class Origin:
 _origins: dict[int, tuple[Any, Origin]] = {}
 
 
-def remember(problem: Any, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
+def remember(problem: object, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
     """Remember that a forward pass of `problem` at the arrays `inputs` gave the values `made`."""
     origin = Origin(problem, inputs, made)
     for value in made.values():
         number = id(value)
 
-        def forget(ref: Any, number: int = number) -> None:
+        def forget(ref: object, number: int = number) -> None:
             if _origins.get(number, (None, None))[0] is ref:
                 del _origins[number]
 
         _origins[number] = (weakref.ref(value, forget), origin)
 
 
-def is_forward(problem: Any, inputs: Iterable[Any], nodes: Mapping[str, Any]) -> bool:
-    """Whether `nodes` are the very arrays that a forward pass of `problem` at `inputs` gave."""
+def is_forward(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any]) -> bool:
+    """Return whether `nodes` are the very arrays that a forward pass of `problem` at `inputs` gave."""
     inputs = tuple(inputs)
     seen: set[int] = set()
     for name, value in nodes.items():
@@ -59,7 +59,7 @@ def is_forward(problem: Any, inputs: Iterable[Any], nodes: Mapping[str, Any]) ->
     return True
 
 
-def _ref(x: Any) -> Any:
+def _ref(x: object) -> Callable[[], object]:
     try:
         return weakref.ref(x)
     except TypeError:  # a number

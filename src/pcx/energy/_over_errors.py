@@ -58,7 +58,7 @@ def energies_without_errors(bound: Bound) -> Energies:
 
 
 class _Errors(Landscape):
-    """What landscapes over errors share: they start at zero, and the clamped nodes have an energy."""
+    """The base of landscapes over errors: they start at zero, and the clamped nodes have an energy."""
 
     def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
         p = bound.problem

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Parts(NamedTuple):
-    """Which parts of nodes are clamped.
+    """The parts of nodes that are clamped.
 
     **Attributes:**
 

@@ -30,6 +30,9 @@ from ._wiring import Wiring
 _TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
 
 
+Numbers = Mapping[str, Mapping[str, Any]]  # by node and by what is made of it, the number of the value
+
+
 class Problem:
     """A model and the shapes of a batch, as a pure energy function.
 
@@ -170,7 +173,7 @@ class Problem:
         if not self._energy_avals:
             raise ValueError("none of the model's value nodes has an energy")
 
-    def _starts_without_error(self, name: str, made: Any) -> bool:
+    def _starts_without_error(self, name: str, made: Numbers) -> bool:
         # Under forward initialisation a squared error starts at zero; nothing is known of other energies.
         if made[name]["h"] != made[name]["u"] or not (self.nodes[name].squared or self.nodes[name].silent):
             return False
@@ -178,7 +181,7 @@ class Problem:
         # prediction.
         return not any(self._is_moved(n, made, made[name]["u"]) for n in self.graph.parents[name] if n in self.clamped)
 
-    def _is_moved(self, parent: str, made: Any, prediction: int) -> bool:
+    def _is_moved(self, parent: str, made: Numbers, prediction: int) -> bool:
         """Return whether a prediction of the forward pass was made of another value of a node than it is clamped at."""
         h, u = made[parent]["h"], made[parent]["u"]
         if u is None:

@@ -138,11 +138,12 @@ def _vodes(structure: Structure, model: EnergyModule) -> dict[str, Vode]:
     return dict(zip(structure.nodes, [v for v in modules(inside) if isinstance(v, Vode)], strict=True))
 
 
-def _call(structure: Structure, model: Any, x: PyTree, y: PyTree) -> PyTree:
+def _call(structure: Structure, model: EnergyModule, x: PyTree, y: PyTree) -> PyTree:
     with told_of_one_sample(model, x, y, structure.called):
         if structure.call is not None:
             return structure.call(model, x, y)
-        return model(x, y) if structure.takes_y else model(x) if structure.takes_x else model()
+        called: Any = model
+        return called(x, y) if structure.takes_y else called(x) if structure.takes_x else called()
 
 
 def _over_batch(

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 
 class Samples(NamedTuple):
-    """What is said of the samples of a batch.
+    """Weights of the samples of a batch, and which of them have a target.
 
     **Attributes:**
 

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
-from ..core import BaseParam, function_key, like, modules, plan_for, predicate
+from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
 from ..predictive_coding import VodeParam
 from ..predictive_coding._energy_module import EnergyModule
 from ..predictive_coding._vode import Vode
@@ -20,7 +21,8 @@ from ._about import energy_of, form_of, params_of, positional
 from ._door import no_model
 from ._types import Weights
 
-Call = Callable[[Any, Any, Any], Any]
+Call = Callable[..., PyTree]
+Part = Callable[[Any], Any]
 _interned: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 
 
@@ -50,9 +52,7 @@ class Structure:
     - `part`: the part of the model whose value nodes count, `part(model)`; by default all of it.
     """
 
-    def __init__(
-        self, model: EnergyModule, learn: Any, call: Call | None = None, part: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, model: EnergyModule, learn: Choice, call: Call | None = None, part: Part | None = None) -> None:
         if not isinstance(model, EnergyModule):
             raise no_model("", model)
         self.call = call
@@ -105,10 +105,10 @@ class Structure:
         return self is other or (isinstance(other, Structure) and self._key == other._key)
 
     @classmethod
-    def of(cls, *args: Any, **kwargs: Any) -> Structure:
+    def of(cls, model: EnergyModule, learn: Choice, call: Call | None = None, part: Part | None = None) -> Structure:
         """Return the structure of a model: the very one made before of an equal model, with all that was traced of
         it."""
-        new = cls(*args, **kwargs)
+        new = cls(model, learn, call, part)
         return _interned.setdefault(new, new)
 
     def __reduce__(self) -> Any:
@@ -123,12 +123,12 @@ class Structure:
         return self
 
     def learns(self, param: BaseParam) -> bool:
-        """Whether a param that is no part of the model is one that would have to learn."""
+        """Return whether a param that is no part of the model is one that would have to learn."""
         constant = any(p is param for static in self.statics for p in params_of(static.get()))
         return not isinstance(param, (VodeParam, VodeParam.Cache)) and bool(self._learn(param)) and not constant
 
     def is_weight(self, index: int) -> bool:
-        """Whether the param at that place of the skeleton learns."""
+        """Return whether the param at that place of the skeleton learns."""
         param = self.skeleton.params[index]
         return index not in self.vode_params and not param._facts.get("frozen") and bool(self._learn(param))
 
@@ -198,7 +198,7 @@ class Structure:
             )
 
 
-def _restored(model: EnergyModule, learn: Any, call: Any, part: Any) -> Structure:
+def _restored(model: EnergyModule, learn: Choice, call: Call | None, part: Part | None) -> Structure:
     return Structure.of(model, learn, call, part)
 
 
@@ -206,5 +206,5 @@ def _short(path: str) -> str:
     return path.removeprefix("model").removeprefix(".")
 
 
-def _key_of(fn: Any) -> Hashable:
+def _key_of(fn: Callable[..., object] | None) -> Hashable:
     return None if fn is None else function_key(fn)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 _MANY = 2048  # numbers in a row
 
@@ -42,8 +43,8 @@ def first_not_finite(values: Sequence[jax.Array]) -> jax.Array:
     return jnp.where(first < len(sums), first, -1).astype(jnp.int32)
 
 
-def all_finite(tree: Any) -> jax.Array:
-    """Whether all floats in the tree are finite, and so are their sums over the first axis."""
+def all_finite(tree: PyTree) -> jax.Array:
+    """Return whether all floats in the tree are finite, and so are their sums over the first axis."""
     sums = [
         _column_sums(leaf)
         for leaf in jtu.tree_leaves(tree)

@@ -1,5 +1,5 @@
-"""Which nodes a batch holds, and at what: targets by the order of the model or by name, class numbers, and what the
-model's own call says."""
+"""The nodes that a batch clamps, and their values: targets by the order of the model or by name, class numbers, and
+what the model's own call says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 if TYPE_CHECKING:
     from ._dataflow import Program
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """Which nodes are held, in the order of the model.
+    """The clamped nodes, in the order of the model.
 
     **Attributes:**
 
@@ -35,8 +37,8 @@ class Targets:
     labels: dict[str, int]
 
 
-def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: Any) -> Targets:
-    """What holds which node.
+def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: PyTree) -> Targets:
+    """Return which leaf of y clamps which node.
 
     A node whose value y reaches by another way than its prediction is held by it, and one that is marked
     `frozen = True` and set by the call at what it was set to. The leaves of y hold the other marked nodes, in the order
@@ -81,7 +83,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
     return Targets(places, tuple([n for n in places if n in held or n in labels]), labels)
 
 
-def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: Any) -> dict[str, int]:
+def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: PyTree) -> dict[str, int]:
     """The place of each node's leaf of y."""
     paths = [path for path, _ in jtu.tree_flatten_with_path(y)[0]]
     marked = ", ".join(nodes) or "none"
@@ -116,11 +118,11 @@ def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: 
     return {n: names.index(n) for n in nodes}
 
 
-def _name_of(key: Any) -> Any:
+def _name_of(key: PyTree) -> Any:
     return getattr(key, "key", getattr(key, "name", None)) if not isinstance(key, jtu.SequenceKey) else None
 
 
-def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: Any, made: Any) -> None:
+def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: PyTree, made: Mapping[str, Any]) -> None:
     """Refuse targets of another shape than the node's prediction, or class numbers that are none.
 
     **Arguments:**
@@ -145,7 +147,7 @@ def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: Any
             )
 
 
-def check_labels(targets: Targets, nodes: Mapping[str, Node], y: Any) -> None:
+def check_labels(targets: Targets, nodes: Mapping[str, Node], y: PyTree) -> None:
     """Refuse class numbers outside the classes where they can be read; inside compiled code they are an outcome."""
     leaves = jtu.tree_leaves(y)
     for name, place in targets.labels.items():
@@ -164,9 +166,10 @@ def check_labels(targets: Targets, nodes: Mapping[str, Node], y: Any) -> None:
 
 
 def targets_of(
-    targets: Targets, nodes: Mapping[str, Node], y: Any, made: Mapping[str, Any]
+    targets: Targets, nodes: Mapping[str, Node], y: PyTree, made: Mapping[str, Any]
 ) -> tuple[dict[str, Any], jax.Array]:
-    """What each held node is held at, `{node: [batch, *shape]}`, and whether all labels were classes."""
+    """Return the value that each clamped node is clamped at, `{node: [batch, *shape]}`, and whether all labels were
+    classes."""
     leaves = jtu.tree_leaves(y)
     held, valid = {}, jnp.array(True)
     for name, place in targets.places.items():
@@ -180,7 +183,7 @@ def targets_of(
     return held, valid
 
 
-def is_label(given: Any, node: Node) -> bool:
-    """Whether a target is a class number for each sample where the node holds a vector over the classes."""
+def is_label(given: Array | jax.ShapeDtypeStruct, node: Node) -> bool:
+    """Return whether a target is a class number for each sample where the node holds a vector over the classes."""
     integer = jnp.issubdtype(given.dtype, jnp.integer)
     return bool(integer and len(node.shape) >= 1 and given.ndim == len(node.shape))

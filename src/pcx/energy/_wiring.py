@@ -1,4 +1,4 @@
-"""What a traced energy says of its nodes: the graph, which energies are local, which are squared errors."""
+"""Facts that a traced energy shows of its nodes: the graph, which energies are local, which are squared errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._half_square import is_half_square
 
 
 class Wiring:
-    """Where each node's value, prediction and energy are among the numbered values of a program.
+    """The places of each node's value, prediction and energy among the numbered values of a program.
 
     **Arguments:**
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
+from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights
 from ..energy._landscape import added
 from ..energy._precision import weighed
 from ..nn import LayerParam
 from ._precision import learns, values_of
 from ._rule import Memory, Rule
+from ._types import Call, PrecisionLike
 from ._update import Update
 
 
@@ -64,7 +65,11 @@ def _warn(what: str) -> None:
 
 
 def backprop(
-    optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None
+    optim_w: optax.GradientTransformation,
+    *,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Backpropagation: the same network, its output energy as the loss, `dLoss/dW` through all layers.
 

@@ -8,10 +8,12 @@ from typing import Any
 import optax
 from jax import Array
 
+from ..core import Choice
 from ..inference._stop import Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
+from ._types import MovesLike, PrecisionLike
 
 
 class Bidirectional(TwoNetworks):
@@ -24,14 +26,14 @@ class Bidirectional(TwoNetworks):
 
 def bpc(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     *,
     generative: Array | float = 1.0,
     discriminative: Array | float = 1.0,
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
-    learn: Any = LayerParam,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Bidirectional PC: values settle on
 

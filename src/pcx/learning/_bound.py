@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxtyping import PyTree
 
-from ..core import raw_key, taken
+from ..core import Choice, raw_key, taken
 from ..energy import Bound, Problem
 from ..energy._structure import Structure
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._precision import as_precision, values_of
 from ._samples import split
+from ._types import Call, KeyLike, PrecisionLike
 
 
 def bind(
     model: EnergyModule,
     batch: tuple[PyTree, PyTree],
     *,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
-    key: Any = 0,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
+    key: KeyLike = 0,
 ) -> Bound:
     """Return a model and a batch as pure functions of arrays.
 

@@ -1,4 +1,4 @@
-"""What a rule refuses at its door, whichever rule it is."""
+"""Checks at the door of every rule."""
 
 from __future__ import annotations
 

@@ -38,12 +38,12 @@ class Clamp(abc.ABC):
 
     @property
     def counts(self) -> bool:
-        """Whether it needs to know how many steps were taken."""
+        """True if it needs to know how many steps were taken."""
         return False
 
     @property
     def several(self) -> bool:
-        """Whether values settle more than once a step, or differently from step to step, so that none can be kept."""
+        """True if values settle more than once a step, or differently from step to step, so that none can be kept."""
         return self.counts
 
     @abc.abstractmethod
@@ -121,7 +121,8 @@ class Nudged(Clamp):
 
     def _phase(self, problem: Problem, u: Nodes, targets: Nodes, b: Any, factor: Any) -> Phase:
         if self.follow:
-            return Phase(dict(targets), factor, dict.fromkeys(targets, b))
+            scale: dict[str, Any] = dict.fromkeys(targets, b)
+            return Phase(dict(targets), factor, scale)
         clamped = {}
         for name, y in targets.items():
             node = problem.nodes[name]

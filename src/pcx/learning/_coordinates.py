@@ -11,7 +11,7 @@ from ._clamp import Phase
 
 
 class Coordinates(abc.ABC):
-    """What settles: a choice of the landscape that a rule descends."""
+    """A choice of the landscape that a rule descends."""
 
     travels = True  # whether errors travel one prediction a step, so that too few steps leave layers out
     follow = True  # whether predictions follow what moves

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import optax
 from jax import Array
 
+from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes
 from ..inference._schedule import AllNodes
 from ..inference._stop import Stop
@@ -17,6 +17,7 @@ from ._coordinates import Errors
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
+from ._types import Call, MovesLike, PrecisionLike
 
 
 class OnErrors(PredictiveCoding):
@@ -45,14 +46,14 @@ class EPC(OnErrors):
 
 def epc(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     *,
     clamp: Clamp | None = None,
     start: Start | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """PC with errors as coordinates: values follow errors, `s = u(parents) + e`, all errors zero at first; T steps of
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import optax
 
+from ..core import Choice
 from ..inference._schedule import Schedule
 from ..inference._stop import Stop
 from ..nn import LayerParam
@@ -14,6 +13,7 @@ from ._coordinates import FixedErrors
 from ._epc import OnErrors
 from ._rule import Rule
 from ._start import Start
+from ._types import Call, MovesLike, PrecisionLike
 
 
 class FPA(OnErrors):
@@ -26,15 +26,15 @@ class FPA(OnErrors):
 
 def fpa(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     *,
     schedule: Schedule | None = None,
     clamp: Clamp | None = None,
     start: Start | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Fixed-prediction assumption: predictions u and Jacobians J stay at their forward values, and the errors relax,
 

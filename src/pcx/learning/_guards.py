@@ -78,7 +78,7 @@ def guarded(
         output=one_or_by_node(by_node(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
         steps=_mean(jnp.asarray(update.steps)),
         result=result.astype(jnp.int32),
-        first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), place),
+        first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), jnp.asarray(place)),
         energy_before=jnp.mean(begun),
     )
     return State(weights, rest, optim, old.key, memory, old.structure, old.outputs), info
@@ -106,7 +106,7 @@ def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mappi
     return jnp.where(first < 0, -1, jnp.asarray([i for i, _ in held], jnp.int32)[first]).astype(jnp.int32)
 
 
-def one_or_by_node(u: Any) -> Any:
+def one_or_by_node(u: dict[str, Any]) -> Any:
     """Return the predictions of nodes that have one: one alone, or by node."""
     if any(value is None for value in u.values()):  # an input kept in a node has none
         u = type(u)({n: value for n, value in u.items() if value is not None})

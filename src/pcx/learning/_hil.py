@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import PyTree
 
+from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights
 from ..energy._loops import scan
 from ..energy._over_errors import check_errors
@@ -17,13 +18,16 @@ from ..inference._numbers import whole
 from ..inference._relax import Run
 from ..nn import LayerParam
 from ._rule import Memory, Rule
+from ._types import Call, MovesLike, PrecisionLike, RuleOptions
 from ._update import Update
 
 
 class HIL(Rule):
     """The weights of each node learn when the error reaches it, and once more at the end, see `hil`."""
 
-    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, **options: Any) -> None:
+    def __init__(
+        self, optim_w: optax.GradientTransformation, optim_h: MovesLike | None, T: int, **options: Unpack[RuleOptions]
+    ) -> None:
         super().__init__(optim_w, **options)
         default = optax.sgd(optax.linear_schedule(1.0, 0.1, 1))
         self.descent = as_descent(self.name, default if optim_h is None else optim_h)
@@ -95,7 +99,7 @@ class HIL(Rule):
             run = Run(landscape, self.descent, False, None)
             gradient = landscape.gradient(nodes)
 
-            def settle(carry: Any, i: Array) -> tuple[Any, None]:
+            def settle(carry: PyTree, i: Array) -> tuple[Any, None]:
                 nodes, states, bad = carry
                 nodes, states, _ = run.move((landscape.free,), nodes, states, None, gradient, travel + i)
                 return (nodes, states, run.check(nodes, bad, travel + 1 + i)), None
@@ -121,12 +125,12 @@ class HIL(Rule):
 
 def hil(
     optim_w: optax.GradientTransformation,
-    optim_h: Any = None,
+    optim_h: MovesLike | None = None,
     T: int = 8,
     *,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """The hybrid of Z-IL and PC: while the error travels, at step t the weights learn whose predictions it has just
     reached, and all nodes that it has reached keep settling, T steps in all; then all weights learn once more from the

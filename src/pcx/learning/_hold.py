@@ -7,12 +7,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jaxtyping import PyTree
 
 from ..energy import Problem
 from ..energy._structure import Structure
 
 
-def pairs_of(call: str, hold: Any, structure: Structure, x: Any) -> dict[str, tuple[Any, Any]]:
+def pairs_of(call: str, hold: object, structure: Structure, x: PyTree) -> dict[str, tuple[Any, Any]]:
     """`hold` as `{node: (mask, value)}` of arrays. Refuses what has another form, names no node, or leaves it open how
     many samples there are."""
     if hold is None:
@@ -50,5 +51,5 @@ def check_values(call: str, hold: Mapping[str, tuple[Any, Any]], problem: Proble
             )
 
 
-def _said(name: Any) -> str:
+def _said(name: object) -> str:
     return repr(name) if isinstance(name, str) else f"a {type(name).__name__}"

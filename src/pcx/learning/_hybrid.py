@@ -7,10 +7,12 @@ from typing import Any
 
 import optax
 
+from ..core import Choice
 from ..inference._stop import Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
+from ._types import MovesLike, PrecisionLike
 
 
 class Hybrid(TwoNetworks):
@@ -23,12 +25,12 @@ class Hybrid(TwoNetworks):
 
 def hybrid(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     *,
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
-    learn: Any = LayerParam,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Hybrid (amortised) PC: values start at a recognition network's forward pass and settle on the generative energy,
 

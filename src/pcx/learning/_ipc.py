@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import PyTree
 
+from ..core import Choice
 from ..energy import Bound, ForwardPass, Problem
 from ..energy._loops import scan
 from ..inference._proof import stands_still
@@ -20,13 +22,16 @@ from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Start
+from ._types import Call, MovesLike, PCOptions, PrecisionLike
 from ._update import Update
 
 
 class IncrementalPC(PredictiveCoding):
     """Values and weights move together at every step, see `ipc`."""
 
-    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, **options: Any) -> None:
+    def __init__(
+        self, optim_w: optax.GradientTransformation, optim_h: MovesLike, T: int, **options: Unpack[PCOptions]
+    ) -> None:
         super().__init__(optim_w, optim_h, T, **options)
         if self.stop.early:
             raise ValueError(
@@ -59,7 +64,7 @@ class IncrementalPC(PredictiveCoding):
         if run.wave is not None and not stands_still(self.optim_w.update, bound.weights, memory["optim"]):
             run.wave = run.wave.at_once()  # weights that move give nodes errors, wherever these are
 
-        def step(carry: Any, i: Array) -> tuple[Any, None]:
+        def step(carry: PyTree, i: Array) -> tuple[Any, None]:
             nodes, states, weights, optim, bad, key = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
             now = bound.at(weights)
@@ -91,14 +96,14 @@ class IncrementalPC(PredictiveCoding):
 
 def ipc(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int,
     *,
     start: Start | None = None,
     schedule: Schedule | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Incremental PC: at each of T steps the gradients of the energy by values and weights are taken at one point, and
     both move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.

@@ -12,13 +12,15 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import Array
-from jaxtyping import Bool
+from jaxtyping import Bool, PyTree
 
-from ..energy import Bound, ForwardPass, Inputs, Nodes, Problem
+from ..core import Choice
+from ..energy import Bound, ForwardPass, Inputs, Node, Nodes, Problem
 from ..energy._about import positional
 from ..energy._door import raise_reworded
 from ..energy._structure import ModelArrays, Structure
 from ..energy._targets import is_label
+from ..predictive_coding import EnergyModule
 
 Part = Callable[[Any], Any]
 PARTS = ("generative", "recognition")
@@ -26,13 +28,13 @@ PARTS = ("generative", "recognition")
 
 @dataclasses.dataclass(frozen=True)
 class PartCall:
-    """How a part of a model is called; an object, so that a state can be pickled. `names`: what its input and its
+    """The call of a part of a model; an object, so that a state can be pickled. `names`: what its input and its
     target are in the batch, for what is said of them."""
 
     part: Part
     names: tuple[str, str]
 
-    def __call__(self, model: Any, x: Any, y: Any) -> Any:
+    def __call__(self, model: EnergyModule, x: PyTree, y: PyTree) -> PyTree:
         part = self.part(model)
         return part(*(x, y)[: positional(part)])
 
@@ -48,7 +50,7 @@ class JointStructure:
         self.numbers, self.raw_paths = generative.numbers, generative.raw_paths
 
     @classmethod
-    def of(cls, model: Any, learn: Any, parts: tuple[Part, Part]) -> JointStructure:
+    def of(cls, model: EnergyModule, learn: Choice, parts: tuple[Part, Part]) -> JointStructure:
         """The structure of a model whose parts are `parts` of it, the generative one first.
 
         **Raises:** `ValueError` or `TypeError` for a part that is none, naming it.
@@ -69,11 +71,11 @@ class JointStructure:
             other.recognition,
         )
 
-    def values_of(self, model: Any) -> ModelArrays:
+    def values_of(self, model: EnergyModule) -> ModelArrays:
         """The arrays of the whole model."""
         return self.generative.values_of(model)
 
-    def write(self, model: Any, values: ModelArrays) -> None:
+    def write(self, model: EnergyModule, values: ModelArrays) -> None:
         """Set the whole model's params."""
         self.generative.write(model, values)
 
@@ -91,7 +93,9 @@ class JointProblem:
 
     has_own_energy = False
 
-    def __init__(self, structure: JointStructure, values: ModelArrays, x: Any, y: Any, training: bool = True) -> None:
+    def __init__(
+        self, structure: JointStructure, values: ModelArrays, x: PyTree, y: PyTree, training: bool = True
+    ) -> None:
         with told_of_part("recognition"):
             self.recognition = recognition = Problem.of(structure.recognition, values, (x, y), training)
         self._classes = _classes_of(recognition, y)
@@ -105,9 +109,9 @@ class JointProblem:
         self.free = generative.free
         self.outputs = recognition.outputs
 
-    def given(self, y: Any) -> Any:
-        """What the generative part gets of y: class numbers as the one-hot vectors that recognition's output is held
-        at, all else as it is."""
+    def given(self, y: PyTree) -> PyTree:
+        """Return what the generative part gets of y: class numbers as the one-hot vectors that recognition's output is
+        held at, all else as it is."""
         if not self._classes:
             return y
         leaves, treedef = jtu.tree_flatten(y)
@@ -115,8 +119,8 @@ class JointProblem:
             leaves[i] = jax.nn.one_hot(leaves[i], node.shape[-1], dtype=node.dtype)
         return jtu.tree_unflatten(treedef, leaves)
 
-    def _advice(self, y: Any) -> str:
-        """What is said of class numbers where the generative part fails."""
+    def _advice(self, y: PyTree) -> str:
+        """Return a remark on class numbers for where the generative part fails."""
         if self._classes:
             sizes = ", ".join(str(node.shape[-1]) for node in self._classes.values())
             return f"\nIt gets the class numbers y as one-hot vectors, over {sizes} classes"
@@ -128,7 +132,7 @@ class JointProblem:
             "True`; or give y as what the first layer takes, such as jax.nn.one_hot(y, classes)"
         )
 
-    def check_labels(self, y: Any) -> None:
+    def check_labels(self, y: PyTree) -> None:
         """Refuse class numbers outside the classes, where they can be read."""
         self.recognition.check_labels(y)
 
@@ -175,8 +179,8 @@ def told_of_part(name: str, advice: str = "") -> Iterator[None]:
         raise_reworded(e, f"{words}: {e}{advice}", f"In {words}.{advice}")
 
 
-def _classes_of(recognition: Problem, y: Any) -> dict[int, Any]:
-    """Which leaves of y are class numbers, with the nodes that are held at them."""
+def _classes_of(recognition: Problem, y: PyTree) -> dict[int, Node]:
+    """Return the leaves of y that are class numbers, with the nodes that are clamped at them."""
     leaves = jtu.tree_leaves(y)
     places = {i: recognition.nodes[n] for n, i in recognition.label_places.items()}
     return {i: node for i, node in places.items() if is_label(leaves[i], node)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 import jax.tree_util as jtu
 import optax
 from jax import Array
 
+from ..core import Choice
 from ..energy import Bound, ForwardPass
 from ..inference._descent import Descent, Langevin
 from ..inference._numbers import whole
@@ -19,6 +20,7 @@ from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
 from ._start import Start
+from ._types import Call, MovesLike, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -26,7 +28,12 @@ class MonteCarloPC(PredictiveCoding):
     """The weights learn from the mean gradient over a chain of values, see `mcpc`."""
 
     def __init__(
-        self, optim_w: optax.GradientTransformation, optim_h: Any, T: int, burn_in: int, **options: Any
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: MovesLike,
+        T: int,
+        burn_in: int,
+        **options: Unpack[PCOptions],
     ) -> None:
         super().__init__(optim_w, optim_h, T, **options)
         self.burn_in = whole(self.name, "burn_in", burn_in, 0)
@@ -73,7 +80,7 @@ class MonteCarloPC(PredictiveCoding):
 
 def mcpc(
     optim_w: optax.GradientTransformation,
-    step: Any,
+    step: Array | float | MovesLike,
     T: int,
     *,
     burn_in: int = 0,
@@ -81,9 +88,9 @@ def mcpc(
     momentum: float = 0.0,
     schedule: Schedule | None = None,
     start: Start | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior,
 

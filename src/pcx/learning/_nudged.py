@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import optax
 from jax.typing import ArrayLike
 
+from ..core import Choice
 from ..inference._schedule import Schedule
 from ..inference._stop import Stop
 from ..nn import LayerParam
@@ -14,6 +13,7 @@ from ._clamp import Nudged
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
+from ._types import Call, MovesLike, PrecisionLike
 
 
 class NudgedPC(PredictiveCoding):
@@ -26,7 +26,7 @@ class NudgedPC(PredictiveCoding):
 
 def nudged(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     beta: ArrayLike,
     *,
@@ -35,9 +35,9 @@ def nudged(
     follow: bool = False,
     schedule: Schedule | None = None,
     start: Start | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Nudged PC: the output is clamped near its prediction, at `u - b (u - y)`, values settle as in `pc`, and the
     weight gradient is divided by b. Positive (b > 0), negative (b < 0), centred (both, and their difference) or

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar, Unpack
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
 from jax import Array
 
+from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes, Problem, Weights
 from ..inference._descent import as_descent
 from ..inference._relax import relax, settle
@@ -21,6 +22,7 @@ from ._coordinates import Coordinates, Values
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start
+from ._types import Call, MovesLike, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -41,14 +43,14 @@ class PredictiveCoding(Rule):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: Any,
+        optim_h: MovesLike,
         T: int | Stop,
         *,
         coordinates: Coordinates | None = None,
         schedule: Schedule | None = None,
         clamp: Clamp | None = None,
         start: Start | None = None,
-        **options: Any,
+        **options: Unpack[RuleOptions],
     ) -> None:
         super().__init__(optim_w, **options)
         self.descent = as_descent(self.name, optim_h)
@@ -153,15 +155,15 @@ class PredictiveCoding(Rule):
 
 def pc(
     optim_w: optax.GradientTransformation,
-    optim_h: Any,
+    optim_h: MovesLike,
     T: int | Stop,
     *,
     schedule: Schedule | None = None,
     clamp: Clamp | None = None,
     start: Start | None = None,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Predictive coding, or inference learning: values start at a forward pass, settle for T steps of
 
@@ -201,13 +203,16 @@ def pc(
     return PredictiveCoding(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)
 
 
-def _times(factor: Any, gradient: Weights) -> Weights:
+P = TypeVar("P")
+
+
+def _times(factor: Array | float | None, gradient: Weights) -> Weights:
     if factor is None:
         return gradient
     return jtu.tree_map(lambda g: (factor * g).astype(g.dtype), gradient)
 
 
-def part(call: str, name: str, x: Any, kind: Any, default: Any, such_as: str) -> Any:
+def part(call: str, name: str, x: P | None, kind: type[P], default: P, such_as: str) -> P:
     """Return a part of a rule, or the default for None.
 
     **Arguments:** `call`, the rule's name; `name`, the argument's; `kind`, its class; `such_as`, an example of one.

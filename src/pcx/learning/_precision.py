@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import optax
 
 from ..core import static_key
-from ..energy import Problem
+from ..energy import Nodes, Problem
 from ..energy._precision import weighed
 from ..inference._numbers import positive
+from ._types import PrecisionLike
 
 
 class Precision(abc.ABC):
@@ -25,14 +26,14 @@ class Precision(abc.ABC):
 
     @abc.abstractmethod
     def init(self, problem: Problem) -> dict[str, Any]:
-        """What is kept in a state's memory."""
+        """Return what a state remembers of it, by name."""
 
     @abc.abstractmethod
-    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
         """`{node: p}`, each a scalar or of the shape of the node's value for one sample."""
 
-    def learn(self, problem: Problem, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
-        """What becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
+    def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
+        """Return what becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
 
         **Arguments:**
 
@@ -51,7 +52,7 @@ class Fixed(Precision):
         `[*shape]`.
     """
 
-    def __init__(self, precision: Any) -> None:
+    def __init__(self, precision: PrecisionLike) -> None:
         for name, value in precision.items() if isinstance(precision, Mapping) else [(None, precision)]:
             positive("Fixed" if name is None else f"Fixed, {name}", "precision", value)
         self.precision = precision
@@ -64,7 +65,7 @@ class Fixed(Precision):
             _check_shapes("precision", problem, self.precision)
         return {}
 
-    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
         if isinstance(self.precision, Mapping):
             return dict(self.precision)
         return dict.fromkeys([n for n in problem.free if not problem.nodes[n].silent], self.precision)
@@ -126,10 +127,10 @@ class LearnedPrecision(Precision):
         _check_shapes("LearnedPrecision", problem, log)
         return {"log_precision": log, "precision_optim": self.optim.init(log)}
 
-    def values(self, problem: Problem, memory: Any) -> dict[str, Any]:
+    def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
         return {n: jnp.exp(log) for n, log in memory["log_precision"].items()}
 
-    def learn(self, problem: Problem, memory: Any, energies: Mapping[str, Any]) -> dict[str, Any]:
+    def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
         def mean(log: dict[str, Any]) -> Any:
             # Of the mean over samples, and over the features that share a precision: a rate means the same for a
             # number and for one of each feature, and for every width.
@@ -150,12 +151,12 @@ class LearnedPrecision(Precision):
 
 
 def learns(precision: Precision | None) -> bool:
-    """Whether a precision changes as batches are learned from."""
+    """Return whether a precision changes as batches are learned from."""
     return precision is not None and type(precision).learn is not Precision.learn
 
 
 def begin(precision: Precision, problem: Problem) -> dict[str, Any]:
-    """What a state remembers of a precision at first.
+    """Return what a state remembers of a precision at first.
 
     **Raises:** `TypeError` for one that remembers something and never learns.
     """
@@ -182,12 +183,12 @@ def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> 
             raise ValueError(f"{call}: the precision of {name} has shape {shape}, its value {node} for one sample")
 
 
-def values_of(precision: Precision | None, problem: Problem, memory: Any = None) -> dict[str, Any]:
+def values_of(precision: Precision | None, problem: Problem, memory: dict[str, Any] | None = None) -> dict[str, Any]:
     """The precisions of nodes, from what a state remembers of them; without that, as they begin."""
     return {} if precision is None else precision.values(problem, memory or precision.init(problem))
 
 
-def as_precision(x: Any) -> Precision | None:
+def as_precision(x: PrecisionLike) -> Precision | None:
     """A precision, from one, a number, a dict, or None for one everywhere."""
     return x if x is None or isinstance(x, Precision) else Fixed(x)
 

@@ -26,6 +26,7 @@ from ._guards import one_or_by_node
 from ._hold import check_values, pairs_of
 from ._precision import values_of
 from ._state import State
+from ._types import KeyLike
 
 if TYPE_CHECKING:
     from ._rule import Rule
@@ -37,7 +38,7 @@ def predicted(
     x: PyTree,
     settle: bool,
     hold: Mapping[str, tuple[Any, Any]] | None,
-    key: Any,
+    key: KeyLike,
 ) -> Any:
     """Return the output nodes' predictions, see `Rule.predict`."""
     if hold is not None and not (settle and rule.settles_outputs):
@@ -110,7 +111,7 @@ def _forward(
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def settled_outputs(
     rule: Rule,
-    structure: Any,
+    structure: Structure,
     outputs: tuple[str, ...],
     weights: PyTree,
     rest: PyTree,

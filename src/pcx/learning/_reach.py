@@ -1,4 +1,4 @@
-"""Which weights learn nothing because too few inference steps are taken for an error to come to them."""
+"""Warn of weights that learn nothing because no error comes to them in so few inference steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from ..energy import Problem
+from ..inference import Descent
 from ..inference._schedule import Schedule, Segment
 
 
@@ -45,11 +46,11 @@ def warn_of_layers_out_of_reach(
     )
 
 
-def moves_by_gradient_alone(descent: Any, problem: Problem) -> bool:
-    """Whether a descent leaves values where they are while their gradient is zero."""
+def moves_by_gradient_alone(descent: Descent, problem: Problem) -> bool:
+    """Return whether a descent leaves values where they are while their gradient is zero."""
     if hasattr(descent, "integrate"):
         return False  # a flow of many stages, of which steps are only the most that it may take
-    nodes = {
+    nodes: dict[str, Any] = {  # of a value, shape and dtype count
         n: jax.ShapeDtypeStruct((problem.size, *problem.nodes[n].shape), problem.nodes[n].dtype) for n in problem.free
     }
     return not descent.random and all(descent.at(n).idle(v, 1) is not None for n, v in nodes.items())

@@ -17,7 +17,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, PyTree
 
-from ..core import raw_key, taken
+from ..core import Choice, raw_key, taken
 from ..energy import Bound, Energies, ForwardPass, Nodes, Problem, Samples, Weights
 from ..energy._structure import ModelArrays, Structure
 from ..nn import LayerParam
@@ -29,6 +29,7 @@ from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predict import evaluated, predicted
 from ._samples import check_samples, split
 from ._state import Info, State, owned
+from ._types import Call, KeyLike, PrecisionLike
 from ._update import Update
 
 Memory = dict[str, Any]
@@ -62,7 +63,12 @@ class Rule(Interned):
     """Whether an output that has no target can settle."""
 
     def __init__(
-        self, optim_w: optax.GradientTransformation, *, learn: Any = LayerParam, call: Any = None, precision: Any = None
+        self,
+        optim_w: optax.GradientTransformation,
+        *,
+        learn: Choice = LayerParam,
+        call: Call | None = None,
+        precision: PrecisionLike = None,
     ) -> None:
         if not (hasattr(optim_w, "init") and hasattr(optim_w, "update")):
             raise TypeError(
@@ -87,7 +93,7 @@ class Rule(Interned):
         return f"{self.name}({', '.join(parts)})"
 
     # -- the four functions of a rule -----------------------------------------------------------------
-    def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: Any = 0) -> State:
+    def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
         """Return the state before the first step.
 
         **Arguments:**
@@ -168,7 +174,7 @@ class Rule(Interned):
         *,
         settle: bool = False,
         hold: Mapping[str, tuple[Any, Any]] | None = None,
-        key: Any = 0,
+        key: KeyLike = 0,
     ) -> Any:
         """Return the output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node, in the order of
         the model, if there are several. Output nodes are those that the targets given to `init` clamp, which its state

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import PyTree
 
 from ..energy import Problem, Samples
 from ..energy._samples import as_rows
@@ -66,7 +68,7 @@ class Targets:
                     raise ValueError("Targets: every weight must be finite and at least 0")
 
 
-def split(y: Any) -> tuple[Any, Samples]:
+def split(y: PyTree) -> tuple[PyTree, Samples]:
     """The bare targets, zero where a sample has none, and what is said of the samples."""
     if not isinstance(y, Targets):
         return y, Samples()
@@ -77,7 +79,7 @@ def split(y: Any) -> tuple[Any, Samples]:
     return found, Samples(weight, y.known)
 
 
-def bare(y: Any) -> Any:
+def bare(y: PyTree) -> PyTree:
     """The targets without what is said of the samples."""
     return y.y if isinstance(y, Targets) else y
 
@@ -108,7 +110,7 @@ def check_samples(
             )
 
 
-def _zero_unless(known: Any, a: Any) -> Any:
+def _zero_unless(known: Array | np.ndarray, a: Array | np.ndarray) -> Array | np.ndarray:
     if isinstance(a, np.ndarray) and isinstance(known, np.ndarray):  # as it came: wide integers are still whole
         return np.where(known.reshape(-1, *[1] * (a.ndim - 1)), a, np.zeros((), a.dtype))
-    return jnp.where(as_rows(known, jnp.asarray(a)), a, jnp.zeros((), a.dtype))
+    return jnp.where(as_rows(jnp.asarray(known), jnp.asarray(a)), a, jnp.zeros((), a.dtype))

@@ -1,4 +1,4 @@
-"""Whether what a step would keep is fit to go on with."""
+"""Tests of what a step would keep: is it fit to go on with?"""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import PyTree
 
 from ..energy._sums import all_finite
 
@@ -28,7 +30,7 @@ PARTS = {
 """What may go bad, in words; by the parts of a state."""
 
 
-def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
+def unsound(weights: PyTree, kept: dict[str, tuple[PyTree, PyTree]], strict: PyTree) -> Array:
     """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none does.
 
     A number that was not finite before either is left alone, unless it is none now: an optimiser's best value so far
@@ -62,12 +64,12 @@ def unsound(weights: Any, kept: dict[str, tuple[Any, Any]], strict: Any) -> Any:
 
 
 def in_words(code: int) -> str:
-    """What a code of `unsound` says; -1 is an energy."""
+    """Return a code of `unsound` in words; -1 is an energy."""
     if code == -1:
         return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
     return list(PARTS.values())[_FIRST - code]
 
 
-def _changed(new: Any, old: Any) -> list[tuple[Any, Any]]:
+def _changed(new: PyTree, old: PyTree) -> list[tuple[Array, Array]]:
     pairs = zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)
     return [(a, b) for a, b in pairs if a is not b and jnp.issubdtype(jnp.result_type(a), jnp.inexact)]

@@ -12,7 +12,7 @@ from ..energy import Landscape, Nodes
 
 
 class Start(abc.ABC):
-    """Where settling starts."""
+    """The place from which settling starts."""
 
     forward = False  # whether it starts at a forward pass, so that errors travel from the clamped nodes alone
     keeps = False  # whether settled coordinates are kept for the next step
@@ -49,8 +49,8 @@ class Zeros(Start):
 
 @dataclasses.dataclass(frozen=True)
 class Kept(Start):
-    """Where the last step left them, sample by sample: for one batch that is seen again and again. The first step
-    starts from the forward pass of the batch given to `init`."""
+    """At the place where the last step left them, sample by sample: for one batch that is seen again and again. The
+    first step starts from the forward pass of the batch given to `init`."""
 
     keeps = True
 

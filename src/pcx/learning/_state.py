@@ -1,19 +1,21 @@
-"""What a learning rule keeps from step to step, and what it shows."""
+"""The state that a learning rule keeps from step to step, and the diagnostics that it gives."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jax import Array
 
 from ..core import fields_shown, shown
 from ..energy._structure import ModelArrays, Structure
+from ..predictive_coding import EnergyModule
 from ._sound import in_words
 
 T = TypeVar("T")
@@ -22,7 +24,7 @@ T = TypeVar("T")
 @jtu.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What the next step needs; a pytree of arrays, so that it can be jitted, scanned, mapped and saved.
+    """All that the next step needs; a pytree of arrays, so that it can be jitted, scanned, mapped and saved.
 
     States of equal models have the same structure: `jax.tree.map(lambda *a: jnp.stack(a), *states)` makes one state for
     many seeds, to be stepped by `jax.vmap(rule.step, in_axes=(0, None))`.
@@ -48,7 +50,7 @@ class State:
     def __repr__(self) -> str:
         return fields_shown(self)
 
-    def write_to(self, model: Any) -> None:
+    def write_to(self, model: EnergyModule) -> None:
         """Set the params of `model`, which must be built as the one that the state was made of, to what was learned.
         The model gets copies: a step that uses up the state (`donate_argnums=0`) leaves it whole.
 
@@ -59,7 +61,7 @@ class State:
 
 
 class Info(NamedTuple):
-    """What one looks at after a step.
+    """Diagnostics of one step; nothing here is needed for the next.
 
     **Attributes:**
 
@@ -96,7 +98,7 @@ UPHILL = -100  # and, less the place of a node: settling went so far uphill ther
 
 
 class OUTCOME:
-    """How a step ended; in `Info.result`."""
+    """The outcomes of a step, in `Info.result`."""
 
     ok = 0
     not_finite = 1
@@ -109,7 +111,7 @@ class OUTCOME:
 
 
 def explain(info: Info, state: State) -> str | None:
-    """What went wrong in a step, in words; None if nothing did. Waits for the step.
+    """Return what went wrong in a step, in words; None if nothing did. Waits for the step.
 
     **Arguments:**
 
@@ -155,7 +157,7 @@ def owned(tree: T) -> T:
     return jtu.tree_map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
 
 
-def uphill_in_words(before: Any, after: Any, energies: Mapping[str, Any]) -> str:
+def uphill_in_words(before: Array | float | None, after: Array | float | None, energies: Mapping[str, Any]) -> str:
     """That settling went uphill, with the node whose energy is the largest, and what to do.
 
     **Arguments:** energies before and after settling, and each node's after it, for each sample on the average; None
@@ -163,15 +165,15 @@ def uphill_in_words(before: Any, after: Any, energies: Mapping[str, Any]) -> str
     """
     sizes = {n: math.inf if e is None or not math.isfinite(e) else float(e) for n, e in energies.items()}
     worst = max(sizes, key=lambda n: sizes[n])
-    before, after = ["beyond all numbers" if e is None else f"{float(e):.3g}" for e in (before, after)]
+    begun, ended = ["beyond all numbers" if e is None else f"{float(e):.3g}" for e in (before, after)]
     return (
-        f"settling went uphill, from an energy of {before} to {after}, most of it in {worst or 'the model itself'}: "
+        f"settling went uphill, from an energy of {begun} to {ended}, most of it in {worst or 'the model itself'}: "
         "lower the rate of the states; or, if the batches before went well, of the weights or of a precision that "
         "learns"
     )
 
 
-def stack(states: Any) -> State:
+def stack(states: Iterable[State]) -> State:
     """One state for many seeds, each leaf with a new first axis.
 
     **Raises:** `ValueError` if the states come from models that are built differently.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import jax.numpy as jnp
 import optax
@@ -22,6 +22,8 @@ from ._coordinates import Coordinates
 from ._guards import bad_data
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._pc import PredictiveCoding
+from ._state import State
+from ._types import MovesLike, RuleOptions
 
 
 class SharedValues(Coordinates):
@@ -71,13 +73,13 @@ class TwoNetworks(PredictiveCoding):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: Any,
+        optim_h: MovesLike,
         T: int | Stop,
         *,
         factors: tuple[Any, Any] = (1.0, 1.0),
         both: bool,
         parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
-        **options: Any,
+        **options: Unpack[RuleOptions],
     ) -> None:
         if options.pop("call", None) is not None:
             raise TypeError(f"{self.name}: the parts are called as generative(y, x) and recognition(x, y)")
@@ -134,7 +136,7 @@ class TwoNetworks(PredictiveCoding):
             raise ValueError(f"{self.name}: every sample needs both x and y; give batches of those that do")
         super()._check_samples(problem, samples)
 
-    def predicting(self, model: Any) -> tuple[Structure, ModelArrays]:
+    def predicting(self, model: EnergyModule | State) -> tuple[Structure, ModelArrays]:
         structure, arrays = super().predicting(model)
         whole: Any = structure
         return whole.recognition, arrays

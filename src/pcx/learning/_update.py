@@ -1,4 +1,4 @@
-"""What a rule makes of a batch."""
+"""The result of a rule on a batch."""
 
 from __future__ import annotations
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import jax.numpy as jnp
 import optax
 from jax import Array
 from jaxtyping import PyTree
 
+from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, LocalVJPs, Nodes, Problem
 from ..energy._local import add, add_parts, mean_gradient
 from ..energy._over_errors import check_errors, energies_without_errors
@@ -16,6 +17,7 @@ from ..energy._sums import first_not_finite
 from ..inference._descent import Descent, as_descent
 from ..nn import LayerParam
 from ._rule import Memory, Rule
+from ._types import Call, MovesLike, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -26,7 +28,13 @@ class ZIL(Rule):
     Errors are carried as such, not as h - u, and so keep their digits.
     """
 
-    def __init__(self, optim_w: optax.GradientTransformation, optim_h: Any, level: bool, **options: Any) -> None:
+    def __init__(
+        self,
+        optim_w: optax.GradientTransformation,
+        optim_h: MovesLike | None,
+        level: bool,
+        **options: Unpack[RuleOptions],
+    ) -> None:
         super().__init__(optim_w, **options)
         self.descent = as_descent(self.name, optax.sgd(1.0) if optim_h is None else optim_h)
         if self.descent.random or hasattr(self.descent, "integrate"):
@@ -113,12 +121,12 @@ def check_level(problem: Problem) -> None:
 
 def zil(
     optim_w: optax.GradientTransformation,
-    optim_h: Any = None,
+    optim_h: MovesLike | None = None,
     *,
     level: bool = False,
-    learn: Any = LayerParam,
-    call: Any = None,
-    precision: Any = None,
+    learn: Choice = LayerParam,
+    call: Call | None = None,
+    precision: PrecisionLike = None,
 ) -> Rule:
     """Zero-divergence inference learning: backpropagation's update, exactly, by local steps.
 

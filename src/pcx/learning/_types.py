@@ -1,0 +1,46 @@
+"""Names for what users hand to rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
+
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import PyTree
+
+from ..core import Choice
+from ..inference import Descent, Schedule
+
+if TYPE_CHECKING:
+    from ._clamp import Clamp
+    from ._precision import Precision
+    from ._start import Start
+
+Moves: TypeAlias = Descent | optax.GradientTransformation
+"""How the values of a node move."""
+MovesLike: TypeAlias = Moves | Mapping[str, Moves] | Callable[[str], Moves]
+"""How values move: for all nodes alike, by node, or as a function of a node's name."""
+Call: TypeAlias = Callable[..., PyTree]
+"""How a model is called on one sample, `call(model, x, y)`."""
+PrecisionLike: TypeAlias = "Precision | float | Array | np.ndarray | Mapping[str, float | Array | np.ndarray] | None"
+"""A precision: for all nodes that are not clamped, by node, or one that says so itself; None is 1."""
+KeyLike: TypeAlias = int | np.integer | Array | np.ndarray
+"""A seed, or a random key."""
+
+
+class RuleOptions(TypedDict, total=False):
+    """The options that all rules share, see `Rule`."""
+
+    learn: Choice
+    call: Call | None
+    precision: PrecisionLike
+
+
+class PCOptions(RuleOptions, total=False):
+    """The options of rules that let values settle, see `pc`."""
+
+    schedule: Schedule | None
+    clamp: Clamp | None
+    start: Start | None
