@@ -78,7 +78,8 @@ class Jit(Transform):
         else:
             args, statics = self._split(args)
         key = self._key(plan, statics)
-        numbers = _numbers_in(plan) if key in self._numbers_are_static else {}
+        frozen = bool(self._numbers_are_static) and key in self._numbers_are_static
+        numbers = _numbers_in(plan) if frozen else {}
         program = self._program(programs, key, plan, statics, numbers)
         if not statics and not numbers:
             plan.programs[programs] = (*plan.programs.get(programs, ()), program)
@@ -128,16 +129,17 @@ class Jit(Transform):
     ) -> Compiled:
         if numbers:
             key = (key, static_key(numbers))
-        if key not in programs:
+        alike = programs.get(key)  # once: the key is large, and its hash is not remembered
+        if alike is None:
             if len(programs) >= _MAX_PROGRAMS:
                 programs.pop(next(iter(programs)))
-            programs[key] = []
-        found = next((p for p in programs[key] if p.fits(plan)), None)
+            alike = programs[key] = []
+        found = next((p for p in alike if p.fits(plan)), None)
         if found is None:
             paths = plan.skeleton.param_paths
             may_donate = [any(p == n or p.startswith((f"{n}.", f"{n}[")) for n in self.donate_argnames) for p in paths]
             found = Compiled(self.fn, self.named, plan, self.donate_argnums, may_donate, statics, numbers, self.options)
-            programs[key].append(found)
+            alike.append(found)
         return found
 
     def clear_cache(self) -> None:
