@@ -126,6 +126,7 @@ def test_a_problem_of_another_batch_size_is_refused():
         lambda: four.landscape(begin.targets),
         lambda: four.landscape(four.start().targets).gradient(begin.h),
         lambda: four.landscape(four.start().targets).weight_gradient(begin.h),
+        lambda: pxl.weight_gradient(four, two.landscape(begin.targets), begin.h),
     ):
         with pytest.raises(ValueError, match="batch"):
             wrong()

@@ -3,7 +3,7 @@
 from ..energy import Bound
 from ._backprop import backprop
 from ._bidirectional import bpc
-from ._bound import bind
+from ._bound import bind, weight_gradient
 from ._clamp import Clamp, Hard, Nudged, Phase
 from ._coordinates import Coordinates, Errors, FixedErrors, Values
 from ._epc import epc
@@ -60,5 +60,6 @@ __all__ = [
     "pc",
     "stack",
     "unstack",
+    "weight_gradient",
     "zil",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import PyTree
 
 from ..core import Choice, raw_key, taken
-from ..energy import Bound, Problem
+from ..energy import Bound, Landscape, Nodes, Problem, WeightGradient
 from ..energy._structure import Structure
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
@@ -44,3 +44,23 @@ def bind(
     problem.check_labels(y)
     precisions = values_of(as_precision(precision), problem)
     return Bound(problem, arrays.weights, arrays.rest, raw_key("bind", key), x, y, precisions, samples)
+
+
+def weight_gradient(bound: Bound, landscape: Landscape, coords: Nodes) -> WeightGradient:
+    """Return the gradient by the weights and the energies at a place of a landscape, as `landscape.weight_gradient`
+    does, for programs that were written so.
+
+    **Arguments:**
+
+    - `bound`: what the landscape was made of.
+    - `landscape`: the energy as a function of `coords`, `{node: [batch, *shape]}`.
+
+    **Raises:** `ValueError` for the landscape of another model, or of a batch of another size.
+    """
+    made_of = getattr(landscape, "problem", bound.problem)
+    if made_of is not bound.problem:
+        raise ValueError(
+            "weight_gradient: the landscape is of another model, or of a batch of another size; make it by "
+            "bound.landscape(...)"
+        )
+    return landscape.weight_gradient(coords)
