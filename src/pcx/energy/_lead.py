@@ -14,7 +14,7 @@ def _led_by(x: Array, lane: Array) -> Array:
 
 
 @_led_by.def_vmap
-def _(size: int, batched: tuple[bool, bool], x: Array, lane: Array) -> tuple[Array, bool]:
+def _(size: int, batched: list[bool], x: Array, lane: Array) -> tuple[Array, bool]:
     # The axis has been moved to the front by now; what is the same for all samples is repeated.
     return (x if batched[0] else jnp.broadcast_to(x, (size, *jnp.shape(x)))), True
 

@@ -64,7 +64,7 @@ def laid_out(fn: Callable[..., Any], *args: PyTree) -> Callable[..., Any]:
     return rewritten
 
 
-def _aval(a: ArrayLike) -> jax.ShapeDtypeStruct:
+def _aval(a: ArrayLike | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import functools
@@ -33,7 +34,7 @@ _TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
 Numbers = Mapping[str, Mapping[str, Any]]  # by node and by what is made of it, the number of the value
 
 
-class Problem:
+class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are registered as one)
     """A model and the shapes of a batch, as a pure energy function.
 
     The model's Python runs here, once; what is computed afterwards evaluates the jaxpr that it left. All functions are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import warnings
 import weakref
 from collections.abc import Callable, Hashable
@@ -39,7 +40,7 @@ class ModelArrays(NamedTuple):
     rest: Weights
 
 
-class Structure:
+class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are registered as one)
     """A model without its values. Two models built by the same code have equal structures.
 
     **Arguments:**
@@ -102,7 +103,7 @@ class Structure:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Structure) and self._key == other._key)
+        return self is other or (type(other) is type(self) and self._key == other._key)
 
     @classmethod
     def of(cls, model: EnergyModule, learn: Choice, call: Call | None = None, part: Part | None = None) -> Structure:

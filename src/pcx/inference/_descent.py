@@ -63,7 +63,7 @@ class Descent(abc.ABC):
         **Raises:** `ValueError`, with the names.
         """
 
-    def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
+    def idle(self, value: jax.Array | jax.ShapeDtypeStruct, steps: int) -> list[Any] | None:
         """The states of a node after 0, 1, ..., `steps` steps with zero gradient; None unless it is proved that such a
         step moves no node, and that these states are the same whatever its value. Nodes that no error has reached yet
         need no work then. Of `value`, its shape and dtype count."""
@@ -101,7 +101,7 @@ class Optax(Descent):
             return self.transformation.update(gradient, state, value)
         return jax.vmap(self.transformation.update)(gradient, state, value)
 
-    def idle(self, value: jax.Array, steps: int) -> list[Any] | None:
+    def idle(self, value: jax.Array | jax.ShapeDtypeStruct, steps: int) -> list[Any] | None:
         # Of one sample; all samples wait alike.
         one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
         like = jax.eval_shape(self.init, jax.ShapeDtypeStruct(value.shape, value.dtype))

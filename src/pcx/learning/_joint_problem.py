@@ -39,6 +39,7 @@ class PartCall:
         return part(*(x, y)[: positional(part)])
 
 
+@Structure.register
 class JointStructure:
     """A model without its values, as its two parts see it."""
 
@@ -80,6 +81,7 @@ class JointStructure:
         self.generative.write(model, values)
 
 
+@Problem.register
 class JointProblem:
     """The problems of both parts, as one.
 

@@ -16,7 +16,7 @@ from ..learning import OUTCOME
 from ..learning._samples import split
 from ._metrics import COUNTED, measured
 from ._rule import NUMBERS, LearningRule, RuleMaker, as_function, field
-from ._types import Augment, Batch, Metric, Settings
+from ._types import Augment, Batch, Metric, SettingArrays
 
 
 class Compiled:
@@ -54,7 +54,7 @@ class Compiled:
         """Return the same object for equal arguments: a second run of equal things finds its programs compiled."""
         return _compiled(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many)
 
-    def totals(self, state: PyTree, settings: Settings, batch: Batch) -> dict[str, PyTree]:
+    def totals(self, state: PyTree, settings: SettingArrays, batch: Batch) -> dict[str, PyTree]:
         """Return zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs
         less."""
         _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
@@ -67,7 +67,7 @@ class Compiled:
         self,
         state: PyTree,
         totals: PyTree,
-        settings: Settings,
+        settings: SettingArrays,
         arrays: PyTree,
         rows: jax.Array,
         start: jax.Array,
@@ -102,7 +102,7 @@ class Compiled:
         _, state, totals = while_loop(going, body, (start, state, totals))
         return state, totals
 
-    def _step_and_sums(self, state: PyTree, settings: Settings, batch: Batch, key: jax.Array) -> PyTree:
+    def _step_and_sums(self, state: PyTree, settings: SettingArrays, batch: Batch, key: jax.Array) -> PyTree:
         """One step: the next state, how it ended (result and first_bad), and the numbers of the history."""
         x, y = batch
         if self.augment is not None:
@@ -117,7 +117,9 @@ class Compiled:
         ended = [jnp.asarray(u if e is None else e, jnp.int32) for e, u in zip(ended, (OUTCOME.ok, -1), strict=True)]
         return state, (ended, jtu.tree_map(lambda a: jnp.asarray(a, jnp.float32), sums))
 
-    def _judge(self, state: PyTree, settings: Settings, arrays: PyTree, rows: jax.Array, counts: jax.Array) -> PyTree:
+    def _judge(
+        self, state: PyTree, settings: SettingArrays, arrays: PyTree, rows: jax.Array, counts: jax.Array
+    ) -> PyTree:
         """Sums of loss and metrics over held-out samples: of batch i those that `counts[i]` (0 or 1) says."""
         rule = self.make(**settings)
 

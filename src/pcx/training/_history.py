@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from jaxtyping import PyTree
 
 from ..learning._state import uphill_in_words
@@ -13,7 +12,7 @@ from ._member import Member
 from ._metrics import COUNTED
 from ._stopping import Mode, cost
 from ._table import grouped
-from ._types import Row
+from ._types import Number, Row
 
 OWN = (
     "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies",
@@ -48,12 +47,12 @@ def row(epoch: int, network: int, member: Member, totals: PyTree, judged: Mappin
     }
 
 
-def means(sums: Mapping[str, float], size: int) -> dict[str, float]:
+def means(sums: Mapping[str, Number], size: int) -> dict[str, float]:
     """Return means over samples from sums over them; metrics are weighted by the samples' weights, where they
     have some."""
     counted = sums.get(COUNTED, size) or math.nan
     own = set(OWN) - {"accuracy"}
-    return {k: v / (size if k in own else counted) for k, v in sums.items() if k != COUNTED}
+    return {k: float(v / (size if k in own else counted)) for k, v in sums.items() if k != COUNTED}
 
 
 def went_uphill(rows: Sequence[Row]) -> str | None:
@@ -119,6 +118,6 @@ def _means(rows: Sequence[Row]) -> str:
     return ", ".join(parts)
 
 
-def _number(x: float | np.ndarray) -> float | None:
+def _number(x: Number) -> float | None:
     x = float(x)
     return x if math.isfinite(x) else None

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 import jax
 from jaxtyping import PyTree
 
-from ..learning import OUTCOME, Rule, State, explain
+from ..learning import OUTCOME, Info, Rule, State, explain
 from ..predictive_coding import EnergyModule
-from ._types import Batch, Settings
+from ._types import Batch, Number, Settings
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def fields_of(rule: LearningRule, state: PyTree, batch: Batch) -> frozenset[str]
     return frozenset([name for name in names if field(info, name) is not None])
 
 
-def failure(result: int, first_bad: int, state: PyTree) -> str:
+def failure(result: Number, first_bad: Number, state: PyTree) -> str:
     """Return, in words, why a step failed.
 
     **Arguments:**
@@ -117,16 +117,9 @@ def failure(result: int, first_bad: int, state: PyTree) -> str:
     """
     if not isinstance(state, State):
         known = {value: name for name, value in vars(OUTCOME).items() if isinstance(value, int)}
-        return f"the rule says {known.get(result, result)}".replace("_", " ")
-    return explain(_Failed(result, first_bad), state) or ""  # type: ignore[arg-type]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Failed:
-    """The fields of `Info` that say why a step failed."""
-
-    result: int
-    first_bad: int
+        return f"the rule says {known.get(int(result), result)}".replace("_", " ")
+    # The two fields say why; what they don't say is not asked for.
+    return explain(Info(None, {}, None, None, None, result, first_bad, None), state) or ""
 
 
 # -- states ------------------------------------------------------------------------------------------------------------

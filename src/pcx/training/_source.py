@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, cast, runtime_checkable
 
 import jax
 import jax.tree_util as jtu
@@ -54,6 +54,7 @@ class Chunk:
         return dataclasses.replace(self, stop=at), dataclasses.replace(self, start=at)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Training data, as the loop takes it."""
 
@@ -143,7 +144,7 @@ class Streamed:
     - `networks`: how many there are.
     """
 
-    def __init__(self, source: Batches | Iterable[Batch], networks: int) -> None:
+    def __init__(self, source: Batches | Iterable[Batch] | Callable[..., Iterable[Batch]], networks: int) -> None:
         self.source, self.networks = as_batches(source), networks
         self.per_epoch = self.source.batches_per_epoch
         self._epochs = FirstSeen(self.source)
@@ -195,7 +196,7 @@ def fingerprint(arrays: PyTree) -> dict[str, Any]:
     return {"arrays": [f"{a.dtype}{list(a.shape)}" for a in leaves], "sha256": found.hexdigest()[:16]}
 
 
-Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch]
+Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch] | Callable[..., Iterable[Batch]]
 """The forms of data that `fit` takes."""
 
 
@@ -211,14 +212,14 @@ def as_source(train: Data, batch_size: int, seeds: Sequence[int]) -> InMemory | 
     arrays = as_arrays(train)
     if arrays is None and (hasattr(train, "shape") or _no_pair(train)):
         shape = list(getattr(train, "shape", ()))
-        got = f"a tuple of {len(train)}" if type(train) is tuple else f"an array of shape {shape}"
+        got = f"a tuple of {len(train)}" if isinstance(train, tuple) else f"an array of shape {shape}"
         raise TypeError(
             f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
         )
     return InMemory(arrays, batch_size, seeds) if arrays is not None else Streamed(cast(Batches, train), len(seeds))
 
 
-def _no_pair(train: Data) -> bool:
+def _no_pair(train: object) -> bool:
     return type(train) is tuple and len(train) != 2 and all(hasattr(a, "shape") for a in train)
 
 

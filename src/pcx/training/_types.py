@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
@@ -17,8 +18,14 @@ Row: TypeAlias = dict[str, Any]
 Batch: TypeAlias = tuple[PyTree, PyTree]
 """Inputs and targets `(x, y)`, trees of arrays `[batch, ...]`; x is None where the network has no input."""
 
+Number: TypeAlias = float | np.number | np.ndarray
+"""A number on the host: of Python, of NumPy, or an array without axes."""
+
 Settings: TypeAlias = Mapping[str, float]
 """What a function of the settings is called with."""
+
+SettingArrays: TypeAlias = Mapping[str, jax.Array]
+"""The same as compiled steps take them: scalars, or with a first axis over networks."""
 
 Metric: TypeAlias = Callable[[PyTree, PyTree], jax.Array]
 """`metric(output, y) -> [batch]`."""
