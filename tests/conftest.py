@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("pcx", deadline=None)
@@ -36,6 +39,26 @@ def _compile_in_haste():
     os.environ["XLA_FLAGS"] = " ".join([flags, *more]).strip()
 
 
+def _leave_doors_alone():
+    """Inside of `pytest.raises` nothing but the package itself checks types: what is handed in there is wrong on
+    purpose, and the error to be seen is the one that users get."""
+    from jaxtyping import config as jaxtyping
+
+    checked: Any = pytest.raises
+
+    @contextmanager
+    def raises(*args, **kwargs):
+        before = jaxtyping.jaxtyping_disable
+        with checked(*args, **kwargs) as info:
+            jaxtyping.update("jaxtyping_disable", True)
+            try:
+                yield info
+            finally:
+                jaxtyping.update("jaxtyping_disable", before)
+
+    pytest.raises = raises  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def pytest_configure(config):
     """Libraries keep their settings and what they found out in a folder that goes when the tests end. Before any of
     them is imported, and for the processes that tests start, too."""
@@ -45,6 +68,8 @@ def pytest_configure(config):
         os.environ[name] = os.path.join(_folder, name.lower())
         os.mkdir(os.environ[name])
     _compile_in_haste()
+    if config.getoption("jaxtyping_packages", None):
+        _leave_doors_alone()
 
 
 def pytest_unconfigure(config):

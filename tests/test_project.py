@@ -63,6 +63,15 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert done.stdout == block("test-command")
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_ci_runs_the_slow_tests_too():
+    done = subprocess.run(["bash", ".ci/run", "tests"], cwd=ROOT, capture_output=True, text=True, check=True)
+    quick, slow = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert quick == shlex.split(block("test-command"))[-len(quick) :]
+    assert slow == ["slow" if word == "not slow" else word for word in quick]
+    assert quick[-2:] == ["-m", "not slow"]
+
+
 def test_constraints_are_plain_and_cover_the_dependencies():
     pins = {}
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():

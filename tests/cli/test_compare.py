@@ -50,6 +50,7 @@ def comparison(tmp_path_factory):
     return folder, first
 
 
+@pytest.mark.slow
 def test_a_comparison(comparison, capsys):
     folder, first = comparison
     assert {path.name for path in folder.iterdir()} == {

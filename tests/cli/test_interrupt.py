@@ -28,6 +28,7 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize("module", ["tyro", "jax", "jax._src.numpy", "optax", "orbax.checkpoint", "sklearn.datasets"])
+@pytest.mark.slow
 def test_while_it_starts(module, tmp_path):
     command = [sys.executable, "-c", _AT, module, "train", *SMALL, "--epochs", "1000", "--out", "run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
@@ -36,6 +37,7 @@ def test_while_it_starts(module, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["run", "zil", "--epochs", "100000"], ["eval"], ["compare", *SMALL]])
+@pytest.mark.slow
 def test_of_other_commands(words, trained, tmp_path):
     words = [*words, trained] if words == ["eval"] else words
     command = [sys.executable, "-c", _AT, "pcx.data", *map(str, words)]
@@ -43,6 +45,7 @@ def test_of_other_commands(words, trained, tmp_path):
     assert (done.returncode, done.stderr) == (130, "pcx: interrupted\n")
 
 
+@pytest.mark.slow
 def test_the_second_one_ends_at_once(tmp_path):
     args = ["--data", "two-moons", "--hidden", 8, "--batch-size", 5, "--epochs", 1000, "--rule", "backprop"]
     process = start("train", *args, "--out", "run", cwd=tmp_path)
@@ -108,6 +111,7 @@ sys.exit(main())
     ("which", "ignored", "status"),
     [("SIGTERM", False, 143), ("SIGHUP", False, 129), ("SIGINT", True, 0), ("SIGHUP", True, 0)],
 )
+@pytest.mark.slow
 def test_other_signals(which, ignored, status, tmp_path):
     words = ["train", *SMALL, "--rule", "backprop", "--epochs", "3", "--out", "run", "--resume", "auto"]
     sent = "SIGUSR1" if ignored else which

@@ -136,6 +136,7 @@ def test_a_run_that_stopped_early_is_left_as_it_is(tmp_path, capsys):
     assert (run / "log.txt").read_text() == log
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_as_if_unbroken(tmp_path):
     args = ["--data", "two-moons", "--hidden", 8, "--batch-size", 5, "--epochs", 40, "--rule", "backprop"]
     process = start("train", *args, "--out", "broken", cwd=tmp_path)
@@ -153,6 +154,7 @@ def test_interrupted_and_resumed_is_as_if_unbroken(tmp_path):
     assert learned(broken) == learned(whole)
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_training_found(trained):
     process = start("eval", trained, "--split", "validation", "--json", cwd=trained.parent)
     out, errors = process.communicate(timeout=120)

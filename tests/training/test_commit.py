@@ -150,6 +150,7 @@ def test_nothing_of_the_repository_is_run(trap, tmp_path):
     ],
     ids=["info", "train"],
 )
+@pytest.mark.slow
 def test_nothing_of_the_repository_is_run_by_the_command(words, trap):
     pytest.importorskip("tyro")
     done = subprocess.run([sys.executable, "-m", "pcx.cli", *words], capture_output=True, timeout=120, check=False)
