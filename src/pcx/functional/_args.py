@@ -22,7 +22,9 @@ def name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", None) or repr(fn)
 
 
-def spread(call: str, spec: Mask, objects: dict[str, Any], plan: Plan, default: Value) -> tuple[list[Any], list[Any]]:
+def broadcast_mask(
+    call: str, spec: Mask, objects: dict[str, Any], plan: Plan, default: Value
+) -> tuple[list[Any], list[Any]]:
     """Return what a mask says of each param and of each raw leaf of a plan, in the plan's order.
 
     **Arguments:**

@@ -25,7 +25,7 @@ from ..core import (
     static_copies,
     trace,
 )
-from ._args import Transform, spread
+from ._args import Transform, broadcast_mask
 
 
 class ValueAndGrad(Transform):
@@ -43,7 +43,7 @@ class ValueAndGrad(Transform):
     def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         params, paths = plan.params, plan.skeleton.param_paths
-        chosen, _ = spread("value_and_grad", self.mask, kwargs, plan, False)
+        chosen, _ = broadcast_mask("value_and_grad", self.mask, kwargs, plan, False)
         values = entry_values(plan)
         selected: dict[int, Any] = {}
         for i in range(1, plan.n):

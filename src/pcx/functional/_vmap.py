@@ -26,7 +26,7 @@ from ..core import (
     trace,
     vmap_depth,
 )
-from ._args import Transform, spread
+from ._args import Transform, broadcast_mask
 from ._axes import (
     Axes,
     batch_size,
@@ -68,7 +68,7 @@ class Vmap(Transform):
         return self._map(plan, args, kwargs, with_keys=True)
 
     def _map(self, plan: Plan, args: tuple[Tree, ...], kwargs: dict[str, Tree], with_keys: bool) -> Any:
-        axes, raw_axes = spread("vmap", self.mask, kwargs, plan, None)
+        axes, raw_axes = broadcast_mask("vmap", self.mask, kwargs, plan, None)
         axes[0] = None
         check_mask(self.named, plan, axes, raw_axes)
         in_axes = positional_axes(self.named, self.in_axes, len(args))
