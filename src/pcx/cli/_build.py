@@ -90,7 +90,7 @@ def _dataset(options: Experiment) -> Dataset:
 
 
 def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyModule]:
-    """A function that makes the network, with first weights from `pcx.RKG`."""
+    """Return a function that makes the network, with first weights from `pcx.RKG`."""
     if is_own(options.model):
         known: dict[str, Any] = {"shape": tuple(splits.shape), "classes": splits.classes}
         if is_own(options.energy):
@@ -149,7 +149,7 @@ def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     return rule
 
 
-def _is_rule(x: Any) -> bool:
+def _is_rule(x: object) -> bool:
     return isinstance(x, LearningRule) and not isinstance(x, type)
 
 

@@ -20,7 +20,7 @@ Run = Annotated[Path, tyro.conf.Positional]
 
 
 def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | None]]:
-    """The commands by name, with what they do, unless their docstring says it.
+    """Return the commands by name, with what they do, unless their docstring says it.
 
     **Arguments:** `args`, the words of the command line: defaults come from the run that `--config` names in them.
     """

@@ -126,8 +126,8 @@ def _curve(found: Fit, options: CompareOptions) -> np.ndarray:
 
 
 def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dict[str, Any]:
-    """The comparison, for `summary.json`: for each rule the test accuracy after the last epoch, its difference from
-    backpropagation's of the same seed, and seconds for each epoch and network, also as a multiple of
+    """Return the comparison, for `summary.json`: for each rule the test accuracy after the last epoch, its difference
+    from backpropagation's of the same seed, and seconds for each epoch and network, also as a multiple of
     backpropagation's."""
     base = results.get(BASELINE)
     rules = {}

@@ -90,7 +90,7 @@ def judge(rule: LearningRule, states: Sequence[PyTree], split: Split) -> list[di
     return found
 
 
-def _sums(rule: LearningRule, state: PyTree, batch: tuple[Any, Any], counts: Any) -> dict[str, Any]:
+def _sums(rule: LearningRule, state: PyTree, batch: tuple[PyTree, PyTree], counts: jax.Array) -> dict[str, Any]:
     output, loss = rule.evaluate(state, batch)
     each = {"accuracy": accuracy(output, batch[1]), "loss": loss}
     return {name: jax.numpy.sum(values, where=counts) for name, values in each.items()}
@@ -124,7 +124,7 @@ def _state(
     batch = splits.train.x[: options.batch_size], splits.train.y[: options.batch_size]
     state = rule.init(model, batch, seed)
 
-    def saved(path: Any, leaf: Any) -> Any:
+    def saved(path: jtu.KeyPath, leaf: jax.Array) -> jax.Array:
         name = f"['states'][{network}]{jtu.keystr(path)}"
         if name not in arrays or np.shape(arrays[name]) != np.shape(leaf):
             raise CommandError(f"the checkpoint is of another model: it has no {name} of shape {np.shape(leaf)}")

@@ -24,13 +24,13 @@ class CommandError(Exception):
 
 
 def one_line(text: str) -> str:
-    """A text on one line, cut where it is endless."""
+    """Return a text on one line, cut where it is endless."""
     text = " ".join(text.split())
     return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
 
 
 def complain(text: str) -> None:
-    """A line on stderr. Where nothing can be written to it, nobody is there to be told."""
+    """Write a line on stderr. Where nothing can be written to it, nobody is there to be told."""
     with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
         if sys.stderr is None:  # print would take stdout instead
             return
@@ -57,7 +57,7 @@ def wants_traceback() -> bool:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Within it, what the library refuses is an error of the command: the message without the traceback."""
+    """Make what the library refuses an error of the command: the message without the traceback."""
     from ..training import CheckpointError
 
     try:

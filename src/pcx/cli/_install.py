@@ -18,7 +18,7 @@ _PACKAGES = {
 
 
 def missing_of(modules: Sequence[str]) -> list[str]:
-    """Those of the top-level modules that are not installed."""
+    """Return those of the top-level modules that are not installed."""
     return [name for name in modules if find_spec(name) is None]
 
 

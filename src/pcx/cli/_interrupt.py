@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -74,13 +75,13 @@ def by_exception() -> Iterator[None]:
             signal.signal(number, _end)
 
 
-def _raise(number: int, frame: Any) -> None:
+def _raise(number: int, frame: FrameType | None) -> None:
     global _came
     _came = number
     raise KeyboardInterrupt
 
 
-def _end(number: int, frame: Any) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
     global _came
     if frame is None:  # from `fit`, which has ended in order; what is left is to say so
         _came = number

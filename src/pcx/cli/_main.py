@@ -21,7 +21,7 @@ _EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The `pcx` command.
+    """Run the `pcx` command.
 
     **Arguments:** `argv`, the words after the command's name (those of the process by default).
 
@@ -67,7 +67,7 @@ def _main(args: list[str]) -> int:
         return ERROR
 
 
-def _warned(message: Warning | str, *args: Any) -> None:
+def _warned(message: Warning | str, *args: object) -> None:
     complain(f"pcx: warning: {one_line(str(message))}")
 
 
@@ -100,13 +100,13 @@ def _later(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
     """A command that, called, is ready to be run and not run yet: what goes wrong in it is no fault of its options."""
 
     @functools.wraps(command)
-    def ready(*args: Any, **named: Any) -> Callable[[], int]:
+    def ready(*args: object, **named: object) -> Callable[[], int]:
         return functools.partial(command, *args, **named)
 
     return ready
 
 
-def _read(cli: Callable[..., Any], *args: Any, **named: Any) -> Callable[[], int]:
+def _read(cli: Callable[..., Any], *args: object, **named: object) -> Callable[[], int]:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

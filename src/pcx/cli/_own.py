@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +40,7 @@ def sources(options: Experiment) -> dict[str, str]:
     return found
 
 
-def check_sources(recorded: Any, config: Path) -> None:
+def check_sources(recorded: object, config: Path) -> None:
     """Raises `CommandError` if a file is not what it was when the run was begun."""
     for name, digest in recorded.items() if isinstance(recorded, Mapping) else ():
         if hashlib.sha256(_content(name, Path(name))).hexdigest() != digest:
@@ -67,7 +67,7 @@ def load(name: str, option: str) -> Any:
     return found
 
 
-def call(made: Any, name: str, option: str, known: Mapping[str, Any]) -> Any:
+def call(made: Callable[..., Any], name: str, option: str, known: Mapping[str, Any]) -> Any:
     """Return what a function or class gives, called with those of the known arguments that it asks for by name.
 
     **Raises:** `CommandError` if it can't be called so.
@@ -85,7 +85,7 @@ def call(made: Any, name: str, option: str, known: Mapping[str, Any]) -> Any:
         raise CommandError(f"{option} {name}: {type(error).__name__}: {error}", USAGE) from error
 
 
-def parameters(made: Any, name: str, option: str) -> Mapping[str, inspect.Parameter]:
+def parameters(made: Callable[..., Any], name: str, option: str) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a function or class, by name.
 
     **Raises:** `CommandError` if it is none.

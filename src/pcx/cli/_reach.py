@@ -7,7 +7,7 @@ from ._settings import Experiment, is_own
 
 
 def warn_of_layers_out_of_reach(options: Experiment) -> None:
-    """A line on stderr for each rule that has too few steps for its errors to reach the first layers."""
+    """Write a line on stderr for each rule that has too few steps for its errors to reach the first layers."""
     if is_own(options.model):
         return
     for rule in options.used_rules:

@@ -16,7 +16,7 @@ from ._settings import TrainOptions
 
 
 def rebuild(folder: Path, data_folder: Path | None) -> tuple[Callable[[], EnergyModule], LearningRule, Splits]:
-    """A function that makes the network, the rule, and the data of a run of `pcx train`.
+    """Return a function that makes the network, the rule, and the data of a run of `pcx train`.
 
     **Raises:** `ValueError` if they can't be built.
     """

@@ -15,7 +15,7 @@ from ._settings import Experiment, TrainOptions
 
 
 def monitored(options: TrainOptions) -> str:
-    """The metric by which one epoch is better than another. Never that of the test set."""
+    """Return the metric by which one epoch is better than another. Never that of the test set."""
     return options.monitor.replace("-", "_") if options.validation == "held-out" else "loss"
 
 

@@ -149,11 +149,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [row for row in found if isinstance(row, dict) and isinstance(row.get("epoch"), int)]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -165,7 +165,7 @@ def _state(folder: Path, command: str) -> str:
 
 
 def last_entry(folder: Path) -> str:
-    """The last entry of a run's log, without its time; empty if there is none."""
+    """Return the last entry of a run's log, without its time; empty if there is none."""
     try:
         path = folder / "log.txt"
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []

@@ -27,7 +27,7 @@ def as_json(options: Any) -> dict[str, Any]:
 
 
 def from_json(cls: type[T], values: dict[str, Any], source: Path) -> T:
-    """The inverse of `as_json`; what `values` doesn't have is at its default.
+    """Return options from JSON, the inverse of `as_json`; what `values` doesn't have is at its default.
 
     **Raises:** `CommandError` for a name that there is no option of, or a value of another form.
     """
@@ -63,13 +63,13 @@ def _value(hint: Any, value: Any, name: str, source: Path) -> Any:
     raise CommandError(f"{source}: option {name} can't be {_short(value)}")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
 def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
-    """The options of a run, from its folder or its `config.json`.
+    """Read the options of a run, from its folder or its `config.json`.
 
     **Arguments:** `checked`, whether values that can't be used are refused.
 
@@ -106,7 +106,7 @@ def _command(cls: type) -> str:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The `config.json` of a run, given itself or its folder.
+    """Read the `config.json` of a run, given itself or its folder.
 
     **Raises:** `CommandError` if there is none, or it can't be read.
     """
@@ -129,7 +129,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def new_folder(out: Path | None, command: str, resume: str) -> Path:
-    """The folder for a new run: `out`, or one with the date in its name. It is not made yet.
+    """Return the folder for a new run: `out`, or one with the date in its name. It is not made yet.
 
     **Arguments:** `resume`, what to say of a run that is there already.
 
@@ -164,7 +164,7 @@ def new_folder(out: Path | None, command: str, resume: str) -> Path:
 
 
 def option_in(args: Sequence[str], name: str) -> Path | None:
-    """The value of an option among words that are not parsed yet."""
+    """Return the value of an option among words that are not parsed yet."""
     for i, word in enumerate(args):
         if word == name and i + 1 < len(args):
             return Path(args[i + 1])

@@ -208,7 +208,7 @@ class CompareOptions(Experiment):
             raise Refused("--resume needs --out, the folder of the comparison")
 
     def of(self, rule: str) -> TrainOptions:
-        """The options of the run of one rule."""
+        """Return the options of the run of one rule."""
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Experiment)}
         return TrainOptions(**shared, rule=rule, quiet=self.quiet)
 
@@ -220,5 +220,5 @@ def is_own(name: str) -> bool:
 
 
 def label(rule: str) -> str:
-    """A rule's short name: that of a folder, or a row."""
+    """Return a rule's short name: that of a folder, or a row."""
     return rule.rpartition(":")[2] if is_own(rule) else rule

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..learning import State
 from ..training import CheckpointError, Folder, versions
 from ._failures import CommandError
 from ._figure import Boundary, draw, load
@@ -124,7 +125,7 @@ def _train_all(
     return accuracy, seconds, boundaries
 
 
-def _boundary(study: Study, data: Data, state: Any) -> Boundary:
+def _boundary(study: Study, data: Data, state: State) -> Boundary:
     low, high = data.x_test.min(axis=0) - 0.3, data.x_test.max(axis=0) + 0.3
     x, y = np.meshgrid(np.linspace(low[0], high[0], _GRID), np.linspace(low[1], high[1], _GRID))
     out = study.predict(state, np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32))

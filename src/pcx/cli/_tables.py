@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -38,16 +37,16 @@ def counted(count: int, name: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as per cent."""
+    """Return a share as per cent."""
     return "-" if value is None or math.isnan(value) else f"{value:.2%}"
 
 
 def number(value: float | None) -> str:
-    """A number to four digits."""
+    """Return a number to four digits."""
     return "-" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
-def spread(values: Sequence[float | None], show: Any = percent) -> str:
+def spread(values: Sequence[float | None], show: Callable[[float | None], str] = percent) -> str:
     """Mean and sample standard deviation of the values that are there."""
     there = [v for v in values if v is not None]
     if not there:

@@ -100,7 +100,7 @@ def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], re
 
 
 def ending(found: Fit, how: str) -> int:
-    """The exit status of a run, and a line on stderr unless it came to its end."""
+    """Return the exit status of a run, and write a line on stderr unless it came to its end."""
     if found.ended == "interrupted":
         complain(f"pcx: interrupted; go on with: {how}")
         return INTERRUPTED

@@ -7,7 +7,7 @@ the updates are those of backpropagation, so the two rules train the same networ
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from .. import learning as pxl
 from .. import predictive_coding as pxc
@@ -32,7 +33,7 @@ def network(hidden: int) -> MLP:
 
 
 def learning_rule(name: str) -> pxl.Rule:
-    """The rule of that name, with the study's optimiser."""
+    """Return the rule of that name, with the study's optimiser."""
     optim_w = optax.sgd(0.2, momentum=0.9, nesterov=True)
     if name == "hil":
         return pxl.hil(optim_w, T=HIL_STEPS)
@@ -123,7 +124,7 @@ class Study:
         self._pool.shutdown(wait=False)
 
     def first(self) -> dict[str, pxl.State]:
-        """The states of all seeds before the first step, by rule."""
+        """Return the states of all seeds before the first step, by rule."""
         return self._start.result()(self.seeds)
 
     def train(self, rule: str, data: Data) -> Iterator[tuple[Epoch, pxl.State]]:
@@ -140,7 +141,7 @@ class Study:
             yield Epoch(epoch, accuracy, loss, left_out, seconds), state
 
     def predict(self, state: pxl.State, x: np.ndarray) -> np.ndarray:
-        """The logits `[grid, 2]` of the first seed's network for points `[grid, 2]`, whatever its rule."""
+        """Return the logits `[grid, 2]` of the first seed's network for points `[grid, 2]`, whatever its rule."""
         first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], _bare(state))
         return np.asarray(self._predict.result()(first, x))
 
@@ -155,7 +156,7 @@ class Study:
 
         return all_seeds
 
-    def _compile(self, traced: Any) -> "Future[Any]":
+    def _compile(self, traced: jax.stages.Traced) -> "Future[Any]":
         """Lowers, which holds Python's lock, and leaves the compiler, which doesn't, to another thread."""
         return self._pool.submit(traced.lower().compile)
 
@@ -163,8 +164,8 @@ class Study:
 def _epoch(rule: pxl.Rule) -> Any:
     """One pass over the batches `[batches, batch_size, ...]` and the logits of the test points, for all seeds."""
 
-    def one(state: Any, x: Any, y: Any, x_test: Any) -> Any:
-        def step(state: Any, batch: Any) -> Any:
+    def one(state: pxl.State, x: jax.Array, y: jax.Array, x_test: jax.Array) -> Any:
+        def step(state: pxl.State, batch: tuple[jax.Array, jax.Array]) -> Any:
             state, info = rule.step(state, batch)
             return state, info.result
 
@@ -174,8 +175,8 @@ def _epoch(rule: pxl.Rule) -> Any:
     return jax.vmap(one, in_axes=(0, None, None, None))
 
 
-def _jit(name: str, fn: Any) -> Any:
-    def program(*args: Any) -> Any:
+def _jit(name: str, fn: Callable[..., Any]) -> Any:
+    def program(*args: PyTree) -> Any:
         return fn(*args)
 
     program.__name__ = program.__qualname__ = name

@@ -14,7 +14,7 @@ _trained: dict[int, int] = {}  # by the model's identity: the thread that trains
 
 @contextlib.contextmanager
 def alone(model: object) -> Iterator[None]:
-    """Inside, no other thread may train this model: of two that write what they learned into it, one would be lost.
+    """Keep other threads from training this model: of two that write what they learned into it, one would be lost.
 
     **Raises:** `RuntimeError` if another thread is training it.
     """

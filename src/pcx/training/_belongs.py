@@ -1,4 +1,4 @@
-"""What weights belong to: their model without its values, as plain data, and in what two such descriptions differ."""
+"""The description of a model that weights belong to: plain data without its values; and how two of them differ."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..core import Filling, __version__
+from ..core import BaseModule, Filling, __version__
+from ..learning import State
 from ._describe import describe, differences
+from ._types import Json
 
 _MOMENTARY = ("_mode", "_status")  # attributes of a module that a call sets
 
 
-def belonging(source: Any) -> dict[str, Any]:
-    """What the weights of a model, or of a state, belong to: classes, activations, energies, rules, constants. Not what
-    values its params hold, and which are frozen.
+def belonging(source: BaseModule | State) -> dict[str, Any]:
+    """Describe what the weights of a model, or of a state, belong to: classes, activations, energies, rules, constants;
+    neither the values of params, nor which are frozen.
 
     **Arguments:**
 
@@ -24,20 +26,20 @@ def belonging(source: Any) -> dict[str, Any]:
     return {"pcx": __version__, "model": _lasting(describe(_model_of(source)))}
 
 
-def unlike(old: Any, new: Any) -> list[str]:
-    """In what two descriptions of models, or of rules, differ. A script's own things are the same under the name that
-    another program imports them by."""
+def unlike(old: Json, new: Json) -> list[str]:
+    """Return how two descriptions of models, or of rules, differ. A script's own things are the same under the name
+    that another program imports them by."""
     return differences(*_same_names(_lasting(old), _lasting(new)))
 
 
 def said(wrong: list[str]) -> str:
-    """The first differences, in a line."""
+    """Return the first differences, in a line."""
     return "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
 
 
-def _model_of(source: Any) -> Any:
-    """A model as it is; of a state, one like that it was made of."""
-    if not hasattr(source, "structure"):
+def _model_of(source: BaseModule | State) -> BaseModule:
+    """Return a model as it is; of a state, one like that it was made of."""
+    if not isinstance(source, State):
         return source
     structure = source.structure
     raws = [structure.numbers.get(i, source.rest.get(f"={path}")) for i, path in enumerate(structure.raw_paths)]
@@ -45,7 +47,7 @@ def _model_of(source: Any) -> Any:
     return structure.skeleton.build(Filling(structure.skeleton.params, raws, structure.statics))["model"]
 
 
-def _lasting(x: Any) -> Any:
+def _lasting(x: Json) -> Json:
     if isinstance(x, list):
         return [_lasting(each) for each in x]
     if not isinstance(x, dict):
@@ -55,7 +57,7 @@ def _lasting(x: Any) -> Any:
     return {k: _lasting(v) for k, v in x.items() if k not in _MOMENTARY}
 
 
-def _same_names(old: Any, new: Any) -> tuple[Any, Any]:
+def _same_names(old: Json, new: Json) -> tuple[Json, Json]:
     if isinstance(old, dict) and isinstance(new, dict):
         both = {k: _same_names(old[k], new[k]) for k in old if k in new}
         return tuple({k: both[k][i] if k in both else v for k, v in x.items()} for i, x in enumerate((old, new)))  # type: ignore[return-value]

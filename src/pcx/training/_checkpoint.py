@@ -1,4 +1,4 @@
-"""Checkpoints, by Orbax: a run at one instant."""
+"""Checkpoints, by Orbax: all that a run is at one instant."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
 from ._checksums import sealed, unsealed
 from ._files import CheckpointError, refuse_links
@@ -46,7 +47,7 @@ class Checkpoints:
         self._last = _manager(self.path / "last", keep)
         self._best = _manager(self.path / "best", 1)
 
-    def save(self, step: int, tree: Any, meta: dict[str, Any], best: bool = False) -> None:
+    def save(self, step: int, tree: PyTree, meta: dict[str, Any], best: bool = False) -> None:
         """Save a tree of arrays and a JSON value under a step's number, as the newest or as the `best`.
 
         **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
@@ -76,15 +77,15 @@ class Checkpoints:
             ) from e
 
     def latest(self, best: bool = False) -> int | None:
-        """The number of the newest whole checkpoint (of the best one); None if there is none."""
+        """Return the number of the newest whole checkpoint (of the best one); None if there is none."""
         return (self._best if best else self._last).latest_step()
 
     def steps(self, best: bool = False) -> list[int]:
-        """The numbers of the checkpoints that are there, the newest first."""
+        """Return the numbers of the checkpoints that are there, the newest first."""
         return sorted((self._best if best else self._last).all_steps(), reverse=True)
 
-    def load(self, like: Any = None, best: bool = False, step: int | None = None) -> tuple[Any, dict[str, Any]]:
-        """A checkpoint's arrays and JSON value.
+    def load(self, like: PyTree = None, best: bool = False, step: int | None = None) -> tuple[PyTree, dict[str, Any]]:
+        """Read a checkpoint's arrays and JSON value.
 
         **Arguments:**
 
@@ -106,7 +107,7 @@ class Checkpoints:
         return (by_path if like is None else _fitted(by_path, like)), meta
 
     def set_aside(self, step: int, best: bool = False) -> Path:
-        """Move a damaged checkpoint to the folder `damaged`; where it is now."""
+        """Move a damaged checkpoint to the folder `damaged`, and return where it is now."""
         manager, kind = (self._best, "best") if best else (self._last, "last")
         target, count = self.path / "damaged" / f"{kind}-{step}", 1
         while target.exists():
@@ -150,7 +151,10 @@ class Checkpoints:
 
 
 def require_orbax() -> Any:
-    """Orbax's module; `ImportError` with what to install if it isn't there."""
+    """Return Orbax's module.
+
+    **Raises:** `ImportError`, with what to install, if it isn't there.
+    """
     try:
         import orbax.checkpoint as ocp
     except ImportError as e:
@@ -168,7 +172,7 @@ def _manager(path: Path, keep: int) -> Any:
     return ocp.CheckpointManager(path, options=options)
 
 
-def _flat(tree: Any) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
+def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
     """Arrays by number, their paths, and shapes and dtypes of those without elements."""
     # By number: paths hold characters that not every store takes; and none takes an array without elements.
     leaves = [
@@ -179,7 +183,7 @@ def _flat(tree: Any) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
     return arrays, [path for path, _ in leaves], empty
 
 
-def _fitted(by_path: dict[str, np.ndarray], like: Any) -> Any:
+def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
     leaves, treedef = jtu.tree_flatten_with_path(like)
     wanted = {jtu.keystr(path): (tuple(np.shape(leaf)), str(_dtype(leaf))) for path, leaf in leaves}
     wrong = []
@@ -194,7 +198,7 @@ def _fitted(by_path: dict[str, np.ndarray], like: Any) -> Any:
     return jtu.tree_unflatten(treedef, [by_path[path] for path in wanted])
 
 
-def _dtype(leaf: Any) -> Any:
+def _dtype(leaf: PyTree) -> np.dtype:
     return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
 
 

@@ -9,33 +9,35 @@ from typing import Any
 
 import numpy as np
 
+from ._types import Json
+
 
 def of_array(array: np.ndarray) -> str:
-    """The SHA-256 of an array: of its dtype, shape and bytes."""
+    """Return the SHA-256 of an array: of its dtype, shape and bytes."""
     found = hashlib.sha256(f"{array.dtype}{list(array.shape)}".encode())
     found.update(bytes_of(array))
     return found.hexdigest()
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
-    """The bytes of an array in the order of its elements, without a copy where they lie so."""
+    """Return the bytes of an array in the order of its elements, without a copy where they lie so."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def of_json(value: Any) -> str:
-    """The SHA-256 of a JSON value, whatever the order of its names."""
+def of_json(value: Json) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its names."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sealed(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """A JSON value with checksums of arrays by name, and of itself."""
+    """Return a JSON value with checksums of arrays by name, and of itself."""
     seal: dict[str, Any] = json.loads(json.dumps(content))
     seal["sha256"] = {name: of_array(array) for name, array in arrays.items()}
     return {**seal, "sha256_of_this": of_json(seal)}
 
 
-def unsealed(seal: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What `sealed` was given, if neither it nor an array has changed.
+def unsealed(seal: object, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what `sealed` was given, if neither it nor an array has changed.
 
     **Raises:** `ValueError` saying what has changed.
     """

@@ -19,7 +19,8 @@ _LINKS = 5  # symbolic references one after the other, as many as git follows
 
 
 def commit(start: Path | None = None) -> str | None:
-    """The hash of the commit that is checked out; None where there is no repository, no commit, or it can't be read.
+    """Return the hash of the commit that is checked out; None where there is no repository or no commit,
+    or it can't be read.
 
     **Arguments:** `start`, a folder in the repository; that of the process by default.
     """

@@ -1,4 +1,4 @@
-"""What a rule or a model was made of, as plain data: to be saved with a run, and to name what differs."""
+"""Descriptions of rules and models as plain data: to be saved with a run, and to name what differs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from jax.core import Tracer
 
 from ..core import MUTATORS, BaseParam, Kind, Path, contents, in_library, is_library, is_machinery, of_class, reads_of
 from ..predictive_coding import Energy, Ruleset
+from ._types import Json
 
 _MOST = 20_000  # parts of a description: what is reached beyond is given by its class
 
 _NAMES = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"})
 
 
-def describe(x: Any) -> Any:
-    """`x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes, functions
-    by name and by the values that they read of closures and globals (of `cfg.rate` the rate), the user's functions and
-    classes also by their code, and by what the methods that the library calls read, arrays by shape, dtype and a
-    digest."""
+def describe(x: object) -> Any:
+    """Return `x` as numbers, strings, lists and dicts, the same in every process: objects by class and attributes,
+    functions by name and by the values that they read of closures and globals (of `cfg.rate` the rate), the user's
+    functions and classes also by their code, and by what the methods that the library calls read, arrays by shape,
+    dtype and a digest."""
     return _Description().of(x)
 
 
@@ -247,8 +248,11 @@ def _array(a: np.ndarray) -> Any:
     return {"shape": list(a.shape), "dtype": str(a.dtype), "sha256": hashlib.sha256(a.tobytes()).hexdigest()[:16]}
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Where two descriptions differ, one line each: the path, what it was, what it is."""
+def differences(old: Json, new: Json, path: str = "") -> list[str]:
+    """Return where two descriptions differ, one line each: the path, what it was, what it is.
+
+    **Arguments:** `path`, of the descriptions in what they are parts of.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in [*old, *[k for k in new if k not in old]]:
@@ -266,6 +270,6 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if same else [f"{path}: was {_short(old)}, is {_short(new)}"]
 
 
-def _short(x: Any) -> str:
+def _short(x: Json) -> str:
     text = str(x)
     return text if len(text) <= 60 else text[:57] + "..."

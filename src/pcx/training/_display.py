@@ -60,9 +60,10 @@ def display(total: int | None, done: int, show: bool) -> Iterator[tuple[Advance,
 
 
 def _as_long_as_there_is_a_terminal(show: Callable[..., Any]) -> Callable[..., None]:
-    """`show`, but silent once the terminal has hung up: the run is then to end in order, with a checkpoint."""
+    """Make a function that shows things silent once the terminal has hung up: the run is then to end in order, with a
+    checkpoint."""
 
-    def shown(*args: Any) -> None:
+    def shown(*args: object) -> None:
         try:
             show(*args)
         except OSError as e:

@@ -74,7 +74,7 @@ def _drawn(fit: Fit, path: str | os.PathLike[str]) -> Path:
 
 
 def can_draw(fit: Fit) -> bool:
-    """Whether matplotlib is installed and there is an epoch to draw."""
+    """Return whether matplotlib is installed and there is an epoch to draw."""
     return importlib.util.find_spec("matplotlib") is not None and bool(_panels(fit))
 
 

@@ -20,7 +20,7 @@ class CheckpointError(RuntimeError):
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A new empty file beside `target`, which takes its name at the end: once it is complete and on the disk.
+    """Make a new empty file beside `target`, which takes its name at the end: once it is complete and on the disk.
 
     Nobody can have put a link in its place: its name can't be guessed, and it is opened only where nothing is. A link
     under the name of `target` is replaced, not followed.
@@ -37,7 +37,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file's name is one that `replacing` gives, or gave once: what a killed process left."""
+    """Return whether a file's name is one that `replacing` gives, or gave once: what a killed process left."""
     return _PARTIAL.fullmatch(name) is not None
 
 

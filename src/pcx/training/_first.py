@@ -10,8 +10,11 @@ from ..data import Batches
 
 
 class FirstSeen:
-    """Epochs of a source whose first batch is looked at before: it is still the first that the first epoch gives, so
-    that nothing is lost of what can be gone through only once."""
+    """A source whose first batch is looked at before: it is still the first that the first epoch gives, so that nothing
+    is lost of what can be gone through only once.
+
+    **Arguments:** `source`, of batches.
+    """
 
     def __init__(self, source: Batches) -> None:
         self.source = source
@@ -19,14 +22,14 @@ class FirstSeen:
         self._first: list[Any] = []
 
     def first(self) -> Any:
-        """The first batch; None if there is none."""
+        """Return the first batch; None if there is none."""
         if self._walk is None and not self._first:
             self._walk = iter(self.source.epoch(0))
             self._first = list(itertools.islice(self._walk, 1))
         return self._first[0] if self._first else None
 
     def epoch(self, k: int, start: int) -> Iterator[Any]:
-        """The batches of an epoch from number `start` on."""
+        """Go through an epoch, from batch number `start` on."""
         walk, self._walk = self._walk, None
         if k == 0 and start == 0 and walk is not None:
             return itertools.chain(self._first, walk)

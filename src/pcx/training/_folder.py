@@ -16,6 +16,7 @@ from typing import Any, Literal
 from ..core import __version__
 from ._commit import commit
 from ._files import CheckpointError, append, is_partial, refuse_links, replacing
+from ._types import Row
 
 
 class RunExists(FileExistsError):
@@ -56,7 +57,7 @@ class Folder:
             save(partial)
         return target
 
-    def write_json(self, name: str, value: Any) -> Path:
+    def write_json(self, name: str, value: object) -> Path:
         """Write a value as indented JSON."""
         text = json.dumps(value, indent=2, default=str) + "\n"
         return self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
@@ -68,7 +69,7 @@ class Folder:
         """
         return read_json(self.path / name)
 
-    def metrics(self, rows: Iterable[dict[str, Any]], fresh: bool = False) -> None:
+    def metrics(self, rows: Iterable[Row], fresh: bool = False) -> None:
         """Add rows to `metrics.jsonl`; with `fresh` they are all it holds from now on."""
         text = "".join(json.dumps(row) + "\n" for row in rows)
         if fresh:
@@ -96,7 +97,7 @@ class Folder:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's value.
+    """Read a JSON file's value.
 
     **Raises:** `CheckpointError` if it can't be read.
     """
@@ -107,7 +108,7 @@ def read_json(path: Path) -> Any:
 
 
 def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> bool:
-    """Whether there is a run in the folder that is to go on; otherwise one can begin there.
+    """Return whether there is a run in the folder that is to go on; otherwise one can begin there.
 
     **Arguments:**
 
@@ -140,7 +141,8 @@ def check_folder(path: str | os.PathLike[str], resume: bool | Literal["auto"]) -
 
 
 def foreign(path: Path) -> list[str]:
-    """What a folder holds, but for what a run leaves that was killed, or had no room, before it had its config."""
+    """Return what a folder holds, but for what a run leaves that was killed, or had no room, before it had its
+    config."""
     held = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
     return [name for name in held if name != "versions.json" and not is_partial(name)]
 
@@ -149,8 +151,8 @@ _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "orbax-checkpoint", "numpy", "
 
 
 def versions() -> dict[str, Any]:
-    """What a result depends on besides its options: software, platform, device, and the commit of the git repository
-    that the program was started in, if there is one. No other program is run to find that out."""
+    """Return what a result depends on besides its options: software, platform, device, and the commit of the git
+    repository that the program was started in, if there is one. No other program is run to find that out."""
     import jax
 
     packages = {}

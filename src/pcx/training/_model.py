@@ -10,7 +10,7 @@ from ..predictive_coding import EnergyModule
 
 
 def model_of(call: str, model: EnergyModule | Callable[[], EnergyModule], seed: int) -> EnergyModule:
-    """A model as it is; or what a function makes, with first weights from the seed.
+    """Return a model as it is; or what a function makes, with first weights from the seed.
 
     **Arguments:** `call`, who asks, such as `"fit"`.
 

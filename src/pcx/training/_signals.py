@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -14,8 +15,8 @@ _ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if ha
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Within it, Ctrl-C, SIGTERM and SIGHUP only set a flag, which the function given reads; a second Ctrl-C interrupts
-    at once.
+    """Let Ctrl-C, SIGTERM and SIGHUP only set a flag, which the function given reads; a second Ctrl-C interrupts at
+    once.
 
     After it, SIGTERM and SIGHUP do what they would have done: a handler that was there is called (with None for a
     frame, as nothing was broken off), and without one the process ends by `SystemExit(128 + number)`. A signal that
@@ -24,7 +25,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     asked: int | None = None
     before: dict[int, Any] = {}
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         if asked is None or (asked == signal.SIGINT != number):
             asked = number

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
+from jaxtyping import PyTree
 
-from ..core import BaseParam, __version__, params_by_path
+from ..core import BaseModule, BaseParam, __version__, params_by_path
+from ..learning import State
 from ..nn import LayerParam, LayerState
 from ._belongs import belonging, said, unlike
 from ._checksums import sealed, unsealed
@@ -23,7 +25,7 @@ from ._files import replacing
 _KEY = "pcx"  # in the file's metadata: what the weights belong to, and checksums
 
 
-def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
+def save_weights(path: str | os.PathLike[str], source: BaseModule | State) -> Path:
     """Write the weights (and what layers keep, such as running statistics) as a safetensors file, by path in the model.
 
     In its metadata are what they belong to (the model's classes, activations, energies) and checksums, which
@@ -32,9 +34,11 @@ def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
     **Arguments:**
 
     - `source`: a `pcx.learning.State` of one seed, or a model.
+
+    **Returns:** the path.
     """
     target = Path(path)
-    if hasattr(source, "weights") and hasattr(source, "rest"):
+    if isinstance(source, State):
         held = {**source.weights, **source.rest}
     else:
         held = {name: value for name, (_, _, value) in _params(source).items()}
@@ -43,7 +47,7 @@ def save_weights(path: str | os.PathLike[str], source: Any) -> Path:
     return target
 
 
-def write_weights(path: Path, held: Mapping[str, Any], belongs: Mapping[str, Any]) -> None:
+def write_weights(path: Path, held: Mapping[str, PyTree], belongs: Mapping[str, Any]) -> None:
     """Write a safetensors file.
 
     **Arguments:**
@@ -63,7 +67,7 @@ def write_weights(path: Path, held: Mapping[str, Any], belongs: Mapping[str, Any
 
 def load_weights(
     path: str | os.PathLike[str],
-    model: Any = None,
+    model: BaseModule | None = None,
     *,
     network: int | None = None,
     best: bool = False,
@@ -104,7 +108,7 @@ def load_weights(
     set_weights(model, found)
 
 
-def check_weights(model: Any, found: Mapping[str, Any], reason: str) -> None:
+def check_weights(model: BaseModule, found: Mapping[str, Any], reason: str) -> None:
     """Refuse weights whose names or shapes are not those of a model.
 
     **Raises:** `ValueError` with the reason.
@@ -120,7 +124,7 @@ def check_weights(model: Any, found: Mapping[str, Any], reason: str) -> None:
         raise ValueError(f"{reason}: {said(wrong)}")
 
 
-def set_weights(model: Any, found: Mapping[str, Any]) -> None:
+def set_weights(model: BaseModule, found: Mapping[str, Any]) -> None:
     """Set a model's weights by name, once they are checked."""
     new: dict[int, tuple[BaseParam, list[Any], Any]] = {}
     for name, (param, place, value) in _params(model).items():
@@ -131,8 +135,10 @@ def set_weights(model: Any, found: Mapping[str, Any]) -> None:
 
 
 def file_name(kind: str, network: int | None) -> str:
-    """The name in a run's folder of the last (`"weights"`) or best (`"best"`) weights of a network; None if it is the
-    only one."""
+    """Return the name in a run's folder of the last (`"weights"`) or best (`"best"`) weights of a network.
+
+    **Arguments:** `network`, its number; None if it is the only one.
+    """
     return f"{kind}.safetensors" if network is None else f"{kind}-{network}.safetensors"
 
 
@@ -197,7 +203,7 @@ def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
         raise ValueError(f"load_weights: {file} is damaged: {e}") from e
 
 
-def _params(model: Any) -> dict[str, tuple[BaseParam, int, Any]]:
+def _params(model: BaseModule) -> dict[str, tuple[BaseParam, int, Any]]:
     """Each array of the model's weights by path: its param, its place among the leaves, its value."""
     found = {}
     for path, param in params_by_path(model).items():
