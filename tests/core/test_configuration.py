@@ -93,7 +93,7 @@ def helper_of_helper(count=0):
     return helper() * 2
 
 
-helper_of_helper.rate = 0.1
+helper_of_helper.rate = 0.1  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def aliased(x):
@@ -111,7 +111,7 @@ def through_getattr(x):
 
 
 def of_function(x):
-    return x * helper_of_helper.rate
+    return x * helper_of_helper.rate  # pyright: ignore[reportFunctionMemberAccess, reportUnusedExpression]
 
 
 class Table(dict):

@@ -75,7 +75,7 @@ class _Running(pxm.MLP):
         super().__init__([3, 4, 2], act=jnp.tanh)
         self.mean = pxnn.StateParam(jnp.array([0.0, jnp.inf, 0.0]))
 
-    def __call__(self, x):
+    def __call__(self, x):  # pyright: ignore[reportIncompatibleMethodOverride]
         self.mean.set(0.9 * self.mean.get() + 0.1 * jax.lax.pmean(x / jnp.where(x == 7.0, 0.0, 1.0), "batch"))
         return super().__call__(jnp.minimum(x, 1.0))
 

@@ -64,7 +64,7 @@ class Written(NamedTuple):
 class Named(Descent):
     """The same with such a state, told by an object."""
 
-    def init(self, model, batch, key=0):
+    def init(self, model, batch, key=0):  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._named(super().init(model, batch).layers)
 
     def _named(self, layers):
@@ -80,7 +80,7 @@ class Named(Descent):
     def evaluate(self, state, batch):
         return super().evaluate(self._layers(state) if isinstance(state, Written) else state, batch)
 
-    def step(self, state, batch):
+    def step(self, state, batch):  # pyright: ignore[reportIncompatibleMethodOverride]
         state, info = super().step(self._layers(state), batch)
         bad = jnp.where(jnp.isfinite(info["loss"]), pxl.OUTCOME.ok, pxl.OUTCOME.not_finite)
         return self._named(state.layers), Told(info["loss"], info["output"], bad)
@@ -171,7 +171,7 @@ def test_what_is_no_rule_is_refused(options, error, said):
 def test_without_any_numbers():
     @dataclasses.dataclass
     class Silent(Descent):
-        def step(self, state, batch):
+        def step(self, state, batch):  # pyright: ignore[reportIncompatibleMethodOverride]
             return super().step(state, batch)[0], None
 
     fit = train(make, Silent(), validation=None, epochs=2, show=True)

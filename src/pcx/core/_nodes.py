@@ -37,7 +37,7 @@ class Leaf(NamedTuple):
     """The place of a param, or of an array or number, in a skeleton."""
 
     is_param: bool
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class Match:

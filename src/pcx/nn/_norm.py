@@ -56,7 +56,7 @@ class LayerNorm(Layer):
         super().__init__(eqx.nn.LayerNorm, () if shape is None else shape, eps, use_weight, use_bias, dtype)
         self.any_shape = static(shape is None)
 
-    def __call__(self, x: ArrayLike | BaseParam, *, key: jax.Array | None = None) -> jax.Array:
+    def __call__(self, x: ArrayLike | BaseParam, *, key: jax.Array | None = None) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Normalise ONE sample.
 
         **Arguments:**

@@ -94,7 +94,7 @@ class Energy(abc.ABC):
         return self.elements(h, u)
 
     @property
-    def __name__(self) -> str:
+    def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return type(self).__name__
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import jax.tree_util as jtu
@@ -56,8 +57,8 @@ class _Cache(ParamCache):
         """The number of axes of one sample of `u`, if known."""
         return getattr(ParamCache.get(self), "sample_ndim", None)
 
-    def __setitem__(self, key: str, value: PyTree) -> None:
-        self.update({key: get(value)})
+    def __setitem__(self, key: Hashable, value: PyTree) -> None:
+        self.update({str(key): get(value)})
 
     def update(self, new: dict[str, Any], drop: tuple[str, ...] = (), sample_ndim: int | None = None) -> None:
         """Write several values at once.

@@ -82,7 +82,7 @@ class _Description:
         if isinstance(x, type):
             return _name(x)
         if callable(x) and hasattr(x, "__wrapped__"):
-            return of(x.__wrapped__)
+            return of(getattr(x, "__wrapped__"))  # noqa: B009, which type checkers don't know
         if isinstance(x, Energy) and not vars(x) and is_library(type(x).__module__):  # a name, as a function
             return f"{x.__module__}.{x.__name__}"
         if kind is Kind.DATACLASS:
