@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar
 
 import jax.tree_util as jtu
@@ -58,9 +58,9 @@ class _Cache(ParamCache):
         return getattr(ParamCache.get(self), "sample_ndim", None)
 
     def __setitem__(self, key: Hashable, value: PyTree) -> None:
-        self.update({str(key): get(value)})
+        self.update({key: get(value)})
 
-    def update(self, new: dict[str, Any], drop: tuple[str, ...] = (), sample_ndim: int | None = None) -> None:
+    def update(self, new: Mapping[Any, Any], drop: tuple[str, ...] = (), sample_ndim: int | None = None) -> None:
         """Write several values at once.
 
         **Arguments:**
