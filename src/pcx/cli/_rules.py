@@ -48,7 +48,7 @@ class RuleOptions:
 
     @property
     def updates(self) -> int:
-        """How often the weights are updated for each batch."""
+        """The number of updates of the weights for each batch."""
         return 1
 
     def needed(self, layers: int) -> int:

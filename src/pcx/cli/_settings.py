@@ -21,7 +21,7 @@ IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
 
 @dataclass(frozen=True)
 class Experiment(Rules):
-    """What is trained, on what, and how."""
+    """Settings of a training: the network, the data, the rule."""
 
     data: DataName = "fashion-mnist"
     """Data set; digits and two-moons come with scikit-learn, the others are read from their published files."""
@@ -96,7 +96,7 @@ class Experiment(Rules):
 
     @property
     def layers(self) -> int:
-        """How many layers the network has, each with weights."""
+        """Return the number of layers of the network, each with weights."""
         return {"vgg5": 5, "vgg7": 7}.get(self.model, len(self.hidden) + 1)
 
     @property

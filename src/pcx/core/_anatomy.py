@@ -1,4 +1,4 @@
-"""What is inside of an object: the one answer that every walk in this house goes by.
+"""The parts of an object: the one answer that every walk in this house goes by.
 
 There are two questions, since an object has two sides.
 

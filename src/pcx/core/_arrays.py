@@ -1,4 +1,4 @@
-"""What a program is handed as data or as a random key: taken as an array of JAX, or refused in words."""
+"""Data and random keys that a program is handed: taken as an array of JAX, or refused in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many mapped axes the code that runs now is inside of.
+"""The number of mapped axes that the code that runs now is inside of.
 
 A value node sums its energy over the axes of a sample, and needs to know whether it sees a sample or a batch.
 """

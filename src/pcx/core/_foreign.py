@@ -20,7 +20,7 @@ from ._types import Value
 
 
 class _Watcher:
-    """What happens to params that are no copies of this trace's objects, in the thread that traces."""
+    """The uses of params that are no copies of this trace's objects, in the thread that traces."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Marked(Protocol):
-    """What a mark is told of: a param."""
+    """The interface of what a mark is told of: a param."""
 
     _value: Any
     _mark: Any

@@ -152,12 +152,12 @@ class Module(BaseModule):
 
     @property
     def is_train(self) -> bool:
-        """Whether the module is in training mode."""
+        """True if the module is in training mode."""
         return self.mode() is Module.MODE.TRAIN
 
     @property
     def is_eval(self) -> bool:
-        """Whether the module is in evaluation mode."""
+        """True if the module is in evaluation mode."""
         return self.mode() is Module.MODE.EVAL
 
 

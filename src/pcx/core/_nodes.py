@@ -18,7 +18,7 @@ from ._types import Constant, Mask, Value
 
 
 class Filling:
-    """What a copy is built around, and what was built so far.
+    """The values that a copy is built around, and what was built so far.
 
     **Arguments:**
 
@@ -41,7 +41,7 @@ class Leaf(NamedTuple):
 
 
 class Match:
-    """What a mask over an object says of its params and arrays; filled by `Node.match`.
+    """The values that a mask over an object has for its params and arrays; filled by `Node.match`.
 
     **Arguments:**
 

@@ -1,4 +1,4 @@
-"""What functions read of their surroundings: which names, and through which attributes of them.
+"""Names that functions read of their surroundings, and through which attributes of them.
 
 `scale * cfg.rate` reads `scale` and, of `cfg`, no more than `rate`; so does `import cfg` inside of the function. What a
 function only writes to (a list that it appends to, a counter) is no input of it.
@@ -27,8 +27,8 @@ _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 
 
 class Reads(NamedTuple):
-    """What a code object and those inside it read: of global names, of cells, and of modules that it imports itself
-    (by name and level, as in `__import__`), by which attributes."""
+    """The names that a code object and those inside it read: of global names, of cells, and of modules that it imports
+    itself (by name and level, as in `__import__`), by which attributes."""
 
     globals: dict[str, tuple[Path, ...]]
     cells: dict[str, tuple[Path, ...]]

@@ -13,8 +13,8 @@ from ._static import Setting, StaticParam, copies_of
 
 
 class Skeleton:
-    """What a plan knows that doesn't depend on the values: structure, types, static facts, constants. Two objects of
-    equal keys are the same to a compiled program, but for their params, arrays, numbers and settings."""
+    """All that a plan knows that doesn't depend on the values: structure, types, static facts, constants. Two objects
+    of equal keys are the same to a compiled program, but for their params, arrays, numbers and settings."""
 
     __slots__ = (
         "_leaves",

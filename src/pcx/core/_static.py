@@ -164,7 +164,7 @@ def is_param(x: Constant) -> bool:
 
 
 class Snapshot(Keyed):
-    """What a static is in the structure of a tree: what it held when the tree was flattened. It compares by that, and
+    """A static in the structure of a tree: what it held when the tree was flattened. It compares by that, and
     gives the very same static back as long as that holds it still."""
 
     __slots__ = ("param",)

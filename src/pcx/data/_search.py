@@ -1,4 +1,4 @@
-"""Where the files of a data set may be, and what to say when they are nowhere."""
+"""The folders in which the files of a data set may be, and the error when they are nowhere."""
 
 from __future__ import annotations
 

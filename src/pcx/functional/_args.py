@@ -1,4 +1,4 @@
-"""What the transforms share: reading a mask over the tracked objects, and errors that name the call."""
+"""Common parts of the transforms: reading a mask over the tracked objects, and errors that name the call."""
 
 from __future__ import annotations
 
@@ -106,5 +106,5 @@ class Transform:
 
     @property
     def named(self) -> str:
-        """How errors name this call."""
+        """Return the name of this call for errors."""
         return f"pxf.{self._call} of {name_of(self.fn)}"

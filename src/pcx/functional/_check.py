@@ -1,4 +1,4 @@
-"""What `jit` refuses, in the words of the user's call."""
+"""Checks of `jit`, in the words of the user's call."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Jit(Transform):
 
     @property
     def n_traces(self) -> int:
-        """How often the function was traced, by this wrapper or an equal one."""
+        """Return how often the function was traced, by this wrapper or an equal one."""
         return sum(program.traces for found in self._programs().values() for program in found)
 
 

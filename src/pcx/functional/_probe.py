@@ -14,7 +14,7 @@ from ..core import Plan, Trace, Tree, Value, marks_for, trace
 
 
 class Probe:
-    """What a trace of a body, thrown away, tells: which params change, to what shapes, and which are needed."""
+    """The findings of a trace of a body, thrown away: which params change, to what shapes, and which are needed."""
 
     def __init__(self, plan: Plan, fn: Callable[..., Any], args: Sequence[Any], values: Sequence[Any]) -> None:
         self.live: set[int] = set()

@@ -7,6 +7,7 @@ steps, whoever builds them, a rule that is built while an equal one is held IS t
 from __future__ import annotations
 
 import abc
+import dataclasses
 import weakref
 from collections.abc import Hashable
 from typing import Any
@@ -36,6 +37,20 @@ class Interned(metaclass=_Interning):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
+
+    @property
+    def name(self) -> str:
+        """The name by which it is shown, and errors and warnings begin."""
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        shown = {
+            name: value if isinstance(value, (bool, int, float)) or dataclasses.is_dataclass(value) else type(value)
+            for name, value in vars(self).items()
+            if isinstance(value, (bool, int, float)) or type(value).__module__.startswith("pcx.")
+        }
+        parts = [f"{name}={v.__name__ if isinstance(v, type) else v}" for name, v in shown.items()]
+        return f"{self.name}({', '.join(parts)})"
 
 
 def _restored(cls: type[Interned], attributes: dict[str, Any]) -> Any:

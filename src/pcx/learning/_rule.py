@@ -78,20 +78,6 @@ class Rule(Interned):
         self.optim_w, self.learned_params, self.call = optim_w, learn, call
         self.precision = as_precision(precision)
 
-    @property
-    def name(self) -> str:
-        """The name by which its errors and warnings begin."""
-        return type(self).__name__
-
-    def __repr__(self) -> str:
-        shown = {
-            name: value if isinstance(value, (bool, int, float)) or dataclasses.is_dataclass(value) else type(value)
-            for name, value in vars(self).items()
-            if isinstance(value, (bool, int, float)) or type(value).__module__.startswith("pcx.")
-        }
-        parts = [f"{name}={v.__name__ if isinstance(v, type) else v}" for name, v in shown.items()]
-        return f"{self.name}({', '.join(parts)})"
-
     # -- the four functions of a rule -----------------------------------------------------------------
     def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
         """Return the state before the first step.
