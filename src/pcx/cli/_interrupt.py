@@ -37,7 +37,7 @@ def ended_by_signal() -> bool:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Within it Ctrl-C, SIGTERM and SIGHUP end the process, which must be the command's own, with status 128 + number.
+    """Let Ctrl-C, SIGTERM and SIGHUP end the process, which must be the command's own, with status 128 + number.
     What is ignored when it starts, as Ctrl-C is in the background of a script, stays ignored.
 
     Not by an exception: JAX calls Python from C++, while it is imported and whenever garbage is collected, and what is
@@ -64,7 +64,7 @@ def at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def by_exception() -> Iterator[None]:
-    """Within it they raise `KeyboardInterrupt`: for what has something to clear away."""
+    """Let them raise `KeyboardInterrupt`, for what has something to clear away."""
     numbers = [number for number in _ENDS if signal.getsignal(number) is _end]
     for number in numbers:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else _raise)

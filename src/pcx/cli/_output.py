@@ -61,8 +61,8 @@ codecs.register_error("pcx.as_it_was", _as_it_was)
 
 @contextlib.contextmanager
 def own_streams() -> Iterator[None]:
-    """Within it stdout and stderr, which must be the process's own, take any text, and what becomes of them is told by
-    the exit status: a reader that has seen enough, such as `head`, ends the process without a word; a full disk lets it
+    """Let stdout and stderr, which must be the process's own, take any text, and let the exit status tell what becomes
+    of them: a reader that has seen enough, such as `head`, ends the process without a word; a full disk lets it
     come to its end, and is said then."""
     closed = sys.stdout is None
     _fill_gaps()

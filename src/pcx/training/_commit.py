@@ -35,8 +35,8 @@ def commit(start: Path | None = None) -> str | None:
 
 
 def _own(path: Path) -> Path | None:
-    """The folder of git's files: `.git` itself, or the one that a file of this name points to, as in worktrees and
-    submodules."""
+    """Return the folder of git's files: `.git` itself, or the one that a file of this name points to, as in worktrees
+    and submodules."""
     if path.is_file():
         line = _line(path)
         path = path.parent / os.fsdecode(line.removeprefix(b"gitdir:").strip()) if line.startswith(b"gitdir:") else path
@@ -44,7 +44,7 @@ def _own(path: Path) -> Path | None:
 
 
 def _resolved(own: Path, name: bytes) -> str | None:
-    """The hash that a reference stands for."""
+    """Return the hash that a reference stands for."""
     for _ in range(_LINKS):
         found = next((line for place in _places(own) if (line := _line(place / os.fsdecode(name)))), b"")
         found = found or _packed(_places(own)[-1], name)
@@ -58,7 +58,7 @@ def _resolved(own: Path, name: bytes) -> str | None:
 
 
 def _places(own: Path) -> list[Path]:
-    """Where references are: a worktree's own folder, and that which all worktrees share."""
+    """Return the folders of references: a worktree's own, and that which all worktrees share."""
     shared = _line(own / "commondir")
     return [own, own / os.fsdecode(shared)] if shared else [own]
 
@@ -72,7 +72,7 @@ def _packed(shared: Path, name: bytes) -> bytes:
 
 
 def _line(path: Path) -> bytes:
-    """The first line of a file; nothing if there is none."""
+    """Return the first line of a file; nothing if there is none."""
     return next(_lines(path, _SHORT), b"").strip()
 
 

@@ -135,8 +135,8 @@ class _Description:
         return {"reads": found} if found else {}
 
     def _read_by_methods(self, x: Any) -> dict[str, Any]:
-        """What the methods read that the library calls, and methods and constants of the user's class that they
-        name."""
+        """Return what is read by the methods that the library calls, and methods and constants of the user's class that
+        they name."""
         cls = type(x)
         if is_library(cls.__module__):
             return {}
@@ -175,8 +175,8 @@ def _attributes(x: Any) -> dict[str, Any]:
 
 
 def _methods(cls: type) -> dict[str, list[str]]:
-    """What each method of a class of the user's refers to, see `_code`, but for those that only make an object: what
-    they make is seen in it."""
+    """Return the names in each method of a class of the user's, see `_code`, but for those that only make an object:
+    what they make is seen in it."""
     found: dict[str, list[str]] = {}
     for base in cls.__mro__:
         if is_library(base.__module__):
@@ -205,7 +205,7 @@ def _code(code: types.CodeType) -> list[str]:
 
 
 def _reached(name: str, value: Any, paths: Iterable[Path]) -> Iterator[tuple[str, Any]]:
-    """What is read of a value, by the path to it: all of the value, or what its attributes lead to."""
+    """Go through what is read of a value, by the path to it: all of the value, or what its attributes lead to."""
     for path in sorted(paths):
         reached, last, done = value, value, [name]
         for part in path:
@@ -227,14 +227,14 @@ def _written(code: types.CodeType) -> set[str]:
 
 
 def _is_no_configuration(name: str, value: Any) -> bool:
-    """Whether a global is an installed module, a part of the machinery, or what functions remember."""
+    """Return whether a global is an installed module, a part of the machinery, or what functions remember."""
     if isinstance(value, types.ModuleType):
         return is_library(value.__name__)
     return is_machinery(value) or _remembered(name, value)
 
 
 def _remembered(name: str, value: Any) -> bool:
-    """Whether an attribute is what an object has found out while it was used: it is no part of what it is."""
+    """Return whether an attribute is what an object has found out while it was used: it is no part of what it is."""
     return name.startswith("_") and isinstance(value, dict) and not any(isinstance(k, str) for k in value)
 
 

@@ -1,4 +1,4 @@
-"""What the loop does between dispatches: after each of them, at the end of an epoch, and at the end of a run."""
+"""The parts of the loop between dispatches: after each of them, at the end of an epoch, and at the end of a run."""
 
 from __future__ import annotations
 

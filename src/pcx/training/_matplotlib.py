@@ -1,4 +1,4 @@
-"""Where matplotlib keeps what it found out about fonts."""
+"""The folder in which matplotlib keeps what it found out about fonts."""
 
 from __future__ import annotations
 

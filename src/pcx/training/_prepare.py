@@ -124,7 +124,8 @@ def _networks(
     example: Batch,
     kept: bool,
 ) -> tuple[list[PyTree], dict[str, Any], list[dict[str, Any]]]:
-    """The first state of each network; rule and model as plain data; and, if they are kept, what weights belong to."""
+    """Return the first state of each network; rule and model as plain data; and, if they are kept, what weights belong
+    to."""
     states, belongs = [], []
     made_of: dict[str, Any] = {}
     for member in members:
@@ -141,7 +142,7 @@ def _networks(
 def _names(
     rule: LearningRule, state: PyTree, example: Batch, metrics: Mapping[str, Metric], validation: bool
 ) -> list[str]:
-    """The names of the metrics that the history will have."""
+    """Return the names of the metrics that the history will have."""
     fields = fields_of(rule, state, example)
     names = [name for name in NUMBERS if name in fields and name != "energy_before"]
     names += metrics if "output" in fields else []
@@ -173,7 +174,7 @@ def _check_names(
 def _judges(
     metrics: Mapping[str, Metric], networks: int, validation: bool, options: FitOptions
 ) -> tuple[Best | None, EarlyStopping | None]:
-    """What says which epochs are the best, and when to stop."""
+    """Return what keeps the best epochs, and what stops networks early; None where that is not asked for."""
     metric = options.best if options.best is not None else "validation_loss" if validation else None
     if options.best_mode is not None and metric is None:
         raise ValueError("fit: best_mode says how `best` is meant, and there is neither that nor validation")

@@ -97,7 +97,7 @@ class Fit:
 
 @dataclasses.dataclass(frozen=True)
 class Dispatch:
-    """Batches that are about to be given to the device at once: what `on_dispatch` is called with.
+    """Batches that are about to be given to the device at once: as `on_dispatch` is told of them.
 
     **Attributes:**
 
@@ -113,7 +113,7 @@ class Dispatch:
 
 @dataclasses.dataclass
 class Report:
-    """What a callback is called with after every epoch.
+    """An epoch that is done, as callbacks are told of it.
 
     **Attributes:**
 

@@ -50,7 +50,7 @@ def resume(run: Run, store: RunStore, epochs: int) -> None:
 
 
 def _same_best(run: Run, config: Mapping[str, Any]) -> None:
-    """What is meant by best must be what it was: of a run that is resumed the best so far is kept."""
+    """Refuse another metric of the best epoch than the run was begun with: its best so far is kept."""
     if run.best is None:
         return
     was, mode = config.get("best"), config.get("best_mode", run.best.mode)

@@ -59,7 +59,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _replaced(number: int, handler: Callable[[int, Any], None]) -> Any:
-    """What handled a signal before `handler` did; None if that is left as it was."""
+    """Handle a signal by `handler`, and return what handled it before; None if that is left as it was."""
     if threading.current_thread() is not threading.main_thread():
         return None
     before = signal.getsignal(number)

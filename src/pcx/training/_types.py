@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
+Json: TypeAlias = dict[str, Any] | list[Any] | str | float | int | bool | None
 """A value of a JSON file."""
 
 Row: TypeAlias = dict[str, Any]
@@ -18,11 +18,11 @@ Row: TypeAlias = dict[str, Any]
 Batch: TypeAlias = tuple[PyTree, PyTree]
 """Inputs and targets `(x, y)`, trees of arrays `[batch, ...]`; x is None where the network has no input."""
 
-Number: TypeAlias = float | np.number | np.ndarray
+Number: TypeAlias = int | float | np.number | np.ndarray
 """A number on the host: of Python, of NumPy, or an array without axes."""
 
 Settings: TypeAlias = Mapping[str, float]
-"""What a function of the settings is called with."""
+"""The arguments of a function of the settings."""
 
 SettingArrays: TypeAlias = Mapping[str, jax.Array]
 """The same as compiled steps take them: scalars, or with a first axis over networks."""
