@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import jax
 import numpy as np
@@ -29,6 +29,14 @@ _ACTS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jax.nn.tanh,
     "sigmoid": jax.nn.sigmoid,
 }
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """Data that a network is made for: the shape of one sample, and the number of classes."""
+
+    shape: tuple[int, ...]
+    classes: int
 
 
 class Splits:
@@ -89,7 +97,7 @@ def _dataset(options: Experiment) -> Dataset:
         ) from error
 
 
-def model_maker(options: Experiment, splits: Splits) -> Callable[[], pxc.EnergyModule]:
+def model_maker(options: Experiment, splits: Sampled) -> Callable[[], pxc.EnergyModule]:
     """Return a function that makes the network, with first weights from `pcx.RKG`."""
     if is_own(options.model):
         known: dict[str, Any] = {"shape": tuple(splits.shape), "classes": splits.classes}

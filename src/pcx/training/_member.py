@@ -64,10 +64,10 @@ def members_of(
     return [Member(int(s), c) for s, c in itertools.product(seeds, _checked(settings))]
 
 
-def _checked(settings: Sequence[Settings] | None) -> list[dict[str, float]]:
+def _checked(settings: Sequence[Settings] | None) -> list[dict[str, int | float]]:
     if settings is None:
         return [{}]
-    found: list[dict[str, float]] = []
+    found: list[dict[str, int | float]] = []
     for each in settings:
         if not isinstance(each, Mapping) or not each:
             raise ValueError(f"fit: settings must be dicts such as {{'lr': 1e-3}}, got {each!r}")
@@ -80,7 +80,7 @@ def _checked(settings: Sequence[Settings] | None) -> list[dict[str, float]]:
     return found
 
 
-def _real(name: str, value: object) -> float:
+def _real(name: str, value: object) -> int | float:
     if np.ndim(value) == 0 and np.issubdtype(np.asarray(value).dtype, np.number) and not np.iscomplexobj(value):  # type: ignore[arg-type]
         number = np.asarray(value).item()
         if math.isfinite(number):

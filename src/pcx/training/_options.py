@@ -36,7 +36,7 @@ class FitOptions:
     resume: bool | Literal["auto"] = False
     overwrite: bool = False
     checkpoint_every: int | None = None
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: int | float = 60.0
     keep: int = 2
     best: str | None = None
     best_mode: Mode | None = None

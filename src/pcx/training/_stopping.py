@@ -32,8 +32,8 @@ class EarlyStopping:
     """
 
     metric: str = "validation_loss"
-    patience: int = 5
-    least: float = 0.0
+    patience: int | np.integer = 5
+    least: int | float | np.integer | np.floating = 0.0
     mode: Mode | None = None
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class EarlyStopping:
         for row in rows:
             value = cost(row, self.metric, mode)
             best, since = (value, 0) if value < best - self.least else (best, since + 1)
-        return since >= self.patience
+        return bool(since >= self.patience)
 
 
 def check_mode(name: str, mode: object) -> None:

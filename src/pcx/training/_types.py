@@ -21,7 +21,7 @@ Batch: TypeAlias = tuple[PyTree, PyTree]
 Number: TypeAlias = int | float | np.number | np.ndarray
 """A number on the host: of Python, of NumPy, or an array without axes."""
 
-Settings: TypeAlias = Mapping[str, float]
+Settings: TypeAlias = Mapping[str, int | float]
 """The arguments of a function of the settings."""
 
 SettingArrays: TypeAlias = Mapping[str, jax.Array]
