@@ -18,8 +18,8 @@ PUBLIC = {
     "pcx.energy": """Bound Energies ForwardPass Graph Inputs Landscape LocalVJPs Node Nodes OverErrors OverFixedErrors
         OverSharedValues OverValues Problem Samples WeightGradient Weights""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
-    "pcx.inference": """AllNodes Descent Flow GradientNorm Langevin LayerTime Optax Plateau RESULT Schedule Segment
-        Solution Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
+    "pcx.inference": """AllNodes Descent DescentLike Flow GradientNorm Langevin LayerTime Optax Plan Plateau RESULT
+        Schedule Segment Solution Solver SolverLike Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
     "pcx.learning": """Bound Clamp Coordinates Errors FixedErrors Forward Hard Info Kept LearnedPrecision Memory Nudged
         OUTCOME Phase Precision PredictiveCoding Rule Start State Targets Update Values Zeros backprop bind bpc epc
         explain fpa hil hybrid ipc mcpc nudged pc stack unstack weight_gradient zil""",
@@ -72,7 +72,7 @@ LIBRARIES = {
     "energy": {"jax", "jaxtyping", "numpy"},
     "nn": {"jax", "numpy", "equinox", "jaxtyping"},
     "utils": {"jax", "numpy", "optax", "jaxtyping"},
-    "inference": {"jax", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
+    "inference": {"jax", "jaxtyping", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
     # All but the first two where they are used.

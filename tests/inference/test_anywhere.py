@@ -12,7 +12,7 @@ import pcx as px
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
-from pcx.inference._descent import as_descent
+from pcx.inference._by_node import as_descent
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ HOLDING = {
 
 @pytest.mark.parametrize("name", HOLDING)
 def test_an_optimiser_that_holds_values_is_not_proved_idle(name):
-    assert as_descent("test", HOLDING[name]).idle(jnp.ones((4, 3)), 2) is None
+    assert pxi.Optax(HOLDING[name]).idle(jnp.ones((4, 3)), 2) is None
 
 
 def test_a_transformation_for_each_node(posed):
@@ -183,7 +183,7 @@ def test_a_transformation_for_each_node(posed):
     with pytest.raises(ValueError, match=r"lack vodes\[2\]"):
         pxi.relax(field, h, descent=choose, stop=1)
     with pytest.raises(TypeError, match="got float"):
-        pxi.relax(field, h, descent={"vodes[0]": 0.1}, stop=1)
+        pxi.relax(field, h, descent={"vodes[0]": 0.1}, stop=1)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("make", [lambda h: pxl.pc(optax.sgd(0.1), h, 2), lambda h: pxl.ipc(optax.sgd(0.1), h, 2)])

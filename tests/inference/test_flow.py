@@ -82,4 +82,4 @@ def test_what_a_flow_does_not_have_is_refused(field):
     with pytest.raises(ValueError, match="time"):
         pxi.Flow(0.0)
     with pytest.raises(ValueError, match="integrates"):
-        pxl.ipc(optax.sgd(0.1), pxi.Flow(1.0), 5)
+        pxl.ipc(optax.sgd(0.1), pxi.Flow(1.0), 5)  # pyright: ignore[reportArgumentType]

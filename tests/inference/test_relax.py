@@ -60,14 +60,15 @@ def test_no_steps_move_nothing(posed):
 def test_the_trace_holds_every_energy(posed):
     field, h = landscape(posed)
     got = pxi.relax(field, h, descent=optax.sgd(0.1), stop=5, trace=True)
-    assert {n: e.shape for n, e in got.trace.items()} == dict.fromkeys(["vodes[0]", "vodes[1]", "vodes[2]"], (6, 6))  # pyright: ignore[reportOptionalMemberAccess]
+    assert got.trace is not None
+    assert {n: e.shape for n, e in got.trace.items()} == dict.fromkeys(["vodes[0]", "vodes[1]", "vodes[2]"], (6, 6))
     for t in range(6):
         at = field.energies(by_hand(field, h, t, 0.1))
         for n, e in at.items():
-            np.testing.assert_allclose(got.trace[n][t], e, atol=1e-6)  # pyright: ignore[reportOptionalSubscript]
+            np.testing.assert_allclose(got.trace[n][t], e, atol=1e-6)
     # The wave: the first layer's energy is zero until the error has come to it.
-    assert jnp.all(got.trace["vodes[0]"][:2] == 0)  # pyright: ignore[reportOptionalSubscript]
-    assert jnp.any(got.trace["vodes[0]"][2] > 0)  # pyright: ignore[reportOptionalSubscript]
+    assert jnp.all(got.trace["vodes[0]"][:2] == 0)
+    assert jnp.any(got.trace["vodes[0]"][2] > 0)
 
 
 @pytest.mark.parametrize("stop", [pxi.GradientNorm(500, 1e-3), pxi.Plateau(500, 1e-5, 1e-7)], ids=["norm", "plateau"])
@@ -180,7 +181,7 @@ def test_what_does_not_go_together_is_refused(posed):
     with pytest.raises(ValueError, match=r"vodes\[1\]"):
         pxi.relax(field, {"vodes[0]": h["vodes[0]"]}, descent=sgd, stop=1)
     with pytest.raises(ValueError, match="direction"):
-        pxi.Sweeps("sideways")  # type: ignore[arg-type]
+        pxi.Sweeps("sideways")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="momentum"):
         pxi.Langevin(0.1, momentum=1.0)
     with pytest.raises(ValueError, match="step"):
@@ -195,13 +196,15 @@ def test_the_trace_of_an_early_stop(posed, stop):
     got = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop, trace=True)
     plain = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop)
     fixed = pxi.relax(field, h, descent=optax.sgd(0.1), stop=stop.steps, trace=True)
+    assert got.trace is not None
+    assert fixed.trace is not None
     assert all(jnp.array_equal(got.nodes[n], plain.nodes[n]) for n in h)
     longest = int(got.steps.max())
     assert longest < stop.steps or stop.steps == 3
-    for name, energies in got.trace.items():  # pyright: ignore[reportOptionalMemberAccess]
+    for name, energies in got.trace.items():
         assert energies.shape == (stop.steps + 1, 6)
         for sample, steps in enumerate(got.steps.tolist()):
-            np.testing.assert_allclose(energies[: steps + 1, sample], fixed.trace[name][: steps + 1, sample], atol=1e-6)  # pyright: ignore[reportOptionalSubscript]
+            np.testing.assert_allclose(energies[: steps + 1, sample], fixed.trace[name][: steps + 1, sample], atol=1e-6)
             assert jnp.all(energies[steps : longest + 1, sample] == energies[steps, sample])  # stopped
         assert jnp.all(jnp.isnan(energies[longest + 2 :]))
 

@@ -200,7 +200,7 @@ def test_steps_in_which_nothing_moves_are_samples_of_the_chain():
         assert all(e.shape == (6, 6) for e in solution.trace.values())
     w = optax.sgd(0.1)
     with pytest.raises(ValueError, match=r"mcpc needs steps, but Flow integrates a flow"):
-        pxl.mcpc(w, pxi.Flow(1.0), 5, burn_in=3)
+        pxl.mcpc(w, pxi.Flow(1.0), 5, burn_in=3)  # pyright: ignore[reportArgumentType]
     chain = pxl.mcpc(w, H, 5, schedule=layers, burn_in=3)
     state = chain.init(model, batch)
     a, b = (jit(r.step)(state, batch)[0].weights for r in (chain, pxl.pc(w, H, 5, schedule=layers)))

@@ -11,7 +11,7 @@ import pytest
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
-from pcx.inference._descent import as_descent
+from pcx.inference._by_node import as_descent
 
 from .problems import GRADIENT, UNLEVELLED, error, gradients, jit, normal, seeded
 from .test_equilibria import landscape_of
@@ -100,11 +100,11 @@ def test_the_steps_that_are_taken():
 def test_it_is_used_only_where_a_zero_gradient_moves_nothing():
     value = jnp.ones((4, 3))
     for name, mover in MOVERS.items():
-        states = as_descent("test", mover).idle(value, 3)
+        states = as_descent("test", mover).at("node").idle(value, 3)
         assert states is not None, name
         assert len(states) == 4
     for name, mover in OTHERS.items():
-        assert as_descent("test", mover).idle(value, 3) is None, name
+        assert as_descent("test", mover).at("node").idle(value, 3) is None, name
 
 
 def test_rules_take_it_by_themselves():

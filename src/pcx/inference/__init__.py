@@ -1,26 +1,39 @@
 """pxi: how values settle. Descent x schedule x stop, and one loop. Pure functions on arrays."""
 
-from ._descent import Descent, Langevin, Optax
+from ._by_node import DescentLike
+from ._descent import Descent
+from ._descent_solver import SolverLike
+from ._first_bad import where_bad
 from ._flow import Flow
+from ._langevin import Langevin
 from ._linear import linear_equilibrium
+from ._optax import Optax
+from ._plan import Plan, Segment
 from ._relax import relax
-from ._schedule import AllNodes, LayerTime, Schedule, Segment, Sweeps, WaveFront
-from ._solution import RESULT, Solution, where_bad
+from ._schedule import Schedule
+from ._schedules import AllNodes, LayerTime, Sweeps
+from ._solution import RESULT, Solution
+from ._solver import Solver
 from ._stop import GradientNorm, Plateau, Steps, Stop
+from ._wave_front import WaveFront
 
 __all__ = [
     "RESULT",
     "AllNodes",
     "Descent",
+    "DescentLike",
     "Flow",
     "GradientNorm",
     "Langevin",
     "LayerTime",
     "Optax",
+    "Plan",
     "Plateau",
     "Schedule",
     "Segment",
     "Solution",
+    "Solver",
+    "SolverLike",
     "Steps",
     "Stop",
     "Sweeps",

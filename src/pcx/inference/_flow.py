@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
+from ..energy import Landscape, Nodes
 from ..energy._loops import laid_out
-from ._descent import Descent
+from ._first_bad import find_bad
 from ._numbers import not_negative, positive
-from ._schedule import AllNodes, Schedule, WaveFront
 from ._solution import RESULT, Solution
-from ._stop import Steps, Stop
+from ._solver import Observe, Solver
+from ._stop import Stop
+
+if TYPE_CHECKING:
+    import diffrax
 
 
-class Flow(Descent):
+class Flow(Solver):
     """The flow `dh/dt = -dE/dh` up to a time, by a solver of Diffrax (extra `ode`): Heun's method with a fixed step, or
     with steps that adapt to an error tolerance. The number of steps given to `relax` or a rule is the most that are
     taken.
@@ -30,10 +34,17 @@ class Flow(Descent):
     - `rtol`, `atol`: error tolerances of adaptive steps, on all values of the batch together.
     - `solver`: a Diffrax solver; `diffrax.Heun()` by default.
 
-    **Raises:** `ImportError` if Diffrax isn't installed.
+    **Raises:** `ImportError` if Diffrax isn't installed, `ValueError` for numbers out of these ranges.
     """
 
-    def __init__(self, time: Any, step: Any = None, rtol: float = 1e-3, atol: float = 1e-6, solver: Any = None) -> None:
+    def __init__(
+        self,
+        time: Array | float,
+        step: Array | float | None = None,
+        rtol: float = 1e-3,
+        atol: float = 1e-6,
+        solver: diffrax.AbstractSolver | None = None,
+    ) -> None:
         try:
             import diffrax
         except ImportError as e:
@@ -49,53 +60,42 @@ class Flow(Descent):
             diffrax.ConstantStepSize() if step is not None else diffrax.PIDController(rtol=rtol, atol=atol)
         )
 
-    def init(self, value: jax.Array) -> Any:
-        return ()
-
-    def update(self, gradient: jax.Array, state: Any, value: jax.Array, key: jax.Array | None) -> tuple[Any, Any]:
-        raise TypeError("Flow takes no single steps: it is integrated")
-
-    def integrate(
-        self, landscape: Any, nodes: Mapping[str, Any], stop: Stop, schedule: Schedule, trace: bool
+    def solve(
+        self,
+        landscape: Landscape,
+        start: Nodes,
+        stop: Stop,
+        *,
+        key: Array | None = None,
+        trace: bool = False,
+        observe: Observe | None = None,
+        unobserved: int = 0,
     ) -> Solution:
-        """Settle by integration, for `relax`.
-
-        **Raises:** `ValueError` for a stop, a schedule or a trace that an integration doesn't have.
-        """
         import diffrax
 
-        if not isinstance(stop, Steps):
-            raise ValueError(f"Flow ends at its time: give a number of steps, not {type(stop).__name__}")
-        if not isinstance(schedule, (AllNodes, WaveFront)):
-            raise ValueError(f"Flow moves all nodes together: {type(schedule).__name__} can't be used")
-        if trace:
-            raise ValueError("Flow keeps no trace of energies")
-        nodes = {n: nodes[n] for n in landscape.free}
-        slope = laid_out(landscape.gradient(nodes), nodes)
-        names = {n: i for i, n in enumerate(landscape.names)}
+        if stop.early:
+            raise ValueError(f"relax: Flow ends at its time: give a number of steps, not {type(stop).__name__}")
+        if trace or observe is not None:
+            raise ValueError("relax: Flow integrates, and has no steps of which to keep a trace or to observe")
+        grad = laid_out(landscape.gradient(start), start)
         solved = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, h, _: jax.tree.map(jnp.negative, slope(h))),
+            diffrax.ODETerm(lambda t, h, _: jax.tree.map(jnp.negative, grad(h))),
             self.solver,
             t0=0.0,
             t1=self.time,
             dt0=self.step,
-            y0=nodes,
+            y0=start,
             stepsize_controller=self.controller,
             max_steps=stop.steps,
             saveat=diffrax.SaveAt(t1=True),
             throw=False,
         )
         saved: Any = solved.ys
-        ended = {n: v[-1] for n, v in saved.items()}
-        size = next(iter(nodes.values())).shape[0]
-        done = solved.result == diffrax.RESULTS.successful
-        # An integration that is cut off saves nothing at its end time.
-        finite = {n: jnp.all(jnp.isfinite(v)) for n, v in ended.items()}
-        bad = jnp.int32(-1)
-        for name, good in finite.items():
-            code = jnp.int32(len(names)) * solved.stats["num_steps"] + names[name]
-            bad = jnp.where((bad < 0) & ~good, code.astype(jnp.int32), bad)
-        result = jnp.where(done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
-        result = jnp.where(bad >= 0, RESULT.not_finite, result)
+        ended = {n: saved[n][-1] for n in start}
         steps = jnp.asarray(solved.stats["num_steps"], jnp.int32)
+        # An integration that is cut off saves nothing at its end time.
+        bad = find_bad(landscape.names, ended.items(), steps)
+        result = jnp.where(solved.result == diffrax.RESULTS.successful, RESULT.settled, RESULT.out_of_steps)
+        result = jnp.where(bad >= 0, RESULT.not_finite, result).astype(jnp.int32)
+        size = next(iter(start.values())).shape[0]
         return Solution(ended, jnp.full((size,), steps), jnp.full((size,), result), None, bad)

@@ -1,145 +1,86 @@
-"""Schedules: which nodes move at which step."""
+"""The interface of schedules: which nodes move at which step."""
 
 from __future__ import annotations
 
 import abc
-import dataclasses
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
 
-# How many node updates may be written out one by one before steps are gathered into loops: bounds compile time.
-_UNROLLED = 64
+from ..energy import Landscape
+from ..energy._types import NodesIn
+from ._descent import Descents
+from ._plan import Plan, Segment, check_segments, plan_of
+from ._stop import Stop
+from ._waiting import Waiting
+from ._wave import starts_forward
 
 
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """`repeats` equal steps. In each, the groups move one after the other, the nodes of a group together."""
+class Moving(Protocol):
+    """What a schedule may ask of a landscape, see `pcx.energy.Landscape`.
 
-    repeats: int
-    groups: tuple[tuple[str, ...], ...]
+    **Attributes:**
+
+    - `free`: the names of the nodes that move.
+    - `order`: those of all nodes, parents before children.
+    - `arrival`: the step, from 0, at which each free node's gradient may first be other than zero; None if nothing is
+        known.
+    """
+
+    @property
+    def free(self) -> tuple[str, ...]: ...
+    @property
+    def order(self) -> tuple[str, ...]: ...
+    @property
+    def arrival(self) -> Mapping[str, int] | None: ...
 
 
 class Schedule(abc.ABC):
-    """Which nodes move at which step."""
+    """Which nodes move at which step. One of your own says its `segments`.
+
+    **Attributes:**
+
+    - `together`: whether it gives the numbers of all nodes moving together at every step.
+    """
+
+    together: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
-        """The steps, in order."""
+    def segments(self, landscape: Moving, steps: int) -> tuple[Segment, ...]:
+        """Return the steps, in order.
 
-    needs_idle: bool = False  # whether it relies on a zero gradient moving nothing
+        **Arguments:**
 
+        - `landscape`: whose `free`, `order` and `arrival` say what may move.
+        - `steps`: how many steps there are. Those that are left out at the end move nothing.
+        """
 
-@dataclasses.dataclass(frozen=True)
-class AllNodes(Schedule):
-    """All free nodes move together at every step."""
+    def check(self, call: str, stop: Stop, forward: bool) -> None:  # noqa: B027
+        """Refuse, in the name of `call`, a stop or a start that the schedule isn't made for.
 
-    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
-        return (Segment(steps, (landscape.free,)),) if steps else ()
+        **Arguments:**
 
+        - `call`: what to name in errors.
+        - `stop`: when to stop.
+        - `forward`: whether values start at a forward pass.
 
-@dataclasses.dataclass(frozen=True)
-class WaveFront(Schedule):
-    """The same numbers as `AllNodes` for less work: under forward initialisation a node's gradient is exactly zero
-    until the error of the clamped output has come to it, one prediction for each step; until then the node is not
-    touched.
+        **Raises:** `ValueError`, with the reason.
+        """
 
-    Used only from the landscape's own forward pass, and where it is proved that a zero gradient moves nothing (plain
-    SGD, momentum, Adam; not weight decay on states, not noise), else all nodes move.
-    """
+    def prepare(self, landscape: Landscape, start: NodesIn, stop: Stop, descent: Descents) -> Plan:
+        """Return the plan of the steps from one start.
 
-    needs_idle = True
+        **Arguments:**
 
-    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
-        arrival = landscape.arrival
-        if arrival is None:
-            return AllNodes().segments(landscape, steps)
-        starts = sorted({t for t in arrival.values() if t < steps})
-        if not starts:  # nothing that could move
-            return ()
-        spans = list(zip(starts, [*starts[1:], steps], strict=True))
-        if sum(len(_arrived(landscape, stop - 1)) for _, stop in spans) > _UNROLLED:
-            # Spans of twice the length of those before: their work is at most twice as much, their number small.
-            spans, start, last = [], 0, starts[-1]
-            while start < last:
-                stop = min(max(start + 1, 2 * start), last)
-                spans.append((start, stop))
-                start = stop
-            spans.append((last, steps))
-        return tuple([Segment(b - a, (_arrived(landscape, b - 1),)) for a, b in spans])
+        - `landscape`: the energy as a function of the free nodes.
+        - `start`: their coordinates, `{node: [batch, *shape]}`.
+        - `stop`: when to stop.
+        - `descent`: how nodes move.
 
-
-def _arrived(landscape: Any, step: int) -> tuple[str, ...]:
-    return tuple([n for n in landscape.free if landscape.arrival.get(n, step + 1) <= step])
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerTime(Schedule):
-    """One layer a step: at step t only the nodes move that the error reaches just then, those t + 1 predictions away
-    from the clamped output. Steps beyond the last layer move nothing (Song et al. 2020)."""
-
-    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
-        if landscape.arrival is None:
-            raise ValueError("LayerTime needs a start by a forward pass and a clamped output")
-        layers = [tuple([n for n in landscape.free if landscape.arrival.get(n) == t]) for t in range(steps)]
-        return tuple([Segment(1, (layer,)) for layer in layers if layer])
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweeps(Schedule):
-    """Gauss-Seidel: in each step the nodes move one after the other, each on the gradient at the newest values.
-
-    **Arguments:**
-
-    - `direction`: `"down"` from the output to the input, `"up"` from the input to the output.
-    """
-
-    direction: Literal["down", "up"] = "down"
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("down", "up"):
-            raise ValueError(f"Sweeps: direction must be 'down' or 'up', got {self.direction!r}")
-
-    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
-        order: Sequence[str] = [n for n in landscape.order if n in landscape.free]
-        if self.direction == "down":
-            order = order[::-1]
-        return (Segment(steps, tuple([(n,) for n in order])),) if steps else ()
-
-
-def as_schedule(call: str, x: Any) -> Schedule:
-    """A schedule, from one or from None for the wave-front."""
-    if x is None:
-        return WaveFront()
-    if not isinstance(x, Schedule):
-        raise TypeError(
-            f"{call}: schedule must be a pcx.inference.Schedule, such as pxi.AllNodes() or pxi.Sweeps('down'), got "
-            f"{x!r}"
-        )
-    return x
-
-
-def check_segments(schedule: Schedule, landscape: Any, segments: Sequence[Segment], steps: int) -> None:
-    """Refuse segments that move nodes that don't move, or are longer than the steps that there are.
-
-    **Raises:** `ValueError`, naming the schedule.
-    """
-    unknown = [n for s in segments for group in s.groups for n in group if n not in landscape.free]
-    if unknown:
-        raise ValueError(
-            f"{type(schedule).__name__}: it moves {unknown[0]!r}, but the nodes that move are "
-            f"{', '.join(landscape.free)}"
-        )
-    if sum(s.repeats for s in segments) > steps:
-        raise ValueError(f"{type(schedule).__name__}: its segments are longer than the {steps} steps that there are")
-
-
-def cut(segments: Sequence[Segment], at: int) -> tuple[Segment, ...]:
-    """The same steps, in segments of which none goes on across step `at`."""
-    found: list[Segment] = []
-    done = 0
-    for segment in segments:
-        first = min(max(at - done, 0), segment.repeats)
-        parts = [n for n in (first, segment.repeats - first) if n]
-        found += [Segment(n, segment.groups) for n in parts]
-        done += segment.repeats
-    return tuple(found)
+        **Raises:** `ValueError` for parts that don't go together.
+        """
+        self.check("relax", stop, starts_forward(landscape, start))
+        segments = self.segments(landscape, max(stop.steps, 1) if stop.early else stop.steps)
+        check_segments(type(self).__name__, landscape.free, segments, stop)
+        if stop.early:
+            segments = (Segment(1, segments[0].groups),)
+        return plan_of(segments, landscape, start, stop, Waiting(descent))

@@ -1,11 +1,17 @@
-"""What settling gives."""
+"""The result of settling."""
 
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Bool, Float, Int, PyTree
 
 from ..core import shown
+from ..energy import Nodes
+from ..energy._types import NodesIn
 
 
 class RESULT(enum.IntEnum):
@@ -32,29 +38,25 @@ class Solution(NamedTuple):
     - `result`: a `RESULT` for each sample, `[batch]`.
     - `trace`: each node's energy before the first step and after every step, `{node: [steps + 1, batch]}`, if asked
         for; where all samples stopped early, NaN from there on.
-    - `first_bad`: where a value was first not finite: `step * number of nodes + index of the node`, with step 0 the
-        start, or -1, a scalar. `where_bad` reads it.
+    - `first_bad`: where a value was first not finite, a scalar that `where_bad` reads; -1 if all were finite.
     - `observed`: the sum of what was observed at the steps, if asked for.
     """
 
-    nodes: dict[str, Any]
-    steps: Any
-    result: Any
-    trace: dict[str, Any] | None
-    first_bad: Any
-    observed: Any = None
+    nodes: Nodes
+    steps: Int[Array, " batch"]
+    result: Int[Array, " batch"]
+    trace: dict[str, Float[Array, "steps batch"]] | None
+    first_bad: Int[Array, ""]
+    observed: PyTree = None
 
     def __repr__(self) -> str:
         return shown(self)
 
 
-def where_bad(first_bad: Any, names: tuple[str, ...]) -> tuple[str, int] | None:
-    """The node and the step (0: the start) at which a value was first not finite; None if all were finite.
+def finite_samples(nodes: NodesIn) -> Bool[Array, " batch"]:
+    """Return which samples have finite values alone, `[batch]`.
 
-    **Arguments:**
-
-    - `first_bad`: from a `Solution`.
-    - `names`: all nodes of the problem, in its order.
+    **Arguments:** `nodes`, `{node: [batch, *shape]}`, one at least.
     """
-    code = int(first_bad)
-    return None if code < 0 else (names[code % len(names)], code // len(names))
+    each = [jnp.all(jnp.isfinite(v), axis=tuple(range(1, v.ndim))) for v in nodes.values()]
+    return jnp.all(jnp.stack(each), axis=0)

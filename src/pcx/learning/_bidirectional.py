@@ -9,11 +9,11 @@ import optax
 from jax import Array
 
 from ..core import Choice
-from ..inference._stop import Stop
+from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import MovesLike, PrecisionLike
+from ._types import PrecisionLike
 
 
 class Bidirectional(TwoNetworks):
@@ -26,7 +26,7 @@ class Bidirectional(TwoNetworks):
 
 def bpc(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     *,
     generative: Array | float = 1.0,

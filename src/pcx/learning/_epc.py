@@ -9,15 +9,14 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes
-from ..inference._schedule import AllNodes
-from ..inference._stop import Stop
+from ..inference import AllNodes, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Clamp
 from ._coordinates import Errors
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, MovesLike, PrecisionLike
+from ._types import Call, PrecisionLike
 
 
 class OnErrors(PredictiveCoding):
@@ -46,7 +45,7 @@ class EPC(OnErrors):
 
 def epc(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     *,
     clamp: Clamp | None = None,

@@ -5,15 +5,14 @@ from __future__ import annotations
 import optax
 
 from ..core import Choice
-from ..inference._schedule import Schedule
-from ..inference._stop import Stop
+from ..inference import Schedule, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Clamp
 from ._coordinates import FixedErrors
 from ._epc import OnErrors
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, MovesLike, PrecisionLike
+from ._types import Call, PrecisionLike
 
 
 class FPA(OnErrors):
@@ -26,7 +25,7 @@ class FPA(OnErrors):
 
 def fpa(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     *,
     schedule: Schedule | None = None,

@@ -13,12 +13,14 @@ from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights
 from ..energy._loops import scan
 from ..energy._over_errors import check_errors
-from ..inference._descent import as_descent
+from ..inference import DescentLike
+from ..inference._by_node import as_descent
+from ..inference._first_bad import find_bad
 from ..inference._numbers import whole
-from ..inference._relax import Run
+from ..inference._step import take_step
 from ..nn import LayerParam
 from ._rule import Memory, Rule
-from ._types import Call, MovesLike, PrecisionLike, RuleOptions
+from ._types import Call, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -26,12 +28,12 @@ class HIL(Rule):
     """The weights of each node learn when the error reaches it, and once more at the end, see `hil`."""
 
     def __init__(
-        self, optim_w: optax.GradientTransformation, optim_h: MovesLike | None, T: int, **options: Unpack[RuleOptions]
+        self, optim_w: optax.GradientTransformation, optim_h: DescentLike | None, T: int, **options: Unpack[RuleOptions]
     ) -> None:
         super().__init__(optim_w, **options)
         default = optax.sgd(optax.linear_schedule(1.0, 0.1, 1))
         self.descent = as_descent(self.name, default if optim_h is None else optim_h)
-        if self.descent.random or hasattr(self.descent, "integrate"):
+        if self.descent.random:
             raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
         self.T = whole("hil", "T", T, 1)
 
@@ -88,21 +90,19 @@ class HIL(Rule):
             found = landscape.weight_gradient(nodes)
             moving = tuple([n for n in landscape.free if arrival.get(n, t + 1) <= t])
             states |= {n: self.descent.at(n).init(nodes[n]) for n in moving if n not in states}
-            run = Run(landscape, self.descent, False, None)
-            nodes, states, _ = run.move((moving,), nodes, states, None, None, t)
-            bad = run.check({n: nodes[n] for n in moving}, bad, t + 1)
+            nodes, states, _ = take_step(landscape, self.descent, (moving,), nodes, states, t)
+            bad = find_bad(landscape.names, [(n, nodes[n]) for n in moving], t + 1, bad)
             weights, optim = stepped(reached, found.gradient, found.energies, weights, optim)
         landscape = bound.at(weights).landscape(targets)
         arrived: Energies = {}
         if travel < self.T:
             arrived = landscape.energies(nodes)
-            run = Run(landscape, self.descent, False, None)
-            gradient = landscape.gradient(nodes)
+            everything, grad = (landscape.free,), landscape.gradient(nodes)
 
             def settle(carry: PyTree, i: Array) -> tuple[Any, None]:
                 nodes, states, bad = carry
-                nodes, states, _ = run.move((landscape.free,), nodes, states, None, gradient, travel + i)
-                return (nodes, states, run.check(nodes, bad, travel + 1 + i)), None
+                nodes, states, _ = take_step(landscape, self.descent, everything, nodes, states, travel + i, grad=grad)
+                return (nodes, states, find_bad(landscape.names, nodes.items(), travel + 1 + i, bad)), None
 
             states |= {n: self.descent.at(n).init(nodes[n]) for n in landscape.free if n not in states}
             steps = jnp.arange(self.T - travel, dtype=jnp.int32)
@@ -125,7 +125,7 @@ class HIL(Rule):
 
 def hil(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike | None = None,
+    optim_h: DescentLike | None = None,
     T: int = 8,
     *,
     learn: Choice = LayerParam,

@@ -8,11 +8,11 @@ from typing import Any
 import optax
 
 from ..core import Choice
-from ..inference._stop import Stop
+from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import MovesLike, PrecisionLike
+from ._types import PrecisionLike
 
 
 class Hybrid(TwoNetworks):
@@ -25,7 +25,7 @@ class Hybrid(TwoNetworks):
 
 def hybrid(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     *,
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,

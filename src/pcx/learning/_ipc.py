@@ -13,16 +13,17 @@ from jaxtyping import PyTree
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Problem
 from ..energy._loops import scan
-from ..inference._proof import stands_still
-from ..inference._relax import Run
-from ..inference._schedule import AllNodes, Schedule, WaveFront
+from ..inference import AllNodes, DescentLike, Schedule
+from ..inference._first_bad import find_bad
+from ..inference._step import take_step
+from ..inference._still import stands_still
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Start
-from ._types import Call, MovesLike, PCOptions, PrecisionLike
+from ._types import Call, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -30,7 +31,7 @@ class IncrementalPC(PredictiveCoding):
     """Values and weights move together at every step, see `ipc`."""
 
     def __init__(
-        self, optim_w: optax.GradientTransformation, optim_h: MovesLike, T: int, **options: Unpack[PCOptions]
+        self, optim_w: optax.GradientTransformation, optim_h: DescentLike, T: int, **options: Unpack[PCOptions]
     ) -> None:
         super().__init__(optim_w, optim_h, T, **options)
         if self.stop.early:
@@ -38,11 +39,11 @@ class IncrementalPC(PredictiveCoding):
                 f"{self.name}: values and weights move together, which needs a fixed number of steps, T an int or "
                 "pxi.Steps(...)"
             )
-        if hasattr(self.descent, "integrate"):
+        if self.solver.descent is None:
             raise ValueError(
                 f"{self.name}: a step moves values and weights, but {type(self.descent).__name__} integrates a flow"
             )
-        if not isinstance(self.schedule, (WaveFront, AllNodes)):
+        if not self.schedule.together:
             raise ValueError(f"{self.name}: all values and weights move at one point: schedule must be AllNodes()")
 
     @property
@@ -56,13 +57,14 @@ class IncrementalPC(PredictiveCoding):
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         phase = Phase(forward.targets)
         first = self.coordinates.landscape(bound, forward, phase)
-        run = Run(first, self.descent, False, None)
-        (segment,) = AllNodes().segments(first, 1)
         key = self.draw(bound)
         start = first.begin(self.start.coords(first, memory.get("nodes"), key))
-        run.watch(start, (segment,), self.stop.steps)
-        if run.wave is not None and not stands_still(self.optim_w.update, bound.weights, memory["optim"]):
-            run.wave = run.wave.at_once()  # weights that move give nodes errors, wherever these are
+        descent = self.solver.descent
+        assert descent is not None
+        plan = AllNodes().prepare(first, start, self.stop, descent)
+        groups, wave = plan.segments[0].groups, plan.wave
+        if wave is not None and not stands_still(self.optim_w.update, bound.weights, memory["optim"]):
+            wave = wave.at_once()  # weights that move give nodes errors, wherever these are
 
         def step(carry: PyTree, i: Array) -> tuple[Any, None]:
             nodes, states, weights, optim, bad, key = carry
@@ -70,11 +72,12 @@ class IncrementalPC(PredictiveCoding):
             now = bound.at(weights)
             landscape = self.coordinates.landscape(now, forward, phase)
             found = landscape.weight_gradient(nodes)
-            nodes, states, _ = run.move(segment.groups, nodes, states, draw, landscape.gradient(nodes), i)
+            nodes, states, _ = take_step(landscape, descent, groups, nodes, states, i, key=draw, wave=wave)
             weights, optim = self.apply(found.gradient, optim, weights, now, found.energies)
-            return (nodes, states, weights, optim, run.check(nodes, bad, i + 1), key), None
+            bad = find_bad(first.names, nodes.items(), i + 1, bad)
+            return (nodes, states, weights, optim, bad, key), None
 
-        states = {n: self.descent.at(n).init(v) for n, v in start.items()}
+        states = {n: descent.at(n).init(v) for n, v in start.items()}
         carry = start, states, bound.weights, memory["optim"], jnp.int32(-1), key
         carry, _ = scan(step, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
         nodes, _, weights, optim, bad, _ = carry
@@ -96,7 +99,7 @@ class IncrementalPC(PredictiveCoding):
 
 def ipc(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: DescentLike,
     T: int,
     *,
     start: Start | None = None,

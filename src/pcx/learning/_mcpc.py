@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax.tree_util as jtu
 import optax
@@ -11,16 +11,16 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass
-from ..inference._descent import Descent, Langevin
+from ..inference import Descent, DescentLike, Langevin, Schedule, Solver
 from ..inference._numbers import whole
+from ..inference._optax import is_transformation
 from ..inference._relax import settle
-from ..inference._schedule import Schedule
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
 from ._start import Start
-from ._types import Call, MovesLike, PCOptions, PrecisionLike
+from ._types import Call, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -30,7 +30,7 @@ class MonteCarloPC(PredictiveCoding):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: MovesLike,
+        optim_h: DescentLike,
         T: int,
         burn_in: int,
         **options: Unpack[PCOptions],
@@ -39,7 +39,7 @@ class MonteCarloPC(PredictiveCoding):
         self.burn_in = whole(self.name, "burn_in", burn_in, 0)
         if self.stop.early:
             raise ValueError(f"{self.name}: a chain needs a fixed number of steps, T an int or pxi.Steps(...)")
-        if hasattr(self.descent, "integrate"):
+        if self.solver.descent is None:
             raise ValueError(f"mcpc needs steps, but {type(self.descent).__name__} integrates a flow")
         if self.burn_in >= self.stop.steps:
             raise ValueError(f"{self.name}: burn_in={burn_in} leaves none of T={self.stop.steps} steps to learn from")
@@ -56,9 +56,8 @@ class MonteCarloPC(PredictiveCoding):
         solution = settle(
             landscape,
             start,
-            descent=self.descent,
-            stop=self.stop,
-            schedule=self.schedule,
+            self.solver,
+            self.stop,
             key=key,
             observe=lambda nodes: landscape.weight_gradient(nodes).gradient,
             unobserved=self.burn_in,
@@ -80,7 +79,7 @@ class MonteCarloPC(PredictiveCoding):
 
 def mcpc(
     optim_w: optax.GradientTransformation,
-    step: Array | float | MovesLike,
+    step: Array | float | DescentLike,
     T: int,
     *,
     burn_in: int = 0,
@@ -122,9 +121,12 @@ def mcpc(
     }
     ```
     """
-    own = isinstance(step, (Descent, Mapping)) or hasattr(step, "update")
-    if own and (momentum != 0.0 or variance is not None):
-        raise ValueError("mcpc: variance and momentum are those of Langevin dynamics: give a number as the step")
-    descent = step if own else Langevin(step, 1.0 if variance is None else variance, momentum)
+    if isinstance(step, (Descent, Solver, Mapping)) or is_transformation(step):
+        if momentum != 0.0 or variance is not None:
+            raise ValueError("mcpc: variance and momentum are those of Langevin dynamics: give a number as the step")
+        descent = step
+    else:
+        number: Any = step
+        descent = Langevin(number, 1.0 if variance is None else variance, momentum)
     options = {"learn": learn, "call": call, "precision": precision}
     return MonteCarloPC(optim_w, descent, T, burn_in, schedule=schedule, start=start, **options)

@@ -6,14 +6,13 @@ import optax
 from jax.typing import ArrayLike
 
 from ..core import Choice
-from ..inference._schedule import Schedule
-from ..inference._stop import Stop
+from ..inference import Schedule, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Nudged
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, MovesLike, PrecisionLike
+from ._types import Call, PrecisionLike
 
 
 class NudgedPC(PredictiveCoding):
@@ -26,7 +25,7 @@ class NudgedPC(PredictiveCoding):
 
 def nudged(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     beta: ArrayLike,
     *,

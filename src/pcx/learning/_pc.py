@@ -12,17 +12,17 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes, Problem, Weights
-from ..inference._descent import as_descent
-from ..inference._relax import relax, settle
-from ..inference._schedule import AllNodes, LayerTime, Schedule, as_schedule
-from ..inference._stop import Stop, as_stop
+from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, relax
+from ..inference._descent_solver import as_schedule, as_solver
+from ..inference._relax import settle
+from ..inference._stop import as_stop
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase
 from ._coordinates import Coordinates, Values
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start
-from ._types import Call, MovesLike, PrecisionLike, RuleOptions
+from ._types import Call, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -43,7 +43,7 @@ class PredictiveCoding(Rule):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: MovesLike,
+        optim_h: SolverLike,
         T: int | Stop,
         *,
         coordinates: Coordinates | None = None,
@@ -53,22 +53,22 @@ class PredictiveCoding(Rule):
         **options: Unpack[RuleOptions],
     ) -> None:
         super().__init__(optim_w, **options)
-        self.descent = as_descent(self.name, optim_h)
+        solver = as_solver(self.name, optim_h, schedule)
+        self.descent = solver if solver.descent is None else solver.descent
         self.stop = as_stop(self.name, T, 1, "T")
         self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
         self.schedule = as_schedule(self.name, schedule)
         self.clamp = part(self.name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
         self.start = part(self.name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
-        self.random = self.descent.random
-        if isinstance(self.schedule, LayerTime):
-            if self.stop.early:
-                raise ValueError(f"{self.name}: LayerTime takes a fixed number of steps, T an int or pxi.Steps(...)")
-            if not self.start.forward:
-                raise ValueError(
-                    f"{self.name}: LayerTime follows the wave from a forward pass: start must be Forward()"
-                )
+        self.random = solver.random
+        self.schedule.check(self.name, self.stop, self.start.forward)
         if self.start.keeps and self.clamp.several:
             raise ValueError(f"{self.name}: kept values belong to one clamp, but this one has two")
+
+    @property
+    def solver(self) -> Solver:
+        """How values settle: by the descent, in the order of the schedule; or by what was given in its place."""
+        return as_solver(self.name, self.descent, self.schedule)
 
     def check(self, problem: Problem) -> None:
         super().check(problem)
@@ -76,7 +76,7 @@ class PredictiveCoding(Rule):
         self.descent.check(self.name, problem.free, problem.nodes)
         # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
         travels = self.start.forward and self.coordinates.travels
-        if travels and moves_by_gradient_alone(self.descent, problem):
+        if travels and moves_by_gradient_alone(self.solver.descent, problem):
             schedule = AllNodes() if self.stop.early else self.schedule
             self._warn_of_reach(problem, schedule)
 
@@ -101,7 +101,7 @@ class PredictiveCoding(Rule):
         for phase in self.clamp.phases(bound.problem, forward.u, forward.targets, memory.get("count")):
             landscape = self.coordinates.landscape(bound, forward, phase)
             start = landscape.begin(self.start.coords(landscape, memory.get("nodes"), key))
-            solution = settle(landscape, start, descent=self.descent, stop=self.stop, schedule=self.schedule, key=key)
+            solution = settle(landscape, start, self.solver, self.stop, key=key)
             found = landscape.weight_gradient(solution.nodes)
             before = landscape.energies_before(start)
             uphill |= landscape.went_uphill(solution.nodes, before, found.energies, self.descent.temperature)
@@ -146,7 +146,7 @@ class PredictiveCoding(Rule):
         nodes = landscape.begin({n: v for n, v in start.coords(landscape, None, key).items() if n not in held})
         result = None
         if nodes:
-            solution = relax(landscape, nodes, descent=self.descent, stop=self.stop, schedule=self.schedule, key=key)
+            solution = relax(landscape, nodes, descent=self.solver, stop=self.stop, key=key)
             nodes, result = solution.nodes, solution.result
         u = bound.predictions(landscape.values(nodes))
         found = {n: nodes[n] if n in nodes else u[n] for n in outputs}
@@ -155,7 +155,7 @@ class PredictiveCoding(Rule):
 
 def pc(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike,
+    optim_h: SolverLike,
     T: int | Stop,
     *,
     schedule: Schedule | None = None,
@@ -179,7 +179,8 @@ def pc(
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
     - `optim_h`: how values move: an Optax transformation, applied to each node and each sample by itself, to gradients
         of the energy summed over the batch; or a `pcx.inference.Descent`. Or a dict from the name of each node that
-        moves to one of these, or a function that gives one for a node's name.
+        moves to one of these, or a function that gives one for a node's name; or a
+        `pcx.inference.Flow`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
     - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
     - `clamp`: `Hard()` or `Nudged(...)`.

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
 from ..energy import Problem
-from ..inference import Descent
-from ..inference._schedule import Schedule, Segment
+from ..inference import Schedule, Segment
+from ..inference._descent import Descents
+
+
+class _Moving(NamedTuple):
+    """The part of a landscape that a schedule looks at, see `pcx.inference.Schedule`."""
+
+    free: tuple[str, ...]
+    order: tuple[str, ...]
+    arrival: Mapping[str, int]
 
 
 def warn_of_layers_out_of_reach(
@@ -46,9 +53,9 @@ def warn_of_layers_out_of_reach(
     )
 
 
-def moves_by_gradient_alone(descent: Descent, problem: Problem) -> bool:
+def moves_by_gradient_alone(descent: Descents | None, problem: Problem) -> bool:
     """Return whether a descent leaves values where they are while their gradient is zero."""
-    if hasattr(descent, "integrate"):
+    if descent is None:
         return False  # a flow of many stages, of which steps are only the most that it may take
     nodes: dict[str, Any] = {  # of a value, shape and dtype count
         n: jax.ShapeDtypeStruct((problem.size, *problem.nodes[n].shape), problem.nodes[n].dtype) for n in problem.free
@@ -62,8 +69,8 @@ def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) 
     silent = [n for n, node in problem.nodes.items() if node.silent]
     sources = (*problem.clamped, *problem.with_error)
     arrival = graph.arrivals(sources, [n for n in problem.nodes if n not in free], silent)
-    landscape: Any = SimpleNamespace(free=free, names=tuple(problem.nodes), order=graph.order, arrival=arrival)
-    moved = _moved(problem, schedule.segments(landscape, steps) if steps > 0 else (), sources, follows)
+    moving = _Moving(tuple(free), graph.order, arrival)
+    moved = _moved(problem, schedule.segments(moving, steps) if steps > 0 else (), sources, follows)
     wrong = _wrong(problem, sources, moved, follows)
     owners: dict[str, list[str]] = {}
     for name in problem.nodes:

@@ -15,6 +15,7 @@ from jax import Array
 
 from ..core import fields_shown, shown
 from ..energy._structure import ModelArrays, Structure
+from ..inference import where_bad
 from ..predictive_coding import EnergyModule
 from ._sound import in_words
 
@@ -141,9 +142,10 @@ def explain(info: Info, state: State) -> str | None:
             f"settling went so far uphill, most of it in {names[UPHILL - code]}, that what the step would keep is not "
             "finite: lower the rate of the states; or, if the batches before went well, of the weights"
         )
-    if code < 0:
+    where = where_bad(code, tuple(names))
+    if where is None:
         return in_words(code)
-    name, step = names[code % len(names)], code // len(names)
+    name, step = where
     if step == 0:
         return f"{name} is not finite at the start: look at the data and the weights"
     return (

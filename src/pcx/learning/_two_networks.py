@@ -13,9 +13,7 @@ from jaxtyping import PyTree
 from ..energy import Bound, ForwardPass, Landscape, Nodes, OverSharedValues, Problem, Samples
 from ..energy._door import no_model
 from ..energy._structure import ModelArrays, Structure
-from ..inference._relax import relax
-from ..inference._schedule import AllNodes
-from ..inference._stop import Stop
+from ..inference import AllNodes, SolverLike, Stop, relax
 from ..predictive_coding import EnergyModule
 from ._clamp import Phase
 from ._coordinates import Coordinates
@@ -23,7 +21,7 @@ from ._guards import bad_data
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._pc import PredictiveCoding
 from ._state import State
-from ._types import MovesLike, RuleOptions
+from ._types import RuleOptions
 
 
 class SharedValues(Coordinates):
@@ -73,7 +71,7 @@ class TwoNetworks(PredictiveCoding):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: MovesLike,
+        optim_h: SolverLike,
         T: int | Stop,
         *,
         factors: tuple[Any, Any] = (1.0, 1.0),
@@ -165,8 +163,6 @@ class TwoNetworks(PredictiveCoding):
         joint: Any = bound.problem
         landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
         start = landscape.begin(landscape.start())
-        solution = relax(
-            landscape, start, descent=self.descent, stop=self.stop, schedule=self.schedule, key=self.draw(bound)
-        )
+        solution = relax(landscape, start, descent=self.solver, stop=self.stop, key=self.draw(bound))
         last = joint.recognition.free[-1]
         return {last: next(solution.nodes[n] for n, m in joint.pairs.items() if m == last)}, solution.result

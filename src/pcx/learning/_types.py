@@ -6,22 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
-import optax
 from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..inference import Descent, Schedule
+from ..inference import Schedule
 
 if TYPE_CHECKING:
     from ._clamp import Clamp
     from ._precision import Precision
     from ._start import Start
 
-Moves: TypeAlias = Descent | optax.GradientTransformation
-"""How the values of a node move."""
-MovesLike: TypeAlias = Moves | Mapping[str, Moves] | Callable[[str], Moves]
-"""How values move: for all nodes alike, by node, or as a function of a node's name."""
 Call: TypeAlias = Callable[..., PyTree]
 """How a model is called on one sample, `call(model, x, y)`."""
 PrecisionLike: TypeAlias = "Precision | float | Array | np.ndarray | Mapping[str, float | Array | np.ndarray] | None"

@@ -13,11 +13,12 @@ from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, LocalVJPs, Nodes, Problem
 from ..energy._local import add, add_parts, mean_gradient
 from ..energy._over_errors import check_errors, energies_without_errors
-from ..energy._sums import first_not_finite
-from ..inference._descent import Descent, as_descent
+from ..inference import Descent, DescentLike
+from ..inference._by_node import as_descent
+from ..inference._first_bad import find_bad
 from ..nn import LayerParam
 from ._rule import Memory, Rule
-from ._types import Call, MovesLike, PrecisionLike, RuleOptions
+from ._types import Call, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -31,13 +32,13 @@ class ZIL(Rule):
     def __init__(
         self,
         optim_w: optax.GradientTransformation,
-        optim_h: MovesLike | None,
+        optim_h: DescentLike | None,
         level: bool,
         **options: Unpack[RuleOptions],
     ) -> None:
         super().__init__(optim_w, **options)
         self.descent = as_descent(self.name, optax.sgd(1.0) if optim_h is None else optim_h)
-        if self.descent.random or hasattr(self.descent, "integrate"):
+        if self.descent.random:
             raise ValueError(f"zil: each node takes one step, which {type(self.descent).__name__} is not made for")
         self.level = level
 
@@ -76,9 +77,7 @@ class ZIL(Rule):
             above = {n: g for n, g in above.items() if n not in targets}
             add(arriving, [(n, self._delayed(vjps, n, g, furthest[n] - furthest[name] - 1)) for n, g in above.items()])
         # The error's energy is finite where the error is.
-        moved = [n for n in energies if n not in targets]
-        codes = [len(p.nodes) * furthest[n] + list(p.nodes).index(n) for n in moved]
-        first = first_not_finite([energies[n] for n in moved])
+        bad = find_bad(tuple(p.nodes), [(n, e) for n, e in energies.items() if n not in targets], furthest)
         # The gradient is that of the energy at the forward pass, where no free node has an error.
         before = energies_without_errors(bound) | {n: e for n, e in energies.items() if n in targets}
         return Update(
@@ -88,7 +87,7 @@ class ZIL(Rule):
             before,
             jnp.array(False),  # a step for each node: there is no descent that could go up
             max(furthest.values()),
-            jnp.where(first < 0, -1, jnp.asarray(codes, jnp.int32)[first]) if codes else -1,
+            bad,
             value=before,
         )
 
@@ -121,7 +120,7 @@ def check_level(problem: Problem) -> None:
 
 def zil(
     optim_w: optax.GradientTransformation,
-    optim_h: MovesLike | None = None,
+    optim_h: DescentLike | None = None,
     *,
     level: bool = False,
     learn: Choice = LayerParam,

@@ -1,0 +1,142 @@
+"""A fixed number of steps, of which equal ones are compiled once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Int, PyTree
+
+from ..energy import Energies, Landscape, Nodes
+from ..energy._loops import scan
+from ._descent import Descents
+from ._first_bad import find_bad
+from ._plan import Plan, Segment, cut
+from ._solution import RESULT, Solution, finite_samples
+from ._solver import Observe
+from ._step import take_step
+
+
+def fixed_steps(
+    steps: int,
+    landscape: Landscape,
+    descent: Descents,
+    plan: Plan,
+    start: Nodes,
+    key: Array | None = None,
+    trace: bool = False,
+    observe: Observe | None = None,
+    unobserved: int = 0,
+) -> Solution:
+    """Return where nodes are after a number of steps.
+
+    **Arguments:**
+
+    - `steps`: their number; nothing moves in those that the plan leaves out at the end.
+    - `landscape`, `descent`, `plan`: the energy, how nodes move, and which move when.
+    - `start`: their coordinates at the start, `{node: [batch, *shape]}`.
+    - `key`, `trace`, `observe`, `unobserved`: see `relax`.
+    """
+    loop = _Loop(landscape, descent, plan, trace)
+    bad = find_bad(landscape.names, start.items(), 0)
+    rows = [landscape.energies(start)] if trace else []
+    seen = None if observe is None else jax.tree.map(_zeros, jax.eval_shape(observe, start))
+    at = _At(start, {}, bad, key, seen)
+    t = 0
+    # Those who look see the steps at the end in which nothing moves.
+    left = Segment(max(steps - sum(segment.repeats for segment in plan.segments), 0), ())
+    for segment in cut((*plan.segments, left), unobserved):
+        looks = None if t < unobserved else observe
+        at, more = loop.move(segment, at, t, looks) if segment.groups else loop.rest(segment, at, looks)
+        rows += [] if more is None else [more]
+        t += segment.repeats
+    size = next(iter(start.values())).shape[0]
+    taken = jnp.full((size,), steps, jnp.int32)
+    result = jnp.where(finite_samples(at.nodes), jnp.zeros((size,), jnp.int32), RESULT.not_finite)
+    traced = jax.tree.map(lambda *e: jnp.concatenate([jnp.atleast_2d(each) for each in e]), *rows) if rows else None
+    return Solution(at.nodes, taken, result, traced, at.bad, at.seen)
+
+
+class _At(NamedTuple):
+    """The place between two steps.
+
+    **Attributes:**
+
+    - `nodes`: the coordinates, `{node: [batch, *shape]}`.
+    - `states`: those of the descent, of the nodes that have begun to move.
+    - `bad`: where a value was first not finite, see `find_bad`.
+    - `key`: for what is random from here on.
+    - `seen`: the sum of what was observed; None if nothing is.
+    """
+
+    nodes: Nodes
+    states: dict[str, PyTree]
+    bad: Int[Array, ""]
+    key: Array | None
+    seen: PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """What all steps share, see `fixed_steps`."""
+
+    landscape: Landscape
+    descent: Descents
+    plan: Plan
+    trace: bool
+
+    def move(self, segment: Segment, at: _At, t: int, observe: Observe | None) -> tuple[_At, Energies | None]:
+        """Take the steps of a segment, of which the first is the `t`-th from 0.
+
+        **Returns:** the place afterwards, and the energies after each step if they are traced.
+        """
+        landscape = self.landscape
+        names, wave = landscape.names, self.plan.wave
+        moving = [n for group in segment.groups for n in group]
+        still = {n: v for n, v in at.nodes.items() if n not in moving}
+        states = {n: at.states[n] if n in at.states else self._first_state(n, at.nodes[n], t) for n in moving}
+        # With one group all that doesn't move is done with before the loop.
+        grad = landscape.gradient(at.nodes, segment.groups[0]) if len(segment.groups) == 1 else None
+
+        def step(carry: _At, i: Array | int) -> tuple[_At, Energies | None]:
+            values, states, bad, key, seen = carry
+            key, draw = (None, None) if key is None else jax.random.split(key)
+            values = {**still, **values}
+            values, states, _ = take_step(
+                landscape, self.descent, segment.groups, values, states, t + i, key=draw, grad=grad, wave=wave
+            )
+            moved = {n: values[n] for n in moving}
+            bad = find_bad(names, moved.items(), t + 1 + i, bad)
+            if observe is not None:
+                seen = jax.tree.map(jnp.add, seen, observe(values))
+            return _At(moved, states, bad, key, seen), landscape.energies(values) if self.trace else None
+
+        start = {n: at.nodes[n] for n in moving}
+        carry = _At(start, states, at.bad, at.key, None if observe is None else at.seen)
+        if segment.repeats == 1:
+            end, rows = step(carry, 0)
+        else:
+            end, rows = scan(step, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
+        seen = at.seen if observe is None else end.seen
+        return end._replace(nodes={**still, **end.nodes}, states={**at.states, **end.states}, seen=seen), rows
+
+    def rest(self, segment: Segment, at: _At, observe: Observe | None) -> tuple[_At, Energies | None]:
+        """Look at steps in which nothing moves; see `move`."""
+        if observe is not None:
+            seen = jax.tree.map(lambda s, a: s + segment.repeats * a, at.seen, observe(at.nodes))
+            at = at._replace(seen=seen)
+        if not self.trace:
+            return at, None
+        each = self.landscape.energies(at.nodes)
+        return at, {n: jnp.broadcast_to(e, (segment.repeats, *e.shape)) for n, e in each.items()}
+
+    def _first_state(self, name: str, value: Array, t: int) -> PyTree:
+        waiting = self.plan.waiting
+        return waiting[name][t] if name in waiting else self.descent.at(name).init(value)
+
+
+def _zeros(a: jax.ShapeDtypeStruct) -> Array:
+    return jnp.zeros(a.shape, a.dtype)

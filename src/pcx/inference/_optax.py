@@ -1,0 +1,83 @@
+"""Any Optax transformation as a descent."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, TypeGuard
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import optax
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from ..core import static_key
+from ._apart import apart
+from ._descent import Descent
+from ._still import idle_states
+
+
+class Optax(Descent):
+    """Any Optax transformation, applied to each node and each sample by itself: what it takes the norm, the mean or the
+    largest of is one sample's value.
+
+    **Arguments:**
+
+    - `transformation`: such as `optax.sgd(0.1, momentum=0.5)`. State gradients come from the sum of energies over the
+        batch, so rates don't depend on its size.
+
+    **Raises:** `TypeError` for what is no transformation.
+    """
+
+    def __init__(self, transformation: optax.GradientTransformation) -> None:
+        if not is_transformation(transformation):
+            raise TypeError(
+                f"expected an optax transformation, such as optax.sgd(0.1), got {type(transformation).__name__}"
+            )
+        self.transformation = transformation
+        self._apart: dict[Hashable, bool] = {}  # by shape and dtype: whether samples may be handed over together
+
+    def __static_key__(self) -> Hashable:
+        return (type(self), static_key(self.transformation))
+
+    def init(self, value: Float[Array, "batch ..."]) -> PyTree:
+        if self._together(value):
+            return self.transformation.init(value)
+        return jax.vmap(self.transformation.init)(value)
+
+    def update(
+        self, gradient: Float[Array, "batch ..."], state: PyTree, value: Float[Array, "batch ..."], key: Array | None
+    ) -> tuple[Float[Array, "batch ..."], PyTree]:
+        update = self.transformation.update if self._together(value) else jax.vmap(self.transformation.update)
+        moved: Any = update(gradient, state, value)
+        return moved
+
+    def idle(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> list[PyTree] | None:
+        # Of one sample; all samples wait alike.
+        one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
+        like = jax.eval_shape(self.init, jax.ShapeDtypeStruct(value.shape, value.dtype))
+        states = idle_states(self.transformation.init, self.transformation.update, one, steps)
+        if states is None:
+            return None
+        return [jtu.tree_map(lambda a, b: jnp.broadcast_to(a, b.shape), s, like) for s in states]
+
+    def _together(self, value: Array | jax.ShapeDtypeStruct) -> bool:
+        """Return whether a whole batch may be given to the transformation, for samples don't meet in it."""
+        form = value.shape, value.dtype
+        if form not in self._apart:
+            try:
+                self._apart[form] = apart(self.transformation.init, self.transformation.update, value)
+            except TypeError as e:
+                if "'value'" not in str(e) and "'value_fn'" not in str(e):
+                    raise
+                raise TypeError(
+                    "the transformation of the values wants to be told the loss (`value=`), which is for those of "
+                    f"weights: {e}"
+                ) from e
+        return self._apart[form]
+
+
+def is_transformation(x: object) -> TypeGuard[optax.GradientTransformation]:
+    """Return whether `x` is, or looks like, an Optax transformation."""
+    return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None)) and not isinstance(x, type)

@@ -1,0 +1,133 @@
+"""A proof from the operations of an Optax transformation that a zero gradient moves nothing.
+
+The program of a step is evaluated with what is known: the zero gradient, and the state of a node that has not moved.
+The rest, such as the node's value, is `UNKNOWN`. If the update comes out as zero all the same, it is zero.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+from jaxtyping import PyTree
+
+from ..energy._dataflow import bind_as_it_stands
+from ._apart import Form, called, form_of
+
+
+class _Unknown(enum.Enum):
+    """A value that is not known while the program is made."""
+
+    unknown = 0
+
+
+UNKNOWN: Final = _Unknown.unknown
+Known: TypeAlias = Array | np.ndarray | _Unknown
+
+
+def idle_states(
+    init: Callable[..., PyTree], update: Callable[..., PyTree], value: Form, steps: int
+) -> list[PyTree] | None:
+    """Return the states after 0, 1, ..., `steps` steps with zero gradient; None unless it is proved that whatever the
+    value, no such step moves it and the state is the same.
+
+    **Arguments:**
+
+    - `init`, `update`: of the transformation.
+    - `value`: the shape and dtype of a value.
+    - `steps`: their number.
+    """
+    value = jax.ShapeDtypeStruct(value.shape, value.dtype)
+    try:
+        first, like = jax.make_jaxpr(init, return_shape=True)(value)
+        treedef = jtu.tree_structure(like)
+
+        def still(state: PyTree, at: Array) -> PyTree:
+            return update(jnp.zeros(value.shape, value.dtype), state, at)
+
+        step = jax.make_jaxpr(still)(like, value)
+        with jax.ensure_compile_time_eval():
+            state = _known(first.jaxpr, first.consts, [UNKNOWN])
+            states = []
+            for t in range(steps + 1):
+                if any(leaf is UNKNOWN for leaf in state):
+                    return None
+                states.append(jtu.tree_unflatten(treedef, state))
+                if t < steps:
+                    move, *state = _known(step.jaxpr, step.consts, [*state, UNKNOWN])
+                    if len(state) != treedef.num_leaves or not _zero(move):
+                        return None
+            return states
+    except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
+        return None
+
+
+def stands_still(update: Callable[..., PyTree], params: PyTree, state: PyTree) -> bool:
+    """Return whether it is proved that a step with zero gradient moves nothing, whatever the params and the state.
+
+    **Arguments:**
+
+    - `update`: of the transformation.
+    - `params`, `state`: trees of arrays or of their shapes.
+    """
+    params, state = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(jnp.shape(a), jnp.result_type(a)), (params, state))
+
+    def move(state: PyTree, params: PyTree) -> PyTree:
+        return update(jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), params), state, params)[0]
+
+    try:
+        made = jax.make_jaxpr(move)(state, params)
+        with jax.ensure_compile_time_eval():
+            return all(_zero(m) for m in _known(made.jaxpr, made.consts, [UNKNOWN] * len(made.jaxpr.invars)))
+    except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
+        return False
+
+
+def _known(jaxpr: jex.Jaxpr, consts: Sequence[Known], args: Sequence[Known]) -> list[Known]:
+    """Return a program's results, as far as they are known from the arguments that are."""
+    env: dict[jex.Var, Known] = dict(zip(jaxpr.invars, args, strict=True))
+    env |= {v: UNKNOWN if isinstance(c, Tracer) else c for v, c in zip(jaxpr.constvars, consts, strict=True)}
+
+    def read(v: jex.Var | jex.Literal) -> Known:
+        return v.val if isinstance(v, jex.Literal) else env[v]
+
+    for eqn in jaxpr.eqns:
+        made = _performed(eqn, [read(v) for v in eqn.invars])
+        env.update(zip(eqn.outvars, made, strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _performed(eqn: jex.JaxprEqn, args: list[Known]) -> list[Known]:
+    """Return what one operation gives, as far as it is known."""
+    name = eqn.primitive.name
+    inner = called(eqn)
+    if inner is not None:
+        return _known(*inner, args)
+    known = [a for a in args if a is not UNKNOWN]
+    if len(known) == len(args):
+        made = bind_as_it_stands(eqn, known)
+        return list(made) if eqn.primitive.multiple_results else [made]
+    if name == "mul" and any(_zero(a) for a in args):
+        aval = form_of(eqn.outvars[0])
+        return [jnp.zeros(aval.shape, aval.dtype)]
+    if name == "select_n" and args[0] is not UNKNOWN:
+        which = np.asarray(args[0])
+        if which.size and (which == which.flat[0]).all():
+            case, aval = args[1 + int(which.flat[0])], form_of(eqn.outvars[0])
+            return [case if case is UNKNOWN else jnp.broadcast_to(case, aval.shape)]
+    if name == "cond" and args[0] is not UNKNOWN:
+        branch = eqn.params["branches"][int(args[0])]
+        return _known(branch.jaxpr, branch.consts, args[1:])
+    return [UNKNOWN] * len(eqn.outvars)
+
+
+def _zero(x: Known) -> bool:
+    return x is not UNKNOWN and not np.any(np.asarray(x))
