@@ -1,4 +1,8 @@
-"""pxi: how values settle. Descent x schedule x stop, and one loop. Pure functions on arrays."""
+"""pxi: how values settle. Pure functions on arrays.
+
+`relax` lets the free nodes of a landscape settle, by a `Solver`: steps of a `Descent` in the order of a `Schedule`
+until a `Stop`, or a `Flow`. The loops know none of these by name.
+"""
 
 from ._by_node import DescentLike
 from ._descent import Descent

@@ -31,21 +31,23 @@ class DescentSolver(Solver):
     - `schedule`: which nodes move when.
     """
 
-    descent: Descents
-
     def __init__(self, descent: Descents, schedule: Schedule) -> None:
-        self.descent, self.schedule = descent, schedule
+        self._descent, self.schedule = descent, schedule
+
+    @property
+    def descent(self) -> Descents:
+        return self._descent
 
     @property
     def random(self) -> bool:
-        return self.descent.random
+        return self._descent.random
 
     @property
     def temperature(self) -> Array | float | None:
-        return self.descent.temperature
+        return self._descent.temperature
 
     def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:
-        self.descent.check(call, free, nodes)
+        self._descent.check(call, free, nodes)
 
     def solve(
         self,
@@ -60,10 +62,10 @@ class DescentSolver(Solver):
     ) -> Solution:
         if stop.early and observe is not None:
             raise ValueError("relax: to observe every step needs a fixed number of them; use Steps(...)")
-        plan = self.schedule.prepare(landscape, start, stop, self.descent)
+        plan = self.schedule.prepare(landscape, start, stop, self._descent)
         if stop.early:
-            return until(stop, landscape, self.descent, plan, start, key, trace)
-        return fixed_steps(stop.steps, landscape, self.descent, plan, start, key, trace, observe, unobserved)
+            return until(stop, landscape, self._descent, plan, start, key, trace)
+        return fixed_steps(stop.steps, landscape, self._descent, plan, start, key, trace, observe, unobserved)
 
 
 def as_schedule(call: str, x: object) -> Schedule:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.core import Tracer
 
+from ..energy import Landscape, Nodes
+from ..energy._types import NodesIn
 
-def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """The values at which the energy of a linear network is least, `{node: [batch, *shape]}`.
+
+def linear_equilibrium(landscape: Landscape, nodes: NodesIn) -> Nodes:
+    """Return the values at which the energy of a linear network is least, `{node: [batch, *shape]}`.
 
     With squared errors and linear predictions the energy of a sample is quadratic in its values, `1/2 h'Ah - b'h + c`,
     and its least value is at `h = A^-1 b`. A has one row for each feature of each free node, so this is for small
@@ -20,8 +22,8 @@ def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, An
 
     **Arguments:**
 
-    - `landscape`: the energy of a linear network, from `pcx.energy.Problem.landscape`.
-    - `nodes`: values of the right shapes, which ones doesn't matter.
+    - `landscape`: the energy of a linear network, such as `Bound.landscape` gives.
+    - `nodes`: values of the right shapes, `{node: [batch, *shape]}`; which ones doesn't matter.
 
     **Raises:** `ValueError` if the energy is seen not to be quadratic (outside of `jit`).
     """
@@ -30,17 +32,17 @@ def linear_equilibrium(landscape: Any, nodes: Mapping[str, Any]) -> dict[str, An
         return {}
     sizes = [math.prod(nodes[n].shape[1:]) for n in names]
     batch = next(iter(nodes.values())).shape[0]
-    slope = landscape.gradient(nodes)
+    grad = landscape.gradient(nodes)
 
-    def flat(tree: Mapping[str, Any]) -> jax.Array:
+    def flat(tree: NodesIn) -> Array:
         return jnp.concatenate([tree[n].reshape(batch, -1) for n in names], axis=1)
 
-    def shaped(h: jax.Array) -> dict[str, Any]:
+    def shaped(h: Array) -> Nodes:
         parts = jnp.split(h, [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)], axis=1)
         return {n: part.reshape(nodes[n].shape).astype(nodes[n].dtype) for n, part in zip(names, parts, strict=True)}
 
-    def gradient(h: jax.Array) -> jax.Array:
-        return flat(slope(shaped(h)))
+    def gradient(h: Array) -> Array:
+        return flat(grad(shaped(h)))
 
     zero = jnp.zeros((batch, sum(sizes)), flat(nodes).dtype)
     offset, along = jax.linearize(gradient, zero)

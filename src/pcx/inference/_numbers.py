@@ -1,26 +1,27 @@
-"""Numbers that a user gives: what each has to be, said when it is given."""
+"""Checks of numbers that a user gives."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from jax.core import Tracer
 
 LARGEST = 2**31 - 1  # steps are counted in int32
+N = TypeVar("N")
 
 
-def whole(call: str, name: str, x: Any, least: int, most: int = LARGEST) -> int:
-    """A whole number from `least` to `most`, from one of Python, NumPy or JAX.
+def whole(call: str, name: str, x: object, least: int, most: int = LARGEST) -> int:
+    """Return a whole number from `least` to `most`, from one of Python, NumPy or JAX.
 
     **Raises:** `ValueError` naming `call` and `name` for anything else.
     """
     try:
         if isinstance(x, (bool, np.bool_, Tracer)):
             raise TypeError
-        number = operator.index(x)
+        number = operator.index(cast(Any, x))
     except TypeError:
         raise ValueError(f"{call}: {name} must be a whole number, {least} or more, got {x!r}") from None
     if number < least:
@@ -31,11 +32,13 @@ def whole(call: str, name: str, x: Any, least: int, most: int = LARGEST) -> int:
     return number
 
 
-def real(call: str, name: str, x: Any, ok: Callable[[Any], Any], wanted: str) -> Any:
-    """A number, as it was given, all of whose values are `ok`. What is traced or mapped can't be looked at.
+def real(call: str, name: str, x: N, ok: Callable[[np.ndarray], np.ndarray | np.bool_], wanted: str) -> N:
+    """Return a number, as it was given, all of whose values are `ok`. What is traced or mapped can't be looked at.
 
     **Arguments:**
 
+    - `call`, `name`: what to name in errors: the call and its argument.
+    - `x`: the number, or an array of them.
     - `ok`: whether values, a NumPy array, are as they should be; `wanted`: the same in words.
 
     **Raises:** `TypeError` for what is no real number or array of them, `ValueError` for a number that is not `ok`.
@@ -53,11 +56,11 @@ def real(call: str, name: str, x: Any, ok: Callable[[Any], Any], wanted: str) ->
     return x
 
 
-def positive(call: str, name: str, x: Any) -> Any:
-    """A finite number above 0, or an array of them; see `real`."""
+def positive(call: str, name: str, x: N) -> N:
+    """Return a finite number above 0, or an array of them; see `real`."""
     return real(call, name, x, lambda v: np.isfinite(v) & (v > 0), "above 0")
 
 
-def not_negative(call: str, name: str, x: Any) -> Any:
-    """A number of 0 or more, or an array of them; see `real`."""
+def not_negative(call: str, name: str, x: N) -> N:
+    """Return a number of 0 or more, or an array of them; see `real`."""
     return real(call, name, x, lambda v: v >= 0, "0 or more")

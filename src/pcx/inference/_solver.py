@@ -21,17 +21,15 @@ Observe: TypeAlias = Callable[[Nodes], PyTree]
 
 class Solver(abc.ABC):
     """A way for all free nodes of a landscape to settle: steps of a descent, or a `Flow`. One of your own says `solve`,
-    and takes the place of a descent wherever one is asked for.
-
-    **Attributes:**
-
-    - `descent`: how each node moves in a step; None for a solver that takes no steps of a descent.
-    """
-
-    descent: Descents | None = None
+    and takes the place of a descent wherever one is asked for."""
 
     def __static_key__(self) -> Hashable:
         return (type(self), static_key(vars(self)))
+
+    @property
+    def descent(self) -> Descents | None:
+        """How each node moves in a step; None for a solver that takes no steps of a descent."""
+        return None
 
     @property
     def random(self) -> bool:

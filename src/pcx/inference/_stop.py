@@ -1,4 +1,4 @@
-"""Stops: when values have settled."""
+"""Stops: the conditions under which values have settled."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import abc
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.core import Tracer
+from jaxtyping import Bool, Float
 
+from ..energy import Nodes
 from ._numbers import not_negative, whole
 
 
 @dataclasses.dataclass(frozen=True)
 class Stop(abc.ABC):
-    """When to stop; `steps` at most."""
+    """The condition under which values have settled. One of your own says `early = True` in its class, and `reached`.
+
+    **Attributes:**
+
+    - `steps`: the most steps that are taken.
+    - `early`: whether `reached` is asked, at every step.
+    - `waits`: whether it is not asked before the error can have reached every node.
+
+    **Raises:** `ValueError` for steps that are no whole number.
+    """
 
     steps: int
 
@@ -29,16 +40,18 @@ class Stop(abc.ABC):
         steps = whole(type(self).__name__, "steps", self.steps, 0)
         object.__setattr__(self, "steps", steps)
 
-    early = False  # whether `reached` is asked
-    waits = True  # whether it may not be asked before the error can have reached every node
+    early = False
+    waits = True
 
-    def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
-        """Whether each sample has settled, `[batch]`.
+    def reached(
+        self, energy: Float[Array, " batch"], before: Float[Array, " batch"], gradient: Nodes
+    ) -> Bool[Array, " batch"]:
+        """Return whether each sample has settled, `[batch]`.
 
         **Arguments:**
 
         - `energy`, `before`: each sample's energy now and a step ago, `[batch]`; infinite before the first step.
-        - `gradient`: the gradient of this very step, by node.
+        - `gradient`: the gradient of this very step, `{node: [batch, *shape]}`.
         """
         raise NotImplementedError
 
@@ -54,6 +67,10 @@ class Plateau(Stop):
     `atol + rtol * |E|`, and a step of rate 1 would, to first order, change it by no more than that either. The second,
     that the squared norm of its gradient is no larger, keeps a small rate from passing for rest. No sample stops before
     the error can have reached all of its nodes.
+
+    **Arguments:** `steps`, the most that are taken; `rtol` and `atol`, 0 or more.
+
+    **Raises:** `ValueError` or `TypeError` for numbers that are not.
     """
 
     rtol: float = 1e-4
@@ -65,14 +82,21 @@ class Plateau(Stop):
         for name in ("rtol", "atol"):
             not_negative("Plateau", name, getattr(self, name))
 
-    def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
+    def reached(
+        self, energy: Float[Array, " batch"], before: Float[Array, " batch"], gradient: Nodes
+    ) -> Bool[Array, " batch"]:
         allowed = self.atol + self.rtol * jnp.abs(energy)
         return (jnp.abs(energy - before) <= allowed) & (_squares(gradient).astype(allowed.dtype) <= allowed)
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientNorm(Stop):
-    """A sample stops when the Euclidean norm of its gradient over all free nodes is at most `tol`."""
+    """A sample stops when the Euclidean norm of its gradient over all free nodes is at most `tol`.
+
+    **Arguments:** `steps`, the most that are taken; `tol`, 0 or more.
+
+    **Raises:** `ValueError` or `TypeError` for numbers that are not.
+    """
 
     tol: float = 1e-4
     early = True
@@ -82,11 +106,14 @@ class GradientNorm(Stop):
         super().__post_init__()
         not_negative("GradientNorm", "tol", self.tol)
 
-    def reached(self, energy: jax.Array, before: jax.Array, gradient: dict[str, Any]) -> jax.Array:
+    def reached(
+        self, energy: Float[Array, " batch"], before: Float[Array, " batch"], gradient: Nodes
+    ) -> Bool[Array, " batch"]:
         return jnp.sqrt(_squares(gradient)) <= self.tol
 
 
-def _squares(gradient: dict[str, Any]) -> Any:
+def _squares(gradient: Nodes) -> Float[Array, " batch"]:
+    """Return each sample's squared norm over all nodes."""
     squares = [
         jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim)), dtype=jnp.promote_types(g.dtype, jnp.float32))
         for g in gradient.values()
@@ -94,12 +121,17 @@ def _squares(gradient: dict[str, Any]) -> Any:
     return sum(squares[1:], squares[0])
 
 
-def as_stop(call: str, x: Any, least: int = 0, name: str = "stop") -> Stop:
-    """A stop, from one or from a number of steps.
+def as_stop(call: str, x: object, least: int = 0, name: str = "stop") -> Stop:
+    """Return a stop, from one or from a number of steps.
 
     **Arguments:**
 
-    - `least`: the fewest steps that make sense; `name`: what the caller calls the stop.
+    - `call`: what to name in errors.
+    - `x`: the stop.
+    - `least`: the fewest steps that make sense.
+    - `name`: what the caller calls the stop.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
     """
     if not isinstance(x, Stop):
         if isinstance(x, type) or not (isinstance(x, (int, np.integer, Tracer)) or hasattr(x, "__index__")):
