@@ -71,6 +71,32 @@ def test_a_rule_can_flow(field):
     assert float(info.energy) < float(info.loss)
 
 
+class Halfway(pxi.Solver):
+    """Goes half of the way down the gradient, and says so."""
+
+    def solve(self, landscape, start, stop, *, key=None, trace=False, observe=None, unobserved=0):
+        gradient = landscape.gradient(start)(start)
+        nodes = {n: v - 0.5 * gradient[n] for n, v in start.items()}
+        size = len(next(iter(nodes.values())))
+        result = jnp.full((size,), pxi.RESULT.settled, jnp.int32)
+        return pxi.Solution(nodes, jnp.ones((size,), jnp.int32), result, None, jnp.int32(-1))
+
+
+def test_a_solver_of_ones_own_stands_where_a_descent_does(field):
+    landscape, h = field
+    got = pxi.relax(landscape, h, descent=Halfway(), stop=1)
+    assert furthest(got.nodes, pxi.relax(landscape, h, descent=optax.sgd(0.5), stop=1).nodes) < 1e-6
+    px.RKG.seed(0)
+    model, batch = pxm.MLP([3, 4, 2], jnp.tanh), (jnp.ones((4, 3)), jnp.ones((4, 2)))
+    weights = [
+        rule.step(rule.init(model, batch), batch)[0].weights
+        for rule in (pxl.pc(optax.sgd(0.1), h, 1, start=pxl.Zeros()) for h in (Halfway(), optax.sgd(0.5)))
+    ]
+    assert furthest(*weights) < 1e-6
+    with pytest.raises(ValueError, match="Halfway moves all nodes together: Sweeps can't be used"):
+        pxl.pc(optax.sgd(0.1), Halfway(), 1, schedule=pxi.Sweeps())
+
+
 def test_what_a_flow_does_not_have_is_refused(field):
     landscape, h = field
     with pytest.raises(ValueError, match="number of steps"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ..energy import Landscape
 from ..energy._types import NodesIn
@@ -15,6 +15,7 @@ from ._waiting import Waiting
 from ._wave import starts_forward
 
 
+@runtime_checkable
 class Moving(Protocol):
     """What a schedule may ask of a landscape, see `pcx.energy.Landscape`.
 

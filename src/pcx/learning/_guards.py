@@ -13,7 +13,8 @@ from jaxtyping import PyTree
 
 from ..energy import Bound, Energies, ForwardPass, Weights
 from ..energy._landscape import added, rose
-from ..energy._sums import all_finite, first_not_finite
+from ..energy._sums import all_finite
+from ..inference._first_bad import find_bad
 from ._ordered import by_node
 from ._sound import unsound
 from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State
@@ -101,9 +102,8 @@ def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mappi
 
     **Arguments:** `names`, of all nodes; `u` and `targets`, `{node: [batch, *shape]}`.
     """
-    held = [(i, v) for i, n in enumerate(names) for v in (u.get(n), targets.get(n)) if v is not None]
-    first = first_not_finite([v for _, v in held])
-    return jnp.where(first < 0, -1, jnp.asarray([i for i, _ in held], jnp.int32)[first]).astype(jnp.int32)
+    names = tuple(names)
+    return find_bad(names, [(n, v) for n in names for v in (u.get(n), targets.get(n)) if v is not None], 0)
 
 
 def one_or_by_node(u: dict[str, Any]) -> Any:
