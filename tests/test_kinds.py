@@ -96,6 +96,7 @@ KINDS = {
     "a bare call, wrong shapes, bare modules, nodes inside transformations": "energy/test_door.py",
     "metrics, callbacks and options of fit; short reprs": "training/test_what_is_given.py",
     "rules, models and energies of one's own": "training/test_own_rule.py cli/test_own.py",
+    "what a rule or a part of one's own returns: shapes, names, keys, changes in place": "learning/test_returned.py",
     "networks and rules of one's own in the command": "cli/test_own.py",
     "nothing is left in the user's home": "cli/test_home.py",
     # -- the machine around it --

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, PyTree
 
-from ..core import fields_shown
+from ..core import fields_shown, taken
 from ._functions import Functions
 from ._node import ForwardPass
 from ._over_values import OverValues
@@ -70,12 +71,21 @@ class Bound:
         - `weights`: `{path: array}`; by default those that it has.
         - `batch`: `(x, y)`, `[batch, ...]` each; by default the one that it has. A new batch has samples without
             weights, each with a target.
+
+        **Raises:** `TypeError` for what is no dict or no pair; `ValueError` for weights missing, unknown or of other
+        shapes, for a batch that the model can't take, and for labels outside the classes, where they can be read.
         """
-        weights = self.weights if weights is None else weights
+        if weights is None:
+            weights = self.weights
+        else:
+            _check_weights(self.weights, weights)
         if batch is None:
             return dataclasses.replace(self, weights=weights)
-        problem = Problem.of(self.problem.structure, ModelArrays(weights, self.rest), batch, self.problem.training)
-        x, y = batch
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise TypeError(f"bound.at: a batch is a pair (x, y), got {type(batch).__name__}")
+        x, y = taken("bound.at", "x", batch[0]), taken("bound.at", "y", batch[1])
+        problem = Problem.of(self.problem.structure, ModelArrays(weights, self.rest), (x, y), self.problem.training)
+        problem.check_labels(y)
         return dataclasses.replace(self, problem=problem, weights=weights, x=x, y=y, samples=Samples())
 
     def start(self, effects: bool = True) -> ForwardPass:
@@ -107,10 +117,15 @@ class Bound:
             `free`. The output nodes of samples without a target are free.
         - `sources`: the nodes that may have an error when the others have none, as after a forward pass; by default
             known where the clamped nodes are those of the problem. `wave=False` says that settling starts elsewhere.
-        - `forward`: the forward pass of this problem, if it has been made.
+        - `forward`: the forward pass of this problem, if it has been made; one made at other weights is not used.
 
         **Raises:** `ValueError` for a mask that doesn't fit, or for values of another shape.
         """
+        if not isinstance(clamped, Mapping):
+            raise TypeError(
+                "bound.landscape: clamped is {node: value}, such as bound.start().targets, got "
+                f"{type(clamped).__name__}"
+            )
         p = self.problem
         if self.samples.known is not None:
             axes = {n: len(p.nodes[n].shape) for n in p.outputs if n in clamped}
@@ -161,3 +176,16 @@ class Bound:
         if name in self.problem.outputs:
             elements = self.samples.masked(elements)
         return weighed(elements, self.precision.get(name), self.problem.nodes[name].size)
+
+
+def _check_weights(made: Weights, given: Weights) -> None:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"bound.at: weights are {{path: array}}, got {type(given).__name__}; a batch is batch=(x, y)")
+    for path in [*made, *[p for p in given if p not in made]]:
+        if path not in given or path not in made:
+            has = "lack" if path in made else "have"
+            raise ValueError(f"bound.at: the weights {has} {path!r}; this model's are {', '.join(made)}")
+        if np.shape(given[path]) != np.shape(made[path]):
+            raise ValueError(
+                f"bound.at: the weight {path} has shape {np.shape(given[path])}, the model's {np.shape(made[path])}"
+            )

@@ -59,6 +59,14 @@ def is_forward(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any])
     return True
 
 
+def of_another(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any]) -> bool:
+    """Return whether `nodes` hold an array that a forward pass of another problem, or at other inputs, gave."""
+    inputs = tuple(inputs)
+    found = {id(v): _origins.get(id(v), (None, None)) for v in nodes.values()}
+    made = {id(origin): origin for v in nodes.values() for ref, origin in [found[id(v)]] if ref and ref() is v}
+    return any(origin is not None and not origin.is_of(problem, inputs) for origin in made.values())
+
+
 def _ref(x: object) -> Callable[[], object]:
     try:
         return weakref.ref(x)

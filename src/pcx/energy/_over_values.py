@@ -15,7 +15,7 @@ from jaxtyping import Bool
 from ._functions import OWN, Functions
 from ._landscape import Landscape, WeightGradient, added
 from ._node import ForwardPass
-from ._origin import is_forward
+from ._origin import is_forward, of_another
 from ._parts import Parts
 from ._precision import log_part, weighed
 from ._types import Energies, Factors, Gradient, Nodes, NodesIn, Weights
@@ -57,7 +57,13 @@ class OverValues(Landscape):
         self.parts = Parts({}, {}) if parts is None else parts
         self.free = tuple([n for n in p.nodes if n not in self.clamped])
         self.names, self.order = tuple(p.nodes), p.graph.order
-        self._forward = forward
+        # A forward pass at other weights, say, is not where this landscape starts: it makes its own then.
+        stale = forward is not None and of_another(p, jtu.tree_leaves(bound.inputs), forward.h)
+        self._forward = None if stale else forward
+        for name, given in (("scale", self.scale), ("sources", sources or ())):
+            unknown = [n for n in given if n not in p.nodes and n != OWN]
+            if unknown:
+                raise ValueError(f"landscape: {name} names {unknown[0]!r}; the nodes are {', '.join(p.nodes)}")
         self._sources = None if sources is None or p.has_own_energy else tuple(sources)
         self.arrival = None if self._sources is None else self.travel(self._sources)
 
@@ -119,6 +125,11 @@ class OverValues(Landscape):
         return self.bound.functions
 
     def values(self, coords: NodesIn) -> Nodes:
+        missing = [n for n in self.free if n not in coords]
+        if missing:
+            raise ValueError(
+                f"landscape: the coordinates lack {', '.join(missing)}; free nodes: {', '.join(self.free)}"
+            )
         self.problem.check_values({n: coords[n] for n in self.free})
         return {n: self.clamped[n] if n in self.clamped else coords[n] for n in self.names}
 

@@ -24,7 +24,7 @@ class Phase:
     **Attributes:**
 
     - `targets`: the values that the output nodes are clamped at, `{node: [batch, *shape]}`.
-    - `factor`: of its weight gradient in the update; None for one.
+    - `factor`: of its weight gradient in the update, a scalar; None for one.
     - `scale`: factors of the output nodes' energies, by name; None for one.
     """
 
@@ -38,12 +38,12 @@ class Clamp(abc.ABC):
 
     @property
     def counts(self) -> bool:
-        """True if it needs to know how many steps were taken."""
+        """Whether the phases depend on the number of steps taken."""
         return False
 
     @property
     def several(self) -> bool:
-        """True if values settle more than once a step, or differently from step to step, so that none can be kept."""
+        """Whether values settle more than once a step, or differently from step to step, so that none can be kept."""
         return self.counts
 
     @abc.abstractmethod
@@ -55,7 +55,7 @@ class Clamp(abc.ABC):
         - `problem`: nodes, their graph, and which are outputs.
         - `u`: the forward predictions, `{node: [batch, *shape]}`.
         - `targets`: the true targets of the output nodes, likewise.
-        - `count`: steps taken so far, if `counts`.
+        - `count`: the number of steps taken, if `counts`; else None.
         """
 
 
@@ -134,3 +134,36 @@ class Nudged(Clamp):
                 )
             clamped[name] = form.nudged(u[name], y, b).astype(y.dtype)
         return Phase(clamped, factor)
+
+
+def phases_of(rule: str, clamp: Clamp, problem: Problem, u: Nodes, targets: Nodes, count: Array | None) -> list[Phase]:
+    """Return the phases of a clamp, with checks of what it returns.
+
+    **Arguments:** `rule`, the name by which errors begin; the others as in `Clamp.phases`.
+
+    **Raises:** `TypeError` or `ValueError`, naming the clamp.
+    """
+    call = f"{rule}: {type(clamp).__name__}.phases"
+    phases: Any = clamp.phases(problem, dict(u), dict(targets), count)
+    if not isinstance(phases, (list, tuple)) or not phases or not all(isinstance(p, Phase) for p in phases):
+        raise TypeError(f"{call} must return a list of at least one pxl.Phase, got {_shown(phases)}")
+    for phase in phases:
+        unknown = [n for n in phase.scale or {} if n not in problem.nodes]
+        if unknown:
+            raise ValueError(f"{call}: scale names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+        if phase.factor is not None and not _is_number(phase.factor):
+            raise ValueError(f"{call}: the factor of a phase is one number, got {_shown(phase.factor)}")
+    return list(phases)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) or getattr(x, "shape", None) == ()
+
+
+def _shown(x: Any) -> str:
+    shape = getattr(x, "shape", None)
+    if shape is not None:
+        return f"an array of shape {shape}"
+    return f"a {type(x).__name__}" + (
+        f" of {', '.join(type(p).__name__ for p in x) or 'none'}" if isinstance(x, list) else ""
+    )

@@ -11,10 +11,16 @@ from ._clamp import Phase
 
 
 class Coordinates(abc.ABC):
-    """A choice of the landscape that a rule descends."""
+    """A choice of the landscape that a rule descends.
 
-    travels = True  # whether errors travel one prediction a step, so that too few steps leave layers out
-    follow = True  # whether predictions follow what moves
+    **Attributes**, set in the class:
+
+    - `travels`: whether errors travel one prediction a step, so that too few steps leave layers out.
+    - `follow`: whether predictions follow the coordinates as they move.
+    """
+
+    travels = True
+    follow = True
 
     @abc.abstractmethod
     def landscape(self, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
@@ -24,7 +30,7 @@ class Coordinates(abc.ABC):
 
         - `bound`: the problem and its arrays.
         - `forward`: its forward pass.
-        - `phase`: what the output nodes are clamped at.
+        - `phase`: the values that the output nodes are clamped at, and factors of their energies.
         """
 
     def check(self, rule: str, problem: Problem) -> None:  # noqa: B027
@@ -66,3 +72,22 @@ class FixedErrors(Coordinates):
 
     def check(self, rule: str, problem: Problem) -> None:
         check_errors(rule, problem)
+
+
+def landscape_of(rule: str, coordinates: Coordinates, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
+    """Return the landscape that coordinates give, with checks of what it is.
+
+    **Arguments:** `rule`, the name by which errors begin; the others as in `Coordinates.landscape`.
+
+    **Raises:** `TypeError`, naming the coordinates.
+    """
+    call, landscape = f"{rule}: {type(coordinates).__name__}.landscape", coordinates.landscape(bound, forward, phase)
+    if not isinstance(landscape, Landscape):
+        raise TypeError(f"{call} must return a pxe.Landscape, got {type(landscape).__name__}")
+    missing = [name for name in ("free", "names", "order") if not hasattr(landscape, name)]
+    if missing:
+        raise TypeError(
+            f"{call}: {type(landscape).__name__} lacks {', '.join(missing)}; a landscape has the names of the "
+            "nodes that move (free), of all nodes (names), and of all with parents before children (order)"
+        )
+    return landscape

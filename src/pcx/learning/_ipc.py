@@ -22,7 +22,7 @@ from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
-from ._start import Start
+from ._start import Start, coords_of
 from ._types import Call, PCOptions, PrecisionLike
 from ._update import Update
 
@@ -57,8 +57,8 @@ class IncrementalPC(PredictiveCoding):
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         phase = Phase(forward.targets)
         first = self.coordinates.landscape(bound, forward, phase)
-        key = self.draw(bound)
-        start = first.begin(self.start.coords(first, memory.get("nodes"), key))
+        key = self.draw_if_random(bound)
+        start = first.begin(coords_of(self.name, self.start, first, memory.get("nodes"), key))
         descent = self.solver.descent
         assert descent is not None
         plan = AllNodes().prepare(first, start, self.stop, descent)

@@ -19,7 +19,7 @@ from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
-from ._start import Start
+from ._start import Start, coords_of
 from ._types import Call, PCOptions, PrecisionLike
 from ._update import Update
 
@@ -49,9 +49,9 @@ class MonteCarloPC(PredictiveCoding):
         return "mcpc"
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
-        key = self.draw(bound)
+        key = self.draw_if_random(bound)
         landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
-        start = landscape.begin(self.start.coords(landscape, memory.get("nodes"), key))
+        start = landscape.begin(coords_of(self.name, self.start, landscape, memory.get("nodes"), key))
         # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
         solution = settle(
             landscape,

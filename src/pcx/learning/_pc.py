@@ -11,17 +11,17 @@ import optax
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Nodes, Problem, Weights
+from ..energy import Bound, ForwardPass, Nodes, Problem, WeightGradient, Weights
 from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, relax
 from ..inference._descent_solver import as_schedule, as_solver
 from ..inference._relax import settle
 from ..inference._stop import as_stop
 from ..nn import LayerParam
-from ._clamp import Clamp, Hard, Phase
-from ._coordinates import Coordinates, Values
+from ._clamp import Clamp, Hard, Phase, phases_of
+from ._coordinates import Coordinates, Values, landscape_of
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
-from ._start import Forward, Start
+from ._start import Forward, Start, coords_of
 from ._types import Call, PrecisionLike, RuleOptions
 from ._update import Update
 
@@ -60,7 +60,7 @@ class PredictiveCoding(Rule):
         self.schedule = as_schedule(self.name, schedule)
         self.clamp = part(self.name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
         self.start = part(self.name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
-        self.random = solver.random
+        self.random = solver.random or self.start.random
         self.schedule.check(self.name, self.stop, self.start.forward)
         if self.start.keeps and self.clamp.several:
             raise ValueError(f"{self.name}: kept values belong to one clamp, but this one has two")
@@ -89,20 +89,30 @@ class PredictiveCoding(Rule):
             memory["count"] = jnp.int32(0)
         if self.start.keeps:
             forward = bound.start(effects=False)
-            landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
+            landscape = landscape_of(self.name, self.coordinates, bound, forward, Phase(forward.targets))
             memory["nodes"] = {n: v for n, v in landscape.start().items() if n in bound.problem.free}
         return memory
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
-        key = self.draw(bound)
+        key = self.draw_if_random(bound)
         parts: list[Weights] = []
         update = Update(None, {})
         uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
-        for phase in self.clamp.phases(bound.problem, forward.u, forward.targets, memory.get("count")):
-            landscape = self.coordinates.landscape(bound, forward, phase)
-            start = landscape.begin(self.start.coords(landscape, memory.get("nodes"), key))
+        phases = phases_of(self.name, self.clamp, bound.problem, forward.u, forward.targets, memory.get("count"))
+        if self.start.keeps and len(phases) > 1:
+            raise ValueError(
+                f"{self.name}: kept values belong to one phase, and {type(self.clamp).__name__} has {len(phases)}"
+            )
+        for phase in phases:
+            landscape = landscape_of(self.name, self.coordinates, bound, forward, phase)
+            start = landscape.begin(coords_of(self.name, self.start, landscape, memory.get("nodes"), key))
             solution = settle(landscape, start, self.solver, self.stop, key=key)
             found = landscape.weight_gradient(solution.nodes)
+            if not isinstance(found, WeightGradient):
+                raise TypeError(
+                    f"{self.name}: {type(landscape).__name__}.weight_gradient must return a pxe.WeightGradient, got "
+                    f"{type(found).__name__}"
+                )
             before = landscape.energies_before(start)
             uphill |= landscape.went_uphill(solution.nodes, before, found.energies, self.descent.temperature)
             steps, first_bad = steps + solution.steps, jnp.where(first_bad < 0, solution.first_bad, first_bad)
@@ -142,8 +152,9 @@ class PredictiveCoding(Rule):
             forward=forward,
         )
         start = Forward() if self.start.keeps else self.start  # what was kept is of another batch
-        key = self.draw(bound)
-        nodes = landscape.begin({n: v for n, v in start.coords(landscape, None, key).items() if n not in held})
+        key = self.draw_if_random(bound)
+        coords = coords_of(self.name, start, landscape, None, key)
+        nodes = landscape.begin({n: v for n, v in coords.items() if n not in held})
         result = None
         if nodes:
             solution = relax(landscape, nodes, descent=self.solver, stop=self.stop, key=key)

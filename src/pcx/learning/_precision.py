@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -15,6 +15,7 @@ from ..core import static_key
 from ..energy import Nodes, Problem
 from ..energy._precision import weighed
 from ..inference._numbers import positive
+from ._returned import check_names
 from ._types import PrecisionLike
 
 
@@ -30,7 +31,7 @@ class Precision(abc.ABC):
 
     @abc.abstractmethod
     def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
-        """`{node: p}`, each a scalar or of the shape of the node's value for one sample."""
+        """Return `{node: p}`, each a scalar or of the shape of the node's value for one sample."""
 
     def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
         """Return what becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
@@ -59,9 +60,7 @@ class Fixed(Precision):
 
     def init(self, problem: Problem) -> dict[str, Any]:
         if isinstance(self.precision, Mapping):
-            unknown = [n for n in self.precision if n not in problem.nodes]
-            if unknown:
-                raise ValueError(f"precision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+            _check_nodes("precision", problem, self.precision)
             _check_shapes("precision", problem, self.precision)
         return {}
 
@@ -113,9 +112,7 @@ class LearnedPrecision(Precision):
 
     def init(self, problem: Problem) -> dict[str, Any]:
         names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.squared])
-        unknown = [n for n in names if n not in problem.nodes]
-        if unknown:
-            raise ValueError(f"LearnedPrecision names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+        _check_nodes("LearnedPrecision", problem, names)
         log = {
             n: jnp.full(
                 problem.nodes[n].shape if self.per == "feature" else (),
@@ -160,13 +157,19 @@ def begin(precision: Precision, problem: Problem) -> dict[str, Any]:
 
     **Raises:** `TypeError` for one that remembers something and never learns.
     """
-    memory = precision.init(problem)
+    memory = check_names(f"{type(precision).__name__}.init", precision.init(problem), ("optim",))
     if memory and not learns(precision):
         raise TypeError(
             f"{type(precision).__name__}: init gives {', '.join(memory)} to remember, which nothing ever changes: give "
             "it a method learn(problem, memory, energies), or keep constants as attributes"
         )
     return memory
+
+
+def _check_nodes(call: str, problem: Problem, names: Iterable[str]) -> None:
+    unknown = [n for n in names if n not in problem.nodes]
+    if unknown:
+        raise ValueError(f"{call} names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
 
 
 def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> None:
@@ -184,12 +187,27 @@ def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> 
 
 
 def values_of(precision: Precision | None, problem: Problem, memory: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The precisions of nodes, from what a state remembers of them; without that, as they begin."""
-    return {} if precision is None else precision.values(problem, memory or precision.init(problem))
+    """Return the precisions of nodes, from what a state remembers of them; without that, as they begin.
+
+    **Raises:** `TypeError` or `ValueError` for what is no precision of these nodes.
+    """
+    if precision is None:
+        return {}
+    call, values = type(precision).__name__, precision.values(problem, memory or precision.init(problem))
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{call}.values must return a dict {{node: precision}}, got {type(values).__name__}")
+    _check_nodes(call, problem, values)
+    _check_shapes(call, problem, values)
+    return dict(values)
 
 
 def as_precision(x: PrecisionLike) -> Precision | None:
-    """A precision, from one, a number, a dict, or None for one everywhere."""
+    """Return a precision, from one, a number, a dict, or None for one everywhere.
+
+    **Raises:** `TypeError` or `ValueError` for anything else.
+    """
+    if isinstance(x, type) and issubclass(x, Precision):
+        raise TypeError(f"precision is the class {x.__name__}; make one: {x.__name__}(...)")
     return x if x is None or isinstance(x, Precision) else Fixed(x)
 
 

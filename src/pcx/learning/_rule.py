@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import optax
 from jax import Array
 from jaxtyping import Float, PyTree
@@ -27,6 +28,7 @@ from ._guards import bad_data, guarded
 from ._intern import Interned
 from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predict import evaluated, predicted
+from ._returned import check_kept, check_names, check_untouched, check_update
 from ._samples import check_samples, split
 from ._state import Info, State, owned
 from ._types import Call, KeyLike, PrecisionLike
@@ -58,7 +60,7 @@ class Rule(Interned):
     """
 
     random: bool = False
-    """Whether a step draws random numbers though the model doesn't."""
+    """Whether a step draws random numbers, by `draw`, though the model doesn't."""
     settles_outputs: bool = False
     """Whether an output that has no target can settle."""
 
@@ -105,7 +107,7 @@ class Rule(Interned):
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
         bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, precision, samples)
-        memory |= self.init_memory(bound)
+        memory |= check_names(f"{self.name}.init_memory", self.init_memory(bound), ("optim", *memory))
         state = State(arrays.weights, arrays.rest, optim, key, memory, structure, problem.outputs)
         # Arrays of its own, each another one: a step that may use up the state must not use up the model or the batch.
         return owned(state)
@@ -138,9 +140,15 @@ class Rule(Interned):
         if problem.draws or self.random:
             key, draw = jax.random.split(state.key)
         precision = values_of(self.precision, problem, state.memory)
-        bound = Bound(problem, state.weights, state.rest, draw, x, y, precision, samples)
-        forward = bound.start()
-        update = self.learn(bound, forward, {"optim": state.optim, **state.memory})
+        # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
+        weights, rest, memory = jtu.tree_map(lambda a: a, (state.weights, state.rest, state.memory))
+        bound = Bound(problem, weights, rest, draw, x, y, precision, samples)
+        forward, memory = bound.start(), {"optim": state.optim, **memory}
+        given = (weights, rest, memory, forward.h, forward.u, forward.targets, forward.rest)
+        arrays, call = jtu.tree_leaves(given), f"{self.name}.learn"
+        update = self.learn(bound, forward, memory)
+        check_untouched(call, arrays, given)
+        check_update(call, problem, state.weights, update)
         weights, optim, memory = self._applied(bound, state, update)
         return guarded(
             dataclasses.replace(state, key=key),
@@ -290,9 +298,18 @@ class Rule(Interned):
         """Return the problem of a model at the shapes of a batch, traced if there is none yet."""
         return Problem.of(structure, arrays, (x, y), training)
 
-    def draw(self, bound: Bound) -> Array | None:
+    def draw(self, bound: Bound) -> Array:
+        """Return the key that a step draws from, a new one for each step.
+
+        **Raises:** `ValueError` for a rule whose `random` is not True: its key never changes.
+        """
+        if not self.random:
+            raise ValueError(f"{self.name}: a rule that draws random numbers says so: set `random = True` in its class")
+        return jax.random.fold_in(bound.key, _SETTLING)
+
+    def draw_if_random(self, bound: Bound) -> Array | None:
         """Return the key that values draw from as they settle; None if they draw nothing."""
-        return jax.random.fold_in(bound.key, _SETTLING) if self.random else None
+        return self.draw(bound) if self.random else None
 
     def check_labels(self, state: State, batch: tuple[PyTree, PyTree], y: PyTree) -> None:
         """Refuse targets, of any number of samples, that hold labels outside the classes.
@@ -323,15 +340,19 @@ class Rule(Interned):
     def _applied(self, bound: Bound, state: State, update: Update) -> tuple[Weights, PyTree, Memory]:
         """Return weights, optimiser's state and memory after the rule has learned."""
         memory = {**state.memory, **(update.memory or {})}
-        optim = memory.pop("optim", state.optim)
+        optim, call = memory.pop("optim", state.optim), f"{self.name}.learn"
+        check_kept(call, "the optimiser's state", optim, state.optim)
         if update.weights is not None:
             weights = update.weights
         else:
-            assert update.gradient is not None, "an Update has a gradient or weights"
+            assert update.gradient is not None  # by `check_update`
             value = update.energies if update.value is None else update.value
             weights, optim = self.apply(update.gradient, optim, state.weights, bound, value)
         if self.precision is not None and update.elements:
-            memory |= self.precision.learn(bound.problem, state.memory, update.elements)
+            learned = self.precision.learn(bound.problem, state.memory, update.elements)
+            memory |= check_names(f"{type(self.precision).__name__}.learn", learned, ("optim",))
+        check_kept(call, "weights", weights, state.weights)
+        check_kept(call, "memory", memory, state.memory)
         return weights, optim, memory
 
 

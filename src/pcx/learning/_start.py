@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from ..energy import Landscape, Nodes
 
 
 class Start(abc.ABC):
-    """The place from which settling starts."""
+    """The place from which settling starts.
 
-    forward = False  # whether it starts at a forward pass, so that errors travel from the clamped nodes alone
-    keeps = False  # whether settled coordinates are kept for the next step
+    **Attributes**, set in the class:
+
+    - `forward`: whether it is a forward pass, so that errors travel from the clamped nodes alone.
+    - `keeps`: whether settled coordinates are kept for the next step.
+    - `random`: whether it draws random numbers.
+    """
+
+    forward = False
+    keeps = False
+    random = False
 
     @abc.abstractmethod
     def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
@@ -25,7 +36,7 @@ class Start(abc.ABC):
 
         - `landscape`: what values settle on; its `start()` is the model's forward pass.
         - `kept`: where the last step left them, if `keeps`.
-        - `key`: a random key, if the rule draws random numbers.
+        - `key`: a random key, a new one for each step, if `random`; else None.
         """
 
 
@@ -56,3 +67,35 @@ class Kept(Start):
 
     def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
         return {**landscape.start(), **(kept or {})}
+
+
+_START = 0x57  # a start draws from a key of its own, apart from the descent's
+
+
+def coords_of(rule: str, start: Start, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
+    """Return the coordinates that a start gives, with checks of what it returns.
+
+    **Arguments:** `rule`, the name by which errors begin; the others as in `Start.coords`, with the rule's key.
+
+    **Raises:** `TypeError` or `ValueError`, naming the start and the node.
+    """
+    call = f"{rule}: {type(start).__name__}.coords"
+    draw = jax.random.fold_in(key, _START) if start.random and key is not None else None
+    try:
+        coords = start.coords(landscape, kept, draw)
+    except TypeError as e:
+        if draw is None:
+            e.add_note(f"{call} got key=None: a start that draws random numbers sets `random = True` in its class")
+        raise
+    if not isinstance(coords, Mapping):
+        raise TypeError(f"{call} must return a dict {{node: array}}, got {type(coords).__name__}")
+    missing = [n for n in landscape.free if n not in coords]
+    if missing:
+        raise ValueError(f"{call} gives no coordinates of {', '.join(missing)}")
+    for name, value in coords.items():
+        if np.ndim(value) == 0 or not jnp.issubdtype(jnp.result_type(value), jnp.inexact):
+            raise ValueError(
+                f"{call}: {name} must be an array of real numbers, [batch, *shape], got shape {np.shape(value)}, "
+                f"{jnp.result_type(value)}"
+            )
+    return dict(coords)

@@ -163,6 +163,6 @@ class TwoNetworks(PredictiveCoding):
         joint: Any = bound.problem
         landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
         start = landscape.begin(landscape.start())
-        solution = relax(landscape, start, descent=self.solver, stop=self.stop, key=self.draw(bound))
+        solution = relax(landscape, start, descent=self.solver, stop=self.stop, key=self.draw_if_random(bound))
         last = joint.recognition.free[-1]
         return {last: next(solution.nodes[n] for n, m in joint.pairs.items() if m == last)}, solution.result
