@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Int, PyTree
+from jaxtyping import Float, Int, PyTree
 
-from ..energy import Energies, Landscape, Nodes
+from ..energy import Landscape, Nodes
 from ..energy._loops import scan
 from ._descent import Descents
 from ._first_bad import find_bad
@@ -18,6 +18,9 @@ from ._plan import Plan, Segment, cut
 from ._solution import RESULT, Solution, finite_samples
 from ._solver import Observe
 from ._step import take_step
+
+Rows: TypeAlias = dict[str, Float[Array, "*steps batch"]]
+"""Each node's energy after one step, `{node: [batch]}`, or after several, `{node: [steps, batch]}`."""
 
 
 def fixed_steps(
@@ -88,7 +91,7 @@ class _Loop:
     plan: Plan
     trace: bool
 
-    def move(self, segment: Segment, at: _At, t: int, observe: Observe | None) -> tuple[_At, Energies | None]:
+    def move(self, segment: Segment, at: _At, t: int, observe: Observe | None) -> tuple[_At, Rows | None]:
         """Take the steps of a segment, of which the first is the `t`-th from 0.
 
         **Returns:** the place afterwards, and the energies after each step if they are traced.
@@ -101,7 +104,7 @@ class _Loop:
         # With one group all that doesn't move is done with before the loop.
         grad = landscape.gradient(at.nodes, segment.groups[0]) if len(segment.groups) == 1 else None
 
-        def step(carry: _At, i: Array | int) -> tuple[_At, Energies | None]:
+        def step(carry: _At, i: Array | int) -> tuple[_At, Rows | None]:
             values, states, bad, key, seen = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
             values = {**still, **values}
@@ -123,7 +126,7 @@ class _Loop:
         seen = at.seen if observe is None else end.seen
         return end._replace(nodes={**still, **end.nodes}, states={**at.states, **end.states}, seen=seen), rows
 
-    def rest(self, segment: Segment, at: _At, observe: Observe | None) -> tuple[_At, Energies | None]:
+    def rest(self, segment: Segment, at: _At, observe: Observe | None) -> tuple[_At, Rows | None]:
         """Look at steps in which nothing moves; see `move`."""
         if observe is not None:
             seen = jax.tree.map(lambda s, a: s + segment.repeats * a, at.seen, observe(at.nodes))
