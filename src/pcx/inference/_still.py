@@ -17,6 +17,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jax import Array
 from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..energy._dataflow import bind_as_it_stands
@@ -30,7 +31,7 @@ class _Unknown(enum.Enum):
 
 
 UNKNOWN: Final = _Unknown.unknown
-Known: TypeAlias = Array | np.ndarray | _Unknown
+Known: TypeAlias = ArrayLike | _Unknown
 
 
 def idle_states(
@@ -124,7 +125,7 @@ def _performed(eqn: jex.JaxprEqn, args: list[Known]) -> list[Known]:
             case, aval = args[1 + int(which.flat[0])], form_of(eqn.outvars[0])
             return [case if case is UNKNOWN else jnp.broadcast_to(case, aval.shape)]
     if name == "cond" and args[0] is not UNKNOWN:
-        branch = eqn.params["branches"][int(args[0])]
+        branch = eqn.params["branches"][int(np.asarray(args[0]))]
         return _known(branch.jaxpr, branch.consts, args[1:])
     return [UNKNOWN] * len(eqn.outvars)
 
