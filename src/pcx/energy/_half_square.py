@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from ._dataflow import Op
 
@@ -27,7 +26,7 @@ class _Term(NamedTuple):
     power: int
 
 
-def is_half_square(ops: Sequence[Op], constants: Mapping[int, jax.Array], h: int, u: int, energy: int) -> bool:
+def is_half_square(ops: Sequence[Op], constants: Mapping[int, ArrayLike], h: int, u: int, energy: int) -> bool:
     """Return whether `energy` is exactly `0.5 * (h - u)**2`, as far as its operations prove it.
 
     Understood are a difference of `h` and `u`, products with itself and with numbers, division by a number, squares,
@@ -101,7 +100,7 @@ def _same_shape(op: Op) -> bool:
     return a == b
 
 
-def _number(value: jax.Array | np.ndarray | None) -> Fraction | None:
+def _number(value: ArrayLike | None) -> Fraction | None:
     """Return the one number that an array consists of, exactly; None if there are several, or it isn't known."""
     if value is None or isinstance(value, Tracer) or np.size(value) == 0:
         return None

@@ -174,7 +174,7 @@ def targets_of(
     held, valid = {}, jnp.array(True)
     for name, place in targets.places.items():
         node = nodes[name]
-        given = made[name] if place is None else jnp.asarray(leaves[place])
+        given = jnp.asarray(made[name] if place is None else leaves[place])
         if is_label(given, node):
             classes = node.shape[-1]
             valid &= jnp.all((given >= 0) & (given < classes))
