@@ -19,6 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the command"}
 SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md", "extend.md")
 """Pages on which everything that is printed stands; on the others some depends on where they run."""
+SLOW = ("choose-a-rule.md", "training.md", "your-own-network.md")
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
 
@@ -67,7 +68,7 @@ def untouched():
     np.set_printoptions(**options)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow) if p in SLOW else p for p in PAGES])
 @pytest.mark.usefixtures("untouched")
 def test_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes
@@ -81,7 +82,7 @@ def test_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
 
 
 def test_every_page_with_python_is_run():
-    assert set(SAYS_ALL) <= set(PAGES)
+    assert {*SAYS_ALL, *SLOW} <= set(PAGES)
     for page in NOT_RUN:
         assert python_in(page), f"{page} has no Python to run"
 

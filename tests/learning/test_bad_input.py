@@ -343,6 +343,7 @@ def test_stacks():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["backprop", "pc", "zil", "epc"])
+@pytest.mark.slow
 def test_half_precision(name, dtype):
     rule, model = RULES[name](), cast(build(), dtype)
     batch = jax.tree.map(lambda a: a.astype(dtype), data())

@@ -185,6 +185,7 @@ def test_the_model_is_read_once_for_a_shape(run):
     assert CALLS[0] == 0
 
 
+@pytest.mark.slow
 def test_many_seeds_and_rates_at_once_step_after_step(run):
     """Two batches scanned, three networks mapped: two seeds at one rate, and one of them at another, with the rule
     built from the rate that is being mapped."""

@@ -59,6 +59,7 @@ def test_a_sample_of_weight_w_counts_as_w_samples(double, name):
 
 
 @pytest.mark.parametrize("name", RULES)
+@pytest.mark.slow
 def test_a_sample_without_a_target_has_no_error(double, name):
     rule = RULES[name]
     known = np.asarray([True, False, True, True, False, True])

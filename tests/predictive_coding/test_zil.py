@@ -115,7 +115,9 @@ def relative_errors(found, expected):
 @pytest.mark.parametrize("order", ["after", "before"])
 @pytest.mark.parametrize("energy_fn", [pxc.se_energy, pxc.ce_energy])
 @pytest.mark.parametrize("act", ACTIVATIONS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.slow)]
+)
 def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tolerance):
     with enable_x64(dtype == "float64"):
         model = Net(ACTIVATIONS[act], energy_fn, order, dtype)

@@ -106,6 +106,7 @@ def test_a_folder_needs_packages(monkeypatch, tmp_path):
 
 
 # -- descriptions ------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_descriptions_are_the_same_in_another_process():
     code = """
         import optax, pcx, pcx.learning as pxl, pcx.models as pxm, pcx.training as pxt, json
