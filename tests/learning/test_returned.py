@@ -104,6 +104,12 @@ def test_what_learn_returns_is_checked(name):
         step(rule_of(returned, **(attributes[0] if attributes else {})))
 
 
+def test_a_precision_learns_from_what_the_rule_returns():
+    rule = type(rule_of(update()))(optax.adam(0.1), precision=pxl.LearnedPrecision(optax.sgd(0.1)))
+    with pytest.raises(ValueError, match="LearnedPrecision learns from Update"):
+        step(rule)
+
+
 def test_terms_of_ones_own_count_in_the_energy():
     def returned(rule, bound, memory, found):
         return pxl.Update(found.gradient, {**found.energies, "penalty": jnp.ones(5)})

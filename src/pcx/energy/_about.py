@@ -43,6 +43,6 @@ def positional(model: Module) -> int:
 
 
 def params_of(x: object) -> list[BaseParam]:
-    """The params of the modules that a static value is, or holds in lists, tuples and dicts."""
+    """Return the params of the modules that a static value is, or has in lists, tuples and dicts."""
     leaves = [leaf for m in modules(x) for leaf in jtu.tree_leaves(m, is_leaf=lambda y: isinstance(y, BaseParam))]
     return [leaf for leaf in leaves if is_param(leaf)]

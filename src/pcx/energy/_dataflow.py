@@ -98,7 +98,7 @@ class Program:
         return self._constant(var.val) if isinstance(var, jex.Literal) else env[var]
 
     def needed(self, wanted: Iterable[int], known: Iterable[int]) -> tuple[tuple[int, ...], frozenset[int]]:
-        """The operations that lead from the `known` values to the `wanted` ones, in order; and what else these
+        """Return the operations that lead from the `known` values to the `wanted` ones, in order; and what else these
         need: inputs that are not known."""
         key = tuple(wanted), frozenset(known)
         found = self._needed.get(key)
@@ -122,7 +122,7 @@ class Program:
         return found
 
     def reached(self, sources: Iterable[int], stop: Iterable[int] = ()) -> set[int]:
-        """All values that depend on `sources`, these included, by ways that don't pass through `stop`."""
+        """Return all values that depend on `sources`, these included, by ways that don't pass through `stop`."""
         reached, stopped = set(sources), set(stop)
         for op in self.ops:
             if any(i in reached for i in op.inputs):
@@ -136,7 +136,7 @@ class Program:
         bind: Callable[[Any, list[Any]], Any] | None = None,
         effects: bool = False,
     ) -> list[Any]:
-        """The wanted values, computed from the known ones by no more operations than that takes.
+        """Return the wanted values, computed from the known ones by no more operations than that takes.
 
         **Arguments:**
 

@@ -1,4 +1,4 @@
-"""Errors for models and samples that can't be taken, which say where and what to do."""
+"""Errors for models and samples of the wrong kind, with the place and the remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_equinox(x: object) -> bool:
 
 
 def no_model(call: str, given: object) -> TypeError:
-    """The error for something in the place of a model that is no energy module.
+    """Return the error for a model that is no energy module.
 
     **Arguments:** `call`, such as `"fit: "`; `given`, what was given.
     """
@@ -38,7 +38,7 @@ def no_model(call: str, given: object) -> TypeError:
 
 @contextlib.contextmanager
 def told_of_one_sample(model: object, x: PyTree, y: PyTree, names: tuple[str, str] = ("x", "y")) -> Iterator[None]:
-    """Errors of a wrong shape inside of a model's call say in which layer, and what the call got.
+    """Add to errors of a wrong shape in a model's call the layer, and the shapes of the sample.
 
     **Arguments:** `names`, of x and y in the batch.
     """

@@ -48,8 +48,8 @@ class Graph:
         return tuple(order)
 
     def distances(self, targets: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
-        """For each node from which a target can be reached, the number of predictions on the shortest and on the
-        longest way there; 0 for a target itself."""
+        """Return, for each node from which a target can be reached, the number of predictions on the shortest and on
+        the longest way there; 0 for a target itself."""
         targets = set(targets)
         nearest: dict[str, int] = {}
         furthest: dict[str, int] = {}
@@ -64,8 +64,8 @@ class Graph:
         return nearest, furthest
 
     def arrivals(self, sources: Iterable[str], fixed: Iterable[str], silent: Iterable[str]) -> dict[str, int]:
-        """The step, from 0, at which each node's gradient may first be other than zero, if all errors but those of
-        `sources` start at zero.
+        """Return the step, from 0, at which each node's gradient may first be other than zero, if all errors but those
+        of `sources` start at zero.
 
         **Arguments:**
 

@@ -1,8 +1,8 @@
 """The interface of landscapes: the energy of one batch as a function of some coordinates of its nodes.
 
 Settling is descent on a landscape, and what the weights learn is its gradient by the weights at the place where the
-values have settled. So all that `pcx.inference` needs of a model, and nearly all that a learning rule needs, is said
-here.
+values have settled. So all that `pcx.inference` needs of a model, and nearly all that a learning rule needs, is in
+this interface.
 
 In predictive coding the coordinates are the values of the nodes. In error coordinates (ePC) they are the errors, from
 which values follow; and one may take the sum of two networks' energies over the same values. Each of these is a

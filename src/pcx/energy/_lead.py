@@ -20,6 +20,7 @@ def _(size: int, batched: list[bool], x: Array, lane: Array) -> tuple[Array, boo
 
 
 def led(x: ArrayLike | None, lane: Array) -> Array | None:
-    """`x` with the batch as its first axis right here. Left to itself, `vmap` carries the axis where it fell and moves
-    it only in what it returns, so that the value returned would not be the one that the energy is computed from."""
+    """Return `x` with the batch as its first axis right here. Left to itself, `vmap` carries the axis where it fell and
+    moves it only in what it returns, so that the value returned would not be the one that the energy is computed
+    from."""
     return None if x is None else _led_by(jnp.asarray(x), lane)

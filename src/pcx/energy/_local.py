@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LocalVJPs:
-    """A forward pass in which every node's prediction remembers its vector-Jacobian product.
+    """A forward pass in which every node's prediction has its vector-Jacobian product.
 
     What is predicted from a clamped node is predicted from the value that it is clamped at, and no error goes through
     it. Rules that carry errors, rather than values, are made of this: with squared errors a node's energy and its

@@ -21,8 +21,8 @@ class Node:
 
     - `name`: its path in the model, such as `"vodes[0]"`.
     - `shape`, `dtype`: of its value for one sample.
-    - `clamped`: whether a target holds it.
-    - `energy`: what its energy is: `"squared"` (half the square of h - u, as `pxc.se_energy`), `"entropy"`
+    - `clamped`: whether a target clamps it.
+    - `energy`: the kind of its energy: `"squared"` (half the square of h - u, as `pxc.se_energy`), `"entropy"`
         (`pxc.ce_energy`), `"none"`, or `"other"`.
     - `form`: the energy itself, if it is a `pxc.Energy`.
     - `local`: whether its energy is a function of nothing but its value, its prediction and weights.
@@ -62,7 +62,7 @@ class ForwardPass:
 
     - `h`: the values of the nodes that are free, `{node: [batch, *shape]}`.
     - `u`: the predictions of all nodes, likewise; None for a node without one.
-    - `targets`: the values that the clamped nodes are held at.
+    - `targets`: the values that the clamped nodes are clamped at.
     - `output`: what the model's call returns.
     - `rest`: the params that don't learn, afterwards: running statistics have moved.
     - `labels_valid`: whether all labels were classes, a scalar.

@@ -92,7 +92,7 @@ class _Errors(Landscape):
         return {n: e + log_part(precision[n], p.nodes[n].size) if n in precision else e for n, e in energies.items()}
 
     def _learned(self, at: LocalVJPs, coords: NodesIn) -> WeightGradient:
-        """Return what the weights learn where the predictions are those of `at`."""
+        """Return the gradient by the weights and the energies where the predictions are those of `at`."""
         grads = {n: at.grad_of_error(n, coords[n]) for n in self.free}
         clamped = {n: at.clamped_energy(n) for n in self._sounding}
         gradient = at.weight_gradient(grads | {n: grad for n, (_, grad) in clamped.items()})

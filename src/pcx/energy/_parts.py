@@ -75,7 +75,7 @@ def split_clamped(problem: Problem, clamped: NodesIn, hold: Mapping[str, ArrayLi
         elif not node.elementwise and math.prod(mask.shape[1:]) > 1:
             raise ValueError(
                 f"landscape: the energy of {name} is one number for each sample, so that no part of its features can "
-                "be held; give a mask of samples, or an elementwise energy"
+                "be clamped; give a mask of samples, or an elementwise energy"
             )
         else:
             parts.counts[name] = jnp.broadcast_to(mask, (problem.size, *mask.shape[1:]))

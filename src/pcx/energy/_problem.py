@@ -214,7 +214,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
     @property
     def label_places(self) -> Mapping[str, int]:
-        """The nodes that one leaf of y alone decides, and which one: where class numbers are looked for."""
+        """The nodes whose value depends on one leaf of y alone, and its place: there class numbers may be."""
         return self._targets.labels
 
     def has_prediction(self, name: str) -> bool:
@@ -274,7 +274,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return ForwardPass(h, u, targets, output, rest, valid)
 
     def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:
-        """Return the values that the clamped nodes are held at, and whether all labels were classes; without the rest
+        """Return the values of the clamped nodes, and whether all labels were classes; without the rest
         of the forward pass."""
         known = self._matched(self._forward.inputs[0], inputs)
         (made, _), _ = self._forward.outputs

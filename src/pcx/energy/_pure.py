@@ -84,7 +84,7 @@ def forward_pass(
 def energies_at(
     structure: Structure, inputs: Inputs, nodes: NodesIn, clamped: Collection[str], training: bool = True
 ) -> tuple[Made, Array | None]:
-    """Return what a batch's energies are at given values of the nodes.
+    """Return a batch's energies at given values of the nodes.
 
     **Arguments:**
 

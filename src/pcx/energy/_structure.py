@@ -134,7 +134,7 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         return index not in self.vode_params and not param._facts.get("frozen") and bool(self._learn(param))
 
     def values_of(self, model: EnergyModule) -> ModelArrays:
-        """The arrays of a model of this structure.
+        """Return the arrays of a model of this structure.
 
         **Raises:** `ValueError` if the model has another structure; `TypeError` for weights that are no floats.
         """

@@ -22,7 +22,7 @@ _MANY = 2048  # numbers in a row
 
 
 def row_sums(x: jax.Array) -> jax.Array:
-    """The sum of everything but the first axis, `[batch]`, in float32 at least."""
+    """Return the sum of everything but the first axis, `[batch]`, in float32 at least."""
     if math.prod(x.shape[1:]) >= _MANY:
         # Convolutions are dear enough. A plain sum takes numbers as they are made and in the layout that they have; a
         # product would need them in memory, in rows.
@@ -33,8 +33,8 @@ def row_sums(x: jax.Array) -> jax.Array:
 
 
 def first_not_finite(values: Sequence[jax.Array]) -> jax.Array:
-    """The place of the first of the arrays `[batch, ...]` that holds a NaN, an infinity, or numbers with no finite sum;
-    -1 if there is none."""
+    """Return the place of the first of the arrays `[batch, ...]` that holds a NaN, an infinity, or numbers with no
+    finite sum; -1 if there is none."""
     if not values:
         return jnp.int32(-1)
     sums = [_column_sums(v) for v in values]
@@ -58,7 +58,7 @@ def _wide(x: jax.Array) -> Any:
 
 
 def _column_sums(x: jax.Array) -> jax.Array:
-    """The sums over the first axis, flat; what has no more than one axis as it is."""
+    """Return the sums over the first axis, flat; what has no more than one axis as it is."""
     return jnp.ravel(jnp.sum(x, axis=0, dtype=_wide(x)) if jnp.ndim(x) > 1 else x)
 
 

@@ -27,8 +27,8 @@ class Targets:
 
     **Attributes:**
 
-    - `places`: for each held node, which leaf of y holds it; None if it is held at what the forward pass gives.
-    - `outputs`: the nodes that targets hold.
+    - `places`: for each clamped node, the place of its leaf of y; None for a value of the forward pass.
+    - `outputs`: the nodes that targets clamp.
     - `labels`: for each of these that a leaf of y alone decides, which one: where class numbers are looked for.
     """
 
@@ -40,9 +40,9 @@ class Targets:
 def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: PyTree) -> Targets:
     """Return which leaf of y clamps which node.
 
-    A node whose value y reaches by another way than its prediction is held by it, and one that is marked
-    `frozen = True` and set by the call at what it was set to. The leaves of y hold the other marked nodes, in the order
-    of the model, or by name, unless the call itself says what becomes of y.
+    A node whose value depends on y otherwise than by its prediction is clamped by it; one that is marked
+    `frozen = True` and set by the call is clamped at the value that the call sets. The leaves of y clamp the other
+    marked nodes, in the order of the model, or by name, unless the call itself uses y.
 
     **Arguments:**
 
@@ -84,7 +84,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
 
 
 def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: PyTree) -> dict[str, int]:
-    """The place of each node's leaf of y."""
+    """Return the place of each node's leaf of y."""
     paths = [path for path, _ in jtu.tree_flatten_with_path(y)[0]]
     marked = ", ".join(nodes) or "none"
     names = [_name_of(path[0]) if path else None for path in paths]
@@ -107,7 +107,7 @@ def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: 
                 f"the targets are given by node, but {name!r} names no node; marked `vode.h.frozen = True`: {marked}"
             )
         if name in said:
-            raise ValueError(f"the targets name {name}, but the model's call itself sets what it is held at")
+            raise ValueError(f"the targets name {name}, but the model's call itself sets its value")
         if name not in nodes:
             raise ValueError(f"the targets name {name}, which isn't marked `vode.h.frozen = True`; those are: {marked}")
         if len(path) != 1:

@@ -1,4 +1,4 @@
-"""Names for what the functions of a problem take and give."""
+"""Types of the arguments and results of a problem's functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binding a model to a batch: what one takes a step by hand with."""
+"""Binding a model to a batch, for taking steps by hand."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _BARE = (
 
 
 def taken_batch(rule: str, call: str, batch: Any) -> tuple[PyTree, PyTree, Samples]:
-    """Return inputs, targets, and what is said of the samples, as arrays of JAX.
+    """Return the inputs, the targets and the samples' weights of a batch, as arrays of JAX.
 
     **Arguments:** `rule` and `call`, the names of both; `batch`, a pair `(x, y)`.
 

@@ -19,7 +19,7 @@ from ..predictive_coding import se_energy
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """One settling of a step.
+    """One settling of the values in a step.
 
     **Attributes:**
 
@@ -48,7 +48,7 @@ class Clamp(abc.ABC):
 
     @abc.abstractmethod
     def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
-        """Return the settlings of one step.
+        """Return the phases of one step, in the order in which the values settle.
 
         **Arguments:**
 

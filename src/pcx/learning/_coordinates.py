@@ -1,4 +1,4 @@
-"""Coordinates: what settles, the values of nodes or their errors."""
+"""Coordinates: the variables that settle, values of nodes or their errors."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def epc(
 
     `e <- e - g dE/de`, with `E = sum of p/2 |e|^2 + Loss(u_L, y)`,
 
-    each one pass of backpropagation through the states; then, the states held fixed, each weight learns from its local
+    each one pass of backpropagation through the states; then, with the states fixed, each weight learns from its local
     energy. The equilibria are those of `pc`, reached in far fewer steps in deep networks. One step of size g is g times
     backpropagation, up to O(g). Stable for g < 2 / (1 + s^2), with s the largest singular value of the network's
     Jacobian, which grows as training goes on. Hidden energies must be squared errors.

@@ -1,4 +1,4 @@
-"""The end of a step: numbers that are not finite keep the old state, and `Info` says what happened."""
+"""The end of a step: it keeps the old state where numbers are not finite, and makes the diagnostics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def guarded(
     strict: PyTree,
     bad_start: Callable[[], Array],
 ) -> tuple[State, Info]:
-    """Return the new state where it is fit to go on with, and else the old one; and what is to be said of the step.
+    """Return the new state if all its numbers are finite, or else the old one; and the diagnostics of the step.
 
     **Arguments:**
 

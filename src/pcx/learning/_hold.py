@@ -1,4 +1,4 @@
-"""Parts of nodes that `predict` is told to hold: read, and compared with the nodes."""
+"""The argument `hold` of `predict`, parts of nodes to clamp: its form and its checks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..energy._structure import Structure
 
 
 def pairs_of(call: str, hold: object, structure: Structure, x: PyTree) -> dict[str, tuple[Any, Any]]:
-    """`hold` as `{node: (mask, value)}` of arrays. Refuses what has another form, names no node, or leaves it open how
-    many samples there are."""
+    """Return `hold` as `{node: (mask, value)}` of arrays. Refuses what has another form, names no node, or leaves it
+    open how many samples there are."""
     if hold is None:
         return {}
     form = "hold must be {node: (mask, value)}, with node a path such as 'vodes[0]'"

@@ -29,7 +29,7 @@ PARTS = ("generative", "recognition")
 @dataclasses.dataclass(frozen=True)
 class PartCall:
     """The call of a part of a model; an object, so that a state can be pickled. `names`: what its input and its
-    target are in the batch, for what is said of them."""
+    target are in the batch, for errors."""
 
     part: Part
     names: tuple[str, str]
@@ -52,7 +52,7 @@ class JointStructure:
 
     @classmethod
     def of(cls, model: EnergyModule, learn: Choice, parts: tuple[Part, Part]) -> JointStructure:
-        """The structure of a model whose parts are `parts` of it, the generative one first.
+        """Return the structure of a model whose parts are `parts` of it, the generative one first.
 
         **Raises:** `ValueError` or `TypeError` for a part that is none, naming it.
         """
@@ -73,7 +73,7 @@ class JointStructure:
         )
 
     def values_of(self, model: EnergyModule) -> ModelArrays:
-        """The arrays of the whole model."""
+        """Return the arrays of the whole model."""
         return self.generative.values_of(model)
 
     def write(self, model: EnergyModule, values: ModelArrays) -> None:
@@ -113,7 +113,7 @@ class JointProblem:
 
     def given(self, y: PyTree) -> PyTree:
         """Return what the generative part gets of y: class numbers as the one-hot vectors that recognition's output is
-        held at, all else as it is."""
+        clamped at, all else as it is."""
         if not self._classes:
             return y
         leaves, treedef = jtu.tree_flatten(y)
@@ -122,7 +122,7 @@ class JointProblem:
         return jtu.tree_unflatten(treedef, leaves)
 
     def _advice(self, y: PyTree) -> str:
-        """Return a remark on class numbers for where the generative part fails."""
+        """Return a remark on class numbers for errors of the generative part."""
         if self._classes:
             sizes = ", ".join(str(node.shape[-1]) for node in self._classes.values())
             return f"\nIt gets the class numbers y as one-hot vectors, over {sizes} classes"
@@ -164,7 +164,7 @@ class JointProblem:
         return ForwardPass(h, below.u, above.targets | below.targets, below.output, above.rest, valid)
 
     def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:
-        """Return the values that the clamped nodes of both parts are held at, and whether all labels were classes."""
+        """Return the values of the clamped nodes of both parts, and whether all labels were classes."""
         above, valid = self.generative.targets(inputs._replace(x=self.given(inputs.y), y=inputs.x))
         below, also = self.recognition.targets(inputs)
         return above | below, valid & also
@@ -172,7 +172,7 @@ class JointProblem:
 
 @contextlib.contextmanager
 def told_of_part(name: str, advice: str = "") -> Iterator[None]:
-    """Errors say in which part of the model they are, and what it gets; then comes the `advice`."""
+    """Add to errors the part of the model that they are in, what it gets, and the `advice`."""
     try:
         yield
     except (TypeError, ValueError) as e:
@@ -189,12 +189,12 @@ def _classes_of(recognition: Problem, y: PyTree) -> dict[int, Node]:
 
 
 def generative_of(model: Any) -> Any:
-    """The part that predicts x, by its usual name."""
+    """Return the part that predicts x, by its usual name."""
     return model.generative
 
 
 def recognition_of(model: Any) -> Any:
-    """The part that begins at x, by its usual name."""
+    """Return the part that begins at x, by its usual name."""
     return model.recognition
 
 
@@ -205,7 +205,7 @@ def _pairs(generative: Problem, recognition: Problem) -> dict[str, str]:
             ""
             if recognition.clamped
             else (
-                ". No node of the recognition part is held at y: mark the one that predicts it, "
+                ". No node of the recognition part is clamped at y: mark the one that predicts it, "
                 f"`model.{list(recognition.nodes)[-1]}.h.frozen = True`"
             )
         )

@@ -13,7 +13,7 @@ class ByNode(dict[str, Any]):
 
 
 def by_node(names: Iterable[str], values: Mapping[str, Any]) -> ByNode:
-    """The values of the named nodes in that order, and then what else there is."""
+    """Return the values of the named nodes in that order, and then all others."""
     first = [n for n in names if n in values]
     return ByNode({n: values[n] for n in [*first, *[n for n in values if n not in first]]})
 

@@ -1,4 +1,4 @@
-"""Predictive coding, and what all rules share that let values settle before the weights learn."""
+"""Predictive coding, and the base of all rules whose values settle before the weights learn."""
 
 from __future__ import annotations
 

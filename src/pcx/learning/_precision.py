@@ -1,4 +1,4 @@
-"""Precisions: how much each node's error counts."""
+"""Precisions: factors of the nodes' energies."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Precision(abc.ABC):
 
     @abc.abstractmethod
     def init(self, problem: Problem) -> dict[str, Any]:
-        """Return what a state remembers of it, by name."""
+        """Return the memory before the first step, by name."""
 
     @abc.abstractmethod
     def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
         """Return `{node: p}`, each a scalar or of the shape of the node's value for one sample."""
 
     def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
-        """Return what becomes of the memory after a batch, for precisions that learn; by default nothing is kept anew.
+        """Return the memory after a batch, by name, for precisions that learn; by default nothing changes.
 
         **Arguments:**
 
@@ -153,7 +153,7 @@ def learns(precision: Precision | None) -> bool:
 
 
 def begin(precision: Precision, problem: Problem) -> dict[str, Any]:
-    """Return what a state remembers of a precision at first.
+    """Return the memory of a precision before the first step.
 
     **Raises:** `TypeError` for one that remembers something and never learns.
     """
@@ -187,7 +187,7 @@ def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> 
 
 
 def values_of(precision: Precision | None, problem: Problem, memory: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the precisions of nodes, from what a state remembers of them; without that, as they begin.
+    """Return the precisions of nodes from their memory; without one, those before the first step.
 
     **Raises:** `TypeError` or `ValueError` for what is no precision of these nodes.
     """

@@ -122,7 +122,7 @@ def settled_outputs(
 ) -> tuple[Nodes, Array | None]:
     """Return the predictions of the output nodes after settling, and how settling ended, see `Rule.settle`."""
     y = None
-    if x is None:  # the size of the batch is that of what is held
+    if x is None:  # the size of the batch is that of the clamped parts
         given = {n: v for n, (_, v) in hold.items() if n in structure.frozen}
         y = next(iter(given.values())) if len(given) == 1 else given or None
     problem = rule.problem(structure, ModelArrays(weights, rest), x, y, training=False)

@@ -24,7 +24,7 @@ class _Moving(NamedTuple):
 def warn_of_layers_out_of_reach(
     call: str, problem: Problem, schedule: Schedule, steps: int, *, late: int = 0, follows: bool = True
 ) -> None:
-    """Say which layers can learn nothing, and the number of steps that it takes.
+    """Warn of layers that can learn nothing, with the number of steps that it takes.
 
     **Arguments:**
 
@@ -64,7 +64,7 @@ def moves_by_gradient_alone(descent: Descents | None, problem: Problem) -> bool:
 
 
 def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:
-    """The weights without a gradient after so many steps."""
+    """Return the weights without a gradient after so many steps."""
     graph, free = problem.graph, problem.free
     silent = [n for n, node in problem.nodes.items() if node.silent]
     sources = (*problem.clamped, *problem.with_error)
@@ -80,7 +80,7 @@ def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) 
 
 
 def _moved(problem: Problem, segments: Sequence[Segment], sources: Iterable[str], follows: bool) -> set[str]:
-    """The nodes that have moved after all steps."""
+    """Return the nodes that have moved after all steps."""
     graph = problem.graph
     moved: set[str] = set()
     for segment in segments:
@@ -96,7 +96,7 @@ def _moved(problem: Problem, segments: Sequence[Segment], sources: Iterable[str]
 
 
 def _wrong(problem: Problem, sources: Iterable[str], moved: set[str], follows: bool) -> set[str]:
-    """The nodes that have an error."""
+    """Return the nodes that have an error."""
     wrong = {*sources, *moved}
     if follows:
         wrong |= {c for n in moved for c in problem.graph.children[n]}

@@ -213,14 +213,14 @@ class Rule(Interned):
     # -- what makes it that rule ----------------------------------------------------------------------
     @abc.abstractmethod
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
-        """Return what the rule makes of one batch.
+        """Return the `Update` of one batch: gradient or new weights, energies, memory.
 
         **Arguments:**
 
         - `bound`: the problem and its arrays: weights, batch, precisions. `bound.landscape(...)` is the energy as a
             function of the free nodes.
         - `forward`: the forward pass of the batch: values, predictions and targets by node.
-        - `memory`: what was remembered of the batches before; the optimiser's state is under "optim".
+        - `memory`: what the updates before kept, by name; the optimiser's state is under "optim".
         """
 
     def check(self, problem: Problem) -> None:
@@ -252,7 +252,7 @@ class Rule(Interned):
         - `gradient`, `weights`: `{path: array}`; `optim`: the optimiser's state.
         - `bound`: the batch.
         - `value`: the energies that the gradient is of, precisions included, `{node: [batch]}`; an optimiser that wants
-            `value=` is told their mean, see `Info.energy`.
+            `value=` is given their mean, see `Info.energy`.
         """
         mean = jnp.mean(jnp.asarray(sum(bound.samples.weighted(e) for e in value.values())))
         tell = optax.with_extra_args_support(self.optim_w)
@@ -338,7 +338,7 @@ class Rule(Interned):
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
 
     def _applied(self, bound: Bound, state: State, update: Update) -> tuple[Weights, PyTree, Memory]:
-        """Return weights, optimiser's state and memory after the rule has learned."""
+        """Return the weights, the optimiser's state and the memory after an update."""
         memory = {**state.memory, **(update.memory or {})}
         optim, call = memory.pop("optim", state.optim), f"{self.name}.learn"
         check_kept(call, "the optimiser's state", optim, state.optim)
@@ -348,6 +348,11 @@ class Rule(Interned):
             assert update.gradient is not None  # by `check_update`
             value = update.energies if update.value is None else update.value
             weights, optim = self.apply(update.gradient, optim, state.weights, bound, value)
+        if learns(self.precision) and update.elements is None:
+            raise ValueError(
+                f"{call}: {type(self.precision).__name__} learns from Update.elements, the energies elementwise and "
+                "without precisions; give those of landscape.weight_gradient(nodes)"
+            )
         if self.precision is not None and update.elements:
             learned = self.precision.learn(bound.problem, state.memory, update.elements)
             memory |= check_names(f"{type(self.precision).__name__}.learn", learned, ("optim",))

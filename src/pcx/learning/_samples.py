@@ -69,7 +69,7 @@ class Targets:
 
 
 def split(y: PyTree) -> tuple[PyTree, Samples]:
-    """The bare targets, zero where a sample has none, and what is said of the samples."""
+    """Return the bare targets, zero where a sample has none, and the samples' weights."""
     if not isinstance(y, Targets):
         return y, Samples()
     found = y.y
@@ -80,7 +80,7 @@ def split(y: PyTree) -> tuple[PyTree, Samples]:
 
 
 def bare(y: PyTree) -> PyTree:
-    """The targets without what is said of the samples."""
+    """Return the bare targets, without the samples' weights."""
     return y.y if isinstance(y, Targets) else y
 
 

@@ -1,4 +1,4 @@
-"""Tests of what a step would keep: is it fit to go on with?"""
+"""Tests of whether all that a step would keep is finite."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ PARTS = {
 
 
 def unsound(weights: PyTree, kept: dict[str, tuple[PyTree, PyTree]], strict: PyTree) -> Array:
-    """A code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none does.
+    """Return a code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none
+    does.
 
     A number that was not finite before either is left alone, unless it is none now: an optimiser's best value so far
     begins at infinity, and a mask may hold some. It is looked for only where something is not finite, so that a good

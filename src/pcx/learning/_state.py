@@ -67,7 +67,7 @@ class Info(NamedTuple):
     **Attributes:**
 
     - `energy`: the energy for each sample of the batch on the average, after settling, a scalar. It is what optimisers
-        of the weights that want `value=` are told, since the gradient is of it; but by Z-IL `energy_before`, and by iPC
+        of the weights that want `value=` get, since the gradient is of it; but by Z-IL `energy_before`, and by iPC
         and HIL the energy at each of their steps.
     - `energies`: each node's share, `{node: scalar}`.
     - `loss`: the energy of the output nodes at the forward pass, without precisions, mean over the batch: under every
@@ -155,12 +155,12 @@ def explain(info: Info, state: State) -> str | None:
 
 
 def owned(tree: T) -> T:
-    """The tree with a copy of every array in it, so that no buffer is shared with another, nor met twice."""
+    """Return the tree with a copy of every array in it, so that no buffer is shared with another, nor met twice."""
     return jtu.tree_map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
 
 
 def uphill_in_words(before: Array | float | None, after: Array | float | None, energies: Mapping[str, Any]) -> str:
-    """That settling went uphill, with the node whose energy is the largest, and what to do.
+    """Return a sentence that settling went uphill, with the node whose energy is the largest, and what to do.
 
     **Arguments:** energies before and after settling, and each node's after it, for each sample on the average; None
     where one is not finite.
@@ -176,7 +176,7 @@ def uphill_in_words(before: Array | float | None, after: Array | float | None, e
 
 
 def stack(states: Iterable[State]) -> State:
-    """One state for many seeds, each leaf with a new first axis.
+    """Return one state for many seeds, each leaf with a new first axis.
 
     **Raises:** `ValueError` if the states come from models that are built differently.
     """

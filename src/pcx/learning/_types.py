@@ -1,4 +1,4 @@
-"""Names for what users hand to rules."""
+"""Types of the arguments of rules."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ..energy import Energies, Nodes, Weights
 
 class Update(NamedTuple):
     """The result of learning from one batch. `Rule.step` does the rest: the step of the weights' optimiser, the
-    precisions that learn, the checks for numbers that are not finite, and what `Info` says.
+    precisions that learn, the checks for numbers that are not finite, and `Info`.
 
     **Attributes:**
 
@@ -25,7 +25,7 @@ class Update(NamedTuple):
     - `first_bad`: where a value was first not finite, from a `pcx.inference.Solution`.
     - `memory`: what the rule remembers for the next batch; what it leaves out stays as it is.
     - `value`: the energies that the gradient is of, `{node: [batch]}`, of which an optimiser that wants `value=` is
-        told the mean; None for `energies`.
+        given the mean; None for `energies`.
     - `weights`: the new weights, from a rule that takes steps of its own; `gradient` is None then, and the optimiser's
         state is in `memory`, under "optim".
     """
