@@ -24,7 +24,7 @@ class Descents(abc.ABC):
 
     @property
     def random(self) -> bool:
-        """Whether steps draw random numbers."""
+        """True if steps draw random numbers."""
         return False
 
     @property
@@ -47,7 +47,7 @@ class Descents(abc.ABC):
 
 
 class Descent(Descents):
-    """How values move by steps along a gradient. One of your own says `init` and `update`, and `idle` if it can.
+    """The movement of values by steps along a gradient. One of your own says `init` and `update`, and `idle` if it can.
 
     Every node has a state of its own, so that nodes may start to move at different steps.
     """

@@ -1,4 +1,4 @@
-"""Where a value was first not finite, as one number that compiled functions can carry.
+"""The place where a value was first not finite, as one number that compiled functions can carry.
 
 The number is `step * number of nodes + place of the node`, with step 0 the start, or -1 as long as all is finite. It is
 made and read in this file alone.

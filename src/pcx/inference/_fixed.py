@@ -84,7 +84,7 @@ class _At(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Loop:
-    """What all steps share, see `fixed_steps`."""
+    """The values that all steps share, see `fixed_steps`."""
 
     landscape: Landscape
     descent: Descents

@@ -17,7 +17,7 @@ from ._wave import starts_forward
 
 @runtime_checkable
 class Moving(Protocol):
-    """What a schedule may ask of a landscape, see `pcx.energy.Landscape`.
+    """The part of a landscape that a schedule may ask, see `pcx.energy.Landscape`.
 
     **Attributes:**
 
@@ -36,7 +36,7 @@ class Moving(Protocol):
 
 
 class Schedule(abc.ABC):
-    """Which nodes move at which step. One of your own says its `segments`.
+    """The choice of the nodes that move at each step. One of your own says its `segments`.
 
     **Attributes:**
 

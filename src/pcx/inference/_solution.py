@@ -15,7 +15,7 @@ from ..energy._types import NodesIn
 
 
 class RESULT(enum.IntEnum):
-    """How settling ended, for each sample."""
+    """The end of settling, for each sample."""
 
     settled = 0
     """The stop's condition was met, or the fixed number of steps taken."""

@@ -28,12 +28,12 @@ class Solver(abc.ABC):
 
     @property
     def descent(self) -> Descents | None:
-        """How each node moves in a step; None for a solver that takes no steps of a descent."""
+        """The descent by which each node moves in a step; None for a solver that takes no steps of a descent."""
         return None
 
     @property
     def random(self) -> bool:
-        """Whether it draws random numbers."""
+        """True if it draws random numbers."""
         return False
 
     @property

@@ -38,12 +38,12 @@ class Clamp(abc.ABC):
 
     @property
     def counts(self) -> bool:
-        """Whether the phases depend on the number of steps taken."""
+        """True if the phases depend on the number of steps taken."""
         return False
 
     @property
     def several(self) -> bool:
-        """Whether values settle more than once a step, or differently from step to step, so that none can be kept."""
+        """True if values settle more than once a step, or differently from step to step, so that none can be kept."""
         return self.counts
 
     @abc.abstractmethod

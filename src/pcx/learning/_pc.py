@@ -67,7 +67,7 @@ class PredictiveCoding(Rule):
 
     @property
     def solver(self) -> Solver:
-        """How values settle: by the descent, in the order of the schedule; or by what was given in its place."""
+        """The way values settle: by the descent, in the order of the schedule; or by what was given in its place."""
         return as_solver(self.name, self.descent, self.schedule)
 
     def check(self, problem: Problem) -> None:
