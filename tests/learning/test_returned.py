@@ -169,6 +169,11 @@ class NoGradient(pxe.OverValues):
         return cast(super().weight_gradient(coords).gradient)
 
 
+class Summed(pxe.OverValues):
+    def gradient(self, coords, moving=None):
+        return lambda moved: {n: v.sum() for n, v in moved.items()}
+
+
 def three(targets):
     return [pxl.Phase(targets), pxl.Phase(targets, factor=-0.5), pxl.Phase(targets, factor=0.5)]
 
@@ -189,6 +194,10 @@ PARTS = {
     "a bare gradient": (
         over(lambda inner: NoGradient(inner.bound, inner.clamped, None)),
         "NoGradient.weight_gradient must return a pxe.WeightGradient, got dict",
+    ),
+    "a summed gradient": (
+        over(lambda inner: Summed(inner.bound, inner.clamped, None)),
+        r"Summed.gradient must give an array of shape \(5, 4\) for vodes\[0\], got one of shape \(\)",
     ),
     "precisions of no node": (
         {"precision": part(pxl.Precision, "values", lambda p, m: {"foo": 1.0})},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 from jaxtyping import Int, PyTree
 
@@ -64,6 +65,8 @@ def take_step(
     place = {name: i for i, name in enumerate(landscape.names)}
     for group in groups:
         found = (grad or landscape.gradient(values, group))(values)
+        for name in group:
+            _check_shape(f"{type(landscape).__name__}.gradient", name, found.get(name), values[name])
         if wave is not None:
             found = {n: wave.felt(n, g, step) for n, g in found.items()}
         moved: Nodes = {}
@@ -71,7 +74,18 @@ def take_step(
             own = descent.at(name)
             draw = jax.random.fold_in(key, place[name]) if key is not None and descent.random else None
             update, states[name] = own.update(found[name], states[name], values[name], draw)
+            _check_shape(f"{type(own).__name__}.update", name, update, values[name])
             moved[name] = values[name] + update.astype(values[name].dtype)
         values = {**values, **landscape.project(moved)}
         grads |= found
     return Stepped(values, states, grads)
+
+
+def _check_shape(call: str, name: str, found: Array | None, value: Array) -> None:
+    """Refuse a gradient or a move that would broadcast: it is of another node, or summed.
+
+    **Raises:** `ValueError`, naming the node.
+    """
+    if found is None or np.shape(found) != value.shape:
+        got = "none" if found is None else f"one of shape {np.shape(found)}"
+        raise ValueError(f"{call} must give an array of shape {value.shape} for {name}, got {got}")
