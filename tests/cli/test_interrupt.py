@@ -95,13 +95,14 @@ which, sent = (getattr(signal, name) for name in sys.argv[1:3])
 del sys.argv[1:3]
 signal.signal(which, signal.SIG_IGN if sent == signal.SIGUSR1 else signal.SIG_DFL)
 from pcx import training
-run, calls = training._crew.Crew.run, []
-def interrupt(self, *rest):
-    calls.append(1)
-    if len(calls) == 3:
-        os.kill(os.getpid(), which)
-    return run(self, *rest)
-training._crew.Crew.run = interrupt
+fit, calls = training.fit, []
+def interrupted(*args, **options):
+    def on_dispatch(_):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), which)
+    return fit(*args, on_dispatch=on_dispatch, **options)
+training.fit = interrupted
 from pcx.cli import main
 sys.exit(main())
 """

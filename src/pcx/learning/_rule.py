@@ -23,12 +23,13 @@ from ..energy import Bound, Energies, ForwardPass, Nodes, Problem, Samples, Weig
 from ..energy._structure import ModelArrays, Structure
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
+from ._applied import applied
 from ._checks import check_learns, check_optim, taken_batch
 from ._guards import bad_data, guarded
 from ._intern import Interned
 from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predict import evaluated, predicted
-from ._returned import check_kept, check_names, check_untouched, check_update
+from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples, split
 from ._state import Info, State, owned
 from ._types import Call, KeyLike, PrecisionLike
@@ -149,7 +150,7 @@ class Rule(Interned):
         update = self.learn(bound, forward, memory)
         check_untouched(call, arrays, given)
         check_update(call, problem, state.weights, update)
-        weights, optim, memory = self._applied(bound, state, update)
+        weights, optim, memory = applied(self, bound, state, update)
         return guarded(
             dataclasses.replace(state, key=key),
             (weights, optim, memory, forward.rest),
@@ -336,29 +337,6 @@ class Rule(Interned):
 
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
-
-    def _applied(self, bound: Bound, state: State, update: Update) -> tuple[Weights, PyTree, Memory]:
-        """Return the weights, the optimiser's state and the memory after an update."""
-        memory = {**state.memory, **(update.memory or {})}
-        optim, call = memory.pop("optim", state.optim), f"{self.name}.learn"
-        check_kept(call, "the optimiser's state", optim, state.optim)
-        if update.weights is not None:
-            weights = update.weights
-        else:
-            assert update.gradient is not None  # by `check_update`
-            value = update.energies if update.value is None else update.value
-            weights, optim = self.apply(update.gradient, optim, state.weights, bound, value)
-        if learns(self.precision) and update.elements is None:
-            raise ValueError(
-                f"{call}: {type(self.precision).__name__} learns from Update.elements, the energies elementwise and "
-                "without precisions; give those of landscape.weight_gradient(nodes)"
-            )
-        if self.precision is not None and update.elements:
-            learned = self.precision.learn(bound.problem, state.memory, update.elements)
-            memory |= check_names(f"{type(self.precision).__name__}.learn", learned, ("optim",))
-        check_kept(call, "weights", weights, state.weights)
-        check_kept(call, "memory", memory, state.memory)
-        return weights, optim, memory
 
 
 # Values draw from a key of their own, apart from the model's.
