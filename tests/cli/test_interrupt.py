@@ -101,7 +101,7 @@ def interrupted(*args, **options):
         calls.append(1)
         if len(calls) == 3:
             os.kill(os.getpid(), which)
-    return fit(*args, on_dispatch=on_dispatch, **options)
+    return fit(*args, **{**options, "on_dispatch": on_dispatch})
 training.fit = interrupted
 from pcx.cli import main
 sys.exit(main())
