@@ -164,3 +164,19 @@ BELOW = {
 @pytest.mark.parametrize("module", BELOW)
 def test_programs_find_names_in_the_files_below(module):
     assert [n for n in BELOW[module].split() if not hasattr(importlib.import_module(module), n)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_rooms_use_what_others_list(path):
+    """Rooms import of each other what an `__init__` names, not from modules inside."""
+    room = path.relative_to(SOURCE).parts[0]
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] == "pcx" and room_of(module) not in ("", room) and path.parent != SOURCE:
+            assert len(parts) <= 3, module
+            inside = (
+                parts[2].startswith("_") and (SOURCE / parts[1] / f"{parts[2]}.py").exists()
+                if len(parts) == 3
+                else False
+            )
+            assert not inside, module

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..training._matplotlib import own_config
+from ..training import own_config
 
 # Okabe and Ito: apart for colour-blind eyes. backprop is black and dashed wherever it stands.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..training._matplotlib import own_config
+from ..training import own_config
 from ._zil import Data
 
 

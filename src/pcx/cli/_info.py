@@ -7,9 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..data import search_path
-from ..data._search import VARIABLE, find
-from ..data._sources import CIFAR10, CIFAR100, FASHION_MNIST, MNIST
+from ..data import CIFAR10, CIFAR100, FASHION_MNIST, MNIST, VARIABLE, find, search_path
 from ..training import versions
 from ._failures import DONE, told
 from ._tables import console, say, table

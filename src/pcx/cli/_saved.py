@@ -151,7 +151,7 @@ def new_folder(out: Path | None, command: str, resume: str) -> Path:
             raise CommandError(f"{out} is a file; choose a folder with --out")
         if (out / "config.json").exists():
             raise CommandError(f"{out} holds a run already: {resume}, or choose another folder with --out")
-        from ..training._folder import foreign  # imports JAX
+        from ..training import foreign  # imports JAX
 
         if foreign(out):
             raise CommandError(f"{out} is not empty; choose a new folder with --out")

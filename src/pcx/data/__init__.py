@@ -1,5 +1,8 @@
 """Sources of arrays: data sets from local files first, batches in a reproducible order, augmentation on the device."""
 
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
 from ._augment import Augmentation, compose, crop, flip
 from ._batches import ArrayBatches, Batches, Position, stream
 from ._dataset import DataError, Dataset, Split
@@ -7,8 +10,9 @@ from ._images import cifar10, cifar100, fashion_mnist, mnist
 from ._iterables import as_batches
 from ._order import shuffled
 from ._scaling import Scaling
-from ._search import cache_folder, search_path
+from ._search import VARIABLE, cache_folder, find, search_path
 from ._small import digits, two_moons
+from ._sources import CIFAR10, CIFAR100, FASHION_MNIST, MNIST
 from ._standardise import standardise
 
 __all__ = [

@@ -1,16 +1,31 @@
 """pxe: a model as a pure energy function of its nodes and weights. The compiler of pcx."""
 
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
+from ._about import positional
 from ._bound import Bound
+from ._dataflow import bind_as_it_stands
+from ._door import is_equinox, no_model, raise_reworded
 from ._graph import Graph
-from ._landscape import Landscape, WeightGradient
-from ._local import LocalVJPs
+from ._landscape import SLACK, Landscape, WeightGradient, added, rose
+from ._local import LocalVJPs, add, add_parts, mean_gradient
+from ._loops import laid_out, scan, while_loop
 from ._node import ForwardPass, Node
-from ._over_errors import OverErrors, OverFixedErrors
+from ._over_errors import OverErrors, OverFixedErrors, check_errors, energies_without_errors
 from ._over_values import OverValues
+from ._precision import weighed
 from ._problem import Problem
-from ._samples import Samples
+from ._pure import forward_pass
+from ._samples import (
+    Samples,
+    as_rows,
+)
+from ._structure import ModelArrays, Structure
+from ._sums import all_finite, first_not_finite
+from ._targets import is_label
 from ._two_networks import OverSharedValues
-from ._types import Energies, Inputs, Nodes, Weights
+from ._types import Energies, Factors, Gradient, Inputs, Nodes, NodesIn, Weights
 
 __all__ = [
     "Bound",

@@ -7,9 +7,7 @@ import inspect
 import jax.tree_util as jtu
 
 from ..core import BaseParam, Module, is_param, modules
-from ..predictive_coding._energy import Energy, ce_energy, zero_energy
-from ..predictive_coding._energy_module import STATUS
-from ..predictive_coding._vode import Vode
+from ..predictive_coding import STATUS, Energy, Vode, ce_energy, zero_energy
 
 
 def energy_of(vode: Vode) -> str:

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..core import BaseParam
-from ..predictive_coding._vode import Vode
+from ..predictive_coding import Vode
 
 
 def is_equinox(x: object) -> bool:

@@ -16,9 +16,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import RKG, Mark, RKGState, modules, one_more_vmap, trace
-from ..predictive_coding._energy import zero_energy
-from ..predictive_coding._energy_module import STATUS, EnergyModule
-from ..predictive_coding._vode import Vode, predictions
+from ..predictive_coding import STATUS, EnergyModule, Vode, predictions, zero_energy
 from ._door import refuse_nodes_inside, told_of_one_sample
 from ._lead import led
 from ._structure import Structure

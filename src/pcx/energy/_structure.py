@@ -15,9 +15,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
-from ..predictive_coding import VodeParam
-from ..predictive_coding._energy_module import EnergyModule
-from ..predictive_coding._vode import Vode
+from ..predictive_coding import EnergyModule, Vode, VodeParam
 from ._about import energy_of, form_of, params_of, positional
 from ._door import no_model
 from ._types import Weights

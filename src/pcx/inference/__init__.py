@@ -4,21 +4,48 @@
 until a `Stop`, or a `Flow`. The loops know none of these by name.
 """
 
-from ._by_node import DescentLike
-from ._descent import Descent
-from ._descent_solver import SolverLike
-from ._first_bad import where_bad
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
+from ._by_node import (
+    DescentLike,
+    as_descent,
+)
+from ._descent import (
+    Descent,
+    Descents,
+)
+from ._descent_solver import SolverLike, as_schedule, as_solver
+from ._first_bad import (
+    find_bad,
+    where_bad,
+)
 from ._flow import Flow
 from ._langevin import Langevin
 from ._linear import linear_equilibrium
-from ._optax import Optax
+from ._numbers import positive, real, whole
+from ._optax import (
+    Optax,
+    is_transformation,
+)
 from ._plan import Plan, Segment
-from ._relax import relax
+from ._relax import (
+    relax,
+    settle,
+)
 from ._schedule import Schedule
 from ._schedules import AllNodes, LayerTime, Sweeps
 from ._solution import RESULT, Solution
 from ._solver import Solver
-from ._stop import GradientNorm, Plateau, Steps, Stop
+from ._step import take_step
+from ._still import stands_still
+from ._stop import (
+    GradientNorm,
+    Plateau,
+    Steps,
+    Stop,
+    as_stop,
+)
 from ._wave_front import WaveFront
 
 __all__ = [

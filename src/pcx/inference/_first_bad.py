@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from ..energy._sums import first_not_finite
+from ..energy import first_not_finite
 
 Number: TypeAlias = Array | np.ndarray | int
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, PyTree
 
-from ..energy import Landscape, Nodes
-from ..energy._loops import scan
+from ..energy import Landscape, Nodes, scan
 from ._descent import Descents
 from ._first_bad import find_bad
 from ._plan import Plan, Segment, cut

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..energy import Landscape, Nodes
-from ..energy._loops import laid_out
+from ..energy import Landscape, Nodes, laid_out
 from ._first_bad import find_bad
 from ._numbers import not_negative, positive
 from ._solution import RESULT, Solution

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.core import Tracer
 
-from ..energy import Landscape, Nodes
-from ..energy._types import NodesIn
+from ..energy import Landscape, Nodes, NodesIn
 
 
 def linear_equilibrium(landscape: Landscape, nodes: NodesIn) -> Nodes:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from jaxtyping import PyTree
 
-from ..energy import Landscape
-from ..energy._types import NodesIn
+from ..energy import Landscape, NodesIn
 from ._stop import Stop
 from ._waiting import Waiting
 from ._wave import Step, Wave, starts_forward

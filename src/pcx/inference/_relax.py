@@ -6,9 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..energy import Landscape
-from ..energy._landscape import SLACK
-from ..energy._types import NodesIn
+from ..energy import SLACK, Landscape, NodesIn
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
 from ._solution import RESULT, Solution

@@ -6,8 +6,7 @@ import abc
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 
-from ..energy import Landscape
-from ..energy._types import NodesIn
+from ..energy import Landscape, NodesIn
 from ._descent import Descents
 from ._plan import Plan, Segment, check_segments, plan_of
 from ._stop import Stop

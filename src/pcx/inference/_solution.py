@@ -10,8 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, PyTree
 
 from ..core import shown
-from ..energy import Nodes
-from ..energy._types import NodesIn
+from ..energy import Nodes, NodesIn
 
 
 class RESULT(enum.IntEnum):

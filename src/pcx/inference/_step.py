@@ -10,8 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int, PyTree
 
-from ..energy import Landscape, Nodes
-from ..energy._types import Gradient, NodesIn
+from ..energy import Gradient, Landscape, Nodes, NodesIn
 from ._descent import Descents
 from ._wave import Wave
 

@@ -20,7 +20,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from ..energy._dataflow import bind_as_it_stands
+from ..energy import bind_as_it_stands
 from ._apart import Form, called, form_of
 
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int, PyTree
 
-from ..energy import Energies, Landscape, Nodes
-from ..energy._loops import while_loop
+from ..energy import Energies, Landscape, Nodes, while_loop
 from ._descent import Descents
 from ._first_bad import find_bad
 from ._plan import Plan

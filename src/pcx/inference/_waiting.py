@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from jaxtyping import PyTree
 
-from ..energy._types import NodesIn
+from ..energy import NodesIn
 from ._descent import Descents
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from ..energy import Landscape
-from ..energy._types import NodesIn
+from ..energy import Landscape, NodesIn
 
 NEVER = int(np.iinfo(np.int32).max)
 Step: TypeAlias = Int[Array, " batch"] | int

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..energy import Landscape
-from ..energy._types import NodesIn
+from ..energy import Landscape, NodesIn
 from ._descent import Descents
 from ._plan import Plan, Segment, plan_of
 from ._schedule import Moving, Schedule

@@ -1,5 +1,8 @@
 """pxl: learning rules. Each is one object over one model, with pure `init` and `step`; one file a rule."""
 
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
 from ..energy import Bound
 from ._backprop import backprop
 from ._bidirectional import bpc
@@ -16,9 +19,17 @@ from ._nudged import nudged
 from ._pc import PredictiveCoding, pc
 from ._precision import LearnedPrecision, Precision
 from ._rule import Memory, Rule
-from ._samples import Targets
+from ._samples import Targets, bare, split
 from ._start import Forward, Kept, Start, Zeros
-from ._state import OUTCOME, Info, State, explain, stack, unstack
+from ._state import (
+    OUTCOME,
+    Info,
+    State,
+    explain,
+    stack,
+    unstack,
+    uphill_in_words,
+)
 from ._update import Update
 from ._zil import zil
 

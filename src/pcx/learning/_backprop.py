@@ -10,9 +10,7 @@ import optax
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, Energies, ForwardPass, Problem, Weights
-from ..energy._landscape import added
-from ..energy._precision import weighed
+from ..energy import Bound, Energies, ForwardPass, Problem, Weights, added, weighed
 from ..nn import LayerParam
 from ._precision import learns, values_of
 from ._rule import Memory, Rule

@@ -5,8 +5,7 @@ from __future__ import annotations
 from jaxtyping import PyTree
 
 from ..core import Choice, raw_key, taken
-from ..energy import Bound, Landscape, Nodes, Problem, WeightGradient
-from ..energy._structure import Structure
+from ..energy import Bound, Landscape, Nodes, Problem, Structure, WeightGradient
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._precision import as_precision, values_of

@@ -10,9 +10,8 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ..core import taken
-from ..energy import Problem, Samples
-from ..energy._structure import ModelArrays
-from ..nn._layer import bare_layers
+from ..energy import ModelArrays, Problem, Samples
+from ..nn import bare_layers
 from ..predictive_coding import EnergyModule
 from ._samples import split
 from ._state import State

@@ -11,9 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Int
 
-from ..energy import Nodes, Problem
-from ..energy._types import Factors
-from ..inference._numbers import real
+from ..energy import Factors, Nodes, Problem
+from ..inference import real
 from ..predictive_coding import se_energy
 
 

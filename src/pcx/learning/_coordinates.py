@@ -5,8 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 
-from ..energy import Bound, ForwardPass, Landscape, OverErrors, OverFixedErrors, Problem
-from ..energy._over_errors import check_errors
+from ..energy import Bound, ForwardPass, Landscape, OverErrors, OverFixedErrors, Problem, check_errors
 from ._clamp import Phase
 
 

@@ -11,10 +11,8 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy import Bound, Energies, ForwardPass, Weights
-from ..energy._landscape import added, rose
-from ..energy._sums import all_finite
-from ..inference._first_bad import find_bad
+from ..energy import Bound, Energies, ForwardPass, Weights, added, all_finite, rose
+from ..inference import find_bad
 from ._ordered import by_node
 from ._sound import unsound
 from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State

@@ -10,14 +10,8 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..energy import Bound, Energies, ForwardPass, Problem, Weights
-from ..energy._loops import scan
-from ..energy._over_errors import check_errors
-from ..inference import DescentLike
-from ..inference._by_node import as_descent
-from ..inference._first_bad import find_bad
-from ..inference._numbers import whole
-from ..inference._step import take_step
+from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_errors, scan
+from ..inference import DescentLike, as_descent, find_bad, take_step, whole
 from ..nn import LayerParam
 from ._rule import Memory, Rule
 from ._types import Call, PrecisionLike, RuleOptions

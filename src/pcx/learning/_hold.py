@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..energy import Problem
-from ..energy._structure import Structure
+from ..energy import Problem, Structure
 
 
 def pairs_of(call: str, hold: object, structure: Structure, x: PyTree) -> dict[str, tuple[Any, Any]]:

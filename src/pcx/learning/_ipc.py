@@ -11,12 +11,8 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Problem
-from ..energy._loops import scan
-from ..inference import AllNodes, DescentLike, Schedule
-from ..inference._first_bad import find_bad
-from ..inference._step import take_step
-from ..inference._still import stands_still
+from ..energy import Bound, ForwardPass, Problem, scan
+from ..inference import AllNodes, DescentLike, Schedule, find_bad, stands_still, take_step
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding

@@ -15,11 +15,19 @@ from jax import Array
 from jaxtyping import Bool, PyTree
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Inputs, Node, Nodes, Problem
-from ..energy._about import positional
-from ..energy._door import raise_reworded
-from ..energy._structure import ModelArrays, Structure
-from ..energy._targets import is_label
+from ..energy import (
+    Bound,
+    ForwardPass,
+    Inputs,
+    ModelArrays,
+    Node,
+    Nodes,
+    Problem,
+    Structure,
+    is_label,
+    positional,
+    raise_reworded,
+)
 from ..predictive_coding import EnergyModule
 
 Part = Callable[[Any], Any]

@@ -11,10 +11,7 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass
-from ..inference import Descent, DescentLike, Langevin, Schedule, Solver
-from ..inference._numbers import whole
-from ..inference._optax import is_transformation
-from ..inference._relax import settle
+from ..inference import Descent, DescentLike, Langevin, Schedule, Solver, is_transformation, settle, whole
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding

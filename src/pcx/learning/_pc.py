@@ -12,10 +12,7 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes, Problem, WeightGradient, Weights
-from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, relax
-from ..inference._descent_solver import as_schedule, as_solver
-from ..inference._relax import settle
-from ..inference._stop import as_stop
+from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, as_schedule, as_solver, as_stop, relax, settle
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from ..core import static_key
-from ..energy import Nodes, Problem
-from ..energy._precision import weighed
-from ..inference._numbers import positive
+from ..energy import Nodes, Problem, weighed
+from ..inference import positive
 from ._returned import check_names
 from ._types import PrecisionLike
 

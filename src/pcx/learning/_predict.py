@@ -16,9 +16,7 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..core import raw_key, taken
-from ..energy import Bound, Inputs, Nodes, Problem
-from ..energy._pure import forward_pass
-from ..energy._structure import ModelArrays, Structure
+from ..energy import Bound, Inputs, ModelArrays, Nodes, Problem, Structure, forward_pass
 from ..inference import RESULT
 from ..predictive_coding import EnergyModule
 from ._checks import taken_batch

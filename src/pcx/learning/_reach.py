@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ..energy import Problem
-from ..inference import Schedule, Segment
-from ..inference._descent import Descents
+from ..inference import Descents, Schedule, Segment
 
 
 class _Moving(NamedTuple):

@@ -19,8 +19,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, raw_key, taken
-from ..energy import Bound, Energies, ForwardPass, Nodes, Problem, Samples, Weights
-from ..energy._structure import ModelArrays, Structure
+from ..energy import Bound, Energies, ForwardPass, ModelArrays, Nodes, Problem, Samples, Structure, Weights
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied

@@ -13,8 +13,7 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from ..energy import Problem, Samples
-from ..energy._samples import as_rows
+from ..energy import Problem, Samples, as_rows
 
 
 @jtu.register_dataclass

@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy._sums import all_finite
+from ..energy import all_finite
 
 _FIRST = -3  # codes from here on downwards; -1 is none, and -2 the input
 

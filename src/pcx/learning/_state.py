@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from ..core import fields_shown, shown
-from ..energy._structure import ModelArrays, Structure
+from ..energy import ModelArrays, Structure
 from ..inference import where_bad
 from ..predictive_coding import EnergyModule
 from ._sound import in_words

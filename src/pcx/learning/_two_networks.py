@@ -10,9 +10,18 @@ import optax
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy import Bound, ForwardPass, Landscape, Nodes, OverSharedValues, Problem, Samples
-from ..energy._door import no_model
-from ..energy._structure import ModelArrays, Structure
+from ..energy import (
+    Bound,
+    ForwardPass,
+    Landscape,
+    ModelArrays,
+    Nodes,
+    OverSharedValues,
+    Problem,
+    Samples,
+    Structure,
+    no_model,
+)
 from ..inference import AllNodes, SolverLike, Stop, relax
 from ..predictive_coding import EnergyModule
 from ._clamp import Phase

@@ -10,12 +10,20 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..energy import Bound, Energies, ForwardPass, LocalVJPs, Nodes, Problem
-from ..energy._local import add, add_parts, mean_gradient
-from ..energy._over_errors import check_errors, energies_without_errors
-from ..inference import Descent, DescentLike
-from ..inference._by_node import as_descent
-from ..inference._first_bad import find_bad
+from ..energy import (
+    Bound,
+    Energies,
+    ForwardPass,
+    LocalVJPs,
+    Nodes,
+    Problem,
+    add,
+    add_parts,
+    check_errors,
+    energies_without_errors,
+    mean_gradient,
+)
+from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
 from ._rule import Memory, Rule
 from ._types import Call, PrecisionLike, RuleOptions

@@ -1,10 +1,16 @@
 """Layers: Equinox layers with their arrays as params."""
 
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
 from ._batch_norm import BatchNorm
 from ._conv import Conv, Conv1d, Conv2d, Conv3d
 from ._conv_transpose import ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout
-from ._layer import Layer
+from ._layer import (
+    Layer,
+    bare_layers,
+)
 from ._linear import Linear
 from ._norm import LayerNorm
 from ._parameter import LayerParam, LayerState

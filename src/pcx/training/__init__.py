@@ -1,13 +1,17 @@
 """pxt: training. `fit` for whole runs; checkpoints, weights files and run folders."""
 
+# What `__all__` does not list is for other rooms, and not public.
+# ruff: noqa: F401
+
 from ._checkpoint import Checkpoints
 from ._describe import describe, differences
 from ._events import EventFiles
 from ._figure import draw
 from ._files import CheckpointError
 from ._fit import fit
-from ._folder import Folder, RunExists, versions
+from ._folder import Folder, RunExists, foreign, versions
 from ._load_run import load_run
+from ._matplotlib import own_config
 from ._member import Member
 from ._metrics import accuracy
 from ._options import FitOptions

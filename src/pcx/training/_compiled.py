@@ -11,9 +11,8 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ..core import Keyed
-from ..energy._loops import scan, while_loop
-from ..learning import OUTCOME
-from ..learning._samples import split
+from ..energy import scan, while_loop
+from ..learning import OUTCOME, split
 from ._metrics import COUNTED, measured
 from ._rule import NUMBERS, LearningRule, RuleMaker, as_function, field
 from ._types import Augment, Batch, Metric, SettingArrays

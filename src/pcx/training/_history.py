@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jaxtyping import PyTree
 
-from ..learning._state import uphill_in_words
+from ..learning import uphill_in_words
 from ._member import Member
 from ._metrics import COUNTED
 from ._stopping import Mode, cost

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..energy._door import is_equinox, no_model
+from ..energy import is_equinox, no_model
 from ..predictive_coding import EnergyModule
 from ._rule import LearningRule, RuleMaker, is_rule, lacking
 from ._types import Settings

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from ..learning._samples import bare, split
+from ..learning import bare, split
 from ._types import Metric
 
 COUNTED = "counted"

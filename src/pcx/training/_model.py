@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core import seeded
-from ..energy._door import no_model
+from ..energy import no_model
 from ..predictive_coding import EnergyModule
 
 
