@@ -19,7 +19,7 @@ _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
-# makes in a third of the time.
+# makes in a third of the time. The slow tests, and all tests run together, take the code that users get.
 _HASTE = {
     "xla_backend_optimization_level": "0",
     "xla_cpu_parallel_codegen_split_count": "1",
@@ -67,7 +67,8 @@ def pytest_configure(config):
     for name in _VARIABLES:
         os.environ[name] = os.path.join(_folder, name.lower())
         os.mkdir(os.environ[name])
-    _compile_in_haste()
+    if config.option.markexpr == "not slow":
+        _compile_in_haste()
     if config.getoption("jaxtyping_packages", None):
         _leave_doors_alone()
 

