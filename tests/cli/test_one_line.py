@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from pcx.cli import _build, _commands
 from pcx.cli._runs import described, last_entry
+from pcx.cli._settings import TrainOptions
 from pcx.cli._train import summarise
+from pcx.training import Fit, Member
 
 from .commands import SMALL, call
 
@@ -131,9 +131,9 @@ def test_a_network_that_stopped_counts_with_its_last_value(tmp_path):
 
 def test_of_equal_epochs_the_last_is_the_best():
     rows = [{"epoch": e, "validation_accuracy": v, "loss": e} for e, v in [(1, 0.5), (2, 0.9), (3, 0.9), (4, 0.8)]]
-    rows = [{**row, "seconds": 1.0} for row in rows]
-    found: Any = SimpleNamespace(members=[SimpleNamespace(seed=0)], of=lambda i: rows, history=rows, ended="", why="")
-    options: Any = SimpleNamespace(validation="held-out", monitor="validation-accuracy", rule="pc")
+    rows = [{**row, "seconds": 1.0, "network": 0} for row in rows]
+    found = Fit([], [Member(0, {})], rows, "done", None, None)
+    options = TrainOptions(validation="held-out", monitor="validation-accuracy")
     assert summarise(found, options)["networks"][0]["best"]["epoch"] == 3
 
 

@@ -116,7 +116,7 @@ def let_go(before: list[Any] | None) -> None:
 
 
 @contextlib.contextmanager
-def seeded(seed: int | np.integer | jax.Array) -> Iterator[None]:
+def seeded(seed: int | np.integer | np.ndarray | jax.Array) -> Iterator[None]:
     """Begin `RKG` of this thread at `seed`; other threads, and what comes after, see nothing of that."""
     before = hold(jax.random.PRNGKey(seed), None)
     try:
@@ -135,7 +135,7 @@ class RandomKeyGenerator(BaseModule):
 
     key: RKGState
 
-    def __init__(self, seed: int | np.integer | jax.Array = 0) -> None:
+    def __init__(self, seed: int | np.integer | np.ndarray | jax.Array = 0) -> None:
         self.key = RKGState(raw_key("RandomKeyGenerator", seed))
 
     def __static_key__(self) -> Hashable:
@@ -157,7 +157,7 @@ class RandomKeyGenerator(BaseModule):
         # There is one global generator: a copy of a model that holds it holds the same.
         return "RKG" if self is RKG else super().__reduce_ex__(protocol)
 
-    def seed(self, seed: int | np.integer | jax.Array = 0) -> None:
+    def seed(self, seed: int | np.integer | np.ndarray | jax.Array = 0) -> None:
         """Start again.
 
         **Arguments:**

@@ -42,7 +42,7 @@ def flip(p: float = 0.5) -> Augmentation:
     return _Flip(float(p))
 
 
-def crop(pad: int = 4, fill: float = 0.0) -> Augmentation:
+def crop(pad: int | np.integer = 4, fill: float = 0.0) -> Augmentation:
     """Return an augmentation that pads images by `pad` pixels on each side and cuts a window of the old size out, at a
     place drawn for each image: of 32 x 32 pixels, padded by 4, one of the 9 x 9 windows of the 40 x 40. All channels of
     an image move together.

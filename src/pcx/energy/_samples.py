@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
@@ -36,6 +37,6 @@ class Samples(NamedTuple):
         return each if self.known is None else jnp.where(as_rows(self.known, each), each, 0)
 
 
-def as_rows(each: Array, like: Array) -> Array:
+def as_rows(each: Array | np.ndarray, like: Array) -> Array:
     """Return numbers of samples, `[batch]`, in a shape that broadcasts to that of `like`, `[batch, ...]`."""
     return jnp.asarray(each).reshape(-1, *[1] * (like.ndim - 1))

@@ -6,7 +6,6 @@ import warnings
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
 from ..core import Choice
@@ -14,7 +13,7 @@ from ..energy import Bound, Energies, ForwardPass, Problem, Weights, added, weig
 from ..nn import LayerParam
 from ._precision import learns, values_of
 from ._rule import Memory, Rule
-from ._types import Call, PrecisionLike
+from ._types import Call, Optimiser, PrecisionLike
 from ._update import Update
 
 
@@ -63,7 +62,7 @@ def _warn(what: str) -> None:
 
 
 def backprop(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     *,
     learn: Choice = LayerParam,
     call: Call | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import optax
 from jax import Array
 
 from ..core import Choice
@@ -13,7 +12,7 @@ from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import PrecisionLike
+from ._types import Count, Optimiser, PrecisionLike
 
 
 class Bidirectional(TwoNetworks):
@@ -25,9 +24,9 @@ class Bidirectional(TwoNetworks):
 
 
 def bpc(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     *,
     generative: Array | float = 1.0,
     discriminative: Array | float = 1.0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import optax
 from jax import Array
 
 from ..core import Choice
@@ -16,7 +15,7 @@ from ._coordinates import Errors
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, PrecisionLike
+from ._types import Call, Count, Optimiser, PrecisionLike
 
 
 class OnErrors(PredictiveCoding):
@@ -44,9 +43,9 @@ class EPC(OnErrors):
 
 
 def epc(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     *,
     clamp: Clamp | None = None,
     start: Start | None = None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import optax
-
 from ..core import Choice
 from ..inference import Schedule, SolverLike, Stop
 from ..nn import LayerParam
@@ -12,7 +10,7 @@ from ._coordinates import FixedErrors
 from ._epc import OnErrors
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, PrecisionLike
+from ._types import Call, Count, Optimiser, PrecisionLike
 
 
 class FPA(OnErrors):
@@ -24,9 +22,9 @@ class FPA(OnErrors):
 
 
 def fpa(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     *,
     schedule: Schedule | None = None,
     clamp: Clamp | None = None,

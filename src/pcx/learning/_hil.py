@@ -14,7 +14,7 @@ from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_error
 from ..inference import DescentLike, as_descent, find_bad, take_step, whole
 from ..nn import LayerParam
 from ._rule import Memory, Rule
-from ._types import Call, PrecisionLike, RuleOptions
+from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -22,7 +22,7 @@ class HIL(Rule):
     """The weights of each node learn when the error reaches it, and once more at the end, see `hil`."""
 
     def __init__(
-        self, optim_w: optax.GradientTransformation, optim_h: DescentLike | None, T: int, **options: Unpack[RuleOptions]
+        self, optim_w: Optimiser, optim_h: DescentLike | None, T: Count, **options: Unpack[RuleOptions]
     ) -> None:
         super().__init__(optim_w, **options)
         default = optax.sgd(optax.linear_schedule(1.0, 0.1, 1))
@@ -118,9 +118,9 @@ class HIL(Rule):
 
 
 def hil(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: DescentLike | None = None,
-    T: int = 8,
+    T: Count = 8,
     *,
     learn: Choice = LayerParam,
     call: Call | None = None,

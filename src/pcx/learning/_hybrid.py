@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import optax
-
 from ..core import Choice
 from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import PrecisionLike
+from ._types import Count, Optimiser, PrecisionLike
 
 
 class Hybrid(TwoNetworks):
@@ -24,9 +22,9 @@ class Hybrid(TwoNetworks):
 
 
 def hybrid(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     *,
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
     learn: Choice = LayerParam,

@@ -6,7 +6,6 @@ from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jaxtyping import PyTree
 
@@ -19,16 +18,14 @@ from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Start, coords_of
-from ._types import Call, PCOptions, PrecisionLike
+from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
 
 class IncrementalPC(PredictiveCoding):
     """Values and weights move together at every step, see `ipc`."""
 
-    def __init__(
-        self, optim_w: optax.GradientTransformation, optim_h: DescentLike, T: int, **options: Unpack[PCOptions]
-    ) -> None:
+    def __init__(self, optim_w: Optimiser, optim_h: DescentLike, T: Count, **options: Unpack[PCOptions]) -> None:
         super().__init__(optim_w, optim_h, T, **options)
         if self.stop.early:
             raise ValueError(
@@ -94,9 +91,9 @@ class IncrementalPC(PredictiveCoding):
 
 
 def ipc(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: DescentLike,
-    T: int,
+    T: Count,
     *,
     start: Start | None = None,
     schedule: Schedule | None = None,

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 import jax.tree_util as jtu
-import optax
 from jax import Array
 
 from ..core import Choice
@@ -17,7 +16,7 @@ from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
 from ._start import Start, coords_of
-from ._types import Call, PCOptions, PrecisionLike
+from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -26,10 +25,10 @@ class MonteCarloPC(PredictiveCoding):
 
     def __init__(
         self,
-        optim_w: optax.GradientTransformation,
+        optim_w: Optimiser,
         optim_h: DescentLike,
-        T: int,
-        burn_in: int,
+        T: Count,
+        burn_in: Count,
         **options: Unpack[PCOptions],
     ) -> None:
         super().__init__(optim_w, optim_h, T, **options)
@@ -75,11 +74,11 @@ class MonteCarloPC(PredictiveCoding):
 
 
 def mcpc(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     step: Array | float | DescentLike,
-    T: int,
+    T: Count,
     *,
-    burn_in: int = 0,
+    burn_in: Count = 0,
     variance: Array | float | None = None,
     momentum: float = 0.0,
     schedule: Schedule | None = None,

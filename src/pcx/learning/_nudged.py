@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import optax
 from jax.typing import ArrayLike
 
 from ..core import Choice
@@ -12,7 +11,7 @@ from ._clamp import Nudged
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, PrecisionLike
+from ._types import Call, Count, Optimiser, PrecisionLike
 
 
 class NudgedPC(PredictiveCoding):
@@ -24,9 +23,9 @@ class NudgedPC(PredictiveCoding):
 
 
 def nudged(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     beta: ArrayLike,
     *,
     centred: bool = False,

@@ -7,7 +7,6 @@ from typing import TypeVar, Unpack
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
-import optax
 from jax import Array
 
 from ..core import Choice
@@ -19,7 +18,7 @@ from ._coordinates import Coordinates, Values, landscape_of
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start, coords_of
-from ._types import Call, PrecisionLike, RuleOptions
+from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -39,9 +38,9 @@ class PredictiveCoding(Rule):
 
     def __init__(
         self,
-        optim_w: optax.GradientTransformation,
+        optim_w: Optimiser,
         optim_h: SolverLike,
-        T: int | Stop,
+        T: Count | Stop,
         *,
         coordinates: Coordinates | None = None,
         schedule: Schedule | None = None,
@@ -162,9 +161,9 @@ class PredictiveCoding(Rule):
 
 
 def pc(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: SolverLike,
-    T: int | Stop,
+    T: Count | Stop,
     *,
     schedule: Schedule | None = None,
     clamp: Clamp | None = None,

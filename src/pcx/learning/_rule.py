@@ -31,7 +31,7 @@ from ._predict import evaluated, predicted
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples, split
 from ._state import Info, State, owned
-from ._types import Call, KeyLike, PrecisionLike
+from ._types import Call, KeyLike, Optimiser, PrecisionLike
 from ._update import Update
 
 Memory = dict[str, Any]
@@ -66,7 +66,7 @@ class Rule(Interned):
 
     def __init__(
         self,
-        optim_w: optax.GradientTransformation,
+        optim_w: Optimiser,
         *,
         learn: Choice = LayerParam,
         call: Call | None = None,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jaxtyping import PyTree
 
@@ -30,7 +29,7 @@ from ._guards import bad_data
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._pc import PredictiveCoding
 from ._state import State
-from ._types import RuleOptions
+from ._types import Count, Optimiser, RuleOptions
 
 
 class SharedValues(Coordinates):
@@ -79,9 +78,9 @@ class TwoNetworks(PredictiveCoding):
 
     def __init__(
         self,
-        optim_w: optax.GradientTransformation,
+        optim_w: Optimiser,
         optim_h: SolverLike,
-        T: int | Stop,
+        T: Count | Stop,
         *,
         factors: tuple[Any, Any] = (1.0, 1.0),
         both: bool,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 import numpy as np
+import optax
 from jax import Array
 from jaxtyping import PyTree
 
@@ -23,6 +24,12 @@ PrecisionLike: TypeAlias = "Precision | float | Array | np.ndarray | Mapping[str
 """A precision: for all nodes that are not clamped, by node, or one that says so itself; None is 1."""
 KeyLike: TypeAlias = int | np.integer | Array | np.ndarray
 """A seed, or a random key."""
+
+
+Optimiser: TypeAlias = optax.GradientTransformation | optax.MultiSteps
+"""An optimiser of the weights, by Optax."""
+Count: TypeAlias = int | np.integer | np.ndarray | Array
+"""A whole number, of any library."""
 
 
 class RuleOptions(TypedDict, total=False):

@@ -26,7 +26,7 @@ from ..energy import (
 from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
 from ._rule import Memory, Rule
-from ._types import Call, PrecisionLike, RuleOptions
+from ._types import Call, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -39,7 +39,7 @@ class ZIL(Rule):
 
     def __init__(
         self,
-        optim_w: optax.GradientTransformation,
+        optim_w: Optimiser,
         optim_h: DescentLike | None,
         level: bool,
         **options: Unpack[RuleOptions],
@@ -127,7 +127,7 @@ def check_level(problem: Problem) -> None:
 
 
 def zil(
-    optim_w: optax.GradientTransformation,
+    optim_w: Optimiser,
     optim_h: DescentLike | None = None,
     *,
     level: bool = False,

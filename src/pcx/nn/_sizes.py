@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-Size: TypeAlias = int | Sequence[int]
+import numpy as np
+
+Size: TypeAlias = int | np.integer | Sequence[int]
 """One integer for all spatial axes, or one for each."""
 
 Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
