@@ -255,7 +255,8 @@ class Rule(Interned):
             `value=` is given their mean, see `Info.energy`.
         """
         mean = jnp.mean(jnp.asarray(sum(bound.samples.weighted(e) for e in value.values())))
-        tell = optax.with_extra_args_support(self.optim_w)
+        optimiser: Any = self.optim_w
+        tell = optax.with_extra_args_support(optimiser)
         updates, optim = tell.update(gradient, optim, weights, value=mean)
         moved: Any = optax.apply_updates(weights, updates)
         return moved, optim

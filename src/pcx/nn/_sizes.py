@@ -10,7 +10,7 @@ import numpy as np
 Size: TypeAlias = int | np.integer | Sequence[int]
 """One integer for all spatial axes, or one for each."""
 
-Padding: TypeAlias = str | int | Sequence[int] | Sequence[Sequence[int]]
+Padding: TypeAlias = str | int | np.integer | Sequence[int] | Sequence[Sequence[int]]
 """One integer for all spatial axes, one or a pair (before, after) for each, or the name of a padding."""
 
 _Nested: TypeAlias = "str | int | tuple[_Nested, ...]"
