@@ -29,7 +29,7 @@ class Stop(abc.ABC):
     **Raises:** `ValueError` for steps that are no whole number.
     """
 
-    steps: int
+    steps: Any  # an int from here on, given as a whole number of any library
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, Tracer):
