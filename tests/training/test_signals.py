@@ -140,5 +140,5 @@ def test_a_terminal_that_is_closed(tmp_path):
     pytest.importorskip("rich")
     command = [sys.executable, "-c", textwrap.dedent(IN_A_TERMINAL), str(tmp_path / "run")]
     done = subprocess.run(command, timeout=120, env={**os.environ, "JAX_PLATFORMS": "cpu"}, check=False)
-    assert done.returncode == 129
+    assert done.returncode in (129, 120)  # 120 is Python's own, where what was printed last can't be written any more
     assert list((tmp_path / "run" / "checkpoints" / "last").iterdir())
