@@ -102,6 +102,7 @@ def test_version():
     assert f"## [{pcx.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_readme_run_and_learn(tmp_path):
     rules, classes, classic = run(tmp_path, block("example"), block("classic-example")).splitlines()
     match = re.fullmatch(r"energy (\d+\.\d+), accuracy (\d+\.\d+)", rules)

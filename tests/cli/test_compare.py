@@ -85,6 +85,7 @@ def test_a_comparison(comparison, capsys):
     )
 
 
+@pytest.mark.slow
 def test_columns_against_backprop_are_there_if_it_is(comparison):
     folder, _ = comparison
     alone, against = [(folder.parent / name).read_text() for name in ("shown.txt", "shown more.txt")]

@@ -83,6 +83,7 @@ def test_the_first_weights_are_those_of_the_seed_under_every_rule(study):
                 )
 
 
+@pytest.mark.slow
 def test_zil_is_backpropagation(trained):
     (zil, _), (backprop, _) = trained["zil"][-1], trained["backprop"][-1]
     np.testing.assert_allclose(zil.test_loss, backprop.test_loss, rtol=0, atol=1e-5)
@@ -94,6 +95,7 @@ def test_the_boundary_is_that_of_the_first_seed(study, trained):
     np.testing.assert_allclose(study.predict(trained["hil"][-1][1], x), logits[:16], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_programs_are_as_many_whatever_the_number_of_seeds(monkeypatch):
     counts = []
     for seeds in (1, 4):

@@ -93,6 +93,7 @@ def test_resumed_twice_and_longer(tmp_path):
     assert same_bits(train(epochs=4, folder=tmp_path / "run", resume=True), long)
 
 
+@pytest.mark.slow
 def test_several_networks_resume(tmp_path):
     options = {"seeds": [0, 1], "settings": [{"lr": 0.0}, {"lr": 3e-3}], "epochs": 4}
     options["early_stopping"] = pxt.EarlyStopping("validation_loss", patience=1)
@@ -107,6 +108,7 @@ def test_several_networks_resume(tmp_path):
         assert (tmp_path / parallel / "weights-3.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_streamed_batches_resume(tmp_path):
     def epoch(k):
         return (b for b in pxd.ArrayBatches(TRAIN, 16, seed=5).epoch(k))
