@@ -195,3 +195,15 @@ def test_rules_check_the_names_of_nodes(posed, make):
     with pytest.raises(ValueError, match=r"name 'hidden'; the nodes are vodes\[0\], vodes\[1\]"):
         make({"hidden": optax.sgd(0.1)}).init(model, batch)
     make({"vodes[0]": optax.sgd(0.1)}).init(model, batch)
+
+
+def test_the_rounding_of_a_long_sum_is_no_error():
+    model = pxm.MLP([784, 8, 8, 2], jnp.tanh)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 784)), jnp.float32)
+    bound = pxl.bind(model, (x, jnp.zeros((16, 2))))
+    start = bound.start()  # not compiled: its sums are taken in another order than in the function below
+    land = bound.landscape(start.targets)
+    settle = jax.jit(lambda h: pxi.relax(land, h, descent=optax.adam(0.01), stop=1, schedule=pxi.AllNodes()).nodes)
+    moved = settle(start.h)
+    assert float(jnp.abs(moved["vodes[0]"] - start.h["vodes[0]"]).max()) == 0
+    assert float(jnp.abs(moved["vodes[1]"] - start.h["vodes[1]"]).max()) > 0.005

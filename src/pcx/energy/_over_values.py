@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,13 @@ class OverValues(Landscape):
         tested = [n for n in self.free if p.nodes[n].squared]
         always = tuple([n for n in p.nodes if not p.nodes[n].silent and n not in tested])
         found = self._functions.energies(self.values(coords), tested)
-        return always, {n: _has_error(found[n], coords[n]) for n in tested}
+        return always, {n: _has_error(found[n], coords[n], self._terms(n)) for n in tested}
+
+    def _terms(self, name: str) -> int:
+        """Return how many numbers a prediction may be summed of: those of one sample, and of the node's parents."""
+        p = self.problem
+        x = [a.size // p.size for a in jtu.tree_leaves(self.bound.x)]
+        return max([*x, *[p.nodes[n].size for n in p.graph.parents[name]], 1])
 
     # -- energies and gradients -----------------------------------------------------------------------
     @functools.cached_property
@@ -210,10 +217,11 @@ class OverValues(Landscape):
         return 1 if name == OWN else self.problem.nodes[name].size
 
 
-def _has_error(energy: Array, value: Array) -> Bool[Array, " batch"]:
-    """Return whether a squared error, from its elementwise energy, is more than rounding."""
+def _has_error(energy: Array, value: Array, terms: int) -> Bool[Array, " batch"]:
+    """Return whether a squared error, from its elementwise energy, is more than the rounding of a sum of so many
+    terms, which another program takes in another order."""
     eps = float(jnp.finfo(value.dtype).eps)
-    allowed = (8 if eps < 1e-6 else 1) * eps * _largest(value)
+    allowed = (max(8.0, 2 * math.sqrt(terms)) if eps < 1e-6 else 1) * eps * _largest(value)
     return ~(jnp.sqrt(2 * _largest(energy)) <= allowed.astype(energy.dtype))  # one that is not finite is an error
 
 
