@@ -106,7 +106,6 @@ class Graph:
         fixed: Iterable[str],
         silent: Iterable[str],
         groups: Iterable[Iterable[str]],
-        tied: Mapping[str, Iterable[str]],
     ) -> dict[str, int]:
         """As `arrivals`, where in each step the groups move one after the other, so that an error may pass many nodes
         in one step.
@@ -115,7 +114,6 @@ class Graph:
 
         - `sources`, `fixed`, `silent`: see `arrivals`.
         - `groups`: the nodes in the order in which they move.
-        - `tied`: for a node, those that have an error one step after it has.
         """
         fixed, silent, errors = set(fixed), set(silent), set(sources)
         groups = [tuple([n for n in group if n not in fixed]) for group in groups]
@@ -123,7 +121,6 @@ class Graph:
         step = 0
         while True:
             before = len(arrival), len(errors)
-            spread = [m for n in errors for m in tied.get(n, ())]
             for group in groups:
                 felt = [
                     n
@@ -134,7 +131,6 @@ class Graph:
                 arrival.update(dict.fromkeys(felt, step))
                 for node in felt:
                     errors.update([n for n in (node, *self.children[node]) if n not in silent])
-            errors.update(spread)
             if (len(arrival), len(errors)) == before:
                 return arrival
             step += 1

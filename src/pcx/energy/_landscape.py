@@ -95,6 +95,10 @@ class Landscape(abc.ABC):
     def predictions(self, coords: NodesIn) -> Nodes:
         """Return the predictions of all nodes that have one at `coords`, `{node: [batch, *shape]}`."""
 
+    def among_free(self, moving: Iterable[str] | None) -> tuple[str, ...]:
+        """Return the free nodes among those that are to move, in their order; all of them for None."""
+        return self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+
     # -- what most need not say -----------------------------------------------------------------------
     def total(self, coords: NodesIn) -> Float[Array, ""]:
         """Return the sum of all energies over nodes and batch."""
@@ -121,16 +125,11 @@ class Landscape(abc.ABC):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
-        tied: Mapping[str, Iterable[str]] | None = None,
     ) -> dict[str, int]:
         """Return the step at which each free node may first feel an error of the nodes `sources`, if there is no other.
         Asked for only where `errors_at` says something.
 
-        **Arguments:**
-
-        - `groups`: the nodes that move one group after the other in a step; by default all move together.
-        - `tied`: nodes that also have an error one step after a node has, such as those that share its weights, where
-            these move, too.
+        **Arguments:** `groups`, the nodes that move one group after the other in a step; by default all move together.
         """
         raise NotImplementedError
 

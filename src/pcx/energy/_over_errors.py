@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import jax
@@ -138,7 +138,7 @@ class OverErrors(_Errors):
         return found
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
-        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        names = self.among_free(moving)
         grad = jax.grad(lambda moved: self.total({**coords, **moved}))
         return lambda coords: grad({n: coords[n] for n in names})
 
@@ -173,20 +173,15 @@ class OverFixedErrors(_Errors):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
-        tied: Mapping[str, Iterable[str]] | None = None,
     ) -> dict[str, int]:
-        p = self.problem
-        silent = [n for n, node in p.nodes.items() if node.silent]
-        if groups is None or len(groups) == 1:
-            return p.graph.arrivals(sources, p.clamped, silent)
-        return p.graph.arrivals_in_turn(sources, p.clamped, silent, groups, tied or {})
+        return self.problem.arrivals(self.free, sources, groups)
 
     def energies(self, coords: NodesIn) -> Energies:
         free = {n: self._first.energy_of_error(n, coords[n]) for n in self.free}
         return free | {n: e for n, (e, _) in self._clamped_grads.items()}
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
-        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        names = self.among_free(moving)
         children = self.problem.graph.children
 
         def at(moved: NodesIn) -> Nodes:

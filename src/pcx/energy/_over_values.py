@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import jax
@@ -95,14 +95,8 @@ class OverValues(Landscape):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
-        tied: Mapping[str, Iterable[str]] | None = None,
     ) -> dict[str, int]:
-        p = self.problem
-        silent = [n for n, node in p.nodes.items() if node.silent]
-        fixed = [n for n in p.nodes if n not in self.free]
-        if tied is None and (groups is None or len(groups) == 1):
-            return p.graph.arrivals(sources, fixed, silent)
-        return p.graph.arrivals_in_turn(sources, fixed, silent, groups or (p.graph.order,), tied or {})
+        return self.problem.arrivals(self.free, sources, groups)
 
     def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
         """Return which nodes may have an error at these values, see `Landscape`.
@@ -162,7 +156,7 @@ class OverValues(Landscape):
         return found | {n: e for n in still if (e := self._energy_without_error(n)) is not None}
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
-        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        names = self.among_free(moving)
         values = self.values(coords)
         if not names:
             return lambda coords: {}

@@ -6,7 +6,7 @@ import abc
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -216,6 +216,23 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
     def label_places(self) -> Mapping[str, int]:
         """The nodes whose value depends on one leaf of y alone, and its place: there class numbers may be."""
         return self._targets.labels
+
+    def arrivals(
+        self, free: Sequence[str], sources: Iterable[str], groups: Sequence[Sequence[str]] | None = None
+    ) -> dict[str, int]:
+        """Return the step, from 0, at which each free node may first feel an error, see `Landscape.travel`.
+
+        **Arguments:**
+
+        - `free`: the nodes that may move.
+        - `sources`: the nodes that have an error at the start.
+        - `groups`: the nodes that move one group after the other in a step; None where all move together.
+        """
+        silent = [n for n, node in self.nodes.items() if node.silent]
+        fixed = [n for n in self.nodes if n not in free]
+        if groups is None or len(groups) == 1:
+            return self.graph.arrivals(sources, fixed, silent)
+        return self.graph.arrivals_in_turn(sources, fixed, silent, groups)
 
     def has_prediction(self, name: str) -> bool:
         """Return whether the model predicts a node."""

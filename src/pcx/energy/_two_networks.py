@@ -68,7 +68,7 @@ class OverSharedValues(Landscape):
         return {n: one * e for n, e in first.items()} | {n: two * e for n, e in second.items()}
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
-        names = self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        names = self.among_free(moving)
         first = self.first.gradient(coords, names)
         if not self.both:
             return first

@@ -65,9 +65,8 @@ def moves_by_gradient_alone(descent: Descents | None, problem: Problem) -> bool:
 def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:
     """Return the weights without a gradient after so many steps."""
     graph, free = problem.graph, problem.free
-    silent = [n for n, node in problem.nodes.items() if node.silent]
     sources = (*problem.clamped, *problem.with_error)
-    arrival = graph.arrivals(sources, [n for n in problem.nodes if n not in free], silent)
+    arrival = problem.arrivals(free, sources)
     moving = _Moving(tuple(free), graph.order, arrival)
     moved = _moved(problem, schedule.segments(moving, steps) if steps > 0 else (), sources, follows)
     wrong = _wrong(problem, sources, moved, follows)
