@@ -7,6 +7,7 @@ import optax
 import pytest
 
 import pcx as px
+import pcx.energy as pxe
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
@@ -127,6 +128,18 @@ def test_divergence_names_node_and_step(posed, stop):
     assert 1 <= step <= 40
     finite = pxi.relax(field, h, descent=optax.sgd(1e9), stop=step - 1, schedule=pxi.AllNodes())
     assert all(bool(jnp.all(jnp.isfinite(v))) for v in finite.nodes.values())
+
+
+def test_each_sample_is_judged_by_what_its_landscape_descends_on(posed):
+    """Errors with fixed predictions descend on no energy, and samples in which they run away are told all the same."""
+    field = pxe.OverFixedErrors(posed, posed.start().targets)
+    near = pxi.relax(field, field.start(), descent=optax.sgd(0.5), stop=8)
+    far = pxi.relax(field, field.start(), descent=optax.sgd(2.5), stop=8)
+    assert near.result.tolist() == [pxi.RESULT.settled] * 6
+    assert far.result.tolist() == [pxi.RESULT.settled] + [pxi.RESULT.diverged] * 5
+    whole = field.went_uphill(far.nodes, field.energies(field.start()), field.energies(far.nodes), 0.0)
+    assert whole.shape == ()
+    assert whole
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])

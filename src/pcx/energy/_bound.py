@@ -72,6 +72,8 @@ class Bound:
         - `batch`: `(x, y)`, `[batch, ...]` each; by default the one that it has. A new batch has samples without
             weights, each with a target.
 
+        **Returns:** a new `Bound`.
+
         **Raises:** `TypeError` for what is no dict or no pair; `ValueError` for weights missing, unknown or of other
         shapes, for a batch that the model can't take, and for labels outside the classes, where they can be read.
         """
@@ -89,9 +91,13 @@ class Bound:
         return dataclasses.replace(self, problem=problem, weights=weights, x=x, y=y, samples=Samples())
 
     def start(self, effects: bool = True) -> ForwardPass:
-        """Return a forward pass: values, predictions and targets by node.
+        """Run a forward pass.
 
-        **Arguments:** `effects`, whether prints and callbacks of the model's call are done.
+        **Arguments:**
+
+        - `effects`: whether prints and callbacks of the model's call are done.
+
+        **Returns:** values, predictions and targets by node.
         """
         return self.problem.start(self.inputs, effects=effects)
 
@@ -116,10 +122,14 @@ class Bound:
             follows its prediction; where other nodes are predicted from it, it settles, so the node becomes one of
             `free`. The output nodes of samples without a target are free.
         - `sources`: the nodes that may have an error when the others have none, as after a forward pass; by default
-            known where the clamped nodes are those of the problem. `wave=False` says that settling starts elsewhere.
+            known where the clamped nodes are those of the problem.
+        - `wave`: False says that settling starts elsewhere than at a forward pass.
         - `forward`: the forward pass of this problem, if it has been made; one made at other weights is not used.
 
-        **Raises:** `ValueError` for a mask that doesn't fit, or for values of another shape.
+        **Returns:** the landscape over values.
+
+        **Raises:** `TypeError` if `clamped` is no dict; `ValueError` for names of no node, for a mask that doesn't fit,
+        or for values of another shape.
         """
         if not isinstance(clamped, Mapping):
             raise TypeError(
@@ -139,13 +149,17 @@ class Bound:
         )
 
     def predictions(self, nodes: NodesIn, clamped: NodesIn | None = None) -> Nodes:
-        """Return every node's prediction at given values, `{node: [batch, *shape]}`; of a node that has none, none.
+        """Return every node's prediction at given values; of a node that has none, none.
 
         **Arguments:**
 
         - `nodes`: values of the free nodes, such as a solution's, `{node: [batch, *shape]}`.
-        - `clamped`: those of the others, such as `start().targets`; a prediction that needs a value which neither
-            gives is left out.
+        - `clamped`: those of the others, such as `start().targets`; a prediction that needs a value which neither gives
+            is left out.
+
+        **Returns:** `{node: [batch, *shape]}`.
+
+        **Raises:** `ValueError` for names of no node, or values of another shape.
         """
         p = self.problem
         given = {**(clamped or {}), **nodes}
@@ -162,6 +176,8 @@ class Bound:
 
         - `u`: predictions, such as `start().u`, `{node: [batch, *shape]}`.
         - `targets`: the values that the output nodes are clamped at, likewise.
+
+        **Returns:** one number for each sample, 0 for those without a target.
         """
         p = self.problem
         total: Array = jnp.zeros((p.size,))
@@ -171,8 +187,15 @@ class Bound:
         return self.samples.masked(total)
 
     def node_energy(self, name: str, elements: Array) -> Float[Array, " batch"]:
-        """Return a node's energy from its elementwise one, `[batch, *shape]`, with its precision; of an output, zero
-        for a sample without a target."""
+        """Return a node's energy, with its precision, from its elementwise one.
+
+        **Arguments:**
+
+        - `name`: the node.
+        - `elements`: its energy without precision, `[batch, *shape]`.
+
+        **Returns:** one number for each sample; for an output, 0 for samples without a target.
+        """
         if name in self.problem.outputs:
             elements = self.samples.masked(elements)
         return weighed(elements, self.precision.get(name), self.problem.nodes[name].size)

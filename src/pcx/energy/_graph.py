@@ -8,11 +8,17 @@ from collections.abc import Iterable, Mapping
 class Graph:
     """The dependency graph of value nodes.
 
+    **Arguments:**
+
+    - `parents`: `{node: its parents}`, in the order of the model.
+
     **Attributes:**
 
     - `parents`: for each node, those whose values its prediction is computed from, in the order of the model.
     - `children`: the inverse.
     - `order`: all nodes, parents before children.
+
+    **Raises:** `ValueError` for predictions that depend on each other.
     """
 
     def __init__(self, parents: Mapping[str, Iterable[str]]) -> None:
@@ -48,8 +54,15 @@ class Graph:
         return tuple(order)
 
     def distances(self, targets: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
-        """Return, for each node from which a target can be reached, the number of predictions on the shortest and on
-        the longest way there; 0 for a target itself."""
+        """Count the predictions between nodes and targets.
+
+        **Arguments:**
+
+        - `targets`: names of nodes.
+
+        **Returns:** for each node from which a target can be reached, the number of predictions on the shortest way
+        there, and on the longest; 0 for a target itself.
+        """
         targets = set(targets)
         nearest: dict[str, int] = {}
         furthest: dict[str, int] = {}
@@ -64,14 +77,16 @@ class Graph:
         return nearest, furthest
 
     def arrivals(self, sources: Iterable[str], fixed: Iterable[str], silent: Iterable[str]) -> dict[str, int]:
-        """Return the step, from 0, at which each node's gradient may first be other than zero, if all errors but those
-        of `sources` start at zero.
+        """Return the step at which each node's gradient may first be other than zero, if all errors but those of
+        `sources` start at zero.
 
         **Arguments:**
 
         - `sources`: nodes whose error may be other than zero from the start.
         - `fixed`: nodes that never move.
         - `silent`: nodes without an energy, whose move tells their parents nothing.
+
+        **Returns:** `{node: step}`, from 0; without the nodes that no error reaches.
         """
         sources, fixed, silent = set(sources), set(fixed), set(silent)
         arrival: dict[str, int] = {}
@@ -114,6 +129,8 @@ class Graph:
 
         - `sources`, `fixed`, `silent`: see `arrivals`.
         - `groups`: the nodes in the order in which they move.
+
+        **Returns:** as `arrivals`.
         """
         fixed, silent, errors = set(fixed), set(silent), set(sources)
         groups = [tuple([n for n in group if n not in fixed]) for group in groups]

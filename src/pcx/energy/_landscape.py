@@ -66,9 +66,13 @@ class Landscape(abc.ABC):
 
     @abc.abstractmethod
     def energies(self, coords: NodesIn) -> Energies:
-        """Return the energy of every node that has one, `{node: [batch]}`.
+        """Return the energy of every node that has one.
 
-        **Arguments:** `coords`, the coordinates of the free nodes, `{node: [batch, *shape]}`.
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** `{node: [batch]}`, summed over the node's features.
         """
 
     @abc.abstractmethod
@@ -81,44 +85,110 @@ class Landscape(abc.ABC):
 
         - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
         - `moving`: the nodes; by default all free ones.
+
+        **Returns:** a function from coordinates `{node: [batch, *shape]}`, of the moving nodes at least, to their
+        gradients, likewise.
         """
 
     @abc.abstractmethod
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
-        """Return the gradient by the weights and the energies at `coords`, `{node: [batch, *shape]}`."""
+        """Return the gradient by the weights, and the energies.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** a `WeightGradient`.
+        """
 
     @abc.abstractmethod
     def values(self, coords: NodesIn) -> Nodes:
-        """Return the values of all nodes at `coords`, clamped ones included, `{node: [batch, *shape]}`."""
+        """Return the values of all nodes, clamped ones included.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** `{node: [batch, *shape]}`.
+        """
 
     @abc.abstractmethod
     def predictions(self, coords: NodesIn) -> Nodes:
-        """Return the predictions of all nodes that have one at `coords`, `{node: [batch, *shape]}`."""
+        """Return the predictions of all nodes that have one.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** `{node: [batch, *shape]}`.
+        """
 
     def among_free(self, moving: Iterable[str] | None) -> tuple[str, ...]:
-        """Return the free nodes among those that are to move, in their order; all of them for None."""
+        """Return the free nodes among those that are to move.
+
+        **Arguments:**
+
+        - `moving`: names of nodes; None for all.
+
+        **Returns:** their names, in the order of `free`.
+        """
         return self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
 
     # -- what most need not say -----------------------------------------------------------------------
     def total(self, coords: NodesIn) -> Float[Array, ""]:
-        """Return the sum of all energies over nodes and batch."""
+        """Return the sum of all energies over nodes and batch.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** a scalar.
+        """
         return _total(self.energies(coords))
 
     def starts_forward(self, coords: NodesIn) -> bool:
-        """Return whether `coords` are the very arrays that `start()` gives, and `arrival` holds for them."""
+        """Return whether these are the very arrays that `start()` gives, and `arrival` holds for them.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** False where that isn't known.
+        """
         return False
 
     def project(self, coords: NodesIn) -> Nodes:
-        """Return `coords` with what is clamped of a free node at the value that it is clamped at."""
+        """Put what is clamped of a free node at the value that it is clamped at.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** the coordinates, likewise.
+        """
         return dict(coords)
 
     def begin(self, coords: NodesIn) -> Nodes:
-        """Return the coordinates from which settling starts where it is asked to start at `coords`."""
+        """Return the coordinates from which settling starts where it is asked to start at `coords`.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** the coordinates of the free nodes, likewise.
+        """
         return self.project(coords)
 
     def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
-        """Return which nodes may have an error at `coords`: those that may whatever the coordinates are; and for others
-        whether each sample has, `{node: [batch]}`. None if nothing is known."""
+        """Return which nodes may have an error.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** the names of those that may, whatever the coordinates are; and for others whether each sample has
+        one, `{node: [batch]}`. None if nothing is known.
+        """
         return None
 
     def travel(
@@ -126,36 +196,68 @@ class Landscape(abc.ABC):
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
     ) -> dict[str, int]:
-        """Return the step at which each free node may first feel an error of the nodes `sources`, if there is no other.
+        """Return the step at which each free node may first feel an error, if no other nodes have one at the start.
         Asked for only where `errors_at` says something.
 
-        **Arguments:** `groups`, the nodes that move one group after the other in a step; by default all move together.
+        **Arguments:**
+
+        - `sources`: the nodes that have an error at the start.
+        - `groups`: the nodes that move one group after the other in a step; by default all move together.
+
+        **Returns:** `{node: step}`, from 0; without the nodes that no error reaches.
         """
         raise NotImplementedError
 
     def energies_before(self, coords: NodesIn) -> Energies:
         """Return the energies at the place from which settling starts, as `energies` does, or at less cost where it is
-        known which of them are zero."""
+        known which of them are zero.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+        **Returns:** `{node: [batch]}`.
+        """
         return self.energies(coords)
 
     def went_uphill(
-        self, coords: NodesIn, before: Energies, after: Energies, temperature: Array | float | None
-    ) -> Bool[Array, ""]:
+        self,
+        coords: NodesIn,
+        before: Energies,
+        after: Energies,
+        temperature: Array | float | None,
+        *,
+        each: bool = False,
+    ) -> Bool[Array, "*batch"]:
         """Return whether settling raised the energy that it should have lowered, by more than rounding and noise
         explain.
 
         **Arguments:**
 
-        - `coords`: where it ended.
+        - `coords`: where it ended, `{node: [batch, *shape]}`.
         - `before`, `after`: energies at its start and its end, `{node: [batch]}`.
         - `temperature`: of its noise, as in `exp(-E / temperature)`; 0 without noise, None if it isn't known, in which
             case nothing is claimed.
+        - `each`: whether to judge each sample by itself, rather than their sum.
+
+        **Returns:** a boolean; with `each` one for each sample.
         """
-        scale = added([jnp.abs(jnp.sum(e)) for e in self.without_logs(before).values()])
-        return rose(coords, _total(after) - _total(before), scale, temperature) if before else jnp.array(False)
+        if not before:
+            return jnp.array(False)
+        of = sum_each if each else jnp.sum
+        scale = added([jnp.abs(of(e)) for e in self.without_logs(before).values()])
+        rise = added([of(e) for e in after.values()]) - added([of(e) for e in before.values()])
+        return rose(coords, rise, scale, temperature)
 
     def without_logs(self, energies: Energies) -> Energies:
-        """Return energies without the log-determinants of precisions, which say nothing of how large the errors are."""
+        """Take the log-determinants of precisions, which say nothing of how large the errors are, from energies.
+
+        **Arguments:**
+
+        - `energies`: `{node: [batch]}`.
+
+        **Returns:** likewise.
+        """
         return energies
 
 
@@ -165,21 +267,27 @@ SLACK = 0.1
 
 def rose(
     coords: Mapping[str, Array | jax.ShapeDtypeStruct], rise: Array, scale: Array, temperature: Array | float | None
-) -> Bool[Array, ""]:
-    """Return whether a rise of the total energy is more than rounding and noise explain, and a part of it that counts.
+) -> Bool[Array, "*batch"]:
+    """Return whether a rise of the energy is more than rounding and noise explain, and a part of it that counts.
 
     **Arguments:**
 
     - `coords`: what has moved, `{node: [batch, *shape]}`.
-    - `rise`: of the energy; `scale`: how large it was.
+    - `rise`: of the total energy, or of each sample's, `[batch]`.
+    - `scale`: how large it was, likewise.
     - `temperature`: see `Landscape.went_uphill`. At equilibrium noise holds each number half of it above the least
         energy; twice that is allowed for.
     """
     if temperature is None:
         return jnp.array(False)
-    elements = sum(v.size for v in coords.values())
+    elements = sum(v.size // (v.shape[0] if jnp.ndim(rise) else 1) for v in coords.values())
     eps = max([float(jnp.finfo(v.dtype).eps) for v in coords.values()], default=0.0)
     return rise > SLACK * scale + elements * (eps + temperature)
+
+
+def sum_each(x: Array) -> Array:
+    """Return the sum over all but the first axis, `[batch]`."""
+    return jnp.sum(x, axis=tuple(range(1, x.ndim)))
 
 
 def _total(energies: Energies) -> Array:

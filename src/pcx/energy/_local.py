@@ -65,13 +65,28 @@ class LocalVJPs:
                 self.h[name] = self.u[name] if errors is None else self.u[name] + errors[name]
 
     def pullback(self, name: str, cotangent: Array) -> tuple[Nodes, Weights]:
-        """Return a cotangent of a node's prediction, `[batch, *shape]`, carried to its parents' values and to its
-        weights."""
+        """Carry a cotangent of a node's prediction back through that prediction.
+
+        **Arguments:**
+
+        - `name`: the node.
+        - `cotangent`: of its prediction, `[batch, *shape]`.
+
+        **Returns:** the cotangents of its parents' values, `{node: [batch, *shape]}`, and of its weights, summed over
+        the batch, `{path: array}`.
+        """
         return self._pullback[name](cotangent)
 
     def weighted_pullback(self, name: str, cotangent: Array) -> tuple[Nodes, Weights]:
-        """Return the same with the samples' weights in what goes to the weights, and none in what goes to the values; a
-        sample of weight 0 sends nothing."""
+        """As `pullback`, with the samples' weights in what goes to the weights, and none in what goes to the values; a
+        sample of weight 0 sends nothing.
+
+        **Arguments:**
+
+        - `name`, `cotangent`: see `pullback`.
+
+        **Returns:** as `pullback`.
+        """
         weight, samples = self.bound.samples.weight, self.bound.samples
         if weight is None:
             return self.pullback(name, cotangent)
@@ -82,17 +97,40 @@ class LocalVJPs:
 
     # -- free nodes, from their errors ----------------------------------------------------------------
     def grad_of_error(self, name: str, error: Array) -> Array:
-        """Return dE/du of a free node with that error, `[batch, *shape]`."""
+        """Return dE/du of a free node with that error.
+
+        **Arguments:**
+
+        - `name`: the node.
+        - `error`: its value minus its prediction, `[batch, *shape]`.
+
+        **Returns:** `[batch, *shape]`.
+        """
         precision = self.bound.precision.get(name)
         return -error if precision is None else -precision * error
 
     def energy_of_error(self, name: str, error: Array) -> Float[Array, " batch"]:
-        """Return the energy of a free node with that error, `[batch, *shape]`."""
+        """Return the energy of a free node with that error.
+
+        **Arguments:**
+
+        - `name`: the node.
+        - `error`: its value minus its prediction, `[batch, *shape]`.
+
+        **Returns:** one number for each sample.
+        """
         return error_energy(self.bound, name, error)
 
     # -- clamped nodes --------------------------------------------------------------------------------
     def clamped_energy(self, name: str) -> tuple[Float[Array, " batch"], Array]:
-        """Return the energy of a clamped node, and dE/du, `[batch, *shape]`."""
+        """Return the energy of a clamped node and its gradient.
+
+        **Arguments:**
+
+        - `name`: the node.
+
+        **Returns:** the energy of each sample, and dE/du, `[batch, *shape]`.
+        """
 
         def total(u: Array) -> tuple[Array, Array]:
             each = self._scaled(name, self.bound.node_energy(name, self.elements(name, u)))
@@ -103,7 +141,14 @@ class LocalVJPs:
 
     def own_gradient(self, name: str) -> Weights:
         """Return the gradient of a clamped node's energy by the weights that are in the energy itself, such as a
-        variance, summed over the batch, `{path: array}`."""
+        variance.
+
+        **Arguments:**
+
+        - `name`: the node.
+
+        **Returns:** `{path: array}`, summed over the batch.
+        """
         weights = {w: self.bound.weights[w] for w in self.bound.problem.weights_in_energy(name)}
 
         def total(own: Weights) -> Array:
@@ -114,7 +159,15 @@ class LocalVJPs:
         return jax.grad(total)(weights) if weights else {}
 
     def elements(self, name: str, u: Array | None = None) -> Array:
-        """Return a clamped node's energy, elementwise, at a prediction; by default its own."""
+        """Return a clamped node's energy, elementwise.
+
+        **Arguments:**
+
+        - `name`: the node.
+        - `u`: a prediction of it, `[batch, *shape]`; by default its own.
+
+        **Returns:** `[batch, *shape]`, or `[batch]` for an energy that has one number for each sample.
+        """
         return self.bound.functions.elements(name, self.clamped[name], self.u[name] if u is None else u)
 
     def _scaled(self, name: str, energy: Array) -> Array:
@@ -122,7 +175,14 @@ class LocalVJPs:
 
     # -- all nodes ------------------------------------------------------------------------------------
     def weight_gradient(self, grads: NodesIn) -> Weights:
-        """Return the gradient of the batch's mean energy by the weights, `{path: array}`, given each node's dE/du."""
+        """Return the gradient of the batch's mean energy by the weights.
+
+        **Arguments:**
+
+        - `grads`: dE/du of each node with an energy, `{node: [batch, *shape]}`.
+
+        **Returns:** `{path: array}`.
+        """
         parts: dict[str, list[PyTree]] = {}
         for name, grad in grads.items():
             add_parts(parts, self.pullback(name, self.bound.samples.weighted(grad))[1])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool
 
-from ._landscape import Landscape, WeightGradient, added, rose
+from ._landscape import Landscape, WeightGradient, added, rose, sum_each
 from ._local import LocalVJPs, add, error_energy
 from ._precision import log_part
 from ._types import Energies, Factors, Gradient, Nodes, NodesIn
@@ -150,7 +150,9 @@ class OverFixedErrors(_Errors):
     """As `OverErrors`, with predictions and Jacobians at their forward values (the fixed-prediction assumption, arXiv
     2006.04182): the pull on an error is linear in the errors of the nodes that are predicted from it.
 
-    **Arguments:** see `OverErrors`.
+    **Arguments:**
+
+    - `bound`, `clamped`, `scale`: see `OverErrors`.
     """
 
     def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
@@ -200,8 +202,14 @@ class OverFixedErrors(_Errors):
         return self._learned(self._first, coords)
 
     def went_uphill(
-        self, coords: NodesIn, before: Energies, after: Energies, temperature: Array | float | None
-    ) -> Bool[Array, ""]:
+        self,
+        coords: NodesIn,
+        before: Energies,
+        after: Energies,
+        temperature: Array | float | None,
+        *,
+        each: bool = False,
+    ) -> Bool[Array, "*batch"]:
         """Return whether errors went away from where they should come to rest.
 
         There is no energy that all of them descend on. But the pull on the nodes next to the clamped ones never
@@ -209,7 +217,7 @@ class OverFixedErrors(_Errors):
         """
         if not self.free:
             return jnp.array(False)
-        p = self.problem
+        p, of = self.problem, sum_each if each else jnp.sum
         last = [n for n in self.free if p.graph.children[n] and all(c in self.clamped for c in p.graph.children[n])]
         pull: Nodes = {}
         for child in {c: None for n in last for c in p.graph.children[n]}:
@@ -219,7 +227,7 @@ class OverFixedErrors(_Errors):
         ended: Nodes = {}
         for name, g in pull.items():
             precision = self.bound.precision.get(name, 1.0)
-            begun[name] = jnp.sum(0.5 * jnp.square(g) / precision)
-            ended[name] = jnp.sum(0.5 * precision * jnp.square(coords[name]) + coords[name] * g) + begun[name]
+            begun[name] = of(0.5 * jnp.square(g) / precision)
+            ended[name] = of(0.5 * precision * jnp.square(coords[name]) + coords[name] * g) + begun[name]
         begun_at = added(list(begun.values()))
         return rose(coords, added(list(ended.values())) - begun_at, begun_at, temperature)

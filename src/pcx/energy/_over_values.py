@@ -33,12 +33,14 @@ class OverValues(Landscape):
     **Arguments:**
 
     - `bound`: the problem and its arrays.
-    - `clamped`: the values of the nodes that don't move, by name.
-    - `sources`: the nodes that may have an error where the free ones are at the values of a forward pass; None if
-        that isn't known.
+    - `clamped`: the values of the nodes that don't move, by name, `[batch, *shape]` each.
+    - `sources`: the nodes that may have an error where the free ones are at the values of a forward pass; None if that
+        isn't known.
     - `scale`: factors of nodes' energies, by name.
     - `parts`: of clamped nodes that are clamped in part.
     - `forward`: the forward pass, where it has been made.
+
+    **Raises:** `ValueError` for a `scale` or `sources` that names no node.
     """
 
     def __init__(
@@ -126,6 +128,10 @@ class OverValues(Landscape):
         return self.bound.functions
 
     def values(self, coords: NodesIn) -> Nodes:
+        """Return the values of all nodes, clamped ones included, see `Landscape`.
+
+        **Raises:** `ValueError` for values that are missing, or of another shape.
+        """
         missing = [n for n in self.free if n not in coords]
         if missing:
             raise ValueError(
@@ -138,9 +144,16 @@ class OverValues(Landscape):
         return self.bound.predictions(self.values(coords))
 
     def energies(self, coords: NodesIn, names: Iterable[str] | None = None) -> Energies:
-        """Return the energy of every node that has one, or of those of `names`, `{node: [batch]}`.
+        """Return the energy of every node that has one, or of some.
 
         What the modules' own energies add stands under the name "".
+
+        **Arguments:**
+
+        - `coords`: the values of the free nodes, `{node: [batch, *shape]}`.
+        - `names`: of nodes; by default all that have an energy.
+
+        **Returns:** `{node: [batch]}`.
         """
         found = self._functions.energies(self.values(coords), names)
         return {n: self._weighed(n, e) for n, e in found.items()}

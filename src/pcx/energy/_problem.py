@@ -22,6 +22,7 @@ from ._functions import Functions
 from ._node import ForwardPass, Node
 from ._origin import remember
 from ._pure import energies_at, forward_pass
+from ._shapes import avals_of, batch_size, matched, value_of
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
 from ._types import Inputs, Nodes, NodesIn
@@ -68,9 +69,9 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         self, structure: Structure, arrays: ModelArrays, batch: tuple[PyTree, PyTree], training: bool = True
     ) -> None:
         self.structure, self.training = structure, training
-        self.size = _batch_size(*batch)
+        self.size = batch_size(*batch)
         key = jax.eval_shape(lambda: jax.random.PRNGKey(0))
-        self._shapes = shapes = Inputs(_avals(arrays.weights), _avals(arrays.rest), key, *_avals(tuple(batch)))
+        self._shapes = shapes = Inputs(avals_of(arrays.weights), avals_of(arrays.rest), key, *avals_of(tuple(batch)))
         self._made_of = structure, ModelArrays(shapes.weights, shapes.rest), (shapes.x, shapes.y), training
         set_in_call: set[str] = set()
         with self._with_shapes(shapes), no_foreign_params(structure.learns):
@@ -88,7 +89,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         self.outputs = self._targets.outputs
         self.clamped = tuple(self._targets.places)
         self.free = tuple([n for n in structure.nodes if n not in self._targets.places])
-        values = {n: _value_of(avals[n], n in self.clamped) for n in structure.nodes}
+        values = {n: value_of(avals[n], n in self.clamped) for n in structure.nodes}
         nodes = {
             n: Node(n, tuple(a.shape[1:]), a.dtype, n in self.clamped, structure.energies[n], structure.forms[n])
             for n, a in values.items()
@@ -128,7 +129,16 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
     @staticmethod
     def of(structure: Structure, arrays: ModelArrays, batch: tuple[PyTree, PyTree], training: bool = True) -> Problem:
-        """Return the problem of a structure at these shapes: the one traced before, if there is one."""
+        """Return the problem of a structure at these shapes: the one traced before, if there is one.
+
+        **Arguments:**
+
+        - `structure`, `arrays`, `batch`, `training`: as of the class.
+
+        **Returns:** the problem.
+
+        **Raises:** as the class.
+        """
         leaves, treedef = jtu.tree_flatten((arrays.weights, arrays.rest, batch))
         avals = tuple([(np.shape(a), jnp.result_type(a)) for a in leaves])
         key = treedef, avals, training, tuple([getattr(jax.config, name) for name in _TRACED_UNDER])
@@ -192,7 +202,11 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
     # -- checks ---------------------------------------------------------------------------------------
     def check_values(self, nodes: NodesIn) -> None:
-        """Refuse values of nodes, `{node: [batch, *shape]}`, that are of another batch or another node.
+        """Refuse values of nodes that are of another batch or another node.
+
+        **Arguments:**
+
+        - `nodes`: `{node: [batch, *shape]}`.
 
         **Raises:** `ValueError`, naming the node.
         """
@@ -206,7 +220,11 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
                 )
 
     def check_labels(self, y: PyTree) -> None:
-        """Refuse class numbers outside the classes, of any number of samples, where they can be read.
+        """Refuse class numbers outside the classes, where they can be read.
+
+        **Arguments:**
+
+        - `y`: targets, of any number of samples.
 
         **Raises:** `ValueError`, naming the output node.
         """
@@ -220,13 +238,15 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
     def arrivals(
         self, free: Sequence[str], sources: Iterable[str], groups: Sequence[Sequence[str]] | None = None
     ) -> dict[str, int]:
-        """Return the step, from 0, at which each free node may first feel an error, see `Landscape.travel`.
+        """Return the step at which each free node may first feel an error, see `Landscape.travel`.
 
         **Arguments:**
 
         - `free`: the nodes that may move.
         - `sources`: the nodes that have an error at the start.
         - `groups`: the nodes that move one group after the other in a step; None where all move together.
+
+        **Returns:** `{node: step}`, from 0.
         """
         silent = [n for n, node in self.nodes.items() if node.silent]
         fixed = [n for n in self.nodes if n not in free]
@@ -235,53 +255,70 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return self.graph.arrivals_in_turn(sources, fixed, silent, groups)
 
     def has_prediction(self, name: str) -> bool:
-        """Return whether the model predicts a node."""
+        """Return whether the model predicts a node.
+
+        **Arguments:**
+
+        - `name`: the node.
+
+        **Returns:** True or False.
+        """
         return self.wiring.u[name] is not None
 
     def weights_of(self, name: str) -> tuple[str, ...]:
-        """Return the paths of the weights that a node's prediction or energy is computed from."""
+        """Return the weights that a node's prediction or energy is computed from.
+
+        **Arguments:**
+
+        - `name`: the node.
+
+        **Returns:** their paths.
+        """
         return self.wiring.weights_of(name)
 
     def weights_in_energy(self, name: str) -> tuple[str, ...]:
-        """Return the paths of the weights that a local energy is computed from beside its value and its prediction."""
+        """Return the weights that a local energy is computed from beside its value and its prediction.
+
+        **Arguments:**
+
+        - `name`: the node.
+
+        **Returns:** their paths.
+        """
         return self.wiring.weights_in_energy(name)
 
     # -- functions of arrays --------------------------------------------------------------------------
     def at(self, inputs: Inputs) -> Functions:
-        """Return predictions and energies as functions of the nodes' values, with these arrays fixed.
+        """Fix the arrays of weights and batch.
 
-        **Raises:** `ValueError` for arrays of other shapes than the problem was made of.
+        **Arguments:**
+
+        - `inputs`: the arrays, of the shapes that the problem was made of.
+
+        **Returns:** predictions and energies as functions of the nodes' values.
+
+        **Raises:** `ValueError` for arrays of other shapes.
         """
         return Functions(self, inputs)
 
     def matched(self, inputs: Inputs) -> dict[int, Array]:
         """Return the numbers of the energies' inputs with their arrays."""
-        return self._matched(self._inputs, inputs)
-
-    def _matched(self, numbers: Inputs, inputs: Inputs) -> dict[int, Array]:
-        """Match the numbers of a program's inputs with arrays, which must have the shapes that the problem was made of:
-        sums and means are over that many samples."""
-        for name, made, given in zip(Inputs._fields, self._shapes, inputs, strict=True):
-            shapes = [a.shape for a in jtu.tree_leaves(made)]
-            found = [np.shape(a) for a in jtu.tree_leaves(given)]
-            if shapes != found:
-                wrong = next(
-                    (f"{b} where it was {a}" for a, b in zip(shapes, found, strict=False) if a != b),
-                    f"{len(found)} arrays where there were {len(shapes)}",
-                )
-                raise ValueError(
-                    f"this problem was made of {name} of other shapes: {wrong}; a problem is of one batch size: find "
-                    "the one of these shapes by bound.at(batch=(x, y)), or bind the model to the new batch"
-                )
-        return dict(zip(jtu.tree_leaves(numbers), jtu.tree_leaves(inputs), strict=True))
+        return matched(self._inputs, self._shapes, inputs)
 
     def start(self, inputs: Inputs, effects: bool = False) -> ForwardPass:
-        """Return the values and predictions of the batch under forward initialisation, with the targets that y stands
-        for.
+        """Run a forward pass.
 
-        **Arguments:** `effects`, whether the call's prints and callbacks are done.
+        **Arguments:**
+
+        - `inputs`: the arrays, of the shapes that the problem was made of.
+        - `effects`: whether the call's prints and callbacks are done.
+
+        **Returns:** the values and predictions of the batch under forward initialisation, with the targets that y
+        stands for.
+
+        **Raises:** `ValueError` for arrays of other shapes.
         """
-        known = self._matched(self._forward.inputs[0], inputs)
+        known = matched(self._forward.inputs[0], self._shapes, inputs)
         flat, treedef = jtu.tree_flatten(self._forward.outputs)
         (made, output), rest = jtu.tree_unflatten(treedef, self._forward.evaluate(flat, known, effects=effects))
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
@@ -291,36 +328,18 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return ForwardPass(h, u, targets, output, rest, valid)
 
     def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:
-        """Return the values of the clamped nodes, and whether all labels were classes; without the rest
-        of the forward pass."""
-        known = self._matched(self._forward.inputs[0], inputs)
+        """Return the values of the clamped nodes without the rest of the forward pass.
+
+        **Arguments:**
+
+        - `inputs`: the arrays, of the shapes that the problem was made of.
+
+        **Returns:** `{node: [batch, *shape]}`, and whether all labels were classes, a scalar.
+
+        **Raises:** `ValueError` for arrays of other shapes.
+        """
+        known = matched(self._forward.inputs[0], self._shapes, inputs)
         (made, _), _ = self._forward.outputs
         names = [n for n, place in self._targets.places.items() if place is None]
         found = self._forward.evaluate([made[n]["h"] for n in names], known)
         return targets_of(self._targets, self.nodes, inputs.y, dict(zip(names, found, strict=True)))
-
-
-def _value_of(avals: dict[str, Any], clamped: bool) -> Any:
-    """Return the shape of a node's value: of its prediction, where a target takes its place."""
-    first, second = ("u", "h") if clamped else ("h", "u")
-    return avals[first] if avals[first] is not None else avals[second]
-
-
-def _avals(tree: PyTree) -> PyTree:
-    return jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), tree)
-
-
-def _batch_size(x: PyTree, y: PyTree) -> int:
-    sizes = {}
-    for name, tree in (("x", x), ("y", y)):
-        for path, leaf in jtu.tree_flatten_with_path(tree)[0]:
-            if np.ndim(leaf) == 0:
-                raise ValueError(f"the batch's {name}{jtu.keystr(path)} is a scalar; its first axis must be the batch")
-            sizes.setdefault(np.shape(leaf)[0], f"{name}{jtu.keystr(path)} of shape {np.shape(leaf)}")
-    if not sizes:
-        raise ValueError("the batch (x, y) holds no array")
-    if len(sizes) > 1:
-        raise ValueError(f"the parts of the batch differ in size: {'; '.join(sizes.values())}")
-    if 0 in sizes:
-        raise ValueError(f"the batch is empty: {sizes[0]}")
-    return next(iter(sizes))

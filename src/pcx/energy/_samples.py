@@ -23,17 +23,38 @@ class Samples(NamedTuple):
     known: Bool[Array, " batch"] | None = None
 
     def weighted(self, each: Array) -> Array:
-        """Return numbers of samples, `[batch, ...]`, times the samples' weights."""
+        """Multiply numbers by the samples' weights.
+
+        **Arguments:**
+
+        - `each`: a number or an array for each sample, `[batch, ...]`.
+
+        **Returns:** likewise.
+        """
         return each if self.weight is None else each * as_rows(self.weight, each).astype(each.dtype)
 
     def counts(self, size: int) -> Float[Array, " batch"] | None:
-        """Return the number of samples that each sample counts as, 0 where it has no target; None for 1."""
+        """Return the number of samples that each sample counts as, 0 where it has no target.
+
+        **Arguments:**
+
+        - `size`: the number of samples in the batch.
+
+        **Returns:** None if each counts as one.
+        """
         if self.weight is None and self.known is None:
             return None
         return self.masked(self.weighted(jnp.ones(size)))
 
     def masked(self, each: Array) -> Array:
-        """Return numbers of samples, `[batch, ...]`, zero where a sample has no target."""
+        """Set numbers to zero where a sample has no target.
+
+        **Arguments:**
+
+        - `each`: a number or an array for each sample, `[batch, ...]`.
+
+        **Returns:** likewise.
+        """
         return each if self.known is None else jnp.where(as_rows(self.known, each), each, 0)
 
 

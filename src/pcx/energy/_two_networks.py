@@ -88,12 +88,18 @@ class OverSharedValues(Landscape):
         return WeightGradient(gradient, self._joined(a.energies, b.energies), a.elements | b.elements)
 
     def went_uphill(
-        self, coords: NodesIn, before: Energies, after: Energies, temperature: Array | float | None
-    ) -> Bool[Array, ""]:
+        self,
+        coords: NodesIn,
+        before: Energies,
+        after: Energies,
+        temperature: Array | float | None,
+        *,
+        each: bool = False,
+    ) -> Bool[Array, "*batch"]:
         """Return whether the energies that values descend on rose, see `Landscape`."""
         names = before if self.both else [n for n in before if n not in self.second.names]
         descended = [{n: energies[n] for n in names} for energies in (before, after)]
-        return super().went_uphill(coords, descended[0], descended[1], temperature)
+        return super().went_uphill(coords, descended[0], descended[1], temperature, each=each)
 
     def without_logs(self, energies: Energies) -> Energies:
         second = {n: e for n, e in energies.items() if n in self.second.names}

@@ -20,7 +20,14 @@ class Descents(abc.ABC):
 
     @abc.abstractmethod
     def at(self, node: str) -> Descent:
-        """Return the descent of one node, by name."""
+        """Return the descent of one node.
+
+        **Arguments:**
+
+        - `node`: its name.
+
+        **Returns:** the `Descent`.
+        """
 
     @property
     def random(self) -> bool:
@@ -57,13 +64,20 @@ class Descent(Descents):
 
     @abc.abstractmethod
     def init(self, value: Float[Array, "batch ..."]) -> PyTree:
-        """Return the state of a node with `value`, `[batch, *shape]`, that has not moved yet."""
+        """Return the state of a node that has not moved yet.
+
+        **Arguments:**
+
+        - `value`: the node's, `[batch, *shape]`.
+
+        **Returns:** a tree of arrays.
+        """
 
     @abc.abstractmethod
     def update(
         self, gradient: Float[Array, "batch ..."], state: PyTree, value: Float[Array, "batch ..."], key: Array | None
     ) -> tuple[Float[Array, "batch ..."], PyTree]:
-        """Return how far a node moves, `[batch, *shape]`, and its next state.
+        """Return how far a node moves in a step, and its next state.
 
         **Arguments:**
 
@@ -71,16 +85,20 @@ class Descent(Descents):
         - `state`: the node's.
         - `value`: the node's, `[batch, *shape]`.
         - `key`: a random key; None if the descent is not random.
+
+        **Returns:** what is added to the value, `[batch, *shape]`, and the state.
         """
 
     def idle(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> list[PyTree] | None:
-        """Return the states of a node after 0, 1, ..., `steps` steps with zero gradient; nodes that no error has
-        reached yet need no work then. None unless it is proved that such a step moves no node, and that these states
-        are the same whatever its value.
+        """Return the states of a node that steps with zero gradient leave behind; nodes that no error has reached yet
+        need no work then.
 
         **Arguments:**
 
         - `value`: the node's, `[batch, *shape]`, of which only shape and dtype count; or these.
         - `steps`: their number.
+
+        **Returns:** the states after 0, 1, ..., `steps` steps. None unless it is proved that such a step moves no node,
+        and that these states are the same whatever its value.
         """
         return None

@@ -51,12 +51,14 @@ def find_bad(
 
 
 def where_bad(first_bad: Array | int, names: Sequence[str]) -> tuple[str, int] | None:
-    """Return the node and the step (0: the start) at which a value was first not finite; None if all were finite.
+    """Read where a value was first not finite.
 
     **Arguments:**
 
     - `first_bad`: from a `Solution`, or from the `Info` of a learning rule.
     - `names`: those of all nodes of the problem, in its order.
+
+    **Returns:** the node and the step, 0 for the start; None if all were finite.
     """
     number = int(first_bad)
     return None if number < 0 else (names[number % len(names)], number // len(names))

@@ -13,7 +13,7 @@ from ..energy import Landscape, Nodes, NodesIn
 
 
 def linear_equilibrium(landscape: Landscape, nodes: NodesIn) -> Nodes:
-    """Return the values at which the energy of a linear network is least, `{node: [batch, *shape]}`.
+    """Return the values at which the energy of a linear network is least.
 
     With squared errors and linear predictions the energy of a sample is quadratic in its values, `1/2 h'Ah - b'h + c`,
     and its least value is at `h = A^-1 b`. A has one row for each feature of each free node, so this is for small
@@ -23,6 +23,8 @@ def linear_equilibrium(landscape: Landscape, nodes: NodesIn) -> Nodes:
 
     - `landscape`: the energy of a linear network, such as `Bound.landscape` gives.
     - `nodes`: values of the right shapes, `{node: [batch, *shape]}`; which ones doesn't matter.
+
+    **Returns:** `{node: [batch, *shape]}` of the free nodes.
 
     **Raises:** `ValueError` if the energy is seen not to be quadratic (outside of `jit`).
     """

@@ -16,7 +16,14 @@ from ._wave import Step, Wave, starts_forward
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """`repeats` equal steps. In each, the groups move one after the other, the nodes of a group together."""
+    """Equal steps, one after the other.
+
+    **Arguments:**
+
+    - `repeats`: their number.
+    - `groups`: the names of the nodes that move. In each step the groups move one after the other, the nodes of a group
+        together.
+    """
 
     repeats: int
     groups: tuple[tuple[str, ...], ...]

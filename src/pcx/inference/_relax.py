@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..energy import SLACK, Landscape, NodesIn
+from ..energy import Landscape, NodesIn
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
 from ._solution import RESULT, Solution
@@ -102,14 +102,11 @@ def _compared(
         return found
     start = landscape.begin(nodes)
     before = landscape.energies({n: start[n] for n in landscape.free})
-    scale = sum([jnp.abs(e) for e in landscape.without_logs(before).values()])
-    rise = sum(landscape.energies(found.nodes).values()) - sum(before.values())
-    values = found.nodes.values()
-    eps = max(float(jnp.finfo(v.dtype).eps) for v in values)
-    allowed = SLACK * scale + sum(v[0].size for v in values) * (eps + temperature)
+    after = landscape.energies(found.nodes)
+    rose = landscape.went_uphill(found.nodes, before, after, temperature, each=True)
     # One whose stop says that it is at rest is at rest, if not in the nearest valley.
     ended = RESULT.out_of_steps if stop.early else RESULT.settled
-    result = jnp.where((found.result == ended) & (rise > allowed), RESULT.diverged, found.result)
+    result = jnp.where((found.result == ended) & rose, RESULT.diverged, found.result)
     return found._replace(result=result.astype(jnp.int32))
 
 

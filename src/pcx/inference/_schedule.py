@@ -51,7 +51,11 @@ class Schedule(abc.ABC):
         **Arguments:**
 
         - `landscape`: whose `free`, `order` and `arrival` say what may move.
-        - `steps`: how many steps there are. Those that are left out at the end move nothing.
+        - `steps`: how many steps there are.
+
+        **Returns:** the segments. Steps that they leave out at the end move nothing.
+
+        **Raises:** `ValueError` for a landscape that the schedule isn't made for.
         """
 
     def check(self, call: str, stop: Stop, forward: bool) -> None:  # noqa: B027
@@ -75,6 +79,8 @@ class Schedule(abc.ABC):
         - `start`: their coordinates, `{node: [batch, *shape]}`.
         - `stop`: when to stop.
         - `descent`: how nodes move.
+
+        **Returns:** the `Plan` that the loops take.
 
         **Raises:** `ValueError` for parts that don't go together.
         """

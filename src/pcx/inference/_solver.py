@@ -42,7 +42,16 @@ class Solver(abc.ABC):
         return None if self.random else 0.0
 
     def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:  # noqa: B027
-        """Refuse, in the name of `call`, nodes that it is not made for; see `Descent.check`."""
+        """Refuse, in the name of `call`, nodes that it is not made for.
+
+        **Arguments:**
+
+        - `call`: what to name in errors.
+        - `free`: the names of the nodes that move.
+        - `nodes`: those of all nodes.
+
+        **Raises:** `ValueError`, with the names.
+        """
 
     @abc.abstractmethod
     def solve(
@@ -56,7 +65,7 @@ class Solver(abc.ABC):
         observe: Observe | None = None,
         unobserved: int = 0,
     ) -> Solution:
-        """Return where the free nodes settle.
+        """Let the free nodes settle.
 
         **Arguments:**
 
@@ -64,6 +73,8 @@ class Solver(abc.ABC):
         - `start`: their coordinates at the start, `{node: [batch, *shape]}`.
         - `stop`: when to stop.
         - `key`, `trace`, `observe`, `unobserved`: see `relax`.
+
+        **Returns:** a `Solution`.
 
         **Raises:** `ValueError` for what it can't do.
         """

@@ -20,13 +20,16 @@ from ._numbers import not_negative, whole
 class Stop(abc.ABC):
     """The condition under which values have settled. One of your own says `early = True` in its class, and `reached`.
 
+    **Arguments:**
+
+    - `steps`: the most steps that are taken, 0 or more.
+
     **Attributes:**
 
-    - `steps`: the most steps that are taken.
     - `early`: whether `reached` is asked, at every step.
     - `waits`: whether it is not asked before the error can have reached every node.
 
-    **Raises:** `ValueError` for steps that are no whole number.
+    **Raises:** `ValueError` or `TypeError` for steps that are no whole number.
     """
 
     steps: Any  # an int from here on, given as a whole number of any library
@@ -46,29 +49,40 @@ class Stop(abc.ABC):
     def reached(
         self, energy: Float[Array, " batch"], before: Float[Array, " batch"], gradient: Nodes
     ) -> Bool[Array, " batch"]:
-        """Return whether each sample has settled, `[batch]`.
+        """Return whether each sample has settled.
 
         **Arguments:**
 
         - `energy`, `before`: each sample's energy now and a step ago, `[batch]`; infinite before the first step.
         - `gradient`: the gradient of this very step, `{node: [batch, *shape]}`.
+
+        **Returns:** a boolean for each sample.
         """
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
 class Steps(Stop):
-    """A fixed number of steps."""
+    """A fixed number of steps.
+
+    **Arguments:**
+
+    - `steps`: the number, 0 or more.
+    """
 
 
 @dataclasses.dataclass(frozen=True)
 class Plateau(Stop):
-    """A sample stops when its energy E has stopped changing: when a step changed it by no more than
-    `atol + rtol * |E|`, and a step of rate 1 would, to first order, change it by no more than that either. The second,
-    that the squared norm of its gradient is no larger, keeps a small rate from passing for rest. No sample stops before
-    the error can have reached all of its nodes.
+    """A sample stops when its energy E has stopped changing: when a step changed it by no more than `atol + rtol *
+    |E|`, and a step of rate 1 would, to first order, change it by no more than that either. The second, that the
+    squared norm of its gradient is no larger, keeps a small rate from passing for rest. No sample stops before the
+    error can have reached all of its nodes.
 
-    **Arguments:** `steps`, the most that are taken; `rtol` and `atol`, 0 or more.
+    **Arguments:**
+
+    - `steps`: the most that are taken, 0 or more.
+    - `rtol`: the relative tolerance, 0 or more.
+    - `atol`: the absolute tolerance, 0 or more.
 
     **Raises:** `ValueError` or `TypeError` for numbers that are not.
     """
@@ -93,7 +107,10 @@ class Plateau(Stop):
 class GradientNorm(Stop):
     """A sample stops when the Euclidean norm of its gradient over all free nodes is at most `tol`.
 
-    **Arguments:** `steps`, the most that are taken; `tol`, 0 or more.
+    **Arguments:**
+
+    - `steps`: the most that are taken, 0 or more.
+    - `tol`: the largest norm at rest, 0 or more.
 
     **Raises:** `ValueError` or `TypeError` for numbers that are not.
     """

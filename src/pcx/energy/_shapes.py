@@ -1,0 +1,72 @@
+"""The shapes that a problem is made of, and arrays that must have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import Array
+from jaxtyping import PyTree
+
+from ._types import Inputs
+
+
+def avals_of(tree: PyTree) -> PyTree:
+    """Return shapes and types in the place of a tree's arrays."""
+    return jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a), jnp.result_type(a)), tree)
+
+
+def value_of(avals: dict[str, Any], clamped: bool) -> Any:
+    """Return the shape of a node's value: of its prediction, where a target takes its place."""
+    first, second = ("u", "h") if clamped else ("h", "u")
+    return avals[first] if avals[first] is not None else avals[second]
+
+
+def matched(numbers: Inputs, made: Inputs, inputs: Inputs) -> dict[int, Array]:
+    """Match the numbers of a program's inputs with arrays, which must have the shapes that the problem was made of:
+    sums and means are over that many samples.
+
+    **Arguments:**
+
+    - `numbers`: of the program's values, one for each array.
+    - `made`: the shapes that the problem was made of.
+    - `inputs`: the arrays.
+
+    **Raises:** `ValueError` for arrays of other shapes.
+    """
+    for name, old, given in zip(Inputs._fields, made, inputs, strict=True):
+        shapes = [a.shape for a in jtu.tree_leaves(old)]
+        found = [np.shape(a) for a in jtu.tree_leaves(given)]
+        if shapes != found:
+            wrong = next(
+                (f"{b} where it was {a}" for a, b in zip(shapes, found, strict=False) if a != b),
+                f"{len(found)} arrays where there were {len(shapes)}",
+            )
+            raise ValueError(
+                f"this problem was made of {name} of other shapes: {wrong}; a problem is of one batch size: find "
+                "the one of these shapes by bound.at(batch=(x, y)), or bind the model to the new batch"
+            )
+    return dict(zip(jtu.tree_leaves(numbers), jtu.tree_leaves(inputs), strict=True))
+
+
+def batch_size(x: PyTree, y: PyTree) -> int:
+    """Return the number of samples of a batch.
+
+    **Raises:** `ValueError` for an empty batch, or parts that differ in size.
+    """
+    sizes = {}
+    for name, tree in (("x", x), ("y", y)):
+        for path, leaf in jtu.tree_flatten_with_path(tree)[0]:
+            if np.ndim(leaf) == 0:
+                raise ValueError(f"the batch's {name}{jtu.keystr(path)} is a scalar; its first axis must be the batch")
+            sizes.setdefault(np.shape(leaf)[0], f"{name}{jtu.keystr(path)} of shape {np.shape(leaf)}")
+    if not sizes:
+        raise ValueError("the batch (x, y) holds no array")
+    if len(sizes) > 1:
+        raise ValueError(f"the parts of the batch differ in size: {'; '.join(sizes.values())}")
+    if 0 in sizes:
+        raise ValueError(f"the batch is empty: {sizes[0]}")
+    return next(iter(sizes))
