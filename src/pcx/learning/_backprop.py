@@ -78,7 +78,10 @@ def backprop(
     - `learn`, `call`: see `Rule`.
     - `precision`: as in `pc`; it counts for output nodes alone.
 
-    **Raises:** `TypeError` for what is no transformation.
+    **Returns:** the rule.
+
+    **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
+    precision.
 
     **Reference:**
 

@@ -51,6 +51,8 @@ def bpc(
     - `generative`, `discriminative`: a_g and a_d.
     - `parts`: see `hybrid`.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

@@ -22,7 +22,7 @@ def bind(
     precision: PrecisionLike = None,
     key: KeyLike = 0,
 ) -> Bound:
-    """Return a model and a batch as pure functions of arrays.
+    """Put a model and a batch together as pure functions of arrays.
 
     **Arguments:**
 
@@ -31,7 +31,10 @@ def bind(
     - `learn`, `call`, `precision`: see `Rule`.
     - `key`: a seed or a random key, for models that draw random numbers.
 
-    **Raises:** `ValueError` for a model or batch that don't go together, with the reason.
+    **Returns:** a `Bound`.
+
+    **Raises:** `TypeError` for what is no energy module or no batch; `ValueError` for a model or batch that don't go
+    together, with the reason.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
@@ -46,13 +49,15 @@ def bind(
 
 
 def weight_gradient(bound: Bound, landscape: Landscape, coords: Nodes) -> WeightGradient:
-    """Return the gradient by the weights and the energies at a place of a landscape, as `landscape.weight_gradient`
-    does, for programs that were written so.
+    """As `landscape.weight_gradient(coords)`, for programs that were written so.
 
     **Arguments:**
 
     - `bound`: what the landscape was made of.
-    - `landscape`: the energy as a function of `coords`, `{node: [batch, *shape]}`.
+    - `landscape`: the energy as a function of the coordinates.
+    - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+
+    **Returns:** the gradient by the weights, and the energies, at that place.
 
     **Raises:** `ValueError` for the landscape of another model, or of a batch of another size.
     """

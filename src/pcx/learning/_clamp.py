@@ -47,7 +47,7 @@ class Clamp(abc.ABC):
 
     @abc.abstractmethod
     def phases(self, problem: Problem, u: Nodes, targets: Nodes, count: Int[Array, ""] | None) -> list[Phase]:
-        """Return the phases of one step, in the order in which the values settle.
+        """Return the phases of one step.
 
         **Arguments:**
 
@@ -55,6 +55,10 @@ class Clamp(abc.ABC):
         - `u`: the forward predictions, `{node: [batch, *shape]}`.
         - `targets`: the true targets of the output nodes, likewise.
         - `count`: the number of steps taken, if `counts`; else None.
+
+        **Returns:** at least one `Phase`, in the order in which the values settle.
+
+        **Raises:** `ValueError` for nodes that the clamp isn't made for.
         """
 
 
@@ -87,6 +91,8 @@ class Nudged(Clamp):
     - `centred`: two settlings, at +b and -b, and their difference over 2 b, at twice the cost.
     - `alternate`: the sign of b changes with every batch.
     - `follow`: whether the clamp follows the prediction.
+
+    **Raises:** `TypeError` or `ValueError` for a `beta` out of this range, `ValueError` for `centred` with `alternate`.
     """
 
     beta: ArrayLike

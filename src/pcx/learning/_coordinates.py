@@ -30,10 +30,17 @@ class Coordinates(abc.ABC):
         - `bound`: the problem and its arrays.
         - `forward`: its forward pass.
         - `phase`: the values that the output nodes are clamped at, and factors of their energies.
+
+        **Returns:** a `pcx.energy.Landscape`.
         """
 
     def check(self, rule: str, problem: Problem) -> None:  # noqa: B027
-        """Refuse a problem that can't be written in these coordinates, in the name of `rule`.
+        """Refuse a problem that can't be written in these coordinates.
+
+        **Arguments:**
+
+        - `rule`: the name by which errors begin.
+        - `problem`: the problem.
 
         **Raises:** `ValueError`, with the reason.
         """

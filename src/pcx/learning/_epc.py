@@ -71,6 +71,8 @@ def epc(
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
     - `clamp`, `start`, `learn`, `call`, `precision`: see `pc`; `Kept()` keeps errors.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

@@ -49,6 +49,8 @@ def fpa(
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
     - `schedule`, `clamp`, `start`, `learn`, `call`, `precision`: see `pc`.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

@@ -142,6 +142,8 @@ def hil(
     - `T`: the number of inference steps, no fewer than the error needs to reach every weight.
     - `learn`, `call`, `precision`: see `Rule`.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:** defined by the Z-IL tutorial of the published `pcx` package, which goes with

@@ -50,6 +50,8 @@ def hybrid(
     - `parts`: `(generative, recognition)`, functions of the model that give its two parts; by default its attributes of
         those names.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

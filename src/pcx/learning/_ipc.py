@@ -114,6 +114,8 @@ def ipc(
     - `start`, `learn`, `call`, `precision`: see `pc`.
     - `schedule`: `pcx.inference.AllNodes()`, or None: values and weights move at one point.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

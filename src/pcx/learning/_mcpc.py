@@ -99,11 +99,13 @@ def mcpc(
     **Arguments:**
 
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
-    - `step`: n, above 0; `variance`: s^2, by default 1; `momentum`: in [0, 1); see `pcx.inference.Langevin`. In
-        the place of `step` also a transformation or descent of one's own, see `pc`, whose values are the samples.
+    - `step`: n, above 0; or a transformation or descent of one's own, see `pc`, whose values are the samples.
     - `T`: the number of inference steps.
     - `burn_in`: the number of steps at the beginning that the gradients are not taken from.
+    - `variance`, `momentum`: s^2, by default 1, and a number in [0, 1), see `pcx.inference.Langevin`.
     - `schedule`, `start`, `learn`, `call`, `precision`: see `pc`. `Kept()` goes on with the chain.
+
+    **Returns:** the rule.
 
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 

@@ -54,6 +54,8 @@ def nudged(
     - `alternate`: change the sign of b with every batch.
     - `follow`: let the clamp follow the prediction as values settle.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**

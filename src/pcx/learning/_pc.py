@@ -25,9 +25,13 @@ from ._update import Update
 class PredictiveCoding(Rule):
     """Values settle, then weights learn from the energy's gradient there: coordinates x clamp x start x settling.
 
-    **Arguments:** see `pc`; and
+    **Arguments:**
 
+    - `optim_w`, `optim_h`, `T`, `schedule`, `clamp`, `start`: see `pc`.
     - `coordinates`: what settles, by default the values of the nodes.
+    - `options`: `learn`, `call` and `precision`, see `Rule`.
+
+    **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
     """
 
     settles_outputs = True
@@ -193,6 +197,8 @@ def pc(
     - `clamp`: `Hard()` or `Nudged(...)`.
     - `start`: `Forward()`, `Zeros()` or `Kept()`.
     - `learn`, `call`, `precision`: see `Rule`.
+
+    **Returns:** the rule.
 
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 

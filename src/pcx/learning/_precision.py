@@ -26,19 +26,39 @@ class Precision(abc.ABC):
 
     @abc.abstractmethod
     def init(self, problem: Problem) -> dict[str, Any]:
-        """Return the memory before the first step, by name."""
-
-    @abc.abstractmethod
-    def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
-        """Return `{node: p}`, each a scalar or of the shape of the node's value for one sample."""
-
-    def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
-        """Return the memory after a batch, by name, for precisions that learn; by default nothing changes.
+        """Return what the precision remembers before the first step.
 
         **Arguments:**
 
+        - `problem`: nodes and their shapes.
+
+        **Returns:** a dict by name, of trees of arrays.
+
+        **Raises:** `ValueError` for nodes that the precision isn't made for.
+        """
+
+    @abc.abstractmethod
+    def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:
+        """Return the precisions of nodes.
+
+        **Arguments:**
+
+        - `problem`: nodes and their shapes.
+        - `memory`: a state's memory, in which what `init` gave is.
+
+        **Returns:** `{node: p}`, each a scalar or of the shape of the node's value for one sample.
+        """
+
+    def learn(self, problem: Problem, memory: dict[str, Any], energies: Nodes) -> dict[str, Any]:
+        """Change what is remembered after a batch, for precisions that learn; by default nothing changes.
+
+        **Arguments:**
+
+        - `problem`: nodes and their shapes.
         - `memory`: a state's memory, in which what `init` gave is.
         - `energies`: elementwise at the settled values, without precisions, `{node: [batch, *shape]}`.
+
+        **Returns:** the new memory, by name.
         """
         return {}
 
@@ -80,10 +100,13 @@ class LearnedPrecision(Precision):
     **Arguments:**
 
     - `optim`: an Optax transformation, on log p.
-    - `initial`: the first value.
+    - `initial`: the first value, above 0.
     - `per`: one for each `"node"` or for each `"feature"` of a node.
     - `nodes`: which nodes; by default all with a squared error.
-    - `bounds`: the least and the largest value that a precision may have.
+    - `bounds`: the least and the largest value that a precision may have, above 0.
+
+    **Raises:** `TypeError` for an `optim` that is no transformation, or `bounds` that are no pair; `ValueError` for
+    numbers out of these ranges, and for another `per`.
     """
 
     def __init__(

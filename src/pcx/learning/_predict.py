@@ -27,11 +27,11 @@ from ._state import State
 from ._types import KeyLike
 
 if TYPE_CHECKING:
-    from ._rule import Rule
+    from ._predicting import Predicting
 
 
 def predicted(
-    rule: Rule,
+    rule: Predicting,
     model: EnergyModule | State,
     x: PyTree,
     settle: bool,
@@ -60,7 +60,7 @@ def predicted(
     return one_or_by_node({n: u[n] for n in names})
 
 
-def evaluated(rule: Rule, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Array]:
+def evaluated(rule: Predicting, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Array]:
     """Return the outputs' predictions and the energy at their targets, `[batch]`, see `Rule.evaluate`."""
     x, y, samples = taken_batch(rule.name, "evaluate", batch)
     structure, arrays = rule.predicting(state)
@@ -108,7 +108,7 @@ def _forward(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def settled_outputs(
-    rule: Rule,
+    rule: Predicting,
     structure: Structure,
     outputs: tuple[str, ...],
     weights: PyTree,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,18 +17,17 @@ import optax
 from jax import Array
 from jaxtyping import Float, PyTree
 
-from ..core import Choice, raw_key, taken
-from ..energy import Bound, Energies, ForwardPass, ModelArrays, Nodes, Problem, Samples, Structure, Weights
+from ..core import Choice, raw_key
+from ..energy import Bound, Energies, ForwardPass, ModelArrays, Problem, Samples, Weights
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
 from ._checks import check_learns, check_optim, taken_batch
 from ._guards import bad_data, guarded
-from ._intern import Interned
 from ._precision import as_precision, begin, learns, unbounded, values_of
-from ._predict import evaluated, predicted
+from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
-from ._samples import check_samples, split
+from ._samples import check_samples
 from ._state import Info, State, owned
 from ._types import Call, KeyLike, Optimiser, PrecisionLike
 from ._update import Update
@@ -38,7 +36,7 @@ Memory = dict[str, Any]
 """What a rule remembers from batch to batch, by name; the optimiser's state is under "optim"."""
 
 
-class Rule(Interned):
+class Rule(Predicting):
     """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
     don't change; two that are built alike are the same object.
 
@@ -57,12 +55,13 @@ class Rule(Interned):
     - `call`: how the model is called on one sample, `call(model, x, y)`; by default `model(x, y)`, or `model(x)` if it
         takes one argument.
     - `precision`: a number for the nodes that are not clamped, a dict by node, or a `Precision`; None is 1 everywhere.
+
+    **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
+    precision.
     """
 
     random: bool = False
     """Whether a step draws random numbers, by `draw`, though the model doesn't."""
-    settles_outputs: bool = False
-    """Whether an output that has no target can settle."""
 
     def __init__(
         self,
@@ -92,7 +91,10 @@ class Rule(Interned):
             some, see `Targets`.
         - `key`: a seed or a random key, for models and rules that draw random numbers.
 
-        **Raises:** `ValueError` for a model or batch that the rule can't work on, with the reason.
+        **Returns:** a `State`, a pytree of arrays.
+
+        **Raises:** `TypeError` for what is no energy module or no batch; `ValueError` for a model or batch that the
+        rule can't work on, with the reason.
         """
         x, y, samples = taken_batch(self.name, "init", batch)
         structure = self.structure(model)
@@ -161,59 +163,10 @@ class Rule(Interned):
             lambda: self.bad_start(bound, forward),
         )
 
-    def predict(
-        self,
-        model: EnergyModule | State,
-        x: PyTree,
-        *,
-        settle: bool = False,
-        hold: Mapping[str, tuple[Any, Any]] | None = None,
-        key: KeyLike = 0,
-    ) -> Any:
-        """Return the output nodes' predictions in evaluation mode, `[batch, *shape]`; a dict by node, in the order of
-        the model, if there are several. Output nodes are those that the targets given to `init` clamp, which its state
-        remembers. Of a model, they are those that are marked `frozen = True`; or else those that no other node is
-        predicted from.
-
-        By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing holds the
-        output, which follows its prediction. From a forward pass nothing moves then, so this differs for rules that
-        start elsewhere, draw random numbers, or have a network for each direction (`hybrid`, `bpc`).
-
-        **Arguments:**
-
-        - `model`: the model, or a state.
-        - `x`: the input, `[batch, ...]`.
-        - `settle`: whether the values settle first.
-        - `hold`: `{node: (mask, value)}`, parts of nodes that are clamped while all else settles, such as the known
-            half of an image: value `[batch, *shape]`, and booleans `[batch, *shape]`, or what broadcasts to that, True
-            where it is clamped. Outputs come back with what was clamped in its place. With it `x` may be None, where
-            the model needs none and every output node is named. It needs `settle=True`, and a rule of values that
-            settle.
-        - `key`: a seed or a random key, for rules that draw random numbers as they settle.
-
-        **Raises:** `ValueError` for `settle` with a rule whose values never settle, such as Z-IL; for a `hold` that
-        doesn't fit the nodes. **Warns** if the energy of samples rose as their values settled.
-        """
-        return predicted(self, model, x, settle, hold, key)
-
-    def evaluate(self, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Float[Array, " batch"]]:
-        """Return the outputs' predictions by a forward pass in evaluation mode, as `predict` gives them, and the energy
-        of the output nodes at their targets, `[batch]`. Pure.
-
-        **Arguments:**
-
-        - `state`: from `init` or `step`; or a model.
-        - `batch`: `(x, y)` as in `init`.
-
-        **Raises:** `ValueError` for labels outside the classes, where they can be read; in a compiled function the
-        energies are not numbers then.
-        """
-        return evaluated(self, state, batch)
-
     # -- what makes it that rule ----------------------------------------------------------------------
     @abc.abstractmethod
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
-        """Return the `Update` of one batch: gradient or new weights, energies, memory.
+        """Learn from one batch.
 
         **Arguments:**
 
@@ -221,38 +174,63 @@ class Rule(Interned):
             function of the free nodes.
         - `forward`: the forward pass of the batch: values, predictions and targets by node.
         - `memory`: what the updates before kept, by name; the optimiser's state is under "optim".
+
+        **Returns:** an `Update`: gradient or new weights, energies, memory.
         """
 
     def check(self, problem: Problem) -> None:
         """Refuse a problem that the rule can't work on.
+
+        **Arguments:**
+
+        - `problem`: nodes, their graph, and which are clamped.
 
         **Raises:** `ValueError`, with the reason.
         """
         if not problem.clamped:
             raise ValueError(
                 f"{self.name}: no node is clamped, so there is nothing to learn from. Give targets, and mark the "
-                "output: `model.vodes[-1].h.frozen = True`"
+                "output: pxc.Vode(..., output=True)"
             )
 
     def init_memory(self, bound: Bound) -> Memory:
-        """Return what the rule remembers before the first step, by name; a step changes it by `Update.memory`."""
+        """Return what the rule remembers before the first step; a step changes it by `Update.memory`.
+
+        **Arguments:**
+
+        - `bound`: the batch given to `init`.
+
+        **Returns:** a dict by name, of trees of arrays.
+        """
         return {}
 
     def init_optim(self, problem: Problem, weights: Weights) -> PyTree:
-        """Return the state of the weights' optimiser before the first step."""
+        """Return the state of the weights' optimiser before the first step.
+
+        **Arguments:**
+
+        - `problem`: nodes and their graph.
+        - `weights`: `{path: array}`.
+
+        **Returns:** a tree of arrays.
+        """
         return self.optim_w.init(weights)
 
     def apply(
         self, gradient: Weights, optim: PyTree, weights: Weights, bound: Bound, value: Energies
     ) -> tuple[Weights, PyTree]:
-        """Return the weights after a step of their optimiser, and its state.
+        """Let the weights' optimiser take a step.
 
         **Arguments:**
 
-        - `gradient`, `weights`: `{path: array}`; `optim`: the optimiser's state.
+        - `gradient`: of the batch's mean energy by the weights, `{path: array}`.
+        - `optim`: the optimiser's state.
+        - `weights`: `{path: array}`.
         - `bound`: the batch.
         - `value`: the energies that the gradient is of, precisions included, `{node: [batch]}`; an optimiser that wants
             `value=` is given their mean, see `Info.energy`.
+
+        **Returns:** the new weights, and the new state.
         """
         mean = jnp.mean(jnp.asarray(sum(bound.samples.weighted(e) for e in value.values())))
         optimiser: Any = self.optim_w
@@ -261,46 +239,38 @@ class Rule(Interned):
         moved: Any = optax.apply_updates(weights, updates)
         return moved, optim
 
-    def settle(
-        self,
-        bound: Bound,
-        forward: ForwardPass,
-        outputs: tuple[str, ...],
-        hold: Mapping[str, tuple[Array, Array]],
-    ) -> tuple[Nodes, Array | None]:
-        """Return the predictions of the output nodes after settling, `{node: [batch, *shape]}`, for `predict`; and how
-        each sample's settling ended, a `pcx.inference.RESULT`, `[batch]`, or None if nothing settles.
+    def loss(self, bound: Bound, forward: ForwardPass) -> Float[Array, " batch"]:
+        """Return the energy of the output nodes at the forward pass.
 
         **Arguments:**
 
-        - `bound`, `forward`: the problem in evaluation mode, without targets, and its forward pass.
-        - `outputs`: the names of the output nodes.
-        - `hold`: parts that are clamped, see `predict`.
+        - `bound`: the batch.
+        - `forward`: its forward pass.
 
-        **Raises:** `ValueError` for a rule whose values never settle.
+        **Returns:** one number for each sample.
         """
-        raise ValueError(f"{self.name}: its values don't settle, so predictions are by a forward pass alone")
-
-    def loss(self, bound: Bound, forward: ForwardPass) -> Float[Array, " batch"]:
-        """Return the energy of the output nodes at the forward pass."""
         return bound.output_energy(forward.u, forward.targets)
 
     def bad_start(self, bound: Bound, forward: ForwardPass) -> Array:
-        """Return the place of the first node that is not finite at the start, -1 if all are."""
+        """Return the place of the first node that is not finite at the start.
+
+        **Arguments:**
+
+        - `bound`: the batch.
+        - `forward`: its forward pass.
+
+        **Returns:** a whole number, in the order of the model; -1 if all are finite.
+        """
         return bad_data(bound.problem.nodes, forward.u, forward.targets)
-
-    def structure(self, model: EnergyModule) -> Structure:
-        """Return the model without its values."""
-        return Structure.of(model, self.learned_params, self.call)
-
-    def problem(
-        self, structure: Structure, arrays: ModelArrays, x: PyTree, y: PyTree, training: bool = True
-    ) -> Problem:
-        """Return the problem of a model at the shapes of a batch, traced if there is none yet."""
-        return Problem.of(structure, arrays, (x, y), training)
 
     def draw(self, bound: Bound) -> Array:
         """Return the key that a step draws from, a new one for each step.
+
+        **Arguments:**
+
+        - `bound`: the batch.
+
+        **Returns:** a random key.
 
         **Raises:** `ValueError` for a rule whose `random` is not True: its key never changes.
         """
@@ -309,32 +279,17 @@ class Rule(Interned):
         return jax.random.fold_in(bound.key, _SETTLING)
 
     def draw_if_random(self, bound: Bound) -> Array | None:
-        """Return the key that values draw from as they settle; None if they draw nothing."""
-        return self.draw(bound) if self.random else None
-
-    def check_labels(self, state: State, batch: tuple[PyTree, PyTree], y: PyTree) -> None:
-        """Refuse targets, of any number of samples, that hold labels outside the classes.
+        """Return the key that values draw from as they settle.
 
         **Arguments:**
 
-        - `state`, `batch`: from `init`, and as given to it.
-        - `y`: the targets.
+        - `bound`: the batch.
 
-        **Raises:** `ValueError`, naming the output node.
+        **Returns:** a random key; None if they draw nothing.
         """
-        structure, arrays = self.predicting(state)
-        x, given, _ = taken_batch(self.name, "check_labels", batch)
-        y = taken(f"{self.name}.check_labels", "y", split(y)[0])
-        Problem.of(structure, arrays, (x, given)).check_labels(y)
+        return self.draw(bound) if self.random else None
 
     # -- inside ---------------------------------------------------------------------------------------
-    def predicting(self, model: EnergyModule | State) -> tuple[Structure, ModelArrays]:
-        """Return the structure of the part of a model, or of a state's, that predicts, and all arrays."""
-        if isinstance(model, State):
-            return model.structure, ModelArrays(model.weights, model.rest)
-        structure = self.structure(model)
-        return structure, structure.values_of(model)
-
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
 

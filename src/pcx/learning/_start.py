@@ -30,13 +30,15 @@ class Start(abc.ABC):
 
     @abc.abstractmethod
     def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
-        """Return the coordinates of the free nodes to settle from, `{node: [batch, *shape]}`.
+        """Return the coordinates of the free nodes to settle from.
 
         **Arguments:**
 
         - `landscape`: what values settle on; its `start()` is the model's forward pass.
-        - `kept`: where the last step left them, if `keeps`.
+        - `kept`: where the last step left them, if `keeps`, `{node: [batch, *shape]}`.
         - `key`: a random key, a new one for each step, if `random`; else None.
+
+        **Returns:** `{node: [batch, *shape]}`.
         """
 
 

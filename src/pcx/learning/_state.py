@@ -37,6 +37,7 @@ class State:
     - `optim`: the state of the weight optimiser.
     - `key`: for models and rules that draw random numbers.
     - `memory`: what else the rule keeps.
+    - `structure`: the model without its values.
     - `outputs`: the names of the nodes that the targets given to `init` hold, which `predict` gives.
     """
 
@@ -52,8 +53,12 @@ class State:
         return fields_shown(self)
 
     def write_to(self, model: EnergyModule) -> None:
-        """Set the params of `model`, which must be built as the one that the state was made of, to what was learned.
-        The model gets copies: a step that uses up the state (`donate_argnums=0`) leaves it whole.
+        """Put what was learned into the params of a model. The model gets copies: a step that uses up the state
+        (`donate_argnums=0`) leaves it whole.
+
+        **Arguments:**
+
+        - `model`: built as the one that the state was made of.
 
         **Raises:** `ValueError` if the model is built differently, before anything is set.
         """
@@ -112,12 +117,14 @@ class OUTCOME:
 
 
 def explain(info: Info, state: State) -> str | None:
-    """Return what went wrong in a step, in words; None if nothing did. Waits for the step.
+    """Say in words what went wrong in a step. Waits for the step.
 
     **Arguments:**
 
     - `info`, `state`: what `rule.step` returned; of many steps or seeds (an `info` with leading axes, as from
         `jax.lax.scan` or `jax.vmap`) the first that went wrong, and where it is.
+
+    **Returns:** a sentence; None if nothing went wrong.
     """
     results = np.asarray(info.result)
     if results.ndim:
@@ -176,9 +183,15 @@ def uphill_in_words(before: Array | float | None, after: Array | float | None, e
 
 
 def stack(states: Iterable[State]) -> State:
-    """Return one state for many seeds, each leaf with a new first axis.
+    """Make one state for many seeds.
 
-    **Raises:** `ValueError` if the states come from models that are built differently.
+    **Arguments:**
+
+    - `states`: of models that are built alike, one at least.
+
+    **Returns:** a state in which each array has a new first axis, one entry for each of `states`.
+
+    **Raises:** `ValueError` for no states, or if they come from models that are built differently.
     """
     states = list(states)
     if not states:
@@ -189,7 +202,14 @@ def stack(states: Iterable[State]) -> State:
 
 
 def unstack(state: State) -> list[State]:
-    """The inverse of `stack`."""
+    """Take a state for many seeds apart, as the inverse of `stack`.
+
+    **Arguments:**
+
+    - `state`: one whose arrays have the seeds as first axis.
+
+    **Returns:** a list of states, one for each seed, with NumPy arrays.
+    """
     leaves, treedef = jtu.tree_flatten(jax.device_get(state))
     n = np.shape(leaves[0])[0]
     return [jtu.tree_unflatten(treedef, [leaf[i] for leaf in leaves]) for i in range(n)]

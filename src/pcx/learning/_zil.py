@@ -155,6 +155,8 @@ def zil(
         otherwise such a model is refused.
     - `learn`, `call`, `precision`: see `Rule`.
 
+    **Returns:** the rule.
+
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
 
     **Reference:**
