@@ -43,7 +43,13 @@ KINDS = {
         learning/test_uphill.py training/test_uphill.py""",
     "layers that no error reaches; parts and options that would do nothing": """
         learning/test_reach.py
-        training/test_what_is_given.py: test_what_needs_a_folder_and_has_none_is_said""",
+        cli/test_no_effect.py
+        training/test_what_is_given.py: test_what_needs_a_folder_and_has_none_is_said
+            test_a_batch_size_that_batches_do_not_have_is_said test_what_has_no_effect_beside_the_rest_is_said
+            test_a_data_folder_without_an_effect""",
+    "empty paths": """
+        training/test_what_is_given.py: test_empty_paths
+        cli/test_one_line.py: test_empty_words""",
     "memory that went bad, and a chain that forgets": "learning/test_sound.py",
     "weights of another network": "training/test_load_run.py cli/test_load_run.py training/test_weights.py",
     "labels that wrap around, or are no class; the accuracy of one-hot targets": """

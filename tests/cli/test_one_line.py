@@ -64,6 +64,28 @@ def test_paths(command, name, capsys):
     one_line([*command.split(), name], capsys)
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["train", "--out", ""], "--out"),
+        (["train", "--out="], "--out"),
+        (["train", "--data-folder", ""], "--data-folder"),
+        (["train", "--config="], "--config"),
+        (["train", "--rule", ""], "--rule"),
+        (["compare", "--out", ""], "--out"),
+        (["run", "zil", "--out", ""], "--out"),
+        (["resume", ""], "pcx resume"),
+        (["eval", ""], "pcx eval"),
+        (["runs", ""], "pcx runs"),
+        (["info", "--data-folder="], "--data-folder"),
+    ],
+)
+def test_empty_words(words, named, capsys, tmp_path):
+    line = one_line(words, capsys, status=(2,))
+    assert line.startswith(f"pcx: error: {named}: the value is empty; for the folder that the command runs in, write .")
+    assert list(tmp_path.iterdir()) == []
+
+
 CONFIGS = {
     "empty": b"",
     "no text": b"\xff\xfe{}",
@@ -207,6 +229,16 @@ def test_streams(redirected, status):
         assert line.startswith("pcx: error: stdout ")
     else:
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "", "train --help", "run zil --help"])
+def test_what_is_said_of_a_command_where_it_cannot_be_printed(words):
+    for redirected, status in (("/dev/full", 1), ("/dev/null", 0)):
+        command = f"{sys.executable} -m pcx.cli {words} >{redirected}"
+        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr
+        assert done.stderr.startswith("pcx: error: stdout can't be written to") == bool(status)
+        assert len(done.stderr.splitlines()) == status
 
 
 def test_names_that_are_no_text_are_printed_as_they_are(tmp_path):

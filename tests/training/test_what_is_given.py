@@ -3,6 +3,7 @@
 
 import dataclasses
 import inspect
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import pcx.data as pxd
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.training as pxt
+import pcx.utils as pxu
 
 from .small import HELD_OUT, RULE, TRAIN, make, model, same_bits, train
 from .test_fit import by_hand
@@ -54,6 +56,63 @@ def test_metrics_that_are_no_jax_functions(metric, parallel, tmp_path):
 def test_what_needs_a_folder_and_has_none_is_said(given):
     with pytest.warns(RuntimeWarning, match=f"fit: {', '.join(given)} without a folder: nothing is kept"):
         train(epochs=1, **given)
+
+
+def by_list(k):
+    return [(TRAIN[0][i : i + 16], TRAIN[1][i : i + 16]) for i in range(0, 96, 16)]
+
+
+@pytest.mark.parametrize("data", [by_list(0), by_list, pxd.ArrayBatches(TRAIN, 16)])
+def test_a_batch_size_that_batches_do_not_have_is_said(data):
+    with pytest.warns(RuntimeWarning, match="fit: batch_size=8 has no effect: train comes in batches, of 16 samples"):
+        said = train(epochs=1, data=data, batch_size=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for size in (16, None):
+            assert same_bits(train(epochs=1, data=data, batch_size=size), said)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"data": by_list, "batches_per_dispatch": 2}, "batches_per_dispatch=2"),
+        ({"checkpoint_every": 2, "checkpoint_seconds": 1}, "checkpoint_seconds"),
+    ],
+)
+def test_what_has_no_effect_beside_the_rest_is_said(given, what, tmp_path):
+    with pytest.warns(RuntimeWarning, match=f"fit: {what} has no effect"):
+        train(epochs=1, folder=tmp_path, **given)
+
+
+EMPTY = {
+    "fit": lambda: train(folder=""),
+    "load_run": lambda: pxt.load_run(""),
+    "load_run: data_folder": lambda: pxt.load_run("run", data_folder=""),
+    "load_weights": lambda: pxt.load_weights("", model()),
+    "save_weights": lambda: pxt.save_weights("", model()),
+    "Checkpoints": lambda: pxt.Checkpoints(""),
+    "EventFiles": lambda: pxt.EventFiles(""),
+    "search_path": lambda: pxd.search_path(""),
+    "mnist": lambda: pxd.mnist(""),
+    "cifar10": lambda: pxd.cifar10(""),
+    "save_params": lambda: pxu.save_params(model(), ""),
+    "load_params": lambda: pxu.load_params(model(), ""),
+}
+
+
+@pytest.mark.parametrize("call", EMPTY)
+def test_empty_paths(call, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="empty"):
+        EMPTY[call]()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_data_folder_without_an_effect(tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    train(folder=tmp_path, epochs=1)
+    with pytest.raises(ValueError, match="data_folder has no effect where the model is given"):
+        pxt.load_run(tmp_path, make, RULE, data_folder=tmp_path)
 
 
 def test_such_metrics_in_a_callback():

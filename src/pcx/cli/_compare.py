@@ -18,8 +18,7 @@ from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._reach import warn_of_layers_out_of_reach
-from ._run import lengthen, own_of, train_in
+from ._run import lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
@@ -48,7 +47,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
             {"command": "compare", "argv": ["pcx", *argv], "options": as_json(options), **own_of(options)},
         )
         place.write_json("versions.json", versions())
-    warn_of_layers_out_of_reach(options)
+    say_what_has_no_effect(options, argv)
     results: dict[str, dict[str, Any]] = {}
     curves: dict[str, np.ndarray] = {}
     resumable(folder, how)

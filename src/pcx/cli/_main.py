@@ -80,6 +80,7 @@ def _parsed(args: list[str]) -> Callable[[], int]:
 
     from ._commands import commands
 
+    _check_none_empty(args)
     made = {name: (_later(command), description) for name, (command, description) in commands(args).items()}
     for name, (command, description) in made.items():
         words = name.split()
@@ -94,6 +95,16 @@ def _parsed(args: list[str]) -> Callable[[], int]:
     if args[0] == "run":
         return _read(studies.cli, prog="pcx run", args=args[1:])
     return _read(app.cli, prog="pcx", description=_DESCRIPTION, args=args)
+
+
+def _check_none_empty(args: Sequence[str]) -> None:
+    """Refuse words that say nothing, as those of a variable that isn't set: no option can mean it, and an empty path
+    would be taken for the folder that the command runs in."""
+    for before, word in zip(["", *args], args, strict=False):
+        name, equals, value = word.partition("=")
+        if not word or (name.startswith("--") and equals and not value):
+            option = name if word else before if before.startswith("--") else f"pcx {args[0]}".strip()
+            raise Refused(f"{option}: the value is empty; for the folder that the command runs in, write .")
 
 
 def _later(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:

@@ -78,8 +78,12 @@ def own_streams() -> Iterator[None]:
     try:
         try:
             yield
+        except SystemExit as leaving:  # --help leaves so, and may have printed to a full disk
+            out.flush()
+            if leaving.code or out.failed is None:
+                raise
         finally:
-            out.flush()  # what is still held, also after --help, which leaves by SystemExit
+            out.flush()  # what is still held
     except BrokenPipeError:
         _drop(out)
         sys.exit(NO_READER)

@@ -51,11 +51,6 @@ class RuleOptions:
         """The number of updates of the weights for each batch."""
         return 1
 
-    def needed(self, layers: int) -> int:
-        """Return how many steps `T` it takes until an error of the output has reached the first of so many layers; 0
-        if any number will do."""
-        return 0
-
 
 @dataclass(frozen=True)
 class PCOptions(RuleOptions):
@@ -74,9 +69,6 @@ class PCOptions(RuleOptions):
         from .. import learning as pxl
 
         return pxl.pc(optim, _sgd(self.state_lr, self.state_momentum), self.T)
-
-    def needed(self, layers: int) -> int:
-        return layers - 1  # one for each layer but the output's
 
 
 @dataclass(frozen=True)
@@ -98,9 +90,6 @@ class IPCOptions(RuleOptions):
     @property
     def updates(self) -> int:
         return self.T
-
-    def needed(self, layers: int) -> int:
-        return layers  # the weights learn at each step, before the error has moved on
 
 
 @dataclass(frozen=True)
@@ -152,9 +141,6 @@ class FPAOptions(RuleOptions):
 
         return pxl.fpa(optim, _sgd(self.state_lr), self.T)
 
-    def needed(self, layers: int) -> int:
-        return layers - 1  # one for each layer but the output's
-
 
 @dataclass(frozen=True)
 class NudgedOptions(RuleOptions):
@@ -184,9 +170,6 @@ class NudgedOptions(RuleOptions):
         optim_h = _sgd(self.state_lr, self.state_momentum)
         centred, alternate = self.phases == "centred", self.phases == "alternate"
         return pxl.nudged(optim, optim_h, self.T, self.beta, centred=centred, alternate=alternate, follow=self.follow)
-
-    def needed(self, layers: int) -> int:
-        return layers - 1  # one for each layer but the output's
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..training import EarlyStopping, Fit, FitOptions, Folder, fit
 from ._build import Splits, augmentation, make_rule, model_maker
-from ._failures import told
+from ._failures import complain, told
 from ._own import sources
 from ._saved import as_json
 from ._settings import Experiment, TrainOptions
@@ -19,6 +20,17 @@ def monitored(options: TrainOptions) -> str:
     return options.monitor.replace("-", "_") if options.validation == "held-out" else "loss"
 
 
+def say_what_has_no_effect(options: Experiment, args: Sequence[str]) -> None:
+    """Write a line on stderr for each option that was given and has no effect beside the others.
+
+    **Arguments:** `args`, the words of the command line.
+    """
+    given = {word.partition("=")[0].replace("_", "-") for word in args}
+    for name, reason in options.without_effect().items():
+        if f"--{name}" in given:
+            complain(f"pcx: warning: --{name} has no effect: {reason}")
+
+
 def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> Fit:
     """Train, or go on with the run in the folder.
 
@@ -27,7 +39,7 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
     with told(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fit: training failed")  # the command says it itself
         # Said already, in the words of the command's options.
-        warnings.filterwarnings("ignore", message=r".* is too small: .* will learn nothing")
+        warnings.filterwarnings("ignore", "fit: checkpoint_seconds has no effect")
         return fit(
             model_maker(options, splits),
             make_rule(options, options.rule, len(splits.train)),

@@ -95,11 +95,6 @@ class Experiment(Rules):
         return self.seeds
 
     @property
-    def layers(self) -> int:
-        """Return the number of layers of the network, each with weights."""
-        return {"vgg5": 5, "vgg7": 7}.get(self.model, len(self.hidden) + 1)
-
-    @property
     def used_rules(self) -> tuple[str, ...]:
         """The rules that are trained by."""
         raise NotImplementedError
@@ -150,6 +145,29 @@ class Experiment(Rules):
             owner = word.removeprefix("--").partition(".")[0]
             if word.startswith("--") and "." in word and owner in RULE_NAMES and owner not in self.used_rules:
                 raise Refused(f"{word.partition('=')[0]} has no effect: the rule is {', '.join(self.used_rules)}")
+
+    def without_effect(self) -> dict[str, str]:
+        """Return the options that have no effect beside the others, each with the reason."""
+        found = {}
+        if self.model in ("vgg5", "vgg7"):
+            found["hidden"] = f"the model is {self.model}"
+        if is_own(self.model):
+            found["act"] = f"the model is {self.model}"
+        if self.optimiser != "sgd":
+            found["momentum"] = f"the optimiser is {self.optimiser}"
+        if self.optimiser != "adamw":
+            found["weight-decay"] = f"the optimiser is {self.optimiser}"
+        if self.schedule == "constant":
+            found["decay-epochs"] = "the schedule is constant"
+        if self.validation != "held-out":
+            found["held-out"] = found["monitor"] = f"nothing is held out with --validation {self.validation}"
+        if len(self.seeds) > 1:
+            found["first-seed"] = "--seeds names each seed"
+        if self.checkpoint_every is not None:
+            found["checkpoint-seconds"] = "checkpoints are written by --checkpoint-every"
+        if self.data in ("digits", "two-moons"):
+            found["data-folder"] = found["download"] = f"{self.data} comes with scikit-learn"
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
 from ._own import settled
-from ._reach import warn_of_layers_out_of_reach
-from ._run import lengthen, monitored, train_in
+from ._run import lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
@@ -29,7 +28,7 @@ def train(options: TrainOptions, argv: list[str]) -> int:
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
     with told():
         splits = Splits(options)
-    warn_of_layers_out_of_reach(options)
+    say_what_has_no_effect(options, argv)
     return _go(folder, options, splits, argv, resume=False)
 
 

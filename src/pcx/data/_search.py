@@ -111,6 +111,8 @@ def not_found(wanted: Wanted, folder: str | os.PathLike[str] | None, sources: Se
 
 
 def _path(name: str | os.PathLike[str]) -> Path:
+    if not os.fspath(name):  # which Path takes for "."
+        raise ValueError("folder is an empty path; '.' is the folder that the program runs in")
     return Path(os.path.expanduser(name))  # unlike Path.expanduser, it does without a home
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ._checksums import sealed, unsealed
-from ._files import CheckpointError, refuse_links
+from ._files import CheckpointError, given_path, refuse_links
 
 
 class Damaged(CheckpointError):
@@ -40,8 +40,8 @@ class Checkpoints:
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
         if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}")
-        self.path = Path(path).absolute()
+            raise ValueError(f"Checkpoints: keep must be at least 1, got {keep}")
+        self.path = given_path("Checkpoints: path", path).absolute()
         refuse_links(self.path)
         _remove_partial(self.path)  # Orbax writes over what it finds there
         self._last = _manager(self.path / "last", keep)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from ._files import given_path
 from ._result import Report
 
 
@@ -27,7 +27,7 @@ class EventFiles:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._writer_of = _require_writer()
-        self.folder = Path(folder)
+        self.folder = given_path("EventFiles: folder", folder)
         self._writers: dict[str, Any] = {}
 
     def __call__(self, report: Report) -> None:

@@ -29,7 +29,7 @@ def fit(
     validation: Data | None = None,
     *,
     epochs: int,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     seeds: int | Sequence[int] = 0,
     settings: Sequence[Settings] | None = None,
     augment: Augment | None = None,
@@ -67,7 +67,7 @@ def fit(
     - `validation`: a split or a pair of arrays, judged after every epoch in evaluation mode; or batches `(x, y)` that
         come anew after every epoch, as for `train`.
     - `epochs`: in all, those before a resume included.
-    - `batch_size`: of arrays that come without batches; what is left over of an epoch is dropped.
+    - `batch_size`: of arrays that come without batches, 128 by default; what is left over of an epoch is dropped.
     - `seeds`: one seed (a number: `seeds=2` is one network, of seed 2) or several (`range(2)`, `[3, 7]`); with
         several, `model` must be a function. Each gives a network of its own, with first weights, order of the data and
         random keys from the seed.
@@ -110,7 +110,7 @@ def fit(
     members = members_of(model, rule, options.seeds, options.settings)
     check_store(options)
     with alone(model):
-        source = as_source(train, options.batch_size, [m.seed for m in members])
+        source = as_source(train, options, [m.seed for m in members])
         run = prepare(model, rule, members, source, as_held_out(validation), options)
         store = store_for(run, options)
         try:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..core import __version__
 from ._commit import commit
-from ._files import CheckpointError, append, is_partial, refuse_links, replacing
+from ._files import CheckpointError, append, given_path, is_partial, refuse_links, replacing
 from ._types import Row
 
 
@@ -41,7 +41,7 @@ class Folder:
 
     def __init__(self, path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> None:
         self.resumed = check_folder(path, resume)
-        self.path = Path(path).absolute()
+        self.path = given_path("Folder: path", path).absolute()
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.resumed:
             for left in filter(is_partial, os.listdir(self.path)):

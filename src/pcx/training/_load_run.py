@@ -19,7 +19,7 @@ from ..predictive_coding import EnergyModule
 from ._belongs import said, unlike
 from ._checkpoint import Checkpoints
 from ._describe import describe
-from ._files import CheckpointError
+from ._files import CheckpointError, given_path
 from ._folder import read_json
 from ._model import model_of
 from ._rule import LearningRule, RuleMaker, is_rule
@@ -62,7 +62,8 @@ def load_run(
     are not what the run was made of, naming the differences; `CheckpointError` if there is no checkpoint, or it is
     damaged.
     """
-    path = Path(folder)
+    path = given_path("load_run: folder", folder)
+    where = None if data_folder is None else given_path("load_run: data_folder", data_folder)
     if not (path / "config.json").is_file():
         raise FileNotFoundError(f"load_run: {path} holds no run (no config.json)")
     config = read_json(path / "config.json")
@@ -80,9 +81,10 @@ def load_run(
                 f"load_run: {path} is a run of fit, which doesn't hold how its model is made: give it the model or the "
                 "function that fit was given, load_run(folder, model, rule)"
             )
-        where = None if data_folder is None else Path(data_folder)
         model, built, data = importlib.import_module(builder).rebuild(path, where)
         rule = built if rule is None else rule
+    elif where is not None:
+        raise ValueError("load_run: data_folder has no effect where the model is given: then no data is built")
     assert model is not None  # what was given, or built
     made = model_of("load_run", model, member["seed"])
     described = None if rule is None else describe(rule)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ._files import given_path
 from ._result import Dispatch, Report
 from ._stopping import EarlyStopping, Mode, check_mode
 from ._types import Augment, Metric, Settings
@@ -23,7 +24,7 @@ class FitOptions:
     """
 
     epochs: int
-    batch_size: int = 128
+    batch_size: int | None = None
     seeds: int | Sequence[int] = 0
     settings: Sequence[Settings] | None = None
     augment: Augment | None = None
@@ -64,6 +65,8 @@ class FitOptions:
             raise ValueError("fit: overwrite=True begins anew in a folder: give the folder, and no resume")
         if self.folder is None and (lost := self._kept_nowhere()):
             warn(f"fit: {', '.join(lost)} without a folder: nothing is kept")
+        elif self.checkpoint_every is not None and self.checkpoint_seconds != 60.0:
+            warn("fit: checkpoint_seconds has no effect beside checkpoint_every, by which checkpoints are written")
 
     def _check_numbers(self) -> None:
         for name in ("epochs", "checkpoint_every", "batches_per_dispatch", "keep"):
@@ -79,12 +82,11 @@ class FitOptions:
             raise ValueError(f"fit: parallel must be 'auto', 'vmap' or 'loop', got {self.parallel!r}")
 
     def _check_kinds(self) -> None:
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, (int, np.integer)):
-            raise TypeError(f"fit: batch_size must be a whole number, got {self.batch_size!r}")
-        if self.folder is not None and not isinstance(self.folder, (str, os.PathLike)):
-            raise TypeError(f"fit: folder must be a path, got {self.folder!r}")
-        if self.folder is not None and not os.fspath(self.folder):
-            raise ValueError("fit: folder is an empty path; '.' is the folder that the program runs in")
+        size = self.batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+            raise TypeError(f"fit: batch_size must be a whole number, got {size!r}")
+        if self.folder is not None:
+            given_path("fit: folder", self.folder)
         if self.config is not None and not isinstance(self.config, Mapping):
             raise TypeError(f"fit: config must be a dict, got {type(self.config).__name__}")
         for name in ("restore_best", "overwrite", "figure"):

@@ -16,7 +16,11 @@ from ..core import is_data, taken
 from ..data import ArrayBatches, Batches, Split, as_batches
 from ._checksums import bytes_of
 from ._first import FirstSeen
+from ._options import FitOptions
 from ._types import Batch
+from ._warn import warn
+
+_SAMPLES = 128  # in a batch, if nothing is said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,14 +204,16 @@ Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch] | Callable[...,
 """The forms of data that `fit` takes."""
 
 
-def as_source(train: Data, batch_size: int, seeds: Sequence[int]) -> InMemory | Streamed:
+def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> InMemory | Streamed:
     """Return a source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
 
     **Raises:** `TypeError` for a data set with several splits; `ValueError` for arrays that don't fit together.
+    **Warns** of options that such a source leaves without an effect.
     """
     if hasattr(train, "train") and hasattr(train, "test"):
         raise TypeError("fit: give the split to train on, such as data.train, and the one to judge by as validation")
     if isinstance(train, ArrayBatches):
+        _check_size(options, train.batch_size)
         return InMemory.of(train, len(seeds))
     arrays = as_arrays(train)
     if arrays is None and (hasattr(train, "shape") or _no_pair(train)):
@@ -216,7 +222,26 @@ def as_source(train: Data, batch_size: int, seeds: Sequence[int]) -> InMemory | 
         raise TypeError(
             f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
         )
-    return InMemory(arrays, batch_size, seeds) if arrays is not None else Streamed(cast(Batches, train), len(seeds))
+    if arrays is not None:
+        return InMemory(arrays, _SAMPLES if options.batch_size is None else options.batch_size, seeds)
+    streamed = Streamed(cast(Batches, train), len(seeds))
+    if options.batch_size is not None:
+        _check_size(options, len(jtu.tree_leaves(streamed.example())[0]))
+    if (options.batches_per_dispatch or 1) > 1:
+        warn(
+            f"fit: batches_per_dispatch={options.batches_per_dispatch} has no effect: batches that come one by one "
+            "go to the device one by one"
+        )
+    return streamed
+
+
+def _check_size(options: FitOptions, size: int) -> None:
+    """Warn of a batch size that batches which are made already don't have."""
+    if options.batch_size not in (None, size):
+        warn(
+            f"fit: batch_size={options.batch_size} has no effect: train comes in batches, of {size} samples. Leave it "
+            "out, or make batches of that size"
+        )
 
 
 def _no_pair(train: object) -> bool:

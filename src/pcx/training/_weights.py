@@ -20,7 +20,7 @@ from ..learning import State
 from ..nn import LayerParam, LayerState
 from ._belongs import belonging, said, unlike
 from ._checksums import sealed, unsealed
-from ._files import replacing
+from ._files import given_path, replacing
 
 _KEY = "pcx"  # in the file's metadata: what the weights belong to, and checksums
 
@@ -37,7 +37,7 @@ def save_weights(path: str | os.PathLike[str], source: BaseModule | State) -> Pa
 
     **Returns:** the path.
     """
-    target = Path(path)
+    target = given_path("save_weights: path", path)
     if isinstance(source, State):
         held = {**source.weights, **source.rest}
     else:
@@ -92,7 +92,7 @@ def load_weights(
             "load_weights: give the model whose weights are set, load_weights(path, model); model, rule and data of a "
             "run come from load_run(folder)"
         )
-    file = _file_of(Path(path), network, best)
+    file = _file_of(given_path("load_weights: path", path), network, best)
     found, belongs = _read(file)
     check_weights(model, found, f"load_weights: {file} doesn't fit the model")
     wrong = [] if belongs is None or not compare else unlike(belongs["model"], belonging(model)["model"])

@@ -43,8 +43,8 @@ def save_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = 
     - `path`: the file; the ending `.npz` may be left out.
     - `filter`: which params: a type, a union of types, a predicate, a mask (`pxu.M`), or None for all.
 
-    **Raises:** `TypeError` naming the path of a value that is no array or number; `OSError` if the file can't be
-    written.
+    **Raises:** `TypeError` naming the path of a value that is no array or number; `ValueError` for an empty `path`;
+    `OSError` if the file can't be written.
     """
     arrays: dict[str, np.ndarray] = {}
     dtypes: dict[str, str] = {}
@@ -74,8 +74,8 @@ def load_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = 
     - `filter`: which params: a type, a union of types, a predicate, a mask (`pxu.M`), or None for all.
 
     **Raises:** `KeyError` naming the path of a param that the file doesn't have; `ValueError` naming the path of one
-    that has another shape or dtype in the file, or if the file is no `.npz` file or damaged; `OSError` if it can't be
-    opened.
+    that has another shape or dtype in the file, if the file is no `.npz` file or damaged, or if `path` is empty;
+    `OSError` if it can't be opened.
     """
     new: list[tuple[BaseParam, PyTree]] = []
     with _Reader(_with_ending(path)) as file:
@@ -135,6 +135,8 @@ def _checked(file: _Reader, key: str, current: Leaf) -> Leaf:
 
 def _with_ending(path: str | os.PathLike[str]) -> str:
     name = os.fspath(path)
+    if not name:  # it would be a file without a name, hidden in the folder that the program runs in
+        raise ValueError("save_params and load_params: path is empty; name a file")
     return name if name.endswith(".npz") else name + ".npz"
 
 
