@@ -34,12 +34,13 @@ class BaseModule:
         jtu.register_pytree_with_keys(cls, _flatten_with_keys, _unflattener(cls), _flatten)
 
     def submodules(self, *, cls: type[T] | None = None) -> Iterator[Any]:
-        """Yield the modules directly below this one, each once, in the order of the attributes, through lists, tuples,
-        dicts and trees of other libraries.
+        """Look for the modules directly below this one, through lists, tuples, dicts and trees of other libraries.
 
         **Arguments:**
 
         - `cls`: only instances of this class (a module of another class is not looked into).
+
+        **Returns:** an iterator over them, each once, in the order of the attributes.
         """
         for _, module in nearest_modules(self):
             if cls is None or isinstance(module, cls):
@@ -123,11 +124,15 @@ class Module(BaseModule):
         self._mode = Setting(Module.MODE.NONE)
 
     def mode(self, value: Module.MODE | None = None) -> Module.MODE:
-        """Return the mode of this module, after setting it.
+        """Read the mode of this module, or set it.
 
         **Arguments:**
 
         - `value`: the new mode of this module and of every module inside; None leaves them as they are.
+
+        **Returns:** the mode, after setting it.
+
+        **Raises:** `ValueError` for what is no mode.
         """
         if value is not None:
             for module in modules(self):

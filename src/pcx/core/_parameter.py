@@ -14,6 +14,7 @@ import numpy as np
 from ._anatomy import Kind
 from ._key import Keyed, by_identity
 from ._operators import install_operators
+from ._shown import short
 from ._types import Value
 
 _SLOTS = ("_value", "_facts", "_mark", "__weakref__")
@@ -136,7 +137,7 @@ class BaseParam:
             return getattr(value, name)
         except AttributeError:
             raise AttributeError(
-                f"{type(self).__name__} has no static attribute {name!r}, and neither has its value ({_short(value)})"
+                f"{type(self).__name__} has no static attribute {name!r}, and neither has its value ({short(value)})"
             ) from None
 
     def __getstate__(self) -> Any:
@@ -179,7 +180,7 @@ class BaseParam:
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_short(self._value)})"
+        return f"{type(self).__name__}({short(self._value)})"
 
     __hash__ = object.__hash__
 
@@ -232,18 +233,16 @@ class BaseParam:
         return math.ceil(self.get())
 
 
-def _short(value: Value) -> str:
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{list(value.shape)}, {value.dtype}"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 BaseParam._register()
 
 
 class Param(BaseParam):
-    """A param that holds an array (or any pytree of arrays). See `BaseParam`."""
+    """A param that holds an array (or any pytree of arrays). See `BaseParam`.
+
+    **Arguments:**
+
+    - `value`: the value to hold, see `BaseParam`.
+    """
 
     __slots__ = ()
 
@@ -262,12 +261,14 @@ class ParamDict(BaseParam):
     __slots__ = ()
 
     def get(self, key: Hashable = None, default: Value = None) -> Any:
-        """Return the whole dict, None when cleared; or the value under one key.
+        """Return the whole dict, or the value under one key.
 
         **Arguments:**
 
         - `key`: the name; None for the whole dict.
         - `default`: what is returned if there is nothing under the key.
+
+        **Returns:** the value, or `default`; of the whole dict None when it was cleared.
         """
         value = BaseParam.get(self)
         if key is None:
@@ -296,17 +297,24 @@ class ParamDict(BaseParam):
 
 
 class ParamCache(ParamDict):
-    """A `ParamDict` of values that can be computed again, and so may be cleared at any time."""
+    """A `ParamDict` of values that can be computed again, and so may be cleared at any time.
+
+    **Arguments:**
+
+    - `value`: the first contents; None is the same as empty.
+    """
 
     __slots__ = ()
 
 
 def get(x: Value) -> Any:
-    """Return the value of a param.
+    """Read a param.
 
     **Arguments:**
 
-    - `x`: a param; or anything else, which is returned as it is.
+    - `x`: a param; or anything else.
+
+    **Returns:** the value of the param; anything else as it is.
     """
     return x.get() if isinstance(x, BaseParam) else x
 

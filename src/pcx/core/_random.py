@@ -130,7 +130,9 @@ class RandomKeyGenerator(BaseModule):
 
     **Arguments:**
 
-    - `seed`: any integer, or a random key; equal seeds give equal keys.
+    - `seed`: a whole number, or a random key; equal seeds give equal keys.
+
+    **Raises:** `TypeError` or `ValueError` for any other seed.
     """
 
     key: RKGState

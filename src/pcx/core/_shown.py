@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ._types import Constant
+from ._types import Constant, Value
 
 _MOST = 12  # entries of a dict or list that are shown
 
@@ -32,6 +32,15 @@ def shown(x: Constant) -> str:
         inside = _some([shown(v) for v in x[: _MOST + 1]], len(x))
         return f"[{inside}]" if isinstance(x, list) else f"({inside}{',' if len(x) == 1 else ''})"
     return repr(x)
+
+
+def short(x: Value) -> str:
+    """Return the value of a param in a line: of an array shape and dtype, of anything else the beginning of its
+    `repr`."""
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"{list(x.shape)}, {x.dtype}"
+    text = repr(x)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def fields_shown(x: Constant) -> str:

@@ -48,7 +48,14 @@ class StaticParam(BaseParam):
         return self._value
 
     def set(self, value: Constant) -> StaticParam:
-        """Hold `value` from now on; returns the static."""
+        """Hold another value from now on.
+
+        **Arguments:**
+
+        - `value`: any value; of a static, what that holds.
+
+        **Returns:** the static.
+        """
         mark = self._mark
         if mark is not None:
             mark.written = True
@@ -98,6 +105,14 @@ class StaticParam(BaseParam):
         return getattr(self.get(), name)
 
     def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
+        """Call the value.
+
+        **Arguments:**
+
+        - `args`, `kwargs`: what the value is called with.
+
+        **Returns:** what it returns.
+        """
         return self.get()(*args, **kwargs)
 
     def __setitem__(self, index: Constant, value: Constant) -> None:
@@ -149,11 +164,13 @@ class Setting(StaticParam):
 
 
 def static(x: Constant) -> StaticParam:
-    """Return a compile-time constant for a module's attribute, see `StaticParam`.
+    """Make a compile-time constant for a module's attribute.
 
     **Arguments:**
 
-    - `x`: any value; a static is returned as it is.
+    - `x`: any value.
+
+    **Returns:** a `StaticParam` that holds it; a static as it is.
     """
     return x if isinstance(x, StaticParam) else StaticParam(x)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +21,7 @@ from ._functions import Functions
 from ._node import ForwardPass, Node
 from ._origin import remember
 from ._pure import energies_at, forward_pass
-from ._shapes import avals_of, batch_size, matched, value_of
+from ._shapes import avals_of, batch_size, matched, noting_shapes, value_of
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
 from ._types import Inputs, Nodes, NodesIn
@@ -74,7 +73,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         self._shapes = shapes = Inputs(avals_of(arrays.weights), avals_of(arrays.rest), key, *avals_of(tuple(batch)))
         self._made_of = structure, ModelArrays(shapes.weights, shapes.rest), (shapes.x, shapes.y), training
         set_in_call: set[str] = set()
-        with self._with_shapes(shapes), no_foreign_params(structure.learns):
+        with noting_shapes(shapes, structure.called, self.size), no_foreign_params(structure.learns):
             forward = functools.partial(forward_pass, structure, training=training, set_in_call=set_in_call)
             self._forward = Program(forward, shapes)
         (made, _), _ = self._forward.outputs
@@ -157,22 +156,6 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
     def __deepcopy__(self, memo: Any) -> Problem:
         return self
-
-    @contextlib.contextmanager
-    def _with_shapes(self, shapes: Inputs) -> Iterator[None]:
-        """Add the shapes of one sample to an error that is raised inside of the model's call."""
-        try:
-            yield
-        except (TypeError, ValueError) as e:
-            first, second = self.structure.called
-            one = [
-                ", ".join(f"{a.dtype}{list(a.shape[1:])}" for a in jtu.tree_leaves(tree)) or "None"
-                for tree in (shapes.x, shapes.y)
-            ]
-            e.add_note(
-                f"The model was called on one sample: {first} {one[0]}, {second} {one[1]}; the batch has {self.size}."
-            )
-            raise
 
     def _check_energies(self) -> None:
         for name, aval in self._energy_avals.items():
@@ -302,7 +285,16 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return Functions(self, inputs)
 
     def matched(self, inputs: Inputs) -> dict[int, Array]:
-        """Return the numbers of the energies' inputs with their arrays."""
+        """Match the numbers of the energies' inputs with their arrays.
+
+        **Arguments:**
+
+        - `inputs`: the arrays, of the shapes that the problem was made of.
+
+        **Returns:** `{number: array}`.
+
+        **Raises:** `ValueError` for arrays of other shapes.
+        """
         return matched(self._inputs, self._shapes, inputs)
 
     def start(self, inputs: Inputs, effects: bool = False) -> ForwardPass:

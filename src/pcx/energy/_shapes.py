@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -70,3 +72,25 @@ def batch_size(x: PyTree, y: PyTree) -> int:
     if 0 in sizes:
         raise ValueError(f"the batch is empty: {sizes[0]}")
     return next(iter(sizes))
+
+
+@contextlib.contextmanager
+def noting_shapes(shapes: Inputs, names: tuple[str, str], size: int) -> Iterator[None]:
+    """Add the shapes of one sample to an error that is raised inside of the model's call.
+
+    **Arguments:**
+
+    - `shapes`: those that the problem is made of.
+    - `names`: of x and y in the batch.
+    - `size`: the number of samples.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as e:
+        first, second = names
+        one = [
+            ", ".join(f"{a.dtype}{list(a.shape[1:])}" for a in jtu.tree_leaves(tree)) or "None"
+            for tree in (shapes.x, shapes.y)
+        ]
+        e.add_note(f"The model was called on one sample: {first} {one[0]}, {second} {one[1]}; the batch has {size}.")
+        raise

@@ -176,6 +176,8 @@ class Rule(Predicting):
         - `memory`: what the updates before kept, by name; the optimiser's state is under "optim".
 
         **Returns:** an `Update`: gradient or new weights, energies, memory.
+
+        **Raises:** `TypeError` or `ValueError` for a part of a rule that gives something else than it must.
         """
 
     def check(self, problem: Problem) -> None:

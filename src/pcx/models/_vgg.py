@@ -83,20 +83,28 @@ class VGG(EnergyModule):
 
 
 def vgg5(**options: Any) -> VGG:
-    """Return a VGG-5: 128, 256, 512 and 512 channels, each pooled.
+    """Make a VGG-5: 128, 256, 512 and 512 channels, each pooled.
 
-    **Arguments:** `options`, those of `VGG` from `shape` on.
+    **Arguments:**
+
+    - `options`: those of `VGG` from `shape` on.
 
     **Returns:** a `VGG`.
+
+    **Raises:** `ValueError` for samples of which nothing is left.
     """
     return VGG((128, 256, 512, 512), (True,) * 4, (1,) * 4, **options)
 
 
 def vgg7(**options: Any) -> VGG:
-    """Return a VGG-7: 128 pooled, 128, 256 pooled, 256 without padding, 512 pooled, 512 without padding.
+    """Make a VGG-7: 128 pooled, 128, 256 pooled, 256 without padding, 512 pooled, 512 without padding.
 
-    **Arguments:** `options`, those of `VGG` from `shape` on.
+    **Arguments:**
+
+    - `options`: those of `VGG` from `shape` on.
 
     **Returns:** a `VGG`.
+
+    **Raises:** `ValueError` for samples of which nothing is left.
     """
     return VGG((128, 128, 256, 256, 512, 512), (True, False, True, False, True, False), (1, 1, 1, 0, 1, 0), **options)

@@ -83,18 +83,42 @@ class _ConvOver(Conv):
 
 
 class Conv1d(_ConvOver):
-    """`Conv` with one spatial axis."""
+    """`Conv` with one spatial axis, from `[in_channels, d_1]` to `[out_channels, e_1]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `dilation`, `groups`, `use_bias`,
+        `padding_mode`, `dtype`, `rkg`, `kwargs`: see `Conv`.
+
+    **Raises:** `ValueError` as `Conv`.
+    """
 
     _axes = 1
 
 
 class Conv2d(_ConvOver):
-    """`Conv` with two spatial axes."""
+    """`Conv` with two spatial axes, from `[in_channels, d_1, d_2]` to `[out_channels, e_1, e_2]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `dilation`, `groups`, `use_bias`,
+        `padding_mode`, `dtype`, `rkg`, `kwargs`: see `Conv`.
+
+    **Raises:** `ValueError` as `Conv`.
+    """
 
     _axes = 2
 
 
 class Conv3d(_ConvOver):
-    """`Conv` with three spatial axes."""
+    """`Conv` with three spatial axes, from `[in_channels, d_1, d_2, d_3]` to `[out_channels, e_1, e_2, e_3]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `dilation`, `groups`, `use_bias`,
+        `padding_mode`, `dtype`, `rkg`, `kwargs`: see `Conv`.
+
+    **Raises:** `ValueError` as `Conv`.
+    """
 
     _axes = 3

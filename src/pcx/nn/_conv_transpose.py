@@ -20,8 +20,8 @@ class ConvTranspose(Layer):
 
     **Arguments:**
 
-    - `num_spatial_dims`, `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `dilation`, `groups`,
-        `use_bias`, `dtype`, `rkg`: as in `Conv`.
+    - `num_spatial_dims`, `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`: as in `Conv`.
+    - `dilation`, `groups`, `use_bias`, `dtype`, `rkg`: as in `Conv`.
     - `output_padding`: how much larger the output is made at its end, as several input sizes of a strided convolution
         have one output size. Smaller than the stride.
     - `padding_mode`: `"ZEROS"` or `"CIRCULAR"`.
@@ -83,18 +83,42 @@ class _ConvTransposeOver(ConvTranspose):
 
 
 class ConvTranspose1d(_ConvTransposeOver):
-    """`ConvTranspose` with one spatial axis."""
+    """`ConvTranspose` with one spatial axis, from `[in_channels, d_1]` to `[out_channels, e_1]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `output_padding`, `dilation`, `groups`,
+        `use_bias`, `padding_mode`, `dtype`, `rkg`, `kwargs`: see `ConvTranspose`.
+
+    **Raises:** `ValueError` as `ConvTranspose`.
+    """
 
     _axes = 1
 
 
 class ConvTranspose2d(_ConvTransposeOver):
-    """`ConvTranspose` with two spatial axes."""
+    """`ConvTranspose` with two spatial axes, from `[in_channels, d_1, d_2]` to `[out_channels, e_1, e_2]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `output_padding`, `dilation`, `groups`,
+        `use_bias`, `padding_mode`, `dtype`, `rkg`, `kwargs`: see `ConvTranspose`.
+
+    **Raises:** `ValueError` as `ConvTranspose`.
+    """
 
     _axes = 2
 
 
 class ConvTranspose3d(_ConvTransposeOver):
-    """`ConvTranspose` with three spatial axes."""
+    """`ConvTranspose` with three spatial axes, from `[in_channels, d_1, d_2, d_3]` to `[out_channels, e_1, e_2, e_3]`.
+
+    **Arguments:**
+
+    - `in_channels`, `out_channels`, `kernel_size`, `stride`, `padding`, `output_padding`, `dilation`, `groups`,
+        `use_bias`, `padding_mode`, `dtype`, `rkg`, `kwargs`: see `ConvTranspose`.
+
+    **Raises:** `ValueError` as `ConvTranspose`.
+    """
 
     _axes = 3

@@ -79,7 +79,9 @@ class MaxPool2d(Layer):
     """The largest value of every window, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`. Of equal values in a
     window the first one has the gradient.
 
-    **Arguments:** as in `Pool`.
+    **Arguments:**
+
+    - `kernel_size`, `stride`, `padding`, `use_ceil`: see `Pool`.
     """
 
     def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):
@@ -89,7 +91,9 @@ class MaxPool2d(Layer):
 class AvgPool2d(Layer):
     """The mean of every window, padding counted as zeros, from `[channels, d_1, d_2]` to `[channels, e_1, e_2]`.
 
-    **Arguments:** as in `Pool`.
+    **Arguments:**
+
+    - `kernel_size`, `stride`, `padding`, `use_ceil`: see `Pool`.
     """
 
     def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):

@@ -17,7 +17,12 @@ from ._parameter import LayerState
 
 
 class StateParam(LayerState):
-    """The state of a `StatefulLayer`: a dict from the place in the layer to arrays (or pytrees of arrays)."""
+    """The state of a `StatefulLayer`.
+
+    **Arguments:**
+
+    - `value`: a dict from the place in the layer to arrays (or pytrees of arrays).
+    """
 
     __slots__ = ()
 
@@ -53,7 +58,9 @@ class StatefulLayer(Layer):
         Inside a vmap that adds the batch axis, a state that depends on the sample is one per lane; one computed with
         collectives over the axis (as in `BatchNorm`) is common to all lanes.
 
-        **Arguments:** as in `Layer`; the state is passed on by itself.
+        **Arguments:**
+
+        - `args`, `key`, `kwargs`: see `Layer`; the state is passed on by itself.
 
         **Returns:** the layer's output, without the state.
 

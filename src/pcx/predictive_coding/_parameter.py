@@ -76,7 +76,12 @@ class _Cache(ParamCache):
 
 
 class VodeParam(Param):
-    """A param of a value node, such as its state `h`: `[*sample]` inside a vmap, `[batch, *sample]` outside."""
+    """A param of a value node, such as its state `h`.
+
+    **Arguments:**
+
+    - `value`: `[*shape]` of one sample inside a vmap, `[batch, *shape]` outside; None if nothing is held yet.
+    """
 
     __slots__ = ()
     Cache: ClassVar[type[_Cache]] = _Cache

@@ -143,7 +143,10 @@ class Ruleset:
     def when_set(self, status: str | None, key: str) -> tuple[SetRule, ...]:
         """Return the rules for setting a value, in order.
 
-        **Arguments:** `status`, of the vode; `key`, the name of the value.
+        **Arguments:**
+
+        - `status`: of the vode.
+        - `key`: the name of the value.
 
         **Returns:** none if the value is stored under its own name.
         """
@@ -152,7 +155,10 @@ class Ruleset:
     def when_read(self, status: str | None, key: str) -> GetRule | None:
         """Return the rule for reading a value.
 
-        **Arguments:** `status`, of the vode; `key`, the name of the value.
+        **Arguments:**
+
+        - `status`: of the vode.
+        - `key`: the name of the value.
 
         **Returns:** None if the value is read as it is stored.
         """
@@ -162,7 +168,9 @@ class Ruleset:
         """Return whether `h` and `u` are read as they are when values settle, and `u` is then stored as under the
         status of initialisation: only then is the error zero at the start.
 
-        **Arguments:** `init`, that status.
+        **Arguments:**
+
+        - `init`: that status.
 
         **Returns:** True or False.
         """

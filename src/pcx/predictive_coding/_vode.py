@@ -36,7 +36,8 @@ class Vode(EnergyModule):
     - `energy_fn`: an `Energy` or a function `f(vode, rkg)`, the unreduced energy, of h's shape; None for no energy.
     - `ruleset`: the user's rules, see `Ruleset`; beneath them is `{"init": ("h, u <- u",)}`.
     - `tforms`: the transformations that the rules name.
-    - `param_type`: the type of `h`, called with `args` and `kwargs`; its `Cache` is the type of `cache`.
+    - `param_type`: the type of `h`; its `Cache` is the type of `cache`.
+    - `args`, `kwargs`: what `param_type` is called with.
     - `output`: whether targets clamp this node.
 
     **Raises:** `ValueError` for a rule that can't be read, naming it; `TypeError` for an argument of another type.
