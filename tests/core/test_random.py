@@ -32,7 +32,8 @@ def distinct(keys, n):
 def test_generator():
     a, b = px.RandomKeyGenerator(3), px.RandomKeyGenerator(3)
     np.testing.assert_array_equal(a(), b())
-    assert a(3).shape == (3, 2)
+    assert a().shape == (2,)
+    assert [a(n).shape for n in (0, 1, 3)] == [(0, 2), (1, 2), (3, 2)]
     assert a.key.split(2).shape == (2, 2)
     distinct(jnp.concatenate([a()[None], a(4), a()[None]]), 6)
     a.seed(3)
@@ -116,6 +117,88 @@ def test_seeding_inside():
     np.testing.assert_array_equal(concrete(), px.RandomKeyGenerator(7).key.get())
     pxf.vmap(in_axes=0)(lambda x: (px.RKG.seed(8), x)[1])(jnp.ones(2))
     np.testing.assert_array_equal(concrete(), px.RandomKeyGenerator(8).key.get())
+
+
+def lanes_as_if_given(seed, n):
+    return px.RandomKeyGenerator(seed)(n)
+
+
+def by_vmap(fn, n, **kw):
+    return pxf.vmap(in_axes=0)(fn)(jnp.arange(n), **kw)
+
+
+def by_jit(fn, n, **kw):
+    return pxf.jit()(pxf.vmap(in_axes=0)(fn))(jnp.arange(n), **kw)
+
+
+def by_scan(fn, n, **kw):
+    return pxf.scan(lambda _, **k: (None, by_vmap(fn, n, **k)), length=1)(**kw)[1][0]
+
+
+def by_cond(fn, n, **kw):
+    return pxf.cond(lambda **k: by_vmap(fn, n, **k), lambda **k: jnp.zeros((n, 2), jnp.uint32))(True, **kw)
+
+
+HOW = pytest.mark.parametrize("how", [by_vmap, by_jit, by_scan, by_cond])
+
+
+@HOW
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_lanes_have_the_keys_that_the_generator_gives(how, n):
+    px.RKG.seed(5)
+    got = how(lambda x: px.RKG.key.get(), n)
+    np.testing.assert_array_equal(got, lanes_as_if_given(5, n))
+    px.RKG.seed(5)
+    drawn = how(lambda x: px.RKG(), n)
+    each = [px.RandomKeyGenerator(0) for _ in range(n)]
+    for rkg, key in zip(each, got, strict=True):
+        rkg.key.set(key)
+    np.testing.assert_array_equal(drawn, [rkg() for rkg in each])
+    np.testing.assert_array_equal(concrete(), each[0].key.get())  # the first lane's goes on
+
+
+@HOW
+@pytest.mark.parametrize("order", ["seeded", "drawn and seeded", "seeded and drawn", "seeded by a call inside"])
+@pytest.mark.parametrize("own", [False, True])
+def test_what_lanes_seed_stays_seeded(how, order, own):
+    rkg = px.RandomKeyGenerator(5) if own else px.RKG
+    expected = px.RandomKeyGenerator(9)
+
+    def lane(x, **kw):
+        inside = kw.get("rkg", px.RKG)
+        if order == "drawn and seeded":
+            inside()
+        if order == "seeded by a call inside":
+            pxf.jit()(lambda **k: k.get("rkg", px.RKG).seed(9))(**kw)
+        else:
+            inside.seed(9)
+        if order == "seeded and drawn":
+            inside()
+        return jnp.zeros(2, jnp.uint32)
+
+    if order == "seeded and drawn":
+        expected()
+    for _ in range(2):
+        how(lane, 3, **({"rkg": rkg} if own else {}))
+        np.testing.assert_array_equal(concrete(rkg), expected.key.get())
+
+
+def test_lanes_that_seed_each_its_own():
+    def lane(x):
+        px.RKG.seed(x)
+        return px.RKG()
+
+    drawn = by_vmap(lane, 3)
+    np.testing.assert_array_equal(drawn, [px.RandomKeyGenerator(i)() for i in range(3)])
+    first = px.RandomKeyGenerator(0)
+    first()
+    np.testing.assert_array_equal(concrete(), first.key.get())
+
+
+def test_the_key_after_no_lanes_at_all():
+    before = concrete()
+    pxf.vmap(in_axes=0)(lambda x: (px.RKG(), x)[1])(jnp.zeros((0, 2)))
+    np.testing.assert_array_equal(concrete(), before)
 
 
 def fail(*args, **kw):

@@ -143,17 +143,16 @@ class RandomKeyGenerator(BaseModule):
     def __static_key__(self) -> Hashable:
         return ("RKG",) if self is RKG else by_identity(self)
 
-    def __call__(self, n: int = 1) -> jax.Array:
+    def __call__(self, n: int | None = None) -> jax.Array:
         """Return new keys.
 
         **Arguments:**
 
-        - `n`: how many.
+        - `n`: how many; None for a single key.
 
-        **Returns:** one key, `[2]`; or `n > 1` keys, `[n, 2]`.
+        **Returns:** one key, `[2]`; or `n` keys, `[n, 2]`, for every `n`.
         """
-        keys = self.key.split(n)
-        return keys[0] if n == 1 else keys
+        return self.key.split()[0] if n is None else self.key.split(n)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         # There is one global generator: a copy of a model that holds it holds the same.

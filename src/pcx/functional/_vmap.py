@@ -91,32 +91,32 @@ class Vmap(Transform):
         def body(args: tuple[Tree, ...], mapped: dict[int, Any], mapped_raws: dict[int, Any]) -> Any:
             nonlocal ran
             ran = []
-            lane = {i: jax.random.fold_in(_split(values[i])[1], jax.lax.axis_index(axis_name)) for i in keys}
+            lane = {i: _of_this_lane(values[i], axis_name) for i in keys}
             inner, raws = filled(values, {**mapped, **lane}), filled(plan.raws, mapped_raws)
             with one_more_vmap():
                 out = trace(plan.skeleton, self.fn, args, inner, raws, plan.statics, marks)
-            for i in keys:
-                if marks[i].live:
-                    out.changed.pop(i, None)  # the lanes' keys end with the lanes
+            used = [i for i in keys if marks[i].live or i in out.changed]
+            ends = {i: out.changed.pop(i, lane[i]) for i in used}
             check_changed(self.named, plan, axes, out.changed)
             ran.append([plan.skeleton.param_paths[i] for i in out.changed if axes[i] is None])
-            return out.result, [{i: v for i, v in out.changed.items() if axes[i] == a} for a in groups]
+            return out.result, [{i: v for i, v in out.changed.items() if axes[i] == a} for a in groups], ends
 
         specs = (in_axes, {i: axes[i] for i in mapped}, {i: raw_axes[i] for i in mapped_raws})
         try:
-            call = jax.vmap(body, in_axes=specs, out_axes=(self.out_axes, groups), axis_name=axis_name)
-            result, by_axis = call(args, mapped, mapped_raws)
+            call = jax.vmap(body, in_axes=specs, out_axes=(self.out_axes, groups, 0), axis_name=axis_name)
+            result, by_axis, ends = call(args, mapped, mapped_raws)
         except (ValueError, TypeError) as e:
             if ran is None:
                 raise reworded_before(self.named, e, self.in_axes, self.out_axes, size) from e
             if not ran:
                 raise
             raise reworded_after(self.named, e, self.out_axes, ran[0]) from e
-        used = [i for i in keys if marks[i].live]
-        if with_keys and not used:
+        if with_keys and not ends:
             self._keyless.add(plan.skeleton.key)
-        for i in used:
-            BaseParam.set(plan.params[i], _split(values[i])[0])
+        for i, keys_of_lanes in ends.items():
+            # The first lane's goes on: it was given to no other, and is the seed's where the lanes were seeded.
+            if len(keys_of_lanes):
+                BaseParam.set(plan.params[i], keys_of_lanes[0])
         for changed in by_axis:
             commit(plan.params, changed)
         return result
@@ -138,9 +138,10 @@ class Vmap(Transform):
         return values, marks
 
 
-def _split(key: jax.Array) -> jax.Array:
-    """Split a key: the first half goes on, the second is for the lanes."""
-    return jax.random.split(key)
+def _of_this_lane(key: jax.Array, axis_name: Hashable) -> jax.Array:
+    """Return the key of the lane that asks: as if `RandomKeyGenerator` had given one to each."""
+    n = jax.lax.psum(1, axis_name)
+    return jax.random.split(key, n + 1)[jax.lax.axis_index(axis_name) + 1]
 
 
 def vmap(
@@ -153,7 +154,8 @@ def vmap(
 
     Positional arguments and results are as in `jax.vmap`; None stays None under any axis. Params that the function
     changes are changed in the caller's objects, along the axis that the mask gives them. A random key that is not
-    mapped, as the global one, is split over the lanes if the function uses it, and is one key again afterwards.
+    mapped, as the global one, is split over the lanes if the function uses it, and is one key again afterwards: that of
+    the first lane, so that what the function seeds stays seeded.
 
     **Arguments:**
 
