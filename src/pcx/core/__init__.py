@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._mark import ABSENT, Mark, Mismatched, NeedsInput, marks_for
     from ._module import BaseModule, Module, modules, nearest_modules
     from ._nodes import Filling, Match
+    from ._older import OlderMask, OlderNames, factory_of, said, scaled, shape_first
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
     from ._plan import Plan, copies, static_copies
     from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, seeded
@@ -60,6 +61,8 @@ _NAMES = {
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",
+    # Older idioms: translated in one place.
+    "_older": "OlderMask OlderNames factory_of said scaled shape_first",
     "_version": "__version__",
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}

@@ -3,7 +3,7 @@
 # What `__all__` does not list is for other rooms, and not public.
 # ruff: noqa: F401
 
-from ._energy import Energy, EnergyFn, ce_energy, se_energy, zero_energy
+from ._energy import Energy, EnergyFn, ce_energy, elements_of, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
 from ._noise import Huber, Laplace, Poisson
 from ._parameter import VodeParam

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ..core import RKG, RandomKeyGenerator, static_key
+from ..core import RKG, RandomKeyGenerator, in_vmap, static_key
 
 if TYPE_CHECKING:
     from ._vode import Vode
 
-EnergyFn = Callable[["Vode", RandomKeyGenerator], jax.Array]
+EnergyFn = Callable[..., jax.Array]
+"""`f(vode, rkg=rkg)`: the energy of a value node, one number for each element."""
 
 
 class Energy(abc.ABC):
@@ -84,13 +87,15 @@ class Energy(abc.ABC):
         - `vode`: the value node; its `h` and `u` are read as `vode.get` gives them.
         - `rkg`: a source of random keys, of which an energy that doesn't draw takes none.
 
-        **Returns:** of h's shape.
+        **Returns:** of h's shape; where h and u differ in shape, of the shape to which they broadcast.
 
-        **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
+        **Raises:** `ValueError` if h or u isn't set, or their shapes don't broadcast.
         """
         h, u = (_read(self.__name__, vode, name) for name in ("h", "u"))
-        if jnp.shape(h) != jnp.shape(u):
-            raise ValueError(f"{self.__name__}: the vode's h has shape {jnp.shape(h)}, its prediction u {jnp.shape(u)}")
+        shapes = jnp.shape(h), jnp.shape(u)
+        # Outside of vmaps values have a batch axis, and axes of samples would be matched with that.
+        if shapes[0] != shapes[1] and not (_broadcast(*shapes) and (in_vmap() or len(shapes[0]) == len(shapes[1]))):
+            raise ValueError(f"{self.__name__}: the vode's h has shape {shapes[0]}, its prediction u {shapes[1]}")
         return self.elements(h, u)
 
     @property
@@ -102,6 +107,49 @@ class Energy(abc.ABC):
 
     def __static_key__(self) -> Hashable:
         return ("Energy", static_key(type(self)), static_key(vars(self)))
+
+
+def _broadcast(*shapes: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
+
+
+def by_name(energy_fn: EnergyFn) -> bool:
+    """Return whether the second argument of an energy function, the source of random keys, is given by name, `rkg`.
+
+    **Arguments:**
+
+    - `energy_fn`: an energy or a function of a vode.
+
+    **Raises:** `TypeError` for a function that can be called neither so nor by place.
+    """
+    if isinstance(energy_fn, Energy) and type(energy_fn).__call__ in (Energy.__call__, _Zero.__call__):
+        return True
+    try:
+        signature = inspect.signature(energy_fn)
+    except ValueError:  # none to look at
+        return True
+    try:
+        signature.bind(None, rkg=None)
+    except TypeError:
+        signature.bind(None, None)
+        return False
+    return True
+
+
+def elements_of(energy_fn: EnergyFn, vode: Vode, rkg: RandomKeyGenerator = RKG) -> jax.Array:
+    """Return an energy, one number for each element of the node.
+
+    **Arguments:**
+
+    - `energy_fn`: an energy or a function of a vode.
+    - `vode`: the value node.
+    - `rkg`: a source of random keys.
+    """
+    return energy_fn(vode, rkg=rkg) if by_name(energy_fn) else energy_fn(vode, rkg)
 
 
 def _read(call: str, vode: Vode, name: str) -> jax.Array:

@@ -108,7 +108,7 @@ class Ruleset:
                 raise TypeError(f"Ruleset: the rules of status {pattern!r} must be a tuple of strings, got {texts!r}")
             parsed.append((compiled, tuple([_parse(t, pattern, self.tforms) for t in texts])))
         self._rules = tuple(parsed)
-        self._by_status: dict[str, tuple[dict[str, tuple[SetRule, ...]], dict[str, GetRule]]] = {}
+        self._by_status: dict[str, tuple[dict[str, tuple[SetRule, ...]], dict[str, tuple[GetRule, ...]]]] = {}
 
     def __static_key__(self) -> Hashable:
         return ("Ruleset", tuple([(p.pattern, rules) for p, rules in self._rules]), static_key(self.tforms))
@@ -116,27 +116,20 @@ class Ruleset:
     def __repr__(self) -> str:
         return f"Ruleset({ {p.pattern: rules for p, rules in self._rules} })"
 
-    def _in_force(self, status: str | None) -> tuple[dict[str, tuple[SetRule, ...]], dict[str, GetRule]]:
+    def _in_force(self, status: str | None) -> tuple[dict[str, tuple[SetRule, ...]], dict[str, tuple[GetRule, ...]]]:
         status = status or ""
         found = self._by_status.get(status)
         if found is None:
             on_set: dict[str, tuple[SetRule, ...]] = {}
-            on_get: dict[str, GetRule] = {}
+            on_get: dict[str, tuple[GetRule, ...]] = {}
             for pattern, rules in self._rules:
                 if pattern.fullmatch(status) is None:
                     continue
                 for rule in rules:
                     if isinstance(rule, SetRule):
                         on_set[rule.key] = (*on_set.get(rule.key, ()), rule)
-                    elif rule.key in on_get:
-                        warnings.warn(
-                            f"several rules say how {rule.key!r} is read under status {status!r}; the first is taken: "
-                            f"{on_get[rule.key]}",
-                            UserWarning,
-                            stacklevel=4,
-                        )
                     else:
-                        on_get[rule.key] = rule
+                        on_get[rule.key] = (*on_get.get(rule.key, ()), rule)
             found = self._by_status[status] = (on_set, on_get)
         return found
 
@@ -162,7 +155,21 @@ class Ruleset:
 
         **Returns:** None if the value is read as it is stored.
         """
-        return self._in_force(status)[1].get(key)
+        found = self._in_force(status)[1].get(key)
+        return found[0] if found else None
+
+    def warn_of_several(self, status: str | None, key: str) -> None:
+        """Warn if more than one rule says how a value is read.
+
+        **Arguments:** `status`, of the vode; `key`, the name of the value.
+        """
+        found = self._in_force(status)[1].get(key, ())
+        if len(found) > 1:
+            warnings.warn(
+                f"several rules say how {key!r} is read under status {status!r}; the first is taken: {found[0]}",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def plain(self, init: str) -> bool:
         """Return whether `h` and `u` are read as they are when values settle, and `u` is then stored as under the

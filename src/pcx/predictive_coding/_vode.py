@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -13,8 +12,21 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from ..core import RKG, BaseParam, RandomKeyGenerator, get, in_vmap, static, watching
-from ._energy import Energy, EnergyFn, se_energy
+from ..core import (
+    RKG,
+    BaseParam,
+    ParamDict,
+    RandomKeyGenerator,
+    Setting,
+    StaticParam,
+    get,
+    in_vmap,
+    is_param,
+    shape_first,
+    static,
+    watching,
+)
+from ._energy import Energy, EnergyFn, by_name, elements_of, se_energy
 from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._parameter import VodeParam
 from ._rules import GetRule, Ruleset, Transformation
@@ -33,7 +45,8 @@ class Vode(EnergyModule):
 
     **Arguments:**
 
-    - `energy_fn`: an `Energy` or a function `f(vode, rkg)`, the unreduced energy, of h's shape; None for no energy.
+    - `energy_fn`: an `Energy` or a function `f(vode, rkg)`, the unreduced energy, as a rule of h's shape; None for no
+      energy.
     - `ruleset`: the user's rules, see `Ruleset`; beneath them is `{"init": ("h, u <- u",)}`.
     - `tforms`: the transformations that the rules name.
     - `param_type`: the type of `h`; its `Cache` is the type of `cache`.
@@ -43,6 +56,7 @@ class Vode(EnergyModule):
     **Raises:** `ValueError` for a rule that can't be read, naming it; `TypeError` for an argument of another type.
     """
 
+    @shape_first
     def __init__(
         self,
         energy_fn: EnergyFn | None = se_energy,
@@ -67,8 +81,19 @@ class Vode(EnergyModule):
         if output:
             self.h.frozen = True
         self.cache = param_type.Cache()
+        self._shape = Setting(None)
         self.energy_fn = static(energy_fn)
         self.ruleset = static(Ruleset({STATUS.INIT: ("h, u <- u",), **(ruleset or {})}, tforms))
+
+    @property
+    def shape(self) -> StaticParam:
+        """A static that holds the shape of the last prediction given by a call; None before, or in a node that was made
+        with a shape, that shape."""
+        return self._shape
+
+    @shape.setter
+    def shape(self, value: tuple[int, ...] | StaticParam | None) -> None:
+        self._shape = Setting(value)
 
     def __repr__(self) -> str:
         shown, name, h = super().__repr__(), type(self).__name__, vars(self).get("h")
@@ -92,14 +117,17 @@ class Vode(EnergyModule):
 
         **Returns:** the value named `output`, or the vode.
         """
+        u = get(u)
         if u is not None and output == "h" and not others and self._is_unset():
-            if not isinstance(get(u), Tracer):  # which would be left behind
-                self._set("u", u, rkg, jnp.ndim(u))
-            return get(u)
+            if isinstance(u, Tracer):  # which would be left behind
+                self._shape.set(jnp.shape(u))
+            else:
+                self._set("u", u, rkg, called=True)
+            return u
         if u is not None:
-            self._set("u", u, rkg, jnp.ndim(u))
+            self._set("u", u, rkg, called=True)
         for key, value in others.items():
-            self.set(key, value, rkg)
+            self._set(key, value, rkg, called=True)
         return self if output is None else self.get(output, rkg=rkg)
 
     def _is_unset(self) -> bool:
@@ -115,17 +143,16 @@ class Vode(EnergyModule):
 
         **Arguments:**
 
-        - `key`: the name, such as `"h"` or `"u"`.
+        - `key`: the name, such as `"h"` or `"u"`; or that of a param that a subclass has of its own.
         - `value`: an array, `[*shape]` of one sample inside a vmap and `[batch, *shape]` outside; or a tree, or None.
         - `rkg`: where transformations get random keys from.
 
         **Returns:** the vode.
         """
-        sample_ndim = jnp.ndim(value) if key == "u" and value is not None and in_vmap() else None
-        self._set(key, value, rkg, sample_ndim)
+        self._set(key, value, rkg, called=False)
         return self
 
-    def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, sample_ndim: int | None) -> None:
+    def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, called: bool) -> None:
         rules: Ruleset = self.ruleset.get()
         found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
@@ -133,15 +160,20 @@ class Vode(EnergyModule):
             ((key,), value)
         ]:
             for target in targets:
-                if target == "h":
-                    self.h.set(new)
+                own = self._own(target)
+                if own is not None:
+                    own.set(new)
                 else:
                     cached[target] = new
         # What was derived from the old values is no longer true.
         contents = self.cache.get() or {}
         stale = tuple([k for k in contents if (k == "E" or ":" in k) and k not in cached])
+        u = cached.get("u")
+        if called and u is not None and hasattr(u, "shape"):
+            self._shape.set(tuple(u.shape))
         if cached or stale:
-            self.cache.update(cached, stale, sample_ndim)
+            # In a call, as inside a vmap, u is the prediction of one sample.
+            self.cache.update(cached, stale, getattr(u, "ndim", 0) if u is not None and (called or in_vmap()) else None)
         if key == "u" and (seen := predictions.get()) is not None:
             seen.setdefault(id(self), []).append(self.h.get())
 
@@ -157,6 +189,7 @@ class Vode(EnergyModule):
         **Returns:** the value as it was set, or as a rule transforms it.
         """
         rules: Ruleset = self.ruleset.get()
+        rules.warn_of_several(self.status, key)
         rule = rules.when_read(self.status, key)
         if rule is None:
             value = self._stored(key)
@@ -176,7 +209,13 @@ class Vode(EnergyModule):
         return self._stored(rule.target) if rule.target == rule.key else self.get(rule.target, rkg=rkg)
 
     def _stored(self, key: str) -> Any:
-        return self.h.get() if key == "h" else self.cache.get(key)
+        own = self._own(key)
+        return self.cache.get(key) if own is None else own.get()
+
+    def _own(self, key: str) -> BaseParam | None:
+        """Return the param of that name: `h`, or one that a subclass has of its own. Other names are of the cache."""
+        found = vars(self).get(key)
+        return found if is_param(found) and not isinstance(found, ParamDict) else None
 
     def energy(self, rkg: RandomKeyGenerator = RKG) -> jax.Array | float:
         """Return the energy of the node, evaluated once and cached under "E".
@@ -185,10 +224,11 @@ class Vode(EnergyModule):
 
         - `rkg`: where the energy gets random keys from, if it draws.
 
-        **Returns:** a scalar inside a vmap; outside, `[batch]` if h and u have a batch axis. Without knowledge of a
-        sample's shape (u was set from outside) an array with two or more axes counts as a batch. 0.0 without an energy.
+        **Returns:** a scalar inside a vmap; outside, `[batch]`, or a scalar if the node was called on one sample there.
+        Without knowledge of a sample's shape (u was set from outside, and no call was) the first axis is the batch.
+        0.0 without an energy.
 
-        **Raises:** `ValueError` if h or u isn't set, or their shapes differ.
+        **Raises:** `ValueError` if h or u isn't set, or their shapes don't broadcast.
         """
         energy_fn = self.energy_fn.get()
         if energy_fn is None:
@@ -197,7 +237,7 @@ class Vode(EnergyModule):
         if cached is not None:
             return cached
         try:
-            elements = jnp.asarray(energy_fn(self, rkg))
+            elements = jnp.asarray(elements_of(energy_fn, self, rkg))
         except ValueError as e:
             if self.get("h") is None or self.get("u") is None or "shape" in str(e):
                 raise UnsetEnergyError("", str(e)) from e
@@ -209,12 +249,16 @@ class Vode(EnergyModule):
     def _sample_axes(self, elements: jax.Array) -> tuple[int, ...]:
         ndim = elements.ndim
         if in_vmap():
-            batch = 0
-        elif self.cache.sample_ndim is not None:
-            batch = max(ndim - self.cache.sample_ndim, 0)
-        else:
-            batch = 1 if ndim >= 2 else 0
-        return tuple(range(batch, ndim))
+            return tuple(range(ndim))
+        known = self._sample_ndim()
+        return tuple(range(min(ndim, 1) if known is None else max(ndim - known, 0), ndim))
+
+    def _sample_ndim(self) -> int | None:
+        """Return the number of axes of one sample, None if it isn't known."""
+        if self.cache.sample_ndim is not None:
+            return self.cache.sample_ndim
+        shape = self._shape.get()
+        return None if shape is None else len(shape)
 
 
 def _check_energy_fn(energy_fn: EnergyFn | None) -> None:
@@ -223,11 +267,9 @@ def _check_energy_fn(energy_fn: EnergyFn | None) -> None:
     if isinstance(energy_fn, type) and issubclass(energy_fn, Energy):
         raise TypeError(f"Vode: energy_fn is the class {energy_fn.__name__}; make one: {energy_fn.__name__}(...)")
     try:
-        inspect.signature(energy_fn).bind(None, None) if energy_fn is not None else None
+        _ = by_name(energy_fn) if energy_fn is not None else None
     except TypeError as e:
         raise TypeError(
-            "Vode: energy_fn is called as energy_fn(vode, rkg) and reads vode.get('h') and vode.get('u'), but "
+            "Vode: energy_fn is called as energy_fn(vode, rkg=rkg) and reads vode.get('h') and vode.get('u'), but "
             f"{getattr(energy_fn, '__name__', energy_fn)!r} can't be called so: {e}"
         ) from None
-    except ValueError:  # no signature to look at
-        return

@@ -12,7 +12,7 @@ from ..learning import State
 from ._describe import describe, differences
 from ._types import Json
 
-_MOMENTARY = ("_mode", "_status")  # attributes of a module that a call sets
+_MOMENTARY = ("_mode", "_status", "_shape")  # attributes of a module that a call sets
 
 
 def belonging(source: BaseModule | State) -> dict[str, Any]:

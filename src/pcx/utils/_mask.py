@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import BaseParam, Choice, predicate, static_key
+from ..core import BaseParam, Choice, OlderMask, OlderNames, predicate, static_key
 from ..functional import PerParam
 from ._copy import Copy
 
@@ -18,7 +18,7 @@ MaskLike: TypeAlias = Union[Choice, "M"]
 """A type, a union of types, a predicate of a param, None for all, or a mask."""
 
 
-class M(PerParam):
+class M(PerParam, OlderMask):
     """A mask: selects params by type, union of types, predicate, another mask, or None for all.
 
     `M(mask)(tree)` is a copy of the tree that holds what matches (the very same objects) and None elsewhere. After
@@ -230,3 +230,7 @@ def M_hasnot(mask: MaskLike, **attrs: object) -> M:
     **Returns:** a mask.
     """
     return M(mask).hasnot(**attrs)
+
+
+_older = OlderNames(M)
+Mask, m = _older.Mask, _older.m

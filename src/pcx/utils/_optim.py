@@ -11,7 +11,19 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from ..core import BaseModule, BaseParam, Param, Plan, copies, like, plan_of, static, static_copies
+from ..core import (
+    BaseModule,
+    BaseParam,
+    Param,
+    Plan,
+    copies,
+    factory_of,
+    like,
+    plan_of,
+    scaled,
+    static,
+    static_copies,
+)
 from ._gradients import by_path, check_related, check_scalars, checked_values
 
 Factory: TypeAlias = Callable[[], optax.GradientTransformation] | optax.GradientTransformation
@@ -48,11 +60,8 @@ class _BaseOptim(BaseModule):
     def __init__(self, optax_opt: Factory, parameters: PyTree = None) -> None:
         call = type(self).__name__
         if isinstance(optax_opt, optax.GradientTransformation):
-            transformation: Any = optax_opt
-        elif callable(optax_opt):
-            transformation = optax_opt()
-        else:
-            transformation = None
+            optax_opt = factory_of(f"pxu.{call}", optax_opt)
+        transformation: Any = optax_opt() if callable(optax_opt) else None
         if not isinstance(transformation, optax.GradientTransformation):
             raise TypeError(
                 f"pxu.{call}: expected a function without arguments that returns an Optax transformation, as in "
@@ -105,6 +114,7 @@ class _BaseOptim(BaseModule):
         allow_none: bool = False,
         *,
         value: ArrayLike | None = None,
+        mul: ArrayLike | None = None,
     ) -> Any:
         """Take one optimisation step.
 
@@ -118,6 +128,7 @@ class _BaseOptim(BaseModule):
         - `allow_none`: whether params may lack a gradient; they and their state are then left as they are.
         - `value`: the loss whose gradients these are, a scalar, for optimisers that want it, such as
           `optax.contrib.reduce_on_plateau()`; they are told it as it is, whatever `scale_by` is. Others ignore it.
+        - `mul`: an older name of `scale_by`.
 
         **Returns:** the updates, a tree like `module`.
 
@@ -131,6 +142,7 @@ class _BaseOptim(BaseModule):
         index = {path: i for i, path in enumerate(plan.skeleton.param_paths)}
         found = by_path(grads)
         check_related(self._named(), module, index, found)
+        scale_by, found = scaled(self._named(), scale_by, mul, found)
         check_scalars(self._named(), scale_by, value)
         late = [p for p in found if p in state.unset]
         if late:
