@@ -205,7 +205,8 @@ class Convolutional(pxc.EnergyModule):
 def test_a_convolutional_net():
     p = check_against_classic(Convolutional(), normal(0, BATCH, 1, 9, 9), jnp.array([0, 1, 1])).problem
     assert [p.nodes[n].shape for n in p.nodes] == [(2, 7, 7), (3, 2, 2), (2,)]
-    assert [p.nodes[n].energy for n in p.nodes] == ["squared", "squared", "entropy"]
+    assert [p.nodes[n].squared for n in p.nodes] == [True, True, False]
+    assert p.nodes["vodes[2]"].form is pxc.ce_energy
     assert p.clamped == ("vodes[2]",)  # not marked: that the model sets it from y is enough
     assert p.wiring.program.convolves
 
@@ -555,21 +556,21 @@ class Chosen(Mlp):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "known"),
+    ("hidden", "form", "silent"),
     [
-        (lambda: pxc.Vode(cubic), "other"),
-        (lambda: pxc.Vode(one_for_a_sample), "other"),
-        (lambda: OwnEnergy(), "other"),
-        (lambda: pxc.Vode(pxc.zero_energy), "none"),
-        (lambda: pxc.Vode(None), "none"),
-        (lambda: pxc.Vode(pxc.ce_energy), "entropy"),
+        (lambda: pxc.Vode(cubic), None, False),
+        (lambda: pxc.Vode(one_for_a_sample), None, False),
+        (lambda: OwnEnergy(), None, False),
+        (lambda: pxc.Vode(pxc.zero_energy), pxc.zero_energy, True),
+        (lambda: pxc.Vode(None), None, True),
+        (lambda: pxc.Vode(pxc.ce_energy), pxc.ce_energy, False),
     ],
 )
-def test_energies_of_all_kinds(hidden, known):
+def test_energies_of_all_kinds(hidden, form, silent):
     p = check_against_classic(Chosen(hidden()), normal(0, BATCH, 4), normal(1, BATCH, 2)).problem
-    assert p.nodes["vodes[1]"].energy == known
-    assert p.nodes["vodes[1]"].silent == (known == "none")
-    assert ("vodes[1]" in p.with_error) == (known in ("other", "entropy"))
+    node = p.nodes["vodes[1]"]
+    assert (node.squared, node.form, node.silent) == (False, form, silent)
+    assert ("vodes[1]" in p.with_error) == (not silent)
 
 
 class Weighted(Mlp):

@@ -7,23 +7,18 @@ import inspect
 import jax.tree_util as jtu
 
 from ..core import BaseParam, Module, is_param, modules
-from ..predictive_coding import STATUS, Energy, Vode, ce_energy, zero_energy
+from ..predictive_coding import STATUS, Energy, Vode, zero_energy
 
 
-def energy_of(vode: Vode) -> str:
-    """Return the kind of a vode's energy: "squared" (of h - u), "entropy" (cross entropy), "none", or "other"."""
+def is_squared(vode: Vode) -> bool | None:
+    """Return whether a vode's energy is half the square of h - u; None if the operations of the energy alone can say
+    it."""
     function = vode.energy_fn.get()
-    if type(vode).energy is not Vode.energy:
-        return "other"
-    if function is not None and function is not zero_energy and not vode.ruleset.get().plain(str(STATUS.INIT)):
-        return "other"  # of what rules make of h and u
-    if isinstance(function, Energy) and function.squared:
-        return "squared"
-    if function is ce_energy:
-        return "entropy"
-    if function is None or function is zero_energy:
-        return "none"
-    return "other" if isinstance(function, Energy) else "unknown"
+    if type(vode).energy is not Vode.energy or function is None or function is zero_energy:
+        return False
+    if not vode.ruleset.get().plain(str(STATUS.INIT)):
+        return False  # it is one of what rules make of h and u
+    return function.squared if isinstance(function, Energy) else None
 
 
 def form_of(vode: Vode) -> Energy | None:

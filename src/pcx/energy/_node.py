@@ -22,8 +22,8 @@ class Node:
     - `name`: its path in the model, such as `"vodes[0]"`.
     - `shape`, `dtype`: of its value for one sample.
     - `clamped`: whether a target clamps it.
-    - `energy`: the kind of its energy: `"squared"` (half the square of h - u, as `pxc.se_energy`), `"entropy"`
-        (`pxc.ce_energy`), `"none"`, or `"other"`.
+    - `squared`: whether its energy is half the square of h - u, as that of `pxc.se_energy`.
+    - `silent`: whether it has no energy.
     - `form`: the energy itself, if it is a `pxc.Energy`.
     - `local`: whether its energy is a function of nothing but its value, its prediction and weights.
     - `elementwise`: whether its energy has a number for each element of the value, rather than one for each sample.
@@ -33,7 +33,8 @@ class Node:
     shape: tuple[int, ...]
     dtype: Any
     clamped: bool
-    energy: str
+    squared: bool = False
+    silent: bool = False
     form: Energy | None = None
     local: bool = True
     elementwise: bool = True
@@ -42,16 +43,6 @@ class Node:
     def size(self) -> int:
         """The number of elements of its value for one sample."""
         return math.prod(self.shape)
-
-    @property
-    def squared(self) -> bool:
-        """True if its energy is half the square of h - u."""
-        return self.energy == "squared"
-
-    @property
-    def silent(self) -> bool:
-        """True if it has no energy."""
-        return self.energy == "none"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         self.free = tuple([n for n in structure.nodes if n not in self._targets.places])
         values = {n: value_of(avals[n], n in self.clamped) for n in structure.nodes}
         nodes = {
-            n: Node(n, tuple(a.shape[1:]), a.dtype, n in self.clamped, structure.energies[n], structure.forms[n])
+            n: Node(n, tuple(a.shape[1:]), a.dtype, n in self.clamped, form=structure.forms[n])
             for n, a in values.items()
         }
         check_targets(self._targets, nodes, self.size, shapes.y, avals)
@@ -117,14 +117,15 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return Wiring(program, {n: h[n] for n in out}, {n: out[n]["u"] for n in out}, energy, inputs.weights), own
 
     def _described(self, node: Node) -> Node:
-        energy = "none" if node.name not in self.wiring.energy else node.energy
-        if energy == "squared" and not self.wiring.is_difference(node.name):
-            energy = "other"
-        if energy == "unknown":
-            energy = "squared" if self.wiring.is_half_square(node.name) else "other"
-        aval = self._energy_avals.get(node.name)
+        name = node.name
+        silent, said = name not in self.wiring.energy, self.structure.squared[name]
+        squared = self.wiring.is_half_square(name) if said is None else said and self.wiring.is_difference(name)
+        aval = self._energy_avals.get(name)
         elementwise = aval is None or aval.ndim != 1 or not node.shape
-        return dataclasses.replace(node, energy=energy, local=node.name in self.wiring.local, elementwise=elementwise)
+        local = name in self.wiring.local
+        return dataclasses.replace(
+            node, squared=squared and not silent, silent=silent, local=local, elementwise=elementwise
+        )
 
     @staticmethod
     def of(structure: Structure, arrays: ModelArrays, batch: tuple[PyTree, PyTree], training: bool = True) -> Problem:

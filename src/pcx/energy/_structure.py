@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
 from ..predictive_coding import EnergyModule, Vode, VodeParam
-from ._about import energy_of, form_of, params_of, positional
+from ._about import form_of, is_squared, params_of, positional
 from ._door import no_model
 from ._types import Weights
 
@@ -75,7 +75,7 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         params = enumerate(self.skeleton.params)
         self.vode_params = {i for i, p in params if isinstance(p, (VodeParam, VodeParam.Cache))}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
-        self.energies = {name: energy_of(vode) for name, vode in nodes.items()}
+        self.squared = {name: is_squared(vode) for name, vode in nodes.items()}
         self.forms = {name: form_of(vode) for name, vode in nodes.items()}
         self.has_own_energy = any(
             type(m).energy is not EnergyModule.energy
