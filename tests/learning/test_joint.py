@@ -119,8 +119,16 @@ def test_values_that_run_away_are_named_with_the_step(name):
         (lambda: Two((3, 5, 7)), ONE_HOT, r"the generative part .*the target of generative.vodes\[1\]"),
         (lambda: Two(recognition=(7, 5, 3)), LABELS, r"the recognition part .*recognition.layers\[0\]"),
         (lambda: Two(recognition=(4, 6, 3)), LABELS, r"generative.vodes\[0\] .*\(5,\), but recognition.vodes\[0\]"),
-        (lambda: Two(marked=(False, True)), LABELS, r"predicts x: `model.generative.vodes\[1\].h.frozen = True`"),
-        (lambda: Two(marked=(True, False)), ONE_HOT, r"predicts it, `model.recognition.vodes\[1\].h.frozen = True`"),
+        (
+            lambda: Two(marked=(False, True)),
+            LABELS,
+            r"predicts x, model.generative.vodes\[1\], by pxc.Vode\(output=True\)",
+        ),
+        (
+            lambda: Two(marked=(True, False)),
+            ONE_HOT,
+            r"predicts it, model.recognition.vodes\[1\], by pxc.Vode\(output=True\)",
+        ),
         (lambda: Two(marked=(True, False)), LABELS, r"(?s)the generative part .*mark it by .*jax.nn.one_hot"),
         (lambda: Bare(), LABELS, "the recognition part of Bare must be a pxc.EnergyModule, got Linear"),
         (lambda: Half(), LABELS, "Half lacks a part, the recognition one"),

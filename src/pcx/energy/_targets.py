@@ -41,8 +41,8 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
     """Return which leaf of y clamps which node.
 
     A node whose value depends on y otherwise than by its prediction is clamped by it; one that is marked
-    `frozen = True` and set by the call is clamped at the value that the call sets. The leaves of y clamp the other
-    marked nodes, in the order of the model, or by name, unless the call itself uses y.
+    (`pxc.Vode(output=True)`) and set by the call is clamped at the value that the call sets. The leaves of y clamp the
+    other marked nodes, in the order of the model, or by name, unless the call itself uses y.
 
     **Arguments:**
 
@@ -97,24 +97,26 @@ def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: 
             )
         if len(nodes) != len(paths):
             raise ValueError(
-                f"the batch has {len(paths)} targets, but {len(nodes)} nodes are marked `vode.h.frozen = True`"
+                f"the batch has {len(paths)} targets, but {len(nodes)} nodes are marked by pxc.Vode(output=True)"
                 f"{': ' + marked if nodes else ''}"
             )
         return dict(zip(nodes, range(len(paths)), strict=True))
     for name, path in zip(names, paths, strict=True):
         if name not in structure.nodes:
             raise ValueError(
-                f"the targets are given by node, but {name!r} names no node; marked `vode.h.frozen = True`: {marked}"
+                f"the targets are given by node, but {name!r} names no node; marked by output=True: {marked}"
             )
         if name in said:
             raise ValueError(f"the targets name {name}, but the model's call itself sets its value")
         if name not in nodes:
-            raise ValueError(f"the targets name {name}, which isn't marked `vode.h.frozen = True`; those are: {marked}")
+            raise ValueError(
+                f"the targets name {name}, which isn't marked by pxc.Vode(output=True); those are: {marked}"
+            )
         if len(path) != 1:
             raise ValueError(f"the target of {name} must be one array, but it is a tree of arrays")
     missing = [n for n in nodes if n not in names]
     if missing:
-        raise ValueError(f"the targets lack one for {', '.join(missing)}, marked `vode.h.frozen = True`")
+        raise ValueError(f"the targets lack one for {', '.join(missing)}, marked by pxc.Vode(output=True)")
     return {n: names.index(n) for n in nodes}
 
 

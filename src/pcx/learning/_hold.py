@@ -31,7 +31,9 @@ def pairs_of(call: str, hold: object, structure: Structure, x: PyTree) -> dict[s
         if not pairs[name][1].ndim:
             raise ValueError(f"{call}: hold has a scalar as the value of {name}; it must be [batch, *shape]")
     if pairs and not jtu.tree_leaves(x) and not any(n in structure.frozen for n in pairs):
-        outputs = ", ".join([n for n in structure.nodes if n in structure.frozen]) or "none, mark it `h.frozen = True`"
+        outputs = (
+            ", ".join([n for n in structure.nodes if n in structure.frozen]) or "none, mark it by pxc.Vode(output=True)"
+        )
         raise ValueError(
             f"{call}: without x, hold must name every output node ({outputs}), got {', '.join(pairs)}; a mask that is "
             "all False holds none of it"

@@ -138,8 +138,8 @@ class JointProblem:
             return ""
         return (
             "\nIt gets the integers y as they are. They become one-hot vectors where the recognition part's output is "
-            f"a vector over the classes that y holds: mark it by `model.{list(self.recognition.nodes)[-1]}.h.frozen = "
-            "True`; or give y as what the first layer takes, such as jax.nn.one_hot(y, classes)"
+            f"a vector over the classes that y holds: mark model.{list(self.recognition.nodes)[-1]} by "
+            "pxc.Vode(output=True); or give y as what the first layer takes, such as jax.nn.one_hot(y, classes)"
         )
 
     def check_labels(self, y: PyTree) -> None:
@@ -214,7 +214,7 @@ def _pairs(generative: Problem, recognition: Problem) -> dict[str, str]:
             if recognition.clamped
             else (
                 ". No node of the recognition part is clamped at y: mark the one that predicts it, "
-                f"`model.{list(recognition.nodes)[-1]}.h.frozen = True`"
+                f"model.{list(recognition.nodes)[-1]}, by pxc.Vode(output=True)"
             )
         )
         raise ValueError(

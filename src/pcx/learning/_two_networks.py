@@ -131,8 +131,8 @@ class TwoNetworks(PredictiveCoding):
     def check(self, problem: Any) -> None:
         if not problem.generative.clamped:
             raise ValueError(
-                f"{self.name}: no node of the generative part is clamped to the data; mark the node that predicts x: "
-                f"`model.{list(problem.generative.nodes)[-1]}.h.frozen = True`"
+                f"{self.name}: no node of the generative part is clamped to the data; mark the one that predicts x, "
+                f"model.{list(problem.generative.nodes)[-1]}, by pxc.Vode(output=True)"
             )
         _ = problem.pairs
         self.descent.check(self.name, problem.generative.free, problem.generative.nodes)
