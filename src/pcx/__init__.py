@@ -3,9 +3,9 @@
 The names are loaded when they are first used, so that `pcx --version` and `pcx --help` need not wait for JAX.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .core._lazy import loaded_on_use
 from .core._version import __version__
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
@@ -45,15 +45,8 @@ _NAMES = {
 }
 _HOME = {name: f"{__name__}.core.{module}" for module, names in _NAMES.items() for name in names}
 
-
 if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value  # the next access does not come here
-        return value
+    __getattr__ = loaded_on_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

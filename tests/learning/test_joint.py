@@ -129,7 +129,7 @@ def test_values_that_run_away_are_named_with_the_step(name):
             ONE_HOT,
             r"predicts it, model.recognition.vodes\[1\], by pxc.Vode\(output=True\)",
         ),
-        (lambda: Two(marked=(True, False)), LABELS, r"(?s)the generative part .*mark it by .*jax.nn.one_hot"),
+        (lambda: Two(marked=(True, False)), LABELS, r"(?s)the generative part .* by .*output=True.*jax.nn.one_hot"),
         (lambda: Bare(), LABELS, "the recognition part of Bare must be a pxc.EnergyModule, got Linear"),
         (lambda: Half(), LABELS, "Half lacks a part, the recognition one"),
     ],

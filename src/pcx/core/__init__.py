@@ -4,8 +4,9 @@
 names are loaded when they are first used, so that `pcx --version` need not wait for JAX.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._lazy import loaded_on_use
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     # ruff: noqa: F401
@@ -64,18 +65,12 @@ _NAMES = {
     # Older idioms: translated in one place.
     "_older": "OlderMask OlderNames factory_of said scaled shape_first",
     "_version": "__version__",
+    "_lazy": "loaded_on_use",
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 
-
 if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_HOME[name]), name)
-        globals()[name] = value  # the next access does not come here
-        return value
+    __getattr__ = loaded_on_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
