@@ -173,3 +173,31 @@ def test_an_exception_changes_nothing():
     assert m.w.get() is before
     assert list(held) == ["a"]
     np.testing.assert_array_equal(m.h.get(), 1)
+
+
+@pytest.mark.parametrize("argnums", [(), 0])
+def test_a_param_given_by_place_keeps_its_value_and_gets_no_tracer(argnums):
+    class Held(px.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.w = px.Param(value)
+            self.kept = [px.static(1)]
+
+    def fn(given, *, model):
+        given.w.set(given.w.get() * model.w.get())
+        given.kept[0].set(2)
+        given.kept.append(model.w.get())
+        given.other = model.w.get()
+        return jnp.sum(given.w.get() ** 2)
+
+    given, model = Held(jnp.arange(3.0)), Held(jnp.full(3, 2.0))
+    mask = {"model": pxu.M(px.Param).to((False, True))}
+    value, grads = pxf.value_and_grad(mask, argnums=argnums)(fn)(given, model=model)
+    by_keyword = grads if argnums == () else grads[1]
+    assert value == 20.0
+    np.testing.assert_allclose(by_keyword["model"].w.get(), [0.0, 4.0, 16.0])
+    if argnums == 0:
+        np.testing.assert_allclose(grads[0].w.get(), [0.0, 8.0, 16.0])
+    np.testing.assert_array_equal(given.w.get(), [0.0, 1.0, 2.0])
+    assert [s.get() for s in given.kept] == [1]
+    assert not hasattr(given, "other")

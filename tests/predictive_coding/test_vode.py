@@ -1,5 +1,7 @@
 """Value nodes: what is set, read, cached and forgotten."""
 
+import functools
+
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
@@ -166,3 +168,261 @@ def test_equal_vodes_have_equal_structure():
 
     assert jtu.tree_structure(make()) == jtu.tree_structure(make())
     assert jtu.tree_structure(make()) != jtu.tree_structure(pxc.Vode())
+
+
+# -- the shape of the prediction --------------------------------------------------------------------------
+def test_the_shape_is_that_of_the_last_prediction_given_by_a_call():
+    vode = pxc.Vode()
+    assert isinstance(vode.shape, px.StaticParam)
+    assert vode.shape.get() is None
+    vode.set("u", jnp.zeros(5))
+    assert vode.shape.get() is None
+    vode(jnp.zeros((4, 3)))
+    assert vode.shape.get() == (4, 3) == vode.shape
+    vode.clear_params(pxc.VodeParam | pxc.VodeParam.Cache)
+    assert vode.shape == (4, 3)
+    vode(-1)  # a number in the place of a prediction that rules make says nothing
+    assert vode.shape == (4, 3)
+    vode.shape = (7,)
+    assert vode.shape.get() == (7,)
+    assert jnp.zeros(vode.shape).shape == (7,)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_shape_is_that_of_what_rules_store():
+    seen = []
+
+    def twice(vode, key, value, rkg):
+        seen.append(vode.shape.get())
+        return jnp.concatenate([value, value])
+
+    vode = pxc.Vode(ruleset={".*": ("u <- u:twice",)}, tforms={"twice": twice})
+    vode(jnp.zeros(3))
+    vode(jnp.zeros(2))
+    assert seen == [None, (6,)]
+    assert vode.shape == (4,)
+    assert jnp.shape(vode.set("h", jnp.ones(4)).energy()) == ()
+
+
+@pytest.mark.parametrize("transform", ["vmap", "jit", "value_and_grad", "scan"])
+def test_in_a_transform_the_shape_is_that_of_a_sample_and_stays_inside(transform):
+    seen = []
+
+    def call(u, *, vode):
+        seen.append(vode.shape.get())
+        vode(u)
+        seen.append(vode.shape.get())
+        return vode.set("h", u + 1).energy()
+
+    vode, u = pxc.Vode(), jnp.zeros((4, 3))
+    if transform == "vmap":
+        pxf.vmap(BATCHED, in_axes=0)(call)(u, vode=vode)
+    elif transform == "jit":
+        pxf.jit()(call)(u[0], vode=vode)
+    elif transform == "value_and_grad":
+        pxf.value_and_grad(pxu.M(pxc.VodeParam).to((False, True)))(call)(u[0], vode=vode)
+    else:
+        vode.set("h", u[0])
+
+        def body(u, *, vode):
+            with pxu.step(vode, clear_params=pxc.VodeParam.Cache):
+                return (), call(u, vode=vode)
+
+        pxf.scan(body, xs=u)(vode=vode)
+    assert set(seen) == {None, (3,)}
+    assert vode.shape.get() is None
+
+
+def test_another_shape_is_the_same_program_unless_it_is_read():
+    traced = []
+
+    @pxf.jit()
+    def call(u, *, vode):
+        traced.append(1)
+        return vode(u, output="u")
+
+    @pxf.jit()
+    def read(*, vode):
+        traced.append(vode.shape.get())
+        return jnp.zeros(vode.shape.get() or ())
+
+    vode = pxc.Vode()
+    call(jnp.zeros(3), vode=vode)
+    vode(jnp.zeros(2))
+    vode.clear_params(pxc.VodeParam.Cache)
+    call(jnp.zeros(3), vode=vode)
+    assert traced == [1]
+    assert read(vode=vode).shape == (2,)
+    vode(jnp.zeros(5))
+    assert read(vode=vode).shape == (5,)
+    assert traced == [1, (2,), (5,)]
+
+
+# -- which axes are a sample's ----------------------------------------------------------------------------
+@pytest.mark.parametrize("sample", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("h_in", ["the vmap", "outside"])
+@pytest.mark.parametrize("u_by", ["a call", "set", "a rule"])
+def test_the_energy_inside_and_outside_whichever_way_u_was_set(sample, h_in, u_by):
+    h = jnp.arange(4.0 * np.prod(sample, dtype=int)).reshape(4, *sample)
+    expected = 0.5 * jnp.sum((h + 1).reshape(4, -1) ** 2, axis=1)
+    inside = []
+
+    @pxf.vmap(BATCHED, in_axes=(0, 0))
+    def run(h, u, *, vode):
+        vode.set("h", h)
+        if u_by == "a call":
+            vode(u)
+        else:
+            vode.set("u" if u_by == "set" else "v", u)
+        if h_in == "the vmap":
+            inside.append(vode.energy())
+
+    vode = pxc.Vode(ruleset={".*": ("u <- v",)})
+    run(h, -jnp.ones_like(h), vode=vode)
+    assert [jnp.shape(e) for e in inside] == [()] * len(inside)
+    vode.set("h", h)
+    np.testing.assert_allclose(vode.energy(), expected)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 2, 3)])
+def test_what_was_set_outside_is_a_batch(shape):
+    vode = pxc.Vode().set("h", jnp.ones(shape)).set("u", jnp.zeros(shape))
+    np.testing.assert_allclose(vode.energy(), np.full(4, 0.5 * np.prod(shape[1:])))
+
+
+# -- shapes that broadcast --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("h", "u"), [((1,), (3,)), ((3,), (1,)), ((2, 3), (3,)), ((), (3,)), ((3,), ()), ((2, 1), (1, 3))]
+)
+@pytest.mark.parametrize("energy_fn", [pxc.se_energy, pxc.Laplace(), lambda vode, rkg: vode.get("h") - vode.get("u")])
+def test_shapes_that_broadcast(h, u, energy_fn):
+    rng = np.random.default_rng(0)
+    h, u = rng.normal(size=(4, *h)), rng.normal(size=(4, *u))
+
+    def expected(h, u):
+        e = h - u
+        return (
+            0.5 * e**2 if energy_fn is pxc.se_energy else np.abs(e) if isinstance(energy_fn, pxc.Laplace) else e
+        ).sum()
+
+    @pxf.vmap(BATCHED, in_axes=(0, 0))
+    def run(h, u, *, vode):
+        vode(u)
+        return vode.set("h", h).energy()
+
+    each = [expected(a, b) for a, b in zip(h, u, strict=True)]
+    vode = pxc.Vode(energy_fn)
+    np.testing.assert_allclose(run(jnp.asarray(h), jnp.asarray(u), vode=vode), each, rtol=1e-5)
+
+
+def test_zeros_are_of_the_shape_of_h():
+    vode = pxc.Vode(pxc.zero_energy)
+    vode(jnp.zeros(3))
+    assert pxc.zero_energy(vode.set("h", jnp.ones(1))).shape == (1,)
+
+
+def test_shapes_that_do_not_broadcast():
+    vode = pxc.Vode()
+    vode(jnp.zeros(3))
+    with pytest.raises(ValueError, match=r"se_energy: the vode's h has shape \(2,\), its prediction u \(3,\)"):
+        vode.set("h", jnp.ones(2)).energy()
+    batch = pxc.Vode().set("u", jnp.zeros((3, 3))).set("h", jnp.ones(3))
+    with pytest.raises(ValueError, match="the vode's h has shape"):  # one number for each of a batch of 3
+        batch.energy()
+
+
+# -- energies and their source of random keys -------------------------------------------------------------
+def by_keyword(vode, *, rkg):
+    return (vode.get("h") - vode.get("u")) * rkg
+
+
+def by_place(vode, keys, /):
+    return (vode.get("h") - vode.get("u")) * keys
+
+
+@pytest.mark.parametrize(
+    "energy_fn",
+    [
+        by_keyword,
+        by_place,
+        lambda vode, rkg: by_place(vode, rkg),
+        lambda vode, rkg=px.RKG: by_place(vode, rkg),
+        lambda vode, **given: by_place(vode, given["rkg"]),
+        lambda vode, source: by_place(vode, source),
+        functools.partial(by_keyword),
+    ],
+)
+def test_an_energy_gets_the_random_keys_by_name_or_by_place(energy_fn):
+    vode = pxc.Vode(energy_fn)
+    vode(jnp.zeros(3))
+    assert vode.set("h", jnp.ones(3)).energy(2.0) == 6.0  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("energy_fn", [lambda: 0.0, lambda vode: 0.0, lambda vode, *, keys: 0.0, lambda a, b, c: 0.0])
+def test_an_energy_that_cannot_be_called_is_refused(energy_fn):
+    with pytest.raises(TypeError, match=r"energy_fn is called as energy_fn\(vode, rkg=rkg\)"):
+        pxc.Vode(energy_fn)
+
+
+# -- params of a subclass ---------------------------------------------------------------------------------
+class Node(pxc.Vode):
+    def __init__(self, rules=("h, h0, u <- u",), **own):
+        super().__init__(ruleset={pxc.STATUS.INIT: rules, "read": ("z -> h0:twice",)}, tforms={"twice": double})
+        self.h0 = pxc.VodeParam()
+        self.h0.frozen = True
+        for name, value in own.items():
+            setattr(self, name, value)
+
+
+def double(vode, key, value, rkg):
+    return 2 * value
+
+
+def test_rules_write_and_read_the_params_of_a_subclass():
+    node, u = Node(), jnp.arange(3.0)
+    with pxu.step(node, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):
+        node(u)
+    assert node.h0.get() is node.h.get() is u is node.get("h0")
+    assert node.cache.get() is None  # they are no part of the cache
+    node.h.set(jnp.zeros(3))
+    assert node(2 * u, output="h0") is u
+    assert node.set("h0", -u) is node
+    np.testing.assert_array_equal(node.h0.get(), -u)
+    node(None, h0=4 * u)
+    np.testing.assert_array_equal(node.get("h0"), 4 * u)
+    with pxu.step(node, "read"):
+        np.testing.assert_array_equal(node.get("z"), 8 * u)
+        node.set("h0", u)  # what was derived of it is forgotten
+        np.testing.assert_array_equal(node.get("z"), 2 * u)
+    assert pxu.M_hasnot(pxc.VodeParam, frozen=True)(node).h0 is None
+
+
+def test_the_params_of_a_subclass_in_transforms():
+    @pxf.vmap(BATCHED, in_axes=0)
+    def run(u, *, node):
+        node(u)
+
+    node, u = Node(), jnp.arange(6.0).reshape(2, 3)
+    with pxu.step(node, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):
+        run(u, node=node)
+    np.testing.assert_array_equal(node.h0.get(), u)
+    node.clear_params(lambda p: isinstance(p, pxc.VodeParam) and p is not node.h)
+    assert node.h0.get() is None
+    assert node.get("h0", 7) == 7
+
+
+def test_a_prediction_that_a_subclass_keeps_in_a_param():
+    node = Node(("h <- u",), u=pxc.VodeParam())
+    node(jnp.zeros(3))
+    assert vars(node)["u"].get() is node.get("u")
+    assert node.set("h", jnp.ones(3)).energy() == 1.5
+    node.set("u", jnp.ones(3))
+    assert node.energy() == 0.0
+
+
+@pytest.mark.parametrize("other", [px.static(5), px.ParamDict({"a": 1}), jnp.ones(2), "text", None])
+def test_what_is_no_param_of_data_is_no_place_for_a_value(other):
+    node = Node(other=other)
+    assert node.get("other") is None
+    node.set("other", 3.0)
+    assert node.cache["other"] == 3.0 == node.get("other")
+    assert vars(node)["other"] is other

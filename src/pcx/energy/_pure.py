@@ -15,8 +15,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
-from ..core import RKG, Mark, RKGState, modules, one_more_vmap, trace
-from ..predictive_coding import STATUS, EnergyModule, Vode, predictions, zero_energy
+from ..core import ABSENT, Mark, Mismatched, RKGState, is_param, modules, one_more_vmap, trace
+from ..predictive_coding import STATUS, EnergyModule, Vode, elements_of, predictions, zero_energy
 from ._door import refuse_nodes_inside, told_of_one_sample
 from ._lead import led
 from ._structure import Structure
@@ -112,13 +112,16 @@ def energies_at(
             extra = jnp.asarray(model.energy()) - sum(parts)
         return out, extra
 
-    (out, extra), _ = _over_batch(structure, energies, inputs, nodes)
+    (out, extra), _ = _over_batch(structure, energies, inputs, nodes, unknown=structure.own_params)
     return out, extra
 
 
 def _pin_prediction(vode: Vode, u: Array | None) -> None:
     """Make the energy be computed now, and from `u`, so that the program can be cut there."""
     stored = {} if vode.ruleset.get().when_read(None, "u") is not None or u is None else {"u": u}
+    own: Any = vars(vode).get("u")
+    if stored and is_param(own):  # a subclass keeps its prediction in a param
+        own.set(stored.pop("u"))
     vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
 
 
@@ -128,7 +131,7 @@ def _own_energy(vode: Vode) -> Array | None:
         return jnp.asarray(vode.energy())
     if function is None or function is zero_energy:
         return None
-    return jnp.asarray(function(vode, RKG))
+    return jnp.asarray(elements_of(function, vode))
 
 
 def _vodes(structure: Structure, model: EnergyModule) -> dict[str, Vode]:
@@ -145,9 +148,17 @@ def _call(structure: Structure, model: EnergyModule, x: PyTree, y: PyTree) -> Py
 
 
 def _over_batch(
-    structure: Structure, fn: Callable[..., Any], inputs: Inputs, *more: PyTree, size: int | None = None
+    structure: Structure,
+    fn: Callable[..., Any],
+    inputs: Inputs,
+    *more: PyTree,
+    size: int | None = None,
+    unknown: Collection[int] = (),
 ) -> Any:
-    """Run `fn(x, y, lane, *more, model=...)` on every sample of a batch, on a copy of the model with these arrays."""
+    """Run `fn(x, y, lane, *more, model=...)` on every sample of a batch, on a copy of the model with these arrays.
+
+    **Arguments:** `unknown`, the places of params that must not be read before they are set.
+    """
     skeleton, paths = structure.skeleton, structure.params
     values: list[Any] = [None] * len(skeleton.params)
     keys = [0]
@@ -166,7 +177,9 @@ def _over_batch(
         own = list(values)
         for i in keys:  # each sample draws numbers of its own
             own[i] = jax.random.fold_in(jax.random.split(values[i])[1], lane)
-        marks = [Mark(None) for _ in own]
+        marks: list[Mark] = [Mark(None) for _ in own]
+        for i in unknown:
+            own[i], marks[i] = ABSENT, Mismatched(None, _not_kept(names[i]))
         with one_more_vmap():
             out = trace(skeleton, fn, (x, y, lane, *more), own, raws, structure.statics, marks)
         fixed = structure.vode_params | set(keys)
@@ -186,6 +199,14 @@ def _over_batch(
     for i in keys[1:]:
         rest[names[i]] = jax.random.split(values[i])[0]
     return result, rest
+
+
+def _not_kept(path: str) -> str:
+    return (
+        f"{path} is read before it is set: of a value node, learning rules keep its value h alone from the forward "
+        "pass to what follows. Set it in every call, under any status; or make it a pcx.Param, if it is the same for "
+        "all samples"
+    )
 
 
 def _prepare(model: EnergyModule, training: bool, status: str | None) -> None:

@@ -74,6 +74,9 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         self.nodes = tuple(nodes)
         params = enumerate(self.skeleton.params)
         self.vode_params = {i for i, p in params if isinstance(p, (VodeParam, VodeParam.Cache))}
+        states = {id(vode.h) for vode in modules(model) if isinstance(vode, Vode)}
+        # What subclasses of vodes keep of a sample beside h.
+        self.own_params = {i for i, p in enumerate(plan.params) if isinstance(p, VodeParam) and id(p) not in states}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
         self.squared = {name: is_squared(vode) for name, vode in nodes.items()}
         self.forms = {name: form_of(vode) for name, vode in nodes.items()}

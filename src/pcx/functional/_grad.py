@@ -58,6 +58,9 @@ class ValueAndGrad(Transform):
                 raise ValueError(f"{self.named}: argnums names argument {n}, but the call gave {len(args)}")
             self._check_inexact(args[n], f"positional argument {n}")
         argnums = tuple([n % len(args) for n in argnums])
+        # The function gets copies of the positional arguments, as under the other transforms: what it sets in them, a
+        # tracer perhaps, stays inside.
+        args = jtu.tree_map(lambda x: x, args)
 
         def body(selected: dict[int, Any], chosen_args: tuple[Any, ...]) -> Any:
             call_args = filled(args, dict(zip(argnums, chosen_args, strict=True)))

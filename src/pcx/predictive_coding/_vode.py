@@ -156,6 +156,7 @@ class Vode(EnergyModule):
         rules: Ruleset = self.ruleset.get()
         found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
+        u: Any = None
         for targets, new in [(rule.targets, rules.transform(rule.tforms, self, key, value, rkg)) for rule in found] or [
             ((key,), value)
         ]:
@@ -165,11 +166,12 @@ class Vode(EnergyModule):
                     own.set(new)
                 else:
                     cached[target] = new
+                if target == "u":
+                    u = new
         # What was derived from the old values is no longer true.
         contents = self.cache.get() or {}
         stale = tuple([k for k in contents if (k == "E" or ":" in k) and k not in cached])
-        u = cached.get("u")
-        if called and u is not None and hasattr(u, "shape"):
+        if called and hasattr(u, "shape"):
             self._shape.set(tuple(u.shape))
         if cached or stale:
             # In a call, as inside a vmap, u is the prediction of one sample.
