@@ -21,7 +21,10 @@ def taken(call: str, name: str, tree: Constant) -> Any:
     NumPy's arrays of either byte order, lists of numbers (nested ones, too), memory views, and what else gives itself
     as a NumPy array (a tensor of PyTorch on the CPU, a column of pandas) are taken.
 
-    **Arguments:** `call`, who asks, such as `"pc.step"`; `name`, what for, such as `"x"`.
+    **Arguments:**
+
+    - `call`: who asks, such as `"pc.step"`.
+    - `name`: what for, such as `"x"`.
 
     **Raises:** `TypeError` for anything else, and `ValueError` for whole numbers that JAX's type can't hold, naming the
     place.

@@ -23,7 +23,7 @@ _PASSED = (_ROOT + os.sep, os.path.join(os.path.dirname(_ROOT), "pcax") + os.sep
 
 
 class _Mask(Protocol):
-    """What the older names of masks make use of."""
+    """The part of a mask that its older names make use of."""
 
     def to(self, map_to: tuple[Value, Value] | list[Value] | None) -> Any: ...
 
@@ -81,11 +81,13 @@ class OlderMask:
     """The older name of a mask's method."""
 
     def has_not(self: _Mask, **attrs: Constant) -> Any:
-        """Return `hasnot(**attrs)`, of which this is the older name.
+        """The older name of `hasnot`.
 
         **Arguments:**
 
         - `attrs`: values by name.
+
+        **Returns:** as `hasnot`.
         """
         said(".has_not(...)", ".hasnot(...)")
         return self.hasnot(**attrs)

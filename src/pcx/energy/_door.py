@@ -25,7 +25,10 @@ def is_equinox(x: object) -> bool:
 def no_model(call: str, given: object) -> TypeError:
     """Return the error for a model that is no energy module.
 
-    **Arguments:** `call`, such as `"fit: "`; `given`, what was given.
+    **Arguments:**
+
+    - `call`: such as `"fit: "`.
+    - `given`: what was given.
     """
     words = f"{call}expected a pxc.EnergyModule as the model, got {type(given).__name__}"
     if is_equinox(given):
@@ -40,7 +43,9 @@ def no_model(call: str, given: object) -> TypeError:
 def told_of_one_sample(model: object, x: PyTree, y: PyTree, names: tuple[str, str] = ("x", "y")) -> Iterator[None]:
     """Add to errors of a wrong shape in a model's call the layer, and the shapes of the sample.
 
-    **Arguments:** `names`, of x and y in the batch.
+    **Arguments:**
+
+    - `names`: of x and y in the batch.
     """
     try:
         yield
@@ -76,7 +81,10 @@ def _shapes(tree: PyTree) -> str:
 def refuse_nodes_inside(vodes: Mapping[str, Vode], lane: Array) -> None:
     """Refuse value nodes whose value was made inside of a function that JAX transforms, and so can't be known outside.
 
-    **Arguments:** `vodes`, by name; `lane`, a value of the model's own trace.
+    **Arguments:**
+
+    - `vodes`: by name.
+    - `lane`: a value of the model's own trace.
 
     **Raises:** `ValueError`, naming the nodes.
     """

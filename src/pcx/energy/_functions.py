@@ -63,7 +63,9 @@ class Functions:
     def elements(self, name: str, h: Array, u: Array, weights: Mapping[str, PyTree] = {}) -> Array:
         """Return a local energy, elementwise as a rule, from value and prediction, `[batch, *shape]` each.
 
-        **Arguments:** `weights`, as in `predict`.
+        **Arguments:**
+
+        - `weights`: as in `predict`.
         """
         number = self._wiring.u[name]
         assert number is not None, "an energy is local only where there is a prediction"

@@ -157,7 +157,9 @@ def _over_batch(
 ) -> Any:
     """Run `fn(x, y, lane, *more, model=...)` on every sample of a batch, on a copy of the model with these arrays.
 
-    **Arguments:** `unknown`, the places of params that must not be read before they are set.
+    **Arguments:**
+
+    - `unknown`: the places of params that must not be read before they are set.
     """
     skeleton, paths = structure.skeleton, structure.params
     values: list[Any] = [None] * len(skeleton.params)

@@ -71,7 +71,10 @@ class DescentSolver(Solver):
 def as_schedule(call: str, x: object) -> Schedule:
     """Return a schedule, from one, or from None for the wave-front.
 
-    **Arguments:** `call`, what to name in errors; `x`, the schedule.
+    **Arguments:**
+
+    - `call`: what to name in errors.
+    - `x`: the schedule.
 
     **Raises:** `TypeError` for anything else.
     """

@@ -69,7 +69,9 @@ def settle(
 ) -> Solution:
     """Settle as `relax` does, for callers that compare energies themselves: no sample is marked as gone uphill.
 
-    **Arguments:** `solver`, how values settle; for others see `relax`.
+    **Arguments:**
+
+    - `solver`: how values settle; for others see `relax`.
 
     **Raises:** `ValueError` for parts that don't go together, with the reason.
     """

@@ -55,7 +55,9 @@ class Solution(NamedTuple):
 def finite_samples(nodes: NodesIn) -> Bool[Array, " batch"]:
     """Return which samples have finite values alone, `[batch]`.
 
-    **Arguments:** `nodes`, `{node: [batch, *shape]}`, one at least.
+    **Arguments:**
+
+    - `nodes`: `{node: [batch, *shape]}`, one at least.
     """
     each = [jnp.all(jnp.isfinite(v), axis=tuple(range(1, v.ndim))) for v in nodes.values()]
     return jnp.all(jnp.stack(each), axis=0)

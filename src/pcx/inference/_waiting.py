@@ -14,7 +14,9 @@ class Waiting:
     """The states that a descent has for nodes with zero gradient. Nodes of one descent and one form wait alike, and
     what is proved of one is remembered for the others.
 
-    **Arguments:** `descent`, how nodes move.
+    **Arguments:**
+
+    - `descent`: how nodes move.
     """
 
     def __init__(self, descent: Descents) -> None:
@@ -24,7 +26,9 @@ class Waiting:
     def states(self, nodes: NodesIn, steps: int) -> dict[str, list[PyTree]] | None:
         """Return each node's states after 0, 1, ..., `steps` steps with zero gradient; None if one of them might move.
 
-        **Arguments:** `nodes`, `{node: [batch, *shape]}`, of which shapes and dtypes count.
+        **Arguments:**
+
+        - `nodes`: `{node: [batch, *shape]}`, of which shapes and dtypes count.
         """
         found: dict[str, list[PyTree]] = {}
         for name, value in nodes.items():

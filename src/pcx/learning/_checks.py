@@ -28,7 +28,10 @@ _BARE = (
 def taken_batch(rule: str, call: str, batch: Any) -> tuple[PyTree, PyTree, Samples]:
     """Return the inputs, the targets and the samples' weights of a batch, as arrays of JAX.
 
-    **Arguments:** `rule` and `call`, the names of both; `batch`, a pair `(x, y)`.
+    **Arguments:**
+
+    - `rule`, `call`: the names of both.
+    - `batch`: a pair `(x, y)`.
 
     **Raises:** `TypeError` for what is no pair, or holds what is no array.
     """

@@ -144,7 +144,9 @@ class Nudged(Clamp):
 def phases_of(rule: str, clamp: Clamp, problem: Problem, u: Nodes, targets: Nodes, count: Array | None) -> list[Phase]:
     """Return the phases of a clamp, with checks of what it returns.
 
-    **Arguments:** `rule`, the name by which errors begin; the others as in `Clamp.phases`.
+    **Arguments:**
+
+    - `rule`: the name by which errors begin; the others as in `Clamp.phases`.
 
     **Raises:** `TypeError` or `ValueError`, naming the clamp.
     """

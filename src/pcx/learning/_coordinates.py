@@ -83,7 +83,9 @@ class FixedErrors(Coordinates):
 def landscape_of(rule: str, coordinates: Coordinates, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
     """Return the landscape that coordinates give, with checks of what it is.
 
-    **Arguments:** `rule`, the name by which errors begin; the others as in `Coordinates.landscape`.
+    **Arguments:**
+
+    - `rule`: the name by which errors begin; the others as in `Coordinates.landscape`.
 
     **Raises:** `TypeError`, naming the coordinates.
     """

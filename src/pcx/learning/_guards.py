@@ -98,7 +98,10 @@ def _uphill(bound: Bound, update: Update) -> Array:
 def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mapping[str, Array]) -> Array:
     """Return the place of the first node whose prediction or target is not finite, -1 if all are.
 
-    **Arguments:** `names`, of all nodes; `u` and `targets`, `{node: [batch, *shape]}`.
+    **Arguments:**
+
+    - `names`: of all nodes.
+    - `u`, `targets`: `{node: [batch, *shape]}`.
     """
     names = tuple(names)
     return find_bad(names, [(n, v) for n in names for v in (u.get(n), targets.get(n)) if v is not None], 0)

@@ -163,7 +163,9 @@ class JointProblem:
         """Return the recognition part's forward pass, its values under the names of the generative part; the targets of
         both; and the params that don't learn, after a forward pass of each.
 
-        **Arguments:** `effects`, whether prints and callbacks of the model's call are done.
+        **Arguments:**
+
+        - `effects`: whether prints and callbacks of the model's call are done.
         """
         below = self.recognition.start(inputs, effects)
         above = self.generative.start(inputs._replace(rest=below.rest, x=self.given(inputs.y), y=inputs.x), effects)

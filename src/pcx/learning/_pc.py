@@ -229,7 +229,12 @@ def _times(factor: Array | float | None, gradient: Weights) -> Weights:
 def part(call: str, name: str, x: P | None, kind: type[P], default: P, such_as: str) -> P:
     """Return a part of a rule, or the default for None.
 
-    **Arguments:** `call`, the rule's name; `name`, the argument's; `kind`, its class; `such_as`, an example of one.
+    **Arguments:**
+
+    - `call`: the rule's name.
+    - `name`: the argument's.
+    - `kind`: its class.
+    - `such_as`: an example of one.
 
     **Raises:** `TypeError` for what is no such part.
     """

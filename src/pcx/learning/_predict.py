@@ -133,7 +133,10 @@ def settled_outputs(
 def warn_of_uphill(rule: str, result: Array | None) -> None:
     """Warn of samples whose energy rose as their values settled, where that can be read.
 
-    **Arguments:** `rule`, its name; `result`, a `pcx.inference.RESULT` for each sample, `[batch]`.
+    **Arguments:**
+
+    - `rule`: its name.
+    - `result`: a `pcx.inference.RESULT` for each sample, `[batch]`.
     """
     if result is None or isinstance(result, Tracer):
         return

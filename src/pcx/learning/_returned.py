@@ -17,7 +17,10 @@ from ._update import Update
 def check_update(call: str, problem: Problem, weights: Weights, update: Any) -> Update:
     """Refuse what is no `Update` of this problem, and return it.
 
-    **Arguments:** `call`, the name by which errors begin; `weights`, those before the step.
+    **Arguments:**
+
+    - `call`: the name by which errors begin.
+    - `weights`: those before the step.
 
     **Raises:** `TypeError` for another type; `ValueError` for arrays missing, unknown, or of other shapes.
     """
@@ -71,7 +74,10 @@ def check_kept(call: str, what: str, new: PyTree, old: PyTree) -> None:
 def check_untouched(call: str, before: Iterable[Any], given: PyTree) -> None:
     """Refuse a `learn` that has changed what it was given in place: what comes after it reads the same dicts.
 
-    **Arguments:** `before`, the arrays in what was given, as they were; `given`, the same by name, now.
+    **Arguments:**
+
+    - `before`: the arrays in what was given, as they were.
+    - `given`: the same by name, now.
 
     **Raises:** `ValueError`.
     """

@@ -77,7 +77,9 @@ _START = 0x57  # a start draws from a key of its own, apart from the descent's
 def coords_of(rule: str, start: Start, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
     """Return the coordinates that a start gives, with checks of what it returns.
 
-    **Arguments:** `rule`, the name by which errors begin; the others as in `Start.coords`, with the rule's key.
+    **Arguments:**
+
+    - `rule`: the name by which errors begin; the others as in `Start.coords`, with the rule's key.
 
     **Raises:** `TypeError` or `ValueError`, naming the start and the node.
     """

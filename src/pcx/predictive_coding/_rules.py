@@ -161,7 +161,10 @@ class Ruleset:
     def warn_of_several(self, status: str | None, key: str) -> None:
         """Warn if more than one rule says how a value is read.
 
-        **Arguments:** `status`, of the vode; `key`, the name of the value.
+        **Arguments:**
+
+        - `status`: of the vode.
+        - `key`: the name of the value.
         """
         found = self._in_force(status)[1].get(key, ())
         if len(found) > 1:
