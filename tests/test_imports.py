@@ -29,9 +29,8 @@ PUBLIC = {
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
     "pcx.predictive_coding": """Energy EnergyFn EnergyModule Huber Laplace Poisson STATUS Ruleset Vode VodeParam
         ce_energy se_energy zero_energy""",
-    "pcx.training": """CheckpointError Checkpoints Dispatch EarlyStopping EventFiles Fit FitOptions Folder
-        LearningRule Member Report RunExists accuracy describe differences draw fit load_run load_weights save_weights
-        versions""",
+    "pcx.training": """CheckpointError Checkpoints Dispatch EarlyStopping EventFiles Fit FitOptions LearningRule
+        Report RunExists accuracy fit load_run load_weights save_weights versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 

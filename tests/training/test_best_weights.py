@@ -103,27 +103,20 @@ def test_no_best():
         train(epochs=1).restore_best(model(), 1)
 
 
-def drawn(fit):
-    """The last panel of a run's figure."""
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
-    kept = []
-    with pytest.MonkeyPatch.context() as context:
-        context.setattr(Figure, "savefig", lambda self, *rest, **named: kept.append(self))
-        pxt.draw(fit, "figure.png")
-    return kept[0].axes[-1]
-
-
 # -- sweeps ------------------------------------------------------------------------------------------------------------
-def test_a_sweep_is_shown_by_setting(capsys):
-    fit = train(make, by_rate, settings=[{"lr": 1e-9}, {"lr": 1e-2}], seeds=[0, 1], epochs=1, show=True)
+def test_a_sweep_is_shown_by_setting(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("orbax.checkpoint")
+    kept = []
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    monkeypatch.setattr(figure, "savefig", lambda self, *rest, **named: kept.append(self))
+    settings = {"settings": [{"lr": 1e-9}, {"lr": 1e-2}], "seeds": [0, 1]}
+    fit = train(make, by_rate, **settings, epochs=1, show=True, figure=True, folder=tmp_path)
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0].strip() for line in said] == [said[0].split(":")[0], "lr 0.01", "lr 1e-09"]
     assert said[0].startswith("epoch 1/1, the best validation loss first (")
     good = np.mean([fit.of(i)[0]["loss"] for i in (1, 3)])
     assert f"loss {good:.4g}" in said[1]
-    axes = drawn(fit)
+    axes = kept[0].axes[-1]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["lr 0.01", "lr 1e-09"]
     assert len(axes.get_lines()) == 4
     table = fit.table("accuracy", "min")

@@ -126,7 +126,7 @@ def test_what_can_be_gone_through_once(which):
 @pytest.mark.parametrize(
     ("validation", "error", "said"),
     [
-        ([], ValueError, "the source of validation batches is empty"),
+        ([], ValueError, "the source of validation is empty"),
         ([X, X, X], TypeError, "batches that are a pair"),
         ([(X, Y + 5)], ValueError, "labels must be from 0 to 1"),
         ([PARTS[0], (X, Y + 5), PARTS[0]], ValueError, "labels must be from 0 to 1"),

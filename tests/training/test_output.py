@@ -18,7 +18,7 @@ import pcx.learning as pxl
 import pcx.predictive_coding as pxc
 import pcx.training as pxt
 
-from .small import RULE, by_rate, make, train
+from .small import HELD_OUT, RULE, by_rate, make, train
 
 
 def without(monkeypatch, package):
@@ -68,33 +68,41 @@ def test_event_files_need_a_package(monkeypatch, tmp_path):
 
 
 # -- the figure --------------------------------------------------------------------------------------------------------
-def history(networks, epochs, **values):
-    rows = [
-        {"epoch": e, "network": i, "seed": i, "loss": 1.0 / e + i, **values}
-        for e in range(1, epochs + 1)
-        for i in range(networks)
-        if e < epochs or not i  # all but one stop an epoch before the end
-    ]
-    return pxt.Fit([], [pxt.Member(i, {}) for i in range(networks)], rows, "done", None, None)
+FIGURES = {
+    "one epoch": {"epochs": 1},
+    # Of which all but one have stopped at the end, and of which the held-out losses are far above the others.
+    "three networks": {
+        "net": make,
+        "rule": pxl.backprop(optax.sgd(0.8, momentum=0.9)),
+        "validation": (100 * HELD_OUT[0], HELD_OUT[1]),
+        "seeds": range(3),
+        "epochs": 6,
+        "early_stopping": pxt.EarlyStopping(patience=1),
+    },
+    "held-out losses that are no numbers": {"validation": (np.nan * HELD_OUT[0], HELD_OUT[1])},
+    "settings": {"net": make, "rule": by_rate, "settings": [{"lr": 1e-3}, {"lr": 1e-2}]},
+}
 
 
-@pytest.mark.parametrize(
-    "fit", [history(1, 1), history(3, 20, accuracy=0.5, validation_loss=None), history(2, 5, validation_loss=1e4)]
-)
-def test_figure(tmp_path, fit):
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.filterwarnings("ignore:fit. seed 0, epoch 1. validation_loss")
+def test_figure(kind, tmp_path):
     pytest.importorskip("matplotlib")
-    path = pxt.draw(fit, tmp_path / "figure.png")
-    assert path is not None
-    assert path.read_bytes().startswith(b"\x89PNG")
+    pytest.importorskip("orbax.checkpoint")
+    fit = train(folder=tmp_path / "run", figure=True, **FIGURES[kind])
+    if kind == "three networks":
+        assert len({len(fit.of(i)) for i in range(3)}) > 1
+    assert (fit.folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_to_draw(tmp_path, monkeypatch):
-    assert pxt.draw(history(1, 0), tmp_path / "figure.png") is None
+    pytest.importorskip("orbax.checkpoint")
+    bad = pxl.pc(optax.sgd(0.1), optax.sgd(1e30), 8)
+    with pytest.warns(RuntimeWarning, match="training failed"):
+        train(rule=bad, validation=None, folder=tmp_path / "bad", figure=True)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert pxt.draw(history(1, 3), tmp_path / "figure.png") is None
-    fit = train(folder=tmp_path / "run", epochs=1)
-    assert "figure.png" not in [p.name for p in fit.folder.iterdir()]
-    assert fit.ended == "done"
+    assert train(folder=tmp_path / "run", epochs=1, figure=True).ended == "done"
+    assert not list(tmp_path.glob("*/figure.png"))
 
 
 def test_a_folder_needs_packages(monkeypatch, tmp_path):

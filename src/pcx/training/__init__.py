@@ -6,13 +6,11 @@
 from ._checkpoint import Checkpoints
 from ._describe import describe, differences
 from ._events import EventFiles
-from ._figure import draw
 from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, foreign, versions
 from ._load_run import load_run
 from ._matplotlib import own_config
-from ._member import Member
 from ._metrics import accuracy
 from ._options import FitOptions
 from ._result import Dispatch, Fit, Report
@@ -28,15 +26,10 @@ __all__ = [
     "EventFiles",
     "Fit",
     "FitOptions",
-    "Folder",
     "LearningRule",
-    "Member",
     "Report",
     "RunExists",
     "accuracy",
-    "describe",
-    "differences",
-    "draw",
     "fit",
     "load_run",
     "load_weights",

@@ -32,11 +32,6 @@ def unlike(old: Json, new: Json) -> list[str]:
     return differences(*_same_names(_lasting(old), _lasting(new)))
 
 
-def said(wrong: list[str]) -> str:
-    """Return the first differences, in a line."""
-    return "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-
-
 def _model_of(source: BaseModule | State) -> BaseModule:
     """Return a model as it is; of a state, one like that it was made of."""
     if not isinstance(source, State):

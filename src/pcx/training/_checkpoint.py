@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ._checksums import sealed, unsealed
+from ._describe import in_words
 from ._files import CheckpointError, given_path, refuse_links
 
 
@@ -193,8 +194,7 @@ def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
         if held != expected:
             wrong.append(f"{path}: the checkpoint has {held}, the run {expected}")
     if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise CheckpointError(f"the checkpoint is of another model or rule: {'; '.join(wrong[:5])}{more}")
+        raise CheckpointError(f"the checkpoint is of another model or rule: {in_words(wrong)}")
     return jtu.tree_unflatten(treedef, [by_path[path] for path in wanted])
 
 

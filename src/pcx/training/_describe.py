@@ -7,7 +7,7 @@ import enum
 import functools
 import hashlib
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -268,6 +268,11 @@ def differences(old: Json, new: Json, path: str = "") -> list[str]:
         return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{path}[{i}]")]
     same = old == new or (old != old and new != new)  # NaN is NaN
     return [] if same else [f"{path}: was {_short(old)}, is {_short(new)}"]
+
+
+def in_words(differences: Sequence[str]) -> str:
+    """Return the first differences, in a line."""
+    return "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
 
 
 def _short(x: Json) -> str:

@@ -6,7 +6,6 @@ import importlib.util
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ._matplotlib import own_config
@@ -17,23 +16,25 @@ from ._table import grouped
 _COLOURS = {"train": "#4878a8", "validation": "#c8553d"}
 
 
-def draw(fit: Fit, path: str | os.PathLike[str]) -> Path | None:
+def draw(fit: Fit, path: str | os.PathLike[str]) -> None:
     """Draw loss and accuracy for each epoch, on the training data and on the held-out ones: every network thin, their
     mean thick; of several settings the mean of each, the best named first.
 
     **Arguments:**
 
+    - `fit`: of which there is something to draw, see `can_draw`.
     - `path`: of the picture, in any format that matplotlib writes.
-
-    **Returns:** the path; None if matplotlib is not installed or there is no epoch to draw.
     """
-    if not can_draw(fit):
-        return None
     with own_config():
-        return _drawn(fit, path)
+        _draw(fit, path)
 
 
-def _drawn(fit: Fit, path: str | os.PathLike[str]) -> Path:
+def can_draw(fit: Fit) -> bool:
+    """Return whether matplotlib is installed and there is an epoch to draw."""
+    return importlib.util.find_spec("matplotlib") is not None and bool(_panels(fit))
+
+
+def _draw(fit: Fit, path: str | os.PathLike[str]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -70,12 +71,6 @@ def _drawn(fit: Fit, path: str | os.PathLike[str]) -> Path:
     elif len(fit.members) > 1:
         figure.suptitle(f"{len(fit.members)} networks and their mean", fontsize="medium", color="0.35")
     figure.savefig(path, dpi=160)
-    return Path(path)
-
-
-def can_draw(fit: Fit) -> bool:
-    """Return whether matplotlib is installed and there is an epoch to draw."""
-    return importlib.util.find_spec("matplotlib") is not None and bool(_panels(fit))
 
 
 def _panels(fit: Fit) -> list[str]:

@@ -16,9 +16,9 @@ import numpy as np
 from ..core import BaseParam, RKGState, __version__, params_by_path
 from ..nn import LayerParam, LayerState
 from ..predictive_coding import EnergyModule
-from ._belongs import said, unlike
+from ._belongs import unlike
 from ._checkpoint import Checkpoints
-from ._describe import describe
+from ._describe import describe, in_words
 from ._files import CheckpointError, given_path
 from ._folder import read_json
 from ._model import model_of
@@ -113,8 +113,8 @@ def _compare(path: Path, made_of: Mapping[str, Any], now: Mapping[str, Any]) -> 
     if not wrong:
         return
     message = (
-        f"load_run: the run in {path} is of another {' or '.join(now)}: {said(wrong)}. Give what it was begun with, or "
-        "load its weights all the same with compare=False"
+        f"load_run: the run in {path} is of another {' or '.join(now)}: {in_words(wrong)}. Give what it was begun "
+        "with, or load its weights all the same with compare=False"
     )
     try:
         written_by = read_json(path / "versions.json")["pcx"]

@@ -16,7 +16,7 @@ from ._best import Best
 from ._compiled import Compiled
 from ._describe import describe
 from ._ensemble import Ensemble
-from ._held_out import HeldArrays, HeldStream
+from ._held_out import HeldOut
 from ._history import OWN
 from ._member import Member
 from ._metrics import accuracy, is_class
@@ -51,7 +51,7 @@ class Run:
     model: EnergyModule | Callable[[], EnergyModule]
     members: list[Member]
     source: Source
-    held_out: HeldArrays | HeldStream | None
+    held_out: HeldOut | None
     example: Batch
     ensemble: Ensemble
     best: Best | None
@@ -80,7 +80,7 @@ def prepare(
     rule: LearningRule | RuleMaker,
     members: Sequence[Member],
     source: Source,
-    held_out: HeldArrays | HeldStream | None,
+    held_out: HeldOut | None,
     options: FitOptions,
 ) -> Run:
     """Put a run together. Nothing outside of it changes, the model included.

@@ -1,9 +1,9 @@
-"""Going on with a run: what was begun before, and what the folder says of it."""
+"""Going on with a run: what it was begun with, and where it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._best import Best
 from ._files import CheckpointError
@@ -12,41 +12,34 @@ from ._progress import Progress
 from ._rule import as_tree, with_tree
 from ._warn import warn
 
-if TYPE_CHECKING:
-    from ._store import RunStore
-
 
 def tree_of(run: Run) -> dict[str, Any]:
     """Return all arrays that a run needs to go on, as a checkpoint holds them."""
     return {"states": [as_tree(s) for s in run.ensemble.states], "totals": run.ensemble.totals}
 
 
-def resume(run: Run, store: RunStore, epochs: int) -> None:
-    """Bring a run to where the one in the folder is. Without a checkpoint it stays at the start.
+def check_same(run: Run, config: Mapping[str, Any]) -> None:
+    """Take over what a run was begun with and isn't part of what it is made of: its best epoch's metric, and the first
+    batch of held-out data.
 
-    **Arguments:** `epochs`, in all, those before included.
+    **Arguments:** `config`, the run's `config.json`.
 
-    **Raises:** `ValueError` if it has more epochs already; `CheckpointError` if it can't be read, or what is meant by
-    its best epoch is something else now.
+    **Raises:** `CheckpointError` if another metric was asked for.
     """
-    config = store.folder.read_json("config.json")
     _same_best(run, config)
     _same_held_out(run, config)
-    found = store.restore(tree_of(run))
-    if found is None:
-        return
-    tree, meta = found
-    progress = Progress(**meta)
-    if progress.epoch > epochs:
-        raise ValueError(f"fit: the run in {store.path} has {progress.epoch} epochs; epochs={epochs} would be fewer")
+
+
+def take_up(run: Run, tree: Mapping[str, Any], progress: Progress) -> None:
+    """Bring a run to where it was when a checkpoint was written.
+
+    **Arguments:** `tree`, the checkpoint's arrays, of the form of `tree_of(run)`; `progress`, as it was then.
+    """
     run.progress = progress
     run.ensemble.set([with_tree(s, held) for s, held in zip(run.ensemble.states, tree["states"], strict=True)])
     run.ensemble.begin(run.example, tree["totals"] if progress.batch else None)
     if run.best is not None:
         run.best.recall(progress.history)
-        best = store.restore_best(tree_of(run))
-        if best is not None:
-            run.best.take_up(best[0]["states"], best[1], progress.epoch)
 
 
 def _same_best(run: Run, config: Mapping[str, Any]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import jax
 import jax.tree_util as jtu
@@ -15,7 +16,6 @@ from jaxtyping import PyTree
 from ..core import is_data, taken
 from ..data import ArrayBatches, Batches, Split, as_batches
 from ._checksums import bytes_of
-from ._first import FirstSeen
 from ._options import FitOptions
 from ._types import Batch
 from ._warn import warn
@@ -58,31 +58,8 @@ class Chunk:
         return dataclasses.replace(self, stop=at), dataclasses.replace(self, start=at)
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Training data, as the loop takes it."""
-
-    per_epoch: int | None  # batches; None if that is not known before the end
-
-    def example(self) -> Batch:
-        """Return one batch."""
-        ...
-
-    def epoch(self, k: int, start: int) -> Iterator[Chunk]:
-        """Go through an epoch, from batch number `start` on, in chunks as large as there are."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Return, as plain data, what the run's config holds of it."""
-        ...
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what `describe` leaves out since it takes a while: checksums of all arrays."""
-        ...
-
-
 class InMemory:
-    """Arrays on the device. Each network has an order of its own, from its seed.
+    """Arrays on the device, in batches. Each network has an order of its own, from its seed.
 
     **Arguments:**
 
@@ -112,7 +89,7 @@ class InMemory:
         return jtu.tree_map(lambda a: a[: self.orders[0].batch_size], self.arrays)
 
     def epoch(self, k: int, start: int) -> Iterator[Chunk]:
-        """Go through an epoch, from batch number `start` on."""
+        """Go through an epoch, from batch number `start` on, in chunks as large as there are."""
         rows = [o.order(k) for o in self.orders]
         whole = len(rows[0])
         if start < whole:
@@ -135,7 +112,7 @@ class InMemory:
         }
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return checksums of all arrays."""
+        """Return what `describe` leaves out since it takes a while: checksums of all arrays."""
         return fingerprint(self.arrays)
 
 
@@ -146,32 +123,57 @@ class Streamed:
 
     - `source`: as `pcx.data.as_batches` takes it.
     - `networks`: how many there are.
+    - `name`: of the argument of `fit`, for errors.
     """
 
-    def __init__(self, source: Batches | Iterable[Batch] | Callable[..., Iterable[Batch]], networks: int) -> None:
-        self.source, self.networks = as_batches(source), networks
+    def __init__(
+        self, source: Batches | Iterable[Batch] | Callable[..., Iterable[Batch]], networks: int, name: str = "train"
+    ) -> None:
+        self.source, self.networks, self.name = as_batches(source), networks, name
         self.per_epoch = self.source.batches_per_epoch
-        self._epochs = FirstSeen(self.source)
+        self._first: list[Batch] = []
+        self._walk: Iterator[Batch] | None = None  # through the first epoch, once its first batch has been looked at
 
     def example(self) -> Batch:
-        """Return one batch."""
-        first = self._epochs.first()
-        if first is None:
-            raise ValueError("fit: the source of training batches is empty")
-        return placed(first)
+        """Return the first batch. It is still the first that the first epoch gives, so that nothing is lost of what can
+        be gone through only once.
+
+        **Raises:** `ValueError` if there is none.
+        """
+        if not self._first:
+            self._walk = iter(self.source.epoch(0))
+            self._first = [self._placed(batch) for batch in itertools.islice(self._walk, 1)]
+        if not self._first:
+            raise ValueError(f"fit: the source of {self.name} is empty: it gives no batch")
+        return self._first[0]
 
     def epoch(self, k: int, start: int) -> Iterator[Chunk]:
-        """Go through an epoch, from batch number `start` on."""
+        """Go through an epoch, from batch number `start` on.
+
+        **Raises:** `ValueError` if there is no batch in it.
+        """
         i = start - 1
-        for i, batch in enumerate(self._epochs.epoch(k, start), start):
-            arrays = placed(batch)
+        for i, batch in enumerate(self._batches(k, start), start):
+            arrays = self._placed(batch)
             size = np.shape(jtu.tree_leaves(arrays)[0])[0]
             yield Chunk(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i, 0, 1)
         if i < 0:
             raise ValueError(
-                f"fit: the source of training batches gave none in epoch {k + 1}: it must come anew every epoch. Give "
-                "a list, a loader, or a function epoch -> iterable that makes a new iterator each time"
+                f"fit: {self.name} gave no batch in epoch {k + 1}: they must come anew every epoch. Give a list, a "
+                "loader, or a function epoch -> iterable that makes a new iterator each time"
             )
+
+    def _batches(self, k: int, start: int) -> Iterator[Batch]:
+        walk, self._walk = self._walk, None
+        if k == 0 and start == 0 and walk is not None:
+            return itertools.chain(self._first, walk)
+        return iter(self.source.epoch(k, start))
+
+    def _placed(self, batch: Batch) -> Batch:
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+            raise TypeError(f"fit: {self.name} must give batches that are a pair (x, y), got {got}")
+        return placed(batch)
 
     def describe(self) -> dict[str, Any]:
         """Return, as plain data, what the run's config holds of it."""
@@ -180,6 +182,10 @@ class Streamed:
     def fingerprint(self) -> dict[str, Any]:
         """Return nothing: batches that come one by one are not looked at before."""
         return {}
+
+
+Source = InMemory | Streamed
+"""Training data, as the loop takes it."""
 
 
 def _digest(arrays: Sequence[jax.Array]) -> str:
@@ -204,7 +210,7 @@ Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch] | Callable[...,
 """The forms of data that `fit` takes."""
 
 
-def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> InMemory | Streamed:
+def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> Source:
     """Return a source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
 
     **Raises:** `TypeError` for a data set with several splits; `ValueError` for arrays that don't fit together.

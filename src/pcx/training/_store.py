@@ -15,15 +15,16 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ._checkpoint import Checkpoints, Damaged, require_orbax
-from ._describe import differences
+from ._describe import differences, in_words
 from ._figure import can_draw, draw
 from ._files import CheckpointError
 from ._folder import Folder, check_folder, versions
 from ._options import FitOptions
 from ._overwrite import check_overwrite, remove_run
 from ._prepare import Run
+from ._progress import Progress
 from ._result import Fit
-from ._resume import first_held_out, resume, tree_of
+from ._resume import check_same, first_held_out, take_up, tree_of
 from ._rule import as_tree, named_weights
 from ._types import Json, Row
 from ._warn import warn
@@ -83,10 +84,9 @@ class RunStore(Store):
         if folder.resumed:
             wrong = differences(folder.read_json("config.json")["made_of"], plain(made_of))
             if wrong:
-                more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
                 raise CheckpointError(
-                    f"the run in {folder.path} is of another model, rule or data: {'; '.join(wrong[:5])}{more}. Resume "
-                    "it with what it was begun with, or begin one in another folder"
+                    f"the run in {folder.path} is of another model, rule or data: {in_words(wrong)}. Resume it "
+                    " with what it was begun with, or begin one in another folder"
                 )
         else:
             by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
@@ -105,7 +105,7 @@ class RunStore(Store):
     def begin(self, run: Run, options: FitOptions) -> None:
         text = f"began: {len(run.members)} network(s), {options.epochs} epochs"
         if self.folder.resumed:
-            resume(run, self, options.epochs)
+            self._go_on(run, options.epochs)
             text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}"
         if self._said is not None:
             self.folder.log(self._said)
@@ -113,7 +113,27 @@ class RunStore(Store):
             self.folder.metrics(run.progress.history, fresh=True)
         self.folder.log(text)
 
-    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+    def _go_on(self, run: Run, epochs: int) -> None:
+        """Bring a run to where the one in the folder is. Without a checkpoint it stays at the start.
+
+        **Arguments:** `epochs`, in all, those before included.
+
+        **Raises:** `ValueError` if it has more already; `CheckpointError` if it can't be read, or what is meant by its
+        best epoch is something else now.
+        """
+        check_same(run, self.folder.read_json("config.json"))
+        found = self._restore(tree_of(run))
+        if found is None:
+            return
+        tree, progress = found[0], Progress(**found[1])
+        if progress.epoch > epochs:
+            raise ValueError(f"fit: the run in {self.path} has {progress.epoch} epochs; epochs={epochs} would be fewer")
+        take_up(run, tree, progress)
+        best = None if run.best is None else self._restore_best(tree_of(run))
+        if run.best is not None and best is not None:
+            run.best.take_up(best[0]["states"], best[1], run.progress.epoch)
+
+    def _restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
         """Read the newest whole checkpoint. Damaged ones that are newer are moved out of its way, with a warning.
 
         **Arguments:** `like`, a tree of the form that it must have.
@@ -138,7 +158,7 @@ class RunStore(Store):
             raise damaged[0][1]
         return None
 
-    def restore_best(self, like: PyTree) -> tuple[PyTree, list[int]] | None:
+    def _restore_best(self, like: PyTree) -> tuple[PyTree, list[int]] | None:
         """Read the best checkpoint.
 
         **Returns:** its arrays, and of which epoch each network is; None if there is none.

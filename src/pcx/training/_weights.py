@@ -18,8 +18,9 @@ from jaxtyping import PyTree
 from ..core import BaseModule, BaseParam, __version__, params_by_path
 from ..learning import State
 from ..nn import LayerParam, LayerState
-from ._belongs import belonging, said, unlike
+from ._belongs import belonging, unlike
 from ._checksums import sealed, unsealed
+from ._describe import in_words
 from ._files import given_path, replacing
 
 _KEY = "pcx"  # in the file's metadata: what the weights belong to, and checksums
@@ -98,8 +99,8 @@ def load_weights(
     wrong = [] if belongs is None or not compare else unlike(belongs["model"], belonging(model)["model"])
     if wrong:
         message = (
-            f"load_weights: the weights in {file} are of another model: {said(wrong)}. Build the model as they were "
-            "learned in, or load them all the same with compare=False"
+            f"load_weights: the weights in {file} are of another model: {in_words(wrong)}. Build the model as they "
+            "were learned in, or load them all the same with compare=False"
         )
         if belongs is None or belongs.get("pcx") == __version__:
             raise ValueError(message)
@@ -121,7 +122,7 @@ def check_weights(model: BaseModule, found: Mapping[str, Any], reason: str) -> N
         if have.get(name) != held.get(name)
     ]
     if wrong:
-        raise ValueError(f"{reason}: {said(wrong)}")
+        raise ValueError(f"{reason}: {in_words(wrong)}")
 
 
 def set_weights(model: BaseModule, found: Mapping[str, Any]) -> None:
