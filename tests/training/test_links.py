@@ -1,12 +1,12 @@
 """Nothing is written through a link."""
 
 import os
+import secrets
 
 import numpy as np
 import pytest
 
 import pcx.training as pxt
-from pcx.training import _files
 
 from .small import model
 
@@ -126,15 +126,19 @@ def test_weights_files(outside, tmp_path):
 
 
 def test_temporary_names(tmp_path, outside, monkeypatch):
-    names = set()
+    names, replace = set(), os.replace
+
+    def noted(source, target):
+        names.add(source.name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
     for _ in range(2):
-        with _files.replacing(tmp_path / "a.png") as partial:
-            names.add(partial.name)
-            assert partial.suffix == ".png"
-            assert _files.is_partial(partial.name)
+        pxt.save_weights(tmp_path / "a.safetensors", model())
     assert len(names) == 2
-    assert (tmp_path / "a.png").stat().st_mode & 0o777 == outside.stat().st_mode & 0o777
-    monkeypatch.setattr(_files.secrets, "token_hex", lambda n: "0" * 16)
+    assert all(name.startswith(".") and name.endswith(".safetensors") for name in names)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == outside.stat().st_mode & 0o777
+    monkeypatch.setattr(secrets, "token_hex", lambda n: "0" * 16)
     (tmp_path / ".0000000000000000.partial").symlink_to(outside)
-    with pytest.raises(FileExistsError), _files.replacing(tmp_path / "b"):
-        pass
+    with pytest.raises(FileExistsError):
+        pxt.save_weights(tmp_path / "b", model())

@@ -9,9 +9,6 @@ import threading
 
 import pytest
 
-from pcx.training import _signals
-from pcx.training._signals import interruptible
-
 from .small import at_batch, same_bits, train
 
 pytest.importorskip("orbax.checkpoint")
@@ -59,34 +56,21 @@ def test_a_handler_that_was_there_is_called_when_all_is_kept(tmp_path):
     assert (fit.ended, seen) == ("interrupted", [(signal.SIGTERM, None)])
 
 
-def broken_off_by(*numbers):
-    with interruptible() as asked:
-        for number in numbers:
-            signal.raise_signal(number)
-        assert asked()
-
-
 def test_sigterm_counts_more_than_ctrl_c():
     for numbers in ([signal.SIGINT, signal.SIGTERM], [signal.SIGTERM]):
         with pytest.raises(SystemExit) as ended:
-            broken_off_by(*numbers)
+            train(**sent(*numbers))
         assert ended.value.code == 143
-    broken_off_by(signal.SIGINT)
-    with interruptible() as asked:
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert asked()
+    assert train(**sent(signal.SIGINT)).ended == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        train(**sent(signal.SIGINT, signal.SIGINT))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *TO_END])
 def test_what_is_ignored_stays_ignored(number):
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        with interruptible() as asked:
-            assert signal.getsignal(number) == signal.SIG_IGN
-            signal.raise_signal(number)
-            assert not asked()
+        assert train(**sent(number)).ended == "done"
         assert signal.getsignal(number) == signal.SIG_IGN
     finally:
         signal.signal(number, before)
@@ -94,16 +78,17 @@ def test_what_is_ignored_stays_ignored(number):
 
 def test_handlers_that_are_not_pythons(monkeypatch):
     # So it is in a program that Python is embedded in.
-    with monkeypatch.context() as context:
-        context.setattr(_signals.signal, "getsignal", lambda number: None)
-        with interruptible() as asked:
-            assert not asked()
-
     def refuse(number, handler):
         raise ValueError("signal only works in main thread of the main interpreter")
 
+    def never(number, handler):
+        raise AssertionError("what Python has not set it could not set again")
+
     with monkeypatch.context() as context:
-        context.setattr(_signals.signal, "signal", refuse)
+        context.setattr(signal, "signal", refuse)
+        assert train(epochs=1).ended == "done"
+        context.setattr(signal, "getsignal", lambda number: None)
+        context.setattr(signal, "signal", never)
         assert train(epochs=1).ended == "done"
 
 

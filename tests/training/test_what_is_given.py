@@ -3,6 +3,7 @@
 
 import dataclasses
 import inspect
+import io
 import warnings
 
 import jax
@@ -17,7 +18,7 @@ import pcx.learning as pxl
 import pcx.training as pxt
 import pcx.utils as pxu
 
-from .small import HELD_OUT, RULE, TRAIN, make, model, same_bits, train
+from .small import HELD_OUT, RULE, TRAIN, by_rate, make, model, same_bits, train
 from .test_fit import by_hand
 
 # -- metrics -----------------------------------------------------------------------------------------------------------
@@ -237,19 +238,19 @@ def test_states_and_infos_are_shown_in_short():
 
 
 # -- lines in a notebook -----------------------------------------------------------------------------------------------
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 def test_a_line_is_not_wrapped_or_read_as_markup(monkeypatch):
-    console = pytest.importorskip("rich.console")
-    import io
-
-    from pcx.training import _display
-
-    for options in ({"force_terminal": True}, {"force_jupyter": False, "force_terminal": True}):
-        file = io.StringIO()
-        made = console.Console(file=file, width=40, **options)
-        monkeypatch.setattr(_display, "_console", lambda made=made: made)
-        with _display.display(3, 0, True) as (_, say):
-            say("epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4)
-        assert "epoch 1/3: " + "validation accuracy [adam] 97.2%, " * 4 in file.getvalue()
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", shown := Terminal())
+    settings = [{"lr[bold]": 1e-3}, {"lr[bold]": 1e-2}]
+    train(make, lambda **each: by_rate(*each.values()), settings=settings, epochs=1, show=True)
+    said = [line for line in shown.getvalue().splitlines() if "lr[bold] 0.01: " in line]
+    assert any("energy" in line and "validation accuracy" in line for line in said)
 
 
 # -- the options as a record -------------------------------------------------------------------------------------------
