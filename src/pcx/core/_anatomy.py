@@ -1,4 +1,4 @@
-"""The parts of an object: the one answer that every walk in this house goes by.
+"""The parts of an object. Whatever walks over objects asks here what is inside of them.
 
 There are two questions, since an object has two sides.
 
@@ -7,7 +7,7 @@ There are two questions, since an object has two sides.
 - `contents` says what a *constant* holds, as Python sees it: keys (equal constants make equal programs), guards (a
   constant that is changed in place makes another program), copies and descriptions go by it.
 
-Classes of this house say what they are themselves, by an attribute `_kind`; so this file imports none of them.
+pcx's own classes say what they are by an attribute `_kind`, so this file imports none of them.
 """
 
 from __future__ import annotations

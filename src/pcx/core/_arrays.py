@@ -1,4 +1,4 @@
-"""Data and random keys that a program is handed: taken as an array of JAX, or refused in words."""
+"""Data and random keys from users: made arrays of JAX, or refused with an error that says why."""
 
 from __future__ import annotations
 

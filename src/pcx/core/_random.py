@@ -104,25 +104,33 @@ class RKGState(Param):
         return keys[1:]
 
 
-def hold(value: Value, mark: Mark | None) -> list[Any] | None:
-    """Give this thread a value and mark of its own for the global key; returns what to give to `let_go`."""
+def own_key(value: Value, mark: Mark | None) -> list[Any] | None:
+    """Give this thread a value and mark of its own for the global key.
+
+    **Arguments:**
+
+    - `value`: the key.
+    - `mark`: what is told of reads and writes, if it is traced.
+
+    **Returns:** what `end_own_key` needs.
+    """
     before, _own.held = _own.held, [value, mark]
     return before
 
 
-def let_go(before: list[Any] | None) -> None:
-    """End what `hold` began."""
+def end_own_key(before: list[Any] | None) -> None:
+    """End what `own_key` began."""
     _own.held = before
 
 
 @contextlib.contextmanager
 def seeded(seed: int | np.integer | np.ndarray | jax.Array) -> Iterator[None]:
     """Begin `RKG` of this thread at `seed`; other threads, and what comes after, see nothing of that."""
-    before = hold(jax.random.PRNGKey(seed), None)
+    before = own_key(jax.random.PRNGKey(seed), None)
     try:
         yield
     finally:
-        let_go(before)
+        end_own_key(before)
 
 
 class RandomKeyGenerator(BaseModule):

@@ -16,7 +16,7 @@ from ._mark import Mark
 from ._module import modules
 from ._parameter import BaseParam, like
 from ._plan import Plan, copies
-from ._random import RKG, hold, let_go
+from ._random import RKG, end_own_key, own_key
 from ._skeleton import Skeleton
 from ._static import Setting, StaticParam, copies_of, own_statics, set_mark
 from ._types import Tree, Value
@@ -74,7 +74,7 @@ def trace(
     static_marks = [Mark(s._mark) for s in statics]
     for constant, mark in zip(constants, static_marks, strict=True):
         set_mark(constant, mark)
-    before = hold(own[0], marks[0])
+    before = own_key(own[0], marks[0])
     try:
         result = fn(*own_statics(args), **copies(skeleton, params, raws, constants))
         _read_all(result)
@@ -88,7 +88,7 @@ def trace(
         _say_what_is_unset(e, skeleton, params)
         raise
     finally:
-        let_go(before)
+        end_own_key(before)
         for param in params[1:]:
             param._mark = None
         for constant in constants:

@@ -6,11 +6,11 @@
 from ._about import positional
 from ._bound import Bound
 from ._dataflow import bind_as_it_stands
-from ._door import is_equinox, no_model, raise_reworded
 from ._graph import Graph
 from ._landscape import Landscape, WeightGradient, added, rose
 from ._local import LocalVJPs, add, add_parts, mean_gradient
 from ._loops import laid_out, scan, while_loop
+from ._model_errors import is_equinox, no_model, raise_reworded
 from ._node import ForwardPass, Node
 from ._over_errors import OverErrors, OverFixedErrors, check_errors, energies_without_errors
 from ._over_values import OverValues

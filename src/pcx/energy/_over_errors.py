@@ -65,7 +65,7 @@ class _Errors(Landscape):
         self.bound, self.problem = bound, p
         self.clamped, self.scale = dict(clamped), dict(scale or {})
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
-        self._sounding = tuple([n for n in self.clamped if not p.nodes[n].silent])
+        self._with_energy = tuple([n for n in self.clamped if not p.nodes[n].silent])
 
     @functools.cached_property
     def _zero(self) -> Nodes:
@@ -85,7 +85,7 @@ class _Errors(Landscape):
 
     def energies_before(self, coords: NodesIn) -> Energies:
         """Return the energies at a forward pass: those of the clamped nodes, and what precisions add to the others'."""
-        return energies_without_errors(self.bound) | {n: self._first.clamped_energy(n)[0] for n in self._sounding}
+        return energies_without_errors(self.bound) | {n: self._first.clamped_energy(n)[0] for n in self._with_energy}
 
     def without_logs(self, energies: Energies) -> Energies:
         p, precision = self.problem, self.bound.precision
@@ -94,11 +94,11 @@ class _Errors(Landscape):
     def _learned(self, at: LocalVJPs, coords: NodesIn) -> WeightGradient:
         """Return the gradient by the weights and the energies where the predictions are those of `at`."""
         grads = {n: at.grad_of_error(n, coords[n]) for n in self.free}
-        clamped = {n: at.clamped_energy(n) for n in self._sounding}
+        clamped = {n: at.clamped_energy(n) for n in self._with_energy}
         gradient = at.weight_gradient(grads | {n: grad for n, (_, grad) in clamped.items()})
         energies = {n: at.energy_of_error(n, coords[n]) for n in self.free} | {n: e for n, (e, _) in clamped.items()}
         elements = {n: 0.5 * jnp.square(coords[n]) for n in self.free}
-        return WeightGradient(gradient, energies, elements | {n: at.elements(n) for n in self._sounding})
+        return WeightGradient(gradient, energies, elements | {n: at.elements(n) for n in self._with_energy})
 
 
 class OverErrors(_Errors):
@@ -131,7 +131,7 @@ class OverErrors(_Errors):
     def energies(self, coords: NodesIn) -> Energies:
         u = self.predictions(coords)
         found = {n: error_energy(self.bound, n, coords[n]) for n in self.free}
-        for name in self._sounding:
+        for name in self._with_energy:
             elements = self.bound.functions.elements(name, self.clamped[name], u[name])
             each = self.bound.node_energy(name, elements)
             found[name] = self.scale[name] * each if name in self.scale else each
@@ -157,8 +157,8 @@ class OverFixedErrors(_Errors):
 
     def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
         super().__init__(bound, clamped, scale)
-        self._clamped_grads = {n: self._first.clamped_energy(n) for n in self._sounding}
-        self.arrival = self.travel(self._sounding)
+        self._clamped_grads = {n: self._first.clamped_energy(n) for n in self._with_energy}
+        self.arrival = self.travel(self._with_energy)
 
     def values(self, coords: NodesIn) -> Nodes:
         return {n: h + coords[n] if n in self.free else h for n, h in self._first.h.items()}
@@ -168,8 +168,8 @@ class OverFixedErrors(_Errors):
 
     def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
         if self.starts_forward(coords):
-            return self._sounding, {}
-        return self._sounding, {n: jnp.any(coords[n].reshape(len(coords[n]), -1) != 0, axis=1) for n in self.free}
+            return self._with_energy, {}
+        return self._with_energy, {n: jnp.any(coords[n].reshape(len(coords[n]), -1) != 0, axis=1) for n in self.free}
 
     def travel(
         self,

@@ -17,8 +17,8 @@ from jaxtyping import PyTree
 
 from ..core import ABSENT, Mark, Mismatched, RKGState, is_param, modules, one_more_vmap, trace
 from ..predictive_coding import STATUS, EnergyModule, Vode, elements_of, predictions, zero_energy
-from ._door import refuse_nodes_inside, told_of_one_sample
-from ._lead import led
+from ._batch_first import batch_first
+from ._model_errors import refuse_nodes_inside, told_of_one_sample
 from ._structure import Structure
 from ._types import Inputs, NodesIn, Weights
 
@@ -72,8 +72,8 @@ def forward_pass(
             h, u = vode.h.get(), vode.get("u")
             if set_in_call is not None and h is not None and not any(h is state for state in left):
                 set_in_call.add(name)
-            given_u = led(u, lane)
-            made[name] = {"h": given_u if h is u else led(h, lane), "u": given_u}
+            given_u = batch_first(u, lane)
+            made[name] = {"h": given_u if h is u else batch_first(h, lane), "u": given_u}
         return made, output
 
     return _over_batch(structure, forward, inputs, size=size)
@@ -103,7 +103,7 @@ def energies_at(
         for name, vode in vodes.items():
             if name in clamped:
                 vode.h.set(h[name])
-            u = led(vode.get("u"), lane)
+            u = batch_first(vode.get("u"), lane)
             _pin_prediction(vode, u)
             out[name] = {"u": u, "E": _own_energy(vode)}
         extra = None

@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
 from ..predictive_coding import EnergyModule, Vode, VodeParam
 from ._about import form_of, is_squared, params_of, positional
-from ._door import no_model
+from ._model_errors import no_model
 from ._types import Weights
 
 Call = Callable[..., PyTree]

@@ -1,4 +1,4 @@
-"""Checks at the door of every rule."""
+"""Checks of the batches, models and states that every rule is given."""
 
 from __future__ import annotations
 

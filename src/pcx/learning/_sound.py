@@ -65,7 +65,7 @@ def unsound(weights: PyTree, kept: dict[str, tuple[PyTree, PyTree]], strict: PyT
 
 
 def in_words(code: int) -> str:
-    """Return a code of `unsound` in words; -1 is an energy."""
+    """Say in words what a code of `unsound` stands for; -1 is an energy."""
     if code == -1:
         return "an energy or a weight gradient is not finite, though all values are: lower the rate of the weights"
     return list(PARTS.values())[_FIRST - code]

@@ -77,7 +77,7 @@ def refuse_instance(call: str, cls: object) -> None:
 
 
 def _is_whole(x: object) -> bool:
-    # A module of ours that a user's Equinox layer holds is no part of that layer and keeps its params.
+    # A module of pcx that a user's Equinox layer holds is no part of that layer and keeps its params.
     return isinstance(x, (BaseParam, BaseModule))
 
 
@@ -89,7 +89,7 @@ def boxed(layer: PyTree, filter: Callable[[Any], Any]) -> PyTree:
     - `layer`: a plain Equinox layer.
     - `filter`: a predicate of a leaf.
 
-    **Returns:** a layer of the same structure. Params, statics and modules of ours that it holds stay as they are.
+    **Returns:** a layer of the same structure. Params, statics and modules of pcx that it holds stay as they are.
     """
 
     def box(x: object) -> object:
