@@ -113,6 +113,9 @@ def test_the_status_works_without_the_initialiser():
         (pxnn.LayerParam, {"weight", "bias"}),
         (px.BaseParam, {"h", "cache", "weight", "bias"}),
         (px.Param, {"h", "weight", "bias"}),
+        (None, {"h", "cache", "weight", "bias"}),
+        (pxu.M(pxc.VodeParam) | pxu.M(pxnn.LayerParam), {"h", "weight", "bias"}),
+        (pxu.M_hasnot(pxc.VodeParam, frozen=True), {"h"}),
     ],
 )
 def test_clear_params(choice, cleared):

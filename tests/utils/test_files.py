@@ -251,3 +251,41 @@ def test_a_link_stays_a_link(tmp_path):
     two = Model(0)
     pxu.load_params(two, target)
     np.testing.assert_array_equal(two.a.nn.weight.get(), Model(1).a.nn.weight.get())
+
+
+@pytest.mark.parametrize("shared_at", [".a", ".z"])
+def test_a_file_with_none_at_further_places_of_a_shared_param(tmp_path, shared_at):
+    """As the interface's other versions write it: in their own order of places, and None for what holds nothing."""
+    model = Model(0)
+    model.z = pxnn.shared(model.a)  # pyright: ignore[reportAttributeAccessIssue]
+    model.unset = pxnn.LayerParam()  # pyright: ignore[reportAttributeAccessIssue]
+    pxu.save_params(model, tmp_path / "m")
+    with np.load(tmp_path / "m.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    none: Any = np.array(None, dtype=object)
+    other = ".z" if shared_at == ".a" else ".a"
+    for name in (".nn.weight", ".nn.bias"):
+        arrays[shared_at + name] = arrays[".a" + name] + 1
+    arrays |= {other + ".nn.weight": none, other + ".nn.bias": none, ".unset": none, "._mode": none}
+    np.savez(tmp_path / "m.npz", **arrays)
+    before = model.a.nn.weight.get()
+    pxu.load_params(model, tmp_path / "m")
+    np.testing.assert_array_equal(model.a.nn.weight.get(), before + 1)
+    assert model.z.nn.weight is model.a.nn.weight  # pyright: ignore[reportAttributeAccessIssue]
+    assert model.unset.get() is None  # pyright: ignore[reportAttributeAccessIssue]
+    model.unset.set(jnp.ones(1))  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(KeyError, match=r"has nothing at \.unset"):
+        pxu.load_params(model, tmp_path / "m")
+
+
+def test_what_looks_like_none_is_not_run(tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return open, (str(tmp_path / "made"), "w")
+
+    path, holder = tmp_path / "m.npz", px.Param(jnp.ones(2))
+    arrays: dict[str, Any] = {".value": np.array(Runs(), dtype=object)}
+    np.savez(path, **arrays)
+    with pytest.raises(KeyError):
+        pxu.load_params(holder, path, filter=None)
+    assert not (tmp_path / "made").exists()

@@ -22,6 +22,9 @@ def predicate(call: str, choice: Choice) -> Callable[[Any], bool]:
         return lambda leaf: isinstance(leaf, choice)
     if isinstance(choice, tuple) and choice and all(isinstance(c, type) for c in choice):
         return lambda leaf: isinstance(leaf, choice)
+    matches = getattr(choice, "matches", None)
+    if callable(matches):  # a mask: pcx.utils.M
+        return lambda leaf: bool(matches(leaf))
     if callable(choice):
         return lambda leaf: bool(choice(leaf))
     raise TypeError(f"{call}: expected a type, a union of types, a predicate or None, got {choice!r}")

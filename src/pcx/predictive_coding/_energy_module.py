@@ -69,7 +69,7 @@ class EnergyModule(Module):
 
         **Arguments:**
 
-        - `filter`: a type, a union of types, or a predicate of a param.
+        - `filter`: a type, a union of types, a predicate of a param, a mask (`pcx.utils.M`), or None for all.
 
         **Raises:** `TypeError` for any other filter.
         """

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jaxtyping import PyTree
 
 from ..core import BaseParam, params_by_path, predicate
 from ..nn import LayerParam
-from ._mask import M, MaskLike
+from ._mask import MaskLike
 
 # NumPy's format knows no bfloat16 and its like, and reads them as raw bytes: their names are kept beside them. No
 # attribute path begins with a letter.
@@ -65,7 +65,8 @@ def load_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = 
     """Set the params of `model` to what `save_params` wrote; shared params keep being shared.
 
     Everything is checked before the first param is set. What the file has beyond that is left alone. A param that
-    holds None takes the array saved under its path, if there is one.
+    holds None takes the array saved under its path, if there is one. A shared param takes what is saved under any of
+    its places: other versions of this interface write None under all but the first.
 
     **Arguments:**
 
@@ -78,24 +79,38 @@ def load_params(model: PyTree, path: str | os.PathLike[str], filter: MaskLike = 
     `OSError` if it can't be opened.
     """
     new: list[tuple[BaseParam, PyTree]] = []
+    places = _places(model)
     with _Reader(_with_ending(path)) as file:
-        for at, param in _selected("load_params", model, filter):
+        for first, param in _selected("load_params", model, filter):
             current = BaseParam.get(param)
+            leaves: list[tuple[str, Any]] = [("", None)] if current is None else _leaves("", current)
+            at = next((p for p in places[id(param)] if all(p + inside in file for inside, _ in leaves)), first)
             if current is None:
                 if at in file:
                     new.append((param, jnp.asarray(file[at])))
                 continue
-            values = [_checked(file, key, leaf) for key, leaf in _leaves(at, current)]
+            values = [_checked(file, at + inside, leaf) for inside, leaf in leaves]
             new.append((param, jtu.tree_structure(current).unflatten(values)))
     for param, value in new:
         BaseParam.set(param, value)
 
 
 def _selected(call: str, model: PyTree, filter: MaskLike) -> Iterator[tuple[str, BaseParam]]:
-    chosen = filter.matches if isinstance(filter, M) else predicate(call, filter)
+    chosen = predicate(call, filter)
     for at, param in params_by_path(model).items():
         if chosen(param):
             yield at, param
+
+
+def _places(model: PyTree) -> dict[int, list[str]]:
+    """Return the paths to every place in which each param stands, by its identity; the path of `_selected` first."""
+    found = {id(param): [at] for at, param in params_by_path(model).items()}
+    leaves = jtu.tree_flatten_with_path(model, is_leaf=lambda x: isinstance(x, BaseParam))[0]
+    for path, leaf in leaves:
+        at = jtu.keystr(path)
+        if id(leaf) in found and at not in found[id(leaf)]:
+            found[id(leaf)].append(at)
+    return found
 
 
 def _leaves(at: str, value: PyTree) -> list[tuple[str, Leaf]]:
@@ -173,7 +188,7 @@ class _Reader:
                 raise ValueError(f"load_params: {self.path} is not an .npz file")
             self._file.seek(0)
             self._arrays = self._guard(lambda: np.load(self._file, allow_pickle=False))
-            self._keys = set(self._arrays.files)
+            self._keys = set(self._arrays.files)  # without their ending, .npy
             names = json.loads(str(self._read(_DTYPES))) if _DTYPES in self._keys else {}
             self._dtypes = {key: np.dtype(name) for key, name in names.items()}
         except BaseException:
@@ -185,7 +200,17 @@ class _Reader:
         self._file.close()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._keys
+        return key in self._keys and not self._guard(lambda: self._is_none(key))
+
+    def _is_none(self, key: str) -> bool:
+        """Return whether a member is one object, as None is written. It isn't looked into: to read an object runs what
+        the file says."""
+        archive: zipfile.ZipFile = self._arrays.zip  # pyright: ignore[reportAssignmentType]
+        with archive.open(key + ".npy") as member:
+            version = np.lib.format.read_magic(member)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(member)
+            return shape == () and dtype.hasobject
 
     def __getitem__(self, key: str) -> np.ndarray:
         array = self._read(key)
