@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._mark import ABSENT, Mark, Mismatched, NeedsInput, marks_for
     from ._module import BaseModule, Module, modules, nearest_modules
     from ._nodes import Filling, Match
+    from ._numbers import not_negative, positive, real, whole
     from ._older import OlderMask, OlderNames, factory_of, said, scaled, shape_first
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
     from ._plan import Plan, copies, static_copies
@@ -59,6 +60,7 @@ _NAMES = {
     # Choosing params; taking data; refusing what can't be taken; showing values.
     "_select": "Choice clear_params params_by_path predicate",
     "_arrays": "is_data raw_key taken",
+    "_numbers": "not_negative positive real whole",
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",

@@ -128,11 +128,38 @@ class Landscape(abc.ABC):
 
         **Arguments:**
 
-        - `moving`: names of nodes; None for all.
+        - `moving`: names of nodes that move; None for all.
 
         **Returns:** their names, in the order of `free`.
+
+        **Raises:** `ValueError` for a name of none of them.
         """
-        return self.free if moving is None else tuple([n for n in self.free if n in set(moving)])
+        if moving is None:
+            return self.free
+        names = (moving,) if isinstance(moving, str) else tuple(moving)
+        wrong = [n for n in names if n not in self.free]
+        if wrong:
+            raise ValueError(
+                f"gradient: moving names {wrong[0]!r}, which doesn't move; the nodes that do are {', '.join(self.free)}"
+            )
+        return tuple([n for n in self.free if n in names])
+
+    def check_names(self, call: str, coords: NodesIn) -> None:
+        """Refuse coordinates that name no node, or lack a free one.
+
+        **Arguments:**
+
+        - `call`: what to name in errors.
+        - `coords`: the coordinates, by node.
+
+        **Raises:** `ValueError`, with the names.
+        """
+        unknown = [n for n in coords if n not in self.names]
+        if unknown:
+            raise ValueError(f"{call}: there is no node {unknown[0]!r}; the nodes are {', '.join(self.names)}")
+        missing = [n for n in self.free if n not in coords]
+        if missing:
+            raise ValueError(f"{call}: the coordinates lack {', '.join(missing)}; free nodes: {', '.join(self.free)}")
 
     # -- what most need not say -----------------------------------------------------------------------
     def total(self, coords: NodesIn) -> Float[Array, ""]:

@@ -78,6 +78,11 @@ class _Errors(Landscape):
     def starts_forward(self, coords: NodesIn) -> bool:
         return all(coords[n] is zero for n, zero in self._zero.items())
 
+    def _checked(self, coords: NodesIn) -> NodesIn:
+        self.check_names("landscape", coords)
+        self.problem.check_values({n: coords[n] for n in self.free})
+        return coords
+
     @functools.cached_property
     def _first(self) -> LocalVJPs:
         """The forward pass: all errors are zero."""
@@ -93,6 +98,7 @@ class _Errors(Landscape):
 
     def _learned(self, at: LocalVJPs, coords: NodesIn) -> WeightGradient:
         """Return the gradient by the weights and the energies where the predictions are those of `at`."""
+        self._checked(coords)
         grads = {n: at.grad_of_error(n, coords[n]) for n in self.free}
         clamped = {n: at.clamped_energy(n) for n in self._with_energy}
         gradient = at.weight_gradient(grads | {n: grad for n, (_, grad) in clamped.items()})
@@ -119,6 +125,7 @@ class OverErrors(_Errors):
         return self._follow(coords)[1]
 
     def _follow(self, coords: NodesIn) -> tuple[Nodes, Nodes]:
+        self._checked(coords)
         h: Nodes = {}
         u: Nodes = {}
         for name in self.order:
@@ -139,7 +146,8 @@ class OverErrors(_Errors):
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
         names = self.among_free(moving)
-        grad = jax.grad(lambda moved: self.total({**coords, **moved}))
+        at = dict(self._checked(coords))
+        grad = jax.grad(lambda moved: self.total({**at, **moved}))
         return lambda coords: grad({n: coords[n] for n in names})
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
@@ -161,6 +169,7 @@ class OverFixedErrors(_Errors):
         self.arrival = self.travel(self._with_energy)
 
     def values(self, coords: NodesIn) -> Nodes:
+        self._checked(coords)
         return {n: h + coords[n] if n in self.free else h for n, h in self._first.h.items()}
 
     def predictions(self, coords: NodesIn) -> Nodes:
@@ -179,11 +188,12 @@ class OverFixedErrors(_Errors):
         return self.problem.arrivals(self.free, sources, groups)
 
     def energies(self, coords: NodesIn) -> Energies:
+        self._checked(coords)
         free = {n: self._first.energy_of_error(n, coords[n]) for n in self.free}
         return free | {n: e for n, (e, _) in self._clamped_grads.items()}
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
-        names = self.among_free(moving)
+        names, coords = self.among_free(moving), self._checked(coords)
         children = self.problem.graph.children
 
         def at(moved: NodesIn) -> Nodes:

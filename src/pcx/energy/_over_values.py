@@ -130,13 +130,9 @@ class OverValues(Landscape):
     def values(self, coords: NodesIn) -> Nodes:
         """Return the values of all nodes, clamped ones included, see `Landscape`.
 
-        **Raises:** `ValueError` for values that are missing, or of another shape.
+        **Raises:** `ValueError` for values that are missing, of no node, or of another shape.
         """
-        missing = [n for n in self.free if n not in coords]
-        if missing:
-            raise ValueError(
-                f"landscape: the coordinates lack {', '.join(missing)}; free nodes: {', '.join(self.free)}"
-            )
+        self.check_names("landscape", coords)
         self.problem.check_values({n: coords[n] for n in self.free})
         return {n: self.clamped[n] if n in self.clamped else coords[n] for n in self.names}
 
@@ -155,7 +151,11 @@ class OverValues(Landscape):
 
         **Returns:** `{node: [batch]}`.
         """
-        found = self._functions.energies(self.values(coords), names)
+        wanted = None if names is None else tuple(names)
+        unknown = [n for n in wanted or () if n not in self.names and n != OWN]
+        if unknown:
+            raise ValueError(f"landscape: there is no node {unknown[0]!r}; the nodes are {', '.join(self.names)}")
+        found = self._functions.energies(self.values(coords), wanted)
         return {n: self._weighed(n, e) for n, e in found.items()}
 
     def energies_before(self, coords: NodesIn) -> Energies:

@@ -202,6 +202,9 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
                     f"the value of {name} has shape {np.shape(value)}, but this problem is of a batch of {self.size}, "
                     f"with {(self.size, *self.nodes[name].shape)}"
                 )
+            made, kept = jnp.result_type(value), self.nodes[name].dtype
+            if made != kept and not jnp.issubdtype(made, jnp.floating):
+                raise ValueError(f"the value of {name} is of {made}, but this node holds real numbers ({kept})")
 
     def check_labels(self, y: PyTree) -> None:
         """Refuse class numbers outside the classes, where they can be read.

@@ -5,7 +5,7 @@ Here, and only here, an energy module becomes a function on arrays; here, and on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -74,9 +74,19 @@ def forward_pass(
                 set_in_call.add(name)
             given_u = batch_first(u, lane)
             made[name] = {"h": given_u if h is u else batch_first(h, lane), "u": given_u}
+            _refuse_complex(name, made[name])
         return made, output
 
     return _over_batch(structure, forward, inputs, size=size)
+
+
+def _refuse_complex(name: str, made: Mapping[str, Array | None]) -> None:
+    for kind, value in (("prediction", made["u"]), ("value", made["h"])):
+        if value is not None and jnp.issubdtype(value.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"the {kind} of {name} is of complex numbers ({value.dtype}), but energies are of real ones: give real "
+                "and imaginary part as features, as in jnp.concatenate([x.real, x.imag])"
+            )
 
 
 def energies_at(

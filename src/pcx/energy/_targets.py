@@ -135,6 +135,11 @@ def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: PyT
     for name, place in targets.places.items():
         given = made[name]["h"] if place is None else leaves[place]
         node = nodes[name]
+        if jnp.issubdtype(given.dtype, jnp.complexfloating):
+            raise ValueError(
+                f"the target of {name} is of complex numbers ({given.dtype}), but its prediction is of real ones: give "
+                "real and imaginary part as features"
+            )
         if is_label(given, node):
             if node.shape[-1] == 1:
                 raise ValueError(

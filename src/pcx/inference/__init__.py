@@ -23,7 +23,6 @@ from ._first_bad import (
 from ._flow import Flow
 from ._langevin import Langevin
 from ._linear import linear_equilibrium
-from ._numbers import positive, real, whole
 from ._optax import (
     Optax,
     is_transformation,

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..core import not_negative, positive
 from ..energy import Landscape, Nodes, laid_out
 from ._first_bad import find_bad
-from ._numbers import not_negative, positive
 from ._solution import RESULT, Solution
 from ._solver import Observe, Solver
 from ._stop import Stop

@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, PyTree
 
+from ..core import real
 from ._descent import Descent
-from ._numbers import real
 
 
 class LangevinState(NamedTuple):

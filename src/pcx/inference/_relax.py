@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..core import whole
 from ..energy import Landscape, NodesIn
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
@@ -45,15 +48,31 @@ def relax(
     - `trace`: whether to keep each node's energy at every step.
     - `observe`: a function of the nodes' coordinates, the results of which are summed over all steps, after each step,
         in the solution's `observed`.
-    - `unobserved`: steps at the beginning that are not observed.
+    - `unobserved`: the number of steps at the beginning that are not observed, fewer than there are.
 
     **Returns:** a `Solution`.
 
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
     """
     solver, stop = as_solver("relax", descent, schedule), as_stop("relax", stop)
+    _check_unobserved(whole("relax", "unobserved", unobserved, 0), observe, stop)
+    if isinstance(descent, Mapping):
+        still = [n for n in descent if n in landscape.names and n not in landscape.free]
+        if still:
+            raise ValueError(
+                f"relax: descent has an entry for {still[0]!r}, which is clamped and never moves; the nodes that move "
+                f"are {', '.join(landscape.free)}"
+            )
     found = settle(landscape, nodes, solver, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
     return _compared(landscape, nodes, found, solver.temperature, stop) if landscape.free else found
+
+
+def _check_unobserved(unobserved: int, observe: Observe | None, stop: Stop) -> None:
+    """Refuse steps that are not observed where nothing is, or where none would be left."""
+    if unobserved and observe is None:
+        raise ValueError(f"relax: unobserved={unobserved} has no effect without observe, the function to observe by")
+    if unobserved and unobserved >= stop.steps:
+        raise ValueError(f"relax: unobserved={unobserved} leaves none of {stop.steps} steps to observe")
 
 
 def settle(
@@ -81,9 +100,7 @@ def settle(
     if not landscape.free:
         return _nothing_settles(landscape, stop, trace, observe, unobserved)
     start = landscape.begin(nodes)
-    missing = [n for n in landscape.free if n not in start]
-    if missing:
-        raise ValueError(f"relax: nodes lack a value for {', '.join(missing)}")
+    landscape.check_names("relax", start)
     start = {n: start[n] for n in landscape.free}
     return solver.solve(landscape, start, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
 

@@ -12,8 +12,8 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import Bool, Float
 
+from ..core import not_negative, whole
 from ..energy import Nodes
-from ._numbers import not_negative, whole
 
 
 @dataclasses.dataclass(frozen=True)

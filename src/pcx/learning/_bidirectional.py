@@ -7,7 +7,7 @@ from typing import Any
 
 from jax import Array
 
-from ..core import Choice
+from ..core import Choice, positive
 from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
@@ -48,7 +48,7 @@ def bpc(
     **Arguments:**
 
     - `optim_w`, `optim_h`, `T`, `learn`, `precision`: see `pc`.
-    - `generative`, `discriminative`: a_g and a_d.
+    - `generative`, `discriminative`: a_g and a_d, above 0.
     - `parts`: see `hybrid`.
 
     **Returns:** the rule.
@@ -64,5 +64,5 @@ def bpc(
     }
     ```
     """
-    factors = generative, discriminative
+    factors = positive("bpc", "generative", generative), positive("bpc", "discriminative", discriminative)
     return Bidirectional(optim_w, optim_h, T, both=True, factors=factors, parts=parts, learn=learn, precision=precision)

@@ -11,8 +11,8 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Int
 
+from ..core import real
 from ..energy import Factors, Nodes, Problem
-from ..inference import real
 from ..predictive_coding import se_energy
 
 

@@ -9,9 +9,9 @@ import optax
 from jax import Array
 from jaxtyping import PyTree
 
-from ..core import Choice
+from ..core import Choice, whole
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_errors, scan
-from ..inference import DescentLike, as_descent, find_bad, take_step, whole
+from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
 from ._rule import Memory, Rule
 from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions

@@ -8,14 +8,14 @@ from typing import Any, Unpack
 import jax.tree_util as jtu
 from jax import Array
 
-from ..core import Choice
+from ..core import Choice, whole
 from ..energy import Bound, ForwardPass
-from ..inference import Descent, DescentLike, Langevin, Schedule, Solver, is_transformation, settle, whole
+from ..inference import Descent, DescentLike, Langevin, Schedule, Solver, is_transformation, settle
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
-from ._start import Start, coords_of
+from ._start import Start, coords_of, kept_of
 from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
@@ -46,8 +46,9 @@ class MonteCarloPC(PredictiveCoding):
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         key = self.draw_if_random(bound)
+        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
         landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
-        start = landscape.begin(coords_of(self.name, self.start, landscape, memory.get("nodes"), key))
+        start = landscape.begin(coords_of(self.name, self.start, landscape, kept, key))
         # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
         solution = settle(
             landscape,

@@ -17,7 +17,7 @@ from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of
 from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
-from ._start import Forward, Start, coords_of
+from ._start import Forward, Start, coords_of, kept_of
 from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
@@ -95,6 +95,7 @@ class PredictiveCoding(Rule):
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         key = self.draw_if_random(bound)
+        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
         parts: list[Weights] = []
         update = Update(None, {})
         uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
@@ -105,7 +106,7 @@ class PredictiveCoding(Rule):
             )
         for phase in phases:
             landscape = landscape_of(self.name, self.coordinates, bound, forward, phase)
-            start = landscape.begin(coords_of(self.name, self.start, landscape, memory.get("nodes"), key))
+            start = landscape.begin(coords_of(self.name, self.start, landscape, kept, key))
             solution = settle(landscape, start, self.solver, self.stop, key=key)
             found = landscape.weight_gradient(solution.nodes)
             if not isinstance(found, WeightGradient):
@@ -117,8 +118,8 @@ class PredictiveCoding(Rule):
             uphill |= landscape.went_uphill(solution.nodes, before, found.energies, self.descent.temperature)
             steps, first_bad = steps + solution.steps, jnp.where(first_bad < 0, solution.first_bad, first_bad)
             parts.append(_times(phase.factor, found.gradient))
-            kept = self._memory(bound.problem, memory, solution.nodes)
-            update = Update(None, found.energies, found.elements, before, memory=kept)
+            new = self._memory(bound.problem, memory, solution.nodes)
+            update = Update(None, found.energies, found.elements, before, memory=new)
         gradient = jtu.tree_map(lambda *a: sum(a[1:], a[0]), *parts)
         return update._replace(gradient=gradient, uphill=uphill, steps=steps, first_bad=first_bad)
 

@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ..core import static_key
+from ..core import positive, static_key
 from ..energy import Nodes, Problem, weighed
-from ..inference import positive
 from ._returned import check_names
 from ._types import PrecisionLike
 

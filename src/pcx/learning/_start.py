@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..energy import Landscape, Nodes
+from ..energy import Landscape, Nodes, Problem
 
 
 class Start(abc.ABC):
@@ -71,6 +71,23 @@ class Kept(Start):
         return {**landscape.start(), **(kept or {})}
 
 
+def kept_of(rule: str, start: Start, problem: Problem, nodes: Nodes | None) -> Nodes | None:
+    """Return the coordinates that the last step left, with a check that they are of as many samples as there are now.
+
+    **Arguments:** `rule`, the name by which errors begin; `nodes`, what was kept, `{node: [batch, *shape]}`.
+
+    **Raises:** `ValueError`, with both sizes.
+    """
+    for value in (nodes or {}).values():
+        if value.shape[:1] != (problem.size,):
+            raise ValueError(
+                f"{rule}: {type(start).__name__} keeps the values of {value.shape[0]} samples, but this batch has "
+                f"{problem.size}: kept values go on sample by sample, so that every batch must be the same samples in "
+                "the same order; start anew by init, or elsewhere, as by pxl.Forward()"
+            )
+    return nodes
+
+
 _START = 0x57  # a start draws from a key of its own, apart from the descent's
 
 
@@ -96,6 +113,9 @@ def coords_of(rule: str, start: Start, landscape: Landscape, kept: Nodes | None,
     missing = [n for n in landscape.free if n not in coords]
     if missing:
         raise ValueError(f"{call} gives no coordinates of {', '.join(missing)}")
+    unknown = [n for n in coords if n not in landscape.names]
+    if unknown:
+        raise ValueError(f"{call} gives coordinates of {unknown[0]!r}; the nodes are {', '.join(landscape.names)}")
     for name, value in coords.items():
         if np.ndim(value) == 0 or not jnp.issubdtype(jnp.result_type(value), jnp.inexact):
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ..core import static
+from ..core import static, whole
 from ..nn import Linear
 from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
@@ -37,8 +37,9 @@ class MLP(EnergyModule):
         bias: bool = True,
     ):
         super().__init__()
-        if len(widths) < 2 or any(w < 1 for w in widths):
+        if len(widths) < 2 or any(isinstance(w, (int, float)) and w < 1 for w in widths):
             raise ValueError(f"MLP: widths must be two or more positive numbers, got {list(widths)}")
+        widths = [whole("MLP", "widths", w, 1) for w in widths]
         self.act = static(act)
         self.layers = [Linear(a, b, bias) for a, b in itertools.pairwise(widths)]
         self.vodes = [Vode() for _ in widths[2:]] + [Vode(energy, output=True)]

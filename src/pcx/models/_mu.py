@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ..core import RKG, static
+from ..core import RKG, static, whole
 from ..nn import LayerParam
 from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
@@ -43,8 +43,9 @@ class MuMLP(EnergyModule):
         skips: bool = True,
     ):
         super().__init__()
-        if len(widths) < 3 or any(w < 1 for w in widths):
+        if len(widths) < 3 or any(isinstance(w, (int, float)) and w < 1 for w in widths):
             raise ValueError(f"MuMLP: widths must be three or more positive numbers, got {list(widths)}")
+        widths = [whole("MuMLP", "widths", w, 1) for w in widths]
         if skips and len(set(widths[1:-1])) > 1:
             raise ValueError(f"MuMLP: skips need hidden layers of one width, got {list(widths[1:-1])}")
         self.act = static(act)

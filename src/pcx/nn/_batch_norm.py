@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from ..core import not_negative, whole
 from ._stateful import StatefulLayer
 
 
@@ -76,7 +77,8 @@ class BatchNorm(StatefulLayer):
     - `mode`: `"ema"` or `"batch"`, as described above.
     - `kwargs`: passed on to `equinox.nn.BatchNorm`.
 
-    **Raises:** `ValueError` for a momentum outside `[0, 1)` or an unknown mode; `NameError` in a training call if no
+    **Raises:** `ValueError` for a size that is no whole number of 1 or more, a negative eps, a momentum outside
+    `[0, 1)` or an unknown mode; `NameError` in a training call if no
     surrounding vmap has an axis of that name.
     """
 
@@ -93,6 +95,8 @@ class BatchNorm(StatefulLayer):
         mode: Literal["ema", "batch"] = "ema",
         **kwargs: Any,
     ):
+        input_size = whole("BatchNorm", "input_size", input_size, 1)
+        not_negative("BatchNorm", "eps", eps)
         if not 0 <= momentum < 1:
             raise ValueError(f"BatchNorm: momentum is the weight of the old value, in [0, 1); got {momentum}")
         super().__init__(

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.typing import DTypeLike
 
-from ..core import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator, whole
 from ._layer import Layer
-from ._sizes import Padding, Size, hashable
+from ._sizes import Padding, Size, checked_axes, paddings, sizes
 
 
 class Conv(Layer):
@@ -31,7 +31,8 @@ class Conv(Layer):
     - `rkg`: where the key of the initialisation comes from.
     - `kwargs`: passed on to `equinox.nn.Conv`.
 
-    **Raises:** `ValueError` if `groups` doesn't divide the channels, or for an unknown padding mode.
+    **Raises:** `ValueError` for sizes that are no whole numbers of 1 or more, if `groups` doesn't divide the channels,
+    or for an unknown padding mode.
     """
 
     def __init__(
@@ -51,9 +52,12 @@ class Conv(Layer):
         rkg: RandomKeyGenerator = RKG,
         **kwargs: Any,
     ):
-        sizes = [hashable(size) for size in (kernel_size, stride, padding, dilation)]
-        form = (groups, use_bias, padding_mode, dtype)
-        super().__init__(eqx.nn.Conv, num_spatial_dims, in_channels, out_channels, *sizes, *form, key=rkg(), **kwargs)
+        call = type(self).__name__
+        axes, channels = checked_axes(call, num_spatial_dims, in_channels, out_channels)
+        kernel, step = (sizes(call, *each, axes) for each in (("kernel_size", kernel_size), ("stride", stride)))
+        pad, spread = paddings(call, padding, axes), sizes(call, "dilation", dilation, axes)
+        form = (whole(call, "groups", groups, 1), use_bias, padding_mode, dtype)
+        super().__init__(eqx.nn.Conv, axes, *channels, kernel, step, pad, spread, *form, key=rkg(), **kwargs)
 
 
 class _ConvOver(Conv):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.typing import DTypeLike
 
-from ..core import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator, whole
 from ._layer import Layer
-from ._sizes import Padding, Size, hashable
+from ._sizes import Padding, Size, checked_axes, paddings, sizes
 
 
 class ConvTranspose(Layer):
@@ -27,7 +27,8 @@ class ConvTranspose(Layer):
     - `padding_mode`: `"ZEROS"` or `"CIRCULAR"`.
     - `kwargs`: passed on to `equinox.nn.ConvTranspose`.
 
-    **Raises:** `ValueError` if `groups` doesn't divide the channels, or for an output padding that is too large.
+    **Raises:** `ValueError` for sizes that are no whole numbers of 1 or more, if `groups` doesn't divide the channels,
+    or for an output padding that is too large.
     """
 
     def __init__(
@@ -48,10 +49,14 @@ class ConvTranspose(Layer):
         rkg: RandomKeyGenerator = RKG,
         **kwargs: Any,
     ):
-        sizes = [hashable(size) for size in (kernel_size, stride, padding, output_padding, dilation)]
-        form = (groups, use_bias, padding_mode, dtype)
+        call = type(self).__name__
+        axes, channels = checked_axes(call, num_spatial_dims, in_channels, out_channels)
+        kernel, step = (sizes(call, *each, axes) for each in (("kernel_size", kernel_size), ("stride", stride)))
+        pad, spread = paddings(call, padding, axes), sizes(call, "dilation", dilation, axes)
+        beyond = sizes(call, "output_padding", output_padding, axes, 0)
+        form = (whole(call, "groups", groups, 1), use_bias, padding_mode, dtype)
         super().__init__(
-            eqx.nn.ConvTranspose, num_spatial_dims, in_channels, out_channels, *sizes, *form, key=rkg(), **kwargs
+            eqx.nn.ConvTranspose, axes, *channels, kernel, step, pad, beyond, spread, *form, key=rkg(), **kwargs
         )
 
 

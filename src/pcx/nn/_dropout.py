@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import equinox as eqx
 
+from ..core import real
 from ._layer import Layer
 
 
@@ -15,9 +16,12 @@ class Dropout(Layer):
 
     **Arguments:**
 
-    - `p`: the probability, in `[0, 1)`.
+    - `p`: the probability, in `[0, 1]`; 1 leaves nothing.
     - `inference`: True starts it inactive, as if `eval()` had been called.
+
+    **Raises:** `TypeError` for what is no number, `ValueError` for one that is no probability.
     """
 
     def __init__(self, p: float = 0.5, inference: bool = False):
+        real("Dropout", "p", p, lambda p: (p >= 0) & (p <= 1), "in [0, 1]")
         super().__init__(eqx.nn.Dropout, p, inference)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 
-from ..core import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator, whole
 from ._layer import Layer
 
 
@@ -22,6 +22,8 @@ class Linear(Layer):
     - `bias`: whether there is a bias.
     - `rkg`: where the key of the initialisation comes from.
     - `kwargs`: passed on to `equinox.nn.Linear` (`dtype`). Its `use_bias` is taken for `bias`.
+
+    **Raises:** `ValueError` for sizes that are no whole numbers of 1 or more.
     """
 
     def __init__(
@@ -34,4 +36,6 @@ class Linear(Layer):
         **kwargs: Any,
     ):
         bias = kwargs.pop("use_bias", bias)  # as Equinox and the convolutions call it
-        super().__init__(eqx.nn.Linear, in_features, out_features, bias, key=rkg(), **kwargs)
+        given: dict[str, Any] = {"in_features": in_features, "out_features": out_features}
+        ends = [n if n == "scalar" else whole("Linear", name, n, 1) for name, n in given.items()]
+        super().__init__(eqx.nn.Linear, *ends, bias, key=rkg(), **kwargs)

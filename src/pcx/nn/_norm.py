@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from ..core import BaseParam, get, static
+from ..core import BaseParam, get, not_negative, static
 from ._layer import Layer
+from ._sizes import sizes
 
 
 class LayerNorm(Layer):
@@ -28,7 +29,8 @@ class LayerNorm(Layer):
     - `dtype`: of weight and bias; JAX's default float if left out.
     - `elementwise_affine`: deprecated; sets both `use_weight` and `use_bias`.
 
-    **Raises:** `ValueError` if there is a weight or bias and no shape; in the call, for a sample of another shape.
+    **Raises:** `ValueError` if there is a weight or bias and no shape, for sizes that are no whole numbers of 1 or
+    more, or a negative eps; in the call, for a sample of another shape.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class LayerNorm(Layer):
                 "LayerNorm: a weight or a bias needs the shape of the sample: give `shape`, or use_weight=False and "
                 "use_bias=False"
             )
-        super().__init__(eqx.nn.LayerNorm, () if shape is None else shape, eps, use_weight, use_bias, dtype)
+        sample = () if shape is None else sizes("LayerNorm", "shape", shape, None)
+        not_negative("LayerNorm", "eps", eps)
+        super().__init__(eqx.nn.LayerNorm, sample, eps, use_weight, use_bias, dtype)
         self.any_shape = static(shape is None)
 
     def __call__(self, x: ArrayLike | BaseParam, *, key: jax.Array | None = None) -> jax.Array:  # pyright: ignore[reportIncompatibleMethodOverride]

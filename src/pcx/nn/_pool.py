@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from ..core import whole
 from ._layer import Layer
-from ._sizes import Padding, Size
+from ._sizes import Padding, Size, paddings, sizes
 from ._windows import largest
 
 
@@ -20,9 +22,12 @@ def _nothing(x: object) -> bool:
     return False
 
 
-def _parts(target_shape: Size) -> int | tuple[int, ...]:
-    # Equinox keeps the shape as a constant of the layer, which must be hashable.
-    return int(target_shape) if isinstance(target_shape, (int, np.integer)) else tuple(target_shape)
+def _windows(call: str, kernel_size: Size, stride: Size, padding: Padding, axes: int) -> tuple[Any, ...]:
+    """Return the windows' sizes, how far apart they are, and what is added at the edges."""
+    if isinstance(padding, str):
+        raise ValueError(f"{call}: padding must be of whole numbers, got {padding!r}")
+    step = sizes(call, "stride", stride, axes)
+    return sizes(call, "kernel_size", kernel_size, axes), step, paddings(call, padding, axes)
 
 
 class Pool(Layer):
@@ -51,18 +56,9 @@ class Pool(Layer):
         use_ceil: bool = False,
         **kwargs: object,
     ):
-        super().__init__(
-            eqx.nn.Pool,
-            init,
-            operation,
-            num_spatial_dims,
-            kernel_size,
-            stride,
-            padding,
-            use_ceil,
-            filter=_nothing,
-            **kwargs,
-        )
+        axes = whole("Pool", "num_spatial_dims", num_spatial_dims, 1)
+        windows = _windows("Pool", kernel_size, stride, padding, axes)
+        super().__init__(eqx.nn.Pool, init, operation, axes, *windows, use_ceil, filter=_nothing, **kwargs)
 
 
 class _MaxPool2d(eqx.nn.MaxPool2d):
@@ -85,7 +81,8 @@ class MaxPool2d(Layer):
     """
 
     def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):
-        super().__init__(_MaxPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
+        windows = _windows("MaxPool2d", kernel_size, stride, padding, 2)
+        super().__init__(_MaxPool2d, *windows, use_ceil, filter=_nothing)
 
 
 class AvgPool2d(Layer):
@@ -97,7 +94,8 @@ class AvgPool2d(Layer):
     """
 
     def __init__(self, kernel_size: Size, stride: Size = 1, padding: Padding = 0, use_ceil: bool = False):
-        super().__init__(eqx.nn.AvgPool2d, kernel_size, stride, padding, use_ceil, filter=_nothing)
+        windows = _windows("AvgPool2d", kernel_size, stride, padding, 2)
+        super().__init__(eqx.nn.AvgPool2d, *windows, use_ceil, filter=_nothing)
 
 
 class AdaptivePool(Layer):
@@ -114,7 +112,9 @@ class AdaptivePool(Layer):
     """
 
     def __init__(self, target_shape: Size, num_spatial_dims: int, operation: Callable[[jax.Array], jax.Array]):
-        super().__init__(eqx.nn.AdaptivePool, _parts(target_shape), num_spatial_dims, operation, filter=_nothing)
+        axes = whole("AdaptivePool", "num_spatial_dims", num_spatial_dims, 1)
+        parts = sizes("AdaptivePool", "target_shape", target_shape, axes)
+        super().__init__(eqx.nn.AdaptivePool, parts, axes, operation, filter=_nothing)
 
 
 class AdaptiveAvgPool2d(Layer):
@@ -126,7 +126,8 @@ class AdaptiveAvgPool2d(Layer):
     """
 
     def __init__(self, target_shape: Size):
-        super().__init__(eqx.nn.AdaptiveAvgPool2d, _parts(target_shape), filter=_nothing)
+        parts = sizes("AdaptiveAvgPool2d", "target_shape", target_shape, 2)
+        super().__init__(eqx.nn.AdaptiveAvgPool2d, parts, filter=_nothing)
 
 
 class AdaptiveMaxPool2d(Layer):
@@ -138,4 +139,5 @@ class AdaptiveMaxPool2d(Layer):
     """
 
     def __init__(self, target_shape: Size):
-        super().__init__(eqx.nn.AdaptiveMaxPool2d, _parts(target_shape), filter=_nothing)
+        parts = sizes("AdaptiveMaxPool2d", "target_shape", target_shape, 2)
+        super().__init__(eqx.nn.AdaptiveMaxPool2d, parts, filter=_nothing)

@@ -1,4 +1,4 @@
-"""Sizes along the spatial axes of a layer, as users give them."""
+"""Sizes of a layer, as users give them: checked, and as numbers of Python."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+
+from ..core import whole
 
 Size: TypeAlias = int | np.integer | Sequence[int]
 """One integer for all spatial axes, or one for each."""
@@ -16,11 +18,51 @@ Padding: TypeAlias = str | int | np.integer | Sequence[int] | Sequence[Sequence[
 _Nested: TypeAlias = "str | int | tuple[_Nested, ...]"
 
 
-def hashable(size: Padding) -> _Nested:
-    """Return sizes with tuples in the place of lists: Equinox hashes them.
+def sizes(call: str, name: str, x: Size, axes: int | None, least: int = 1) -> int | tuple[int, ...]:
+    """Return sizes along axes: one number for all, or a tuple of one for each.
 
     **Arguments:**
 
-    - `size`: an integer, a string, or a sequence of these or of sequences.
+    - `call`, `name`: what to name in errors: the layer and its argument.
+    - `x`: the sizes.
+    - `axes`: the number of axes; None for any.
+    - `least`: the least size that makes sense.
+
+    **Raises:** `ValueError` for what is no such number, or for more or fewer of them than axes.
     """
-    return tuple([hashable(v) for v in size]) if isinstance(size, (list, tuple)) else size  # type: ignore[return-value]
+    if isinstance(x, str) or not isinstance(x, Sequence):
+        return whole(call, name, x, least)
+    if axes is not None and len(x) != axes:
+        raise ValueError(f"{call}: {name} must be one number, or one for each of the {axes} spatial axes, got {x!r}")
+    return tuple([whole(call, name, n, least) for n in x])
+
+
+def paddings(call: str, x: Padding, axes: int) -> _Nested:
+    """Return a padding with tuples in the place of lists: Equinox hashes them.
+
+    **Arguments:** `call`, the layer to name in errors; `x`, the padding; `axes`, the number of spatial axes.
+
+    **Raises:** `ValueError` for what is neither a name nor whole numbers of 0 or more.
+    """
+    if isinstance(x, str):
+        return x
+    if not isinstance(x, (list, tuple)):
+        return whole(call, "padding", x, 0)
+    pairs = all(isinstance(n, (list, tuple)) and len(n) == 2 for n in x)
+    if len(x) != axes or not (pairs or not any(isinstance(n, (list, tuple)) for n in x)):
+        raise ValueError(
+            f"{call}: padding must be one number, or one or a pair (before, after) for each of the {axes} spatial "
+            f"axes, got {x!r}"
+        )
+    return tuple([sizes(call, "padding", n, None, 0) for n in x])
+
+
+def checked_axes(call: str, axes: object, in_channels: object, out_channels: object) -> tuple[int, tuple[int, int]]:
+    """Return the number of a convolution's spatial axes, and its channels, as numbers of Python.
+
+    **Arguments:** `call`, the layer to name in errors; the others as the layer is given them.
+
+    **Raises:** `ValueError` for what is no whole number of 1 or more.
+    """
+    channels = whole(call, "in_channels", in_channels, 1), whole(call, "out_channels", out_channels, 1)
+    return whole(call, "num_spatial_dims", axes, 1), channels
