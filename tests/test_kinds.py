@@ -50,6 +50,8 @@ KINDS = {
     "empty paths": """
         training/test_what_is_given.py: test_empty_paths
         cli/test_one_line.py: test_empty_words""",
+    "rates of 0, entries for clamped nodes, names of no nodes, factors of 0, kept values of another batch": """
+        learning/test_without_effect.py""",
     "memory that went bad, and a chain that forgets": "learning/test_sound.py",
     "weights of another network": "training/test_load_run.py cli/test_load_run.py training/test_weights.py",
     "labels that wrap around, or are no class; the accuracy of one-hot targets": """
@@ -97,6 +99,10 @@ KINDS = {
     "weights of samples, missing targets, nodes that are held in part": """
         learning/test_samples.py training/test_weighted.py""",
     "a network for each direction": "learning/test_joint.py",
+    "sizes that are none, of layers and models; complex numbers": """
+        nn/test_sizes.py
+        learning/test_without_effect.py: test_complex_numbers_are_refused_by_node
+            test_what_a_model_makes_real_is_taken test_values_of_another_kind_are_refused""",
     "arrays and keys of other libraries": "core/test_arrays.py",
     # -- first guesses and messages --
     "a bare call, wrong shapes, bare modules, nodes inside transformations": "energy/test_door.py",

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from ._landscape import Landscape, WeightGradient, added, rose, sum_each
 from ._local import LocalVJPs, add, error_energy
-from ._precision import log_part
+from ._precision import check_scale, log_part
 from ._types import Energies, Factors, Gradient, Nodes, NodesIn
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class _Errors(Landscape):
         self.bound, self.problem = bound, p
         self.clamped, self.scale = dict(clamped), dict(scale or {})
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
+        check_scale(p, self.scale)
+        missing = [n for n in p.clamped if n not in self.clamped]
+        if missing:
+            raise ValueError(f"landscape: {missing[0]} is clamped, and lacks a value")
+        p.check_values(self.clamped)
         self._with_energy = tuple([n for n in self.clamped if not p.nodes[n].silent])
 
     @functools.cached_property
@@ -98,7 +103,6 @@ class _Errors(Landscape):
 
     def _learned(self, at: LocalVJPs, coords: NodesIn) -> WeightGradient:
         """Return the gradient by the weights and the energies where the predictions are those of `at`."""
-        self._checked(coords)
         grads = {n: at.grad_of_error(n, coords[n]) for n in self.free}
         clamped = {n: at.clamped_energy(n) for n in self._with_energy}
         gradient = at.weight_gradient(grads | {n: grad for n, (_, grad) in clamped.items()})
@@ -151,7 +155,7 @@ class OverErrors(_Errors):
         return lambda coords: grad({n: coords[n] for n in names})
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
-        return self._learned(LocalVJPs(self.bound, self.clamped, coords, self.scale), coords)
+        return self._learned(LocalVJPs(self.bound, self.clamped, self._checked(coords), self.scale), coords)
 
 
 class OverFixedErrors(_Errors):
@@ -209,7 +213,7 @@ class OverFixedErrors(_Errors):
         return at
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
-        return self._learned(self._first, coords)
+        return self._learned(self._first, self._checked(coords))
 
     def went_uphill(
         self,

@@ -18,7 +18,7 @@ from ._landscape import Landscape, WeightGradient, added
 from ._node import ForwardPass
 from ._origin import is_forward, of_another
 from ._parts import Parts
-from ._precision import log_part, weighed
+from ._precision import check_scale, log_part, weighed
 from ._types import Energies, Factors, Gradient, Nodes, NodesIn, Weights
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ class OverValues(Landscape):
         # A forward pass at other weights, say, is not where this landscape starts: it makes its own then.
         stale = forward is not None and of_another(p, jtu.tree_leaves(bound.inputs), forward.h)
         self._forward = None if stale else forward
-        for name, given in (("scale", self.scale), ("sources", sources or ())):
-            unknown = [n for n in given if n not in p.nodes and n != OWN]
-            if unknown:
-                raise ValueError(f"landscape: {name} names {unknown[0]!r}; the nodes are {', '.join(p.nodes)}")
+        check_scale(p, self.scale)
+        unknown = [n for n in sources or () if n not in p.nodes]
+        if unknown:
+            raise ValueError(f"landscape: sources names {unknown[0]!r}; the nodes are {', '.join(p.nodes)}")
         self._sources = None if sources is None or p.has_own_energy else tuple(sources)
         self.arrival = None if self._sources is None else self.travel(self._sources)
 

@@ -1,12 +1,21 @@
-"""Energies with a precision: elementwise ones summed over the features of a node."""
+"""Energies with a precision: elementwise ones summed over the features of a node; and factors of energies."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..core import real
+from ._functions import OWN
 from ._sums import row_sums
+from ._types import Factors
+
+if TYPE_CHECKING:
+    from ._problem import Problem
 
 
 def weighed(elements: Array, precision: ArrayLike | None, features: int, summed: bool = False) -> Array:
@@ -38,3 +47,14 @@ def log_part(precision: ArrayLike, features: int) -> Array:
 
 def _whole_sum(x: Array) -> Array:
     return jnp.sum(x, dtype=jnp.promote_types(x.dtype, jnp.float32))
+
+
+def check_scale(problem: Problem, scale: Factors) -> None:
+    """Refuse factors of energies that are no finite numbers, or name no node.
+
+    **Raises:** `ValueError` or `TypeError`, with the name.
+    """
+    for name, factor in scale.items():
+        if name not in problem.nodes and name != OWN:
+            raise ValueError(f"landscape: scale names {name!r}; the nodes are {', '.join(problem.nodes)}")
+        real("landscape", f"scale of {name}", factor, np.isfinite, "finite")

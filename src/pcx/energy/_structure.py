@@ -155,8 +155,7 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
                 for leaf in jtu.tree_leaves(value):
                     if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
                         raise TypeError(
-                            f"{path} is to learn but holds {jnp.result_type(leaf)}, no real numbers; mark it "
-                            "`frozen = True`"
+                            f"{path} is to learn but holds {jnp.result_type(leaf)}; mark it `frozen = True`"
                         )
                 weights[path] = jtu.tree_map(jnp.asarray, value)
             else:

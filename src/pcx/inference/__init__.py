@@ -45,6 +45,7 @@ from ._stop import (
     Stop,
     as_stop,
 )
+from ._waiting import never_moving
 from ._wave_front import WaveFront
 
 __all__ = [

@@ -56,6 +56,10 @@ class ByNode(Descents):
             self._made[node] = made
         return self._made[node]
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(self.choose) if isinstance(self.choose, dict) else ()
+
     def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:
         free, nodes = tuple(free), tuple(nodes)
         if isinstance(self.choose, dict):

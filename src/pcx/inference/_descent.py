@@ -40,6 +40,11 @@ class Descents(abc.ABC):
         isn't known."""
         return None if self.random else 0.0
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names of the nodes that it has an entry of their own for; none if it is made for any node."""
+        return ()
+
     def check(self, call: str, free: Iterable[str], nodes: Iterable[str]) -> None:  # noqa: B027
         """Refuse, in the name of `call`, nodes that the descents are not made for.
 
@@ -102,3 +107,11 @@ class Descent(Descents):
         and that these states are the same whatever its value.
         """
         return None
+
+    def never_moves(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> bool:
+        """Return whether it is proved that none of the first `steps` steps moves a node, whatever its gradient, as with
+        a rate of 0.
+
+        **Arguments:** see `idle`.
+        """
+        return False

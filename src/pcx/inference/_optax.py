@@ -15,7 +15,7 @@ from jaxtyping import Float, PyTree
 from ..core import static_key
 from ._apart import apart
 from ._descent import Descent
-from ._still import idle_states
+from ._still import idle_states, never_moves
 
 
 class Optax(Descent):
@@ -61,6 +61,10 @@ class Optax(Descent):
         if states is None:
             return None
         return [jtu.tree_map(lambda a, b: jnp.broadcast_to(a, b.shape), s, like) for s in states]
+
+    def never_moves(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> bool:
+        one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
+        return never_moves(self.transformation.init, self.transformation.update, one, steps)
 
     def _together(self, value: Array | jax.ShapeDtypeStruct) -> bool:
         """Return whether a whole batch may be given to the transformation, for samples don't meet in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import jax
@@ -15,6 +16,7 @@ from ._schedule import Schedule
 from ._solution import RESULT, Solution
 from ._solver import Observe, Solver
 from ._stop import Stop, as_stop
+from ._waiting import never_moving
 
 
 def relax(
@@ -64,6 +66,11 @@ def relax(
                 f"are {', '.join(landscape.free)}"
             )
     found = settle(landscape, nodes, solver, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
+    if stop.steps and landscape.free and solver.descent is not None:
+        values = {n: v for n, v in landscape.begin(nodes).items() if n in landscape.free}
+        still, why = never_moving(solver.descent, values, stop.steps)
+        if still:
+            warnings.warn(f"relax: the values of {', '.join(still)} never settle: {why}", stacklevel=2)
     return _compared(landscape, nodes, found, solver.temperature, stop) if landscape.free else found
 
 

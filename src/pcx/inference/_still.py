@@ -71,6 +71,32 @@ def idle_states(
         return None
 
 
+_TRIED = 32
+
+
+def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Form, steps: int) -> bool:
+    """Return whether it is proved that none of the first `steps` steps moves a value, whatever its gradients are: that
+    no step does, whatever the state; or each of so few from the first state on.
+
+    **Arguments:** see `idle_states`.
+    """
+    value = jax.ShapeDtypeStruct(value.shape, value.dtype)
+    try:
+        first, like = jax.make_jaxpr(init, return_shape=True)(value)
+        step = jax.make_jaxpr(update)(value, like, value)
+        with jax.ensure_compile_time_eval():
+            if _zero(_known(step.jaxpr, step.consts, [UNKNOWN] * len(step.jaxpr.invars))[0]):
+                return True
+            state = _known(first.jaxpr, first.consts, [UNKNOWN])
+            for _ in range(min(steps, _TRIED)):
+                move, *state = _known(step.jaxpr, step.consts, [UNKNOWN, *state, UNKNOWN])
+                if not _zero(move):
+                    return False
+            return steps <= _TRIED
+    except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
+        return False
+
+
 def stands_still(update: Callable[..., PyTree], params: PyTree, state: PyTree) -> bool:
     """Return whether it is proved that a step with zero gradient moves nothing, whatever the params and the state.
 

@@ -1,8 +1,9 @@
-"""The states of nodes that wait for an error."""
+"""Nodes that wait for an error, and those that never move."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 from jaxtyping import PyTree
 
@@ -42,3 +43,21 @@ class Waiting:
                 return None
             found[name] = states
         return found
+
+
+def never_moving(descent: Descents, nodes: Mapping[str, Any], steps: int) -> tuple[list[str], str]:
+    """Return the nodes of which it is proved that none of so many steps moves them, and the reason in words.
+
+    **Arguments:** `nodes`, `{node: value}`, of which shapes and dtypes count.
+    """
+    found: dict[Hashable, bool] = {}
+    still: list[str] = []
+    for name, value in nodes.items():
+        own = descent.at(name)
+        form = id(own), value.shape, value.dtype
+        if form not in found:
+            found[form] = own.never_moves(value, steps)
+        if found[form]:
+            still.append(name)
+    taken = "the step" if steps == 1 else f"the {steps} steps"
+    return still, f"their transformation moves nothing in {taken}, whatever the gradient, as with a rate of 0"

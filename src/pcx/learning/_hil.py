@@ -13,6 +13,7 @@ from ..core import Choice, whole
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_errors, scan
 from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
+from ._reach import check_moves
 from ._rule import Memory, Rule
 from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
@@ -39,6 +40,7 @@ class HIL(Rule):
         super().check(problem)
         check_errors("hil", problem)
         self.descent.check("hil", problem.free, problem.nodes)
+        check_moves("hil", problem, self.descent, self.T, settles_outputs=False)
         needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
         if needed > self.T:
             raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")

@@ -15,7 +15,7 @@ from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, as_schedul
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of
-from ._reach import moves_by_gradient_alone, warn_of_layers_out_of_reach
+from ._reach import check_moves, moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start, coords_of, kept_of
 from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
@@ -74,6 +74,7 @@ class PredictiveCoding(Rule):
         super().check(problem)
         self.coordinates.check(self.name, problem)
         self.descent.check(self.name, problem.free, problem.nodes)
+        check_moves(self.name, problem, self.solver.descent, self.stop.steps, self.settles_outputs)
         # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
         travels = self.start.forward and self.coordinates.travels
         if travels and moves_by_gradient_alone(self.solver.descent, problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -127,12 +127,15 @@ class LearnedPrecision(Precision):
                 f"LearnedPrecision: optim must be an optax transformation, such as optax.sgd(0.01), got "
                 f"{type(optim).__name__}"
             )
+        if nodes is not None and (isinstance(nodes, str) or not nodes):
+            raise TypeError(f"LearnedPrecision: nodes must be a tuple of names, one at least, got {nodes!r}")
         if per not in ("node", "feature"):
             raise ValueError(f"LearnedPrecision: per must be 'node' or 'feature', got {per!r}")
         self.optim, self.initial, self.per, self.nodes, self.bounds = optim, initial, per, nodes, (least, largest)
 
     def init(self, problem: Problem) -> dict[str, Any]:
-        names = self.nodes or tuple([n for n, node in problem.nodes.items() if node.squared])
+        squared = tuple([n for n, node in problem.nodes.items() if node.squared])
+        names = squared if self.nodes is None else self.nodes
         _check_nodes("LearnedPrecision", problem, names)
         log = {
             n: jnp.full(
@@ -187,10 +190,13 @@ def begin(precision: Precision, problem: Problem) -> dict[str, Any]:
     return memory
 
 
-def _check_nodes(call: str, problem: Problem, names: Iterable[str]) -> None:
+def _check_nodes(call: str, problem: Problem, names: Collection[str]) -> None:
     unknown = [n for n in names if n not in problem.nodes]
     if unknown:
         raise ValueError(f"{call} names {unknown[0]!r}; the nodes are {', '.join(problem.nodes)}")
+    silent = [n for n in names if problem.nodes[n].silent]
+    if silent:
+        raise ValueError(f"{call} names {silent[0]}, which has no energy that a precision could weigh: leave it out")
 
 
 def _check_shapes(call: str, problem: Problem, precision: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ..energy import Problem
-from ..inference import Descents, Schedule, Segment
+from ..inference import Descents, Schedule, Segment, never_moving
 
 
 class _Moving(NamedTuple):
@@ -52,14 +52,44 @@ def warn_of_layers_out_of_reach(
     )
 
 
+def check_moves(call: str, problem: Problem, descent: Descents | None, steps: int, settles_outputs: bool) -> None:
+    """Refuse a descent that has an entry for a node that can't move; warn of nodes that it never moves.
+
+    **Arguments:**
+
+    - `call`: the rule's name.
+    - `descent`: how values move; None if that isn't known.
+    - `steps`: the number of steps.
+    - `settles_outputs`: whether an output may be free, where a sample has no target or in `predict`.
+
+    **Raises:** `ValueError`, with the nodes.
+    """
+    if descent is None:
+        return
+    free = tuple(problem.free)
+    may = {*free, *[n for n in problem.clamped if settles_outputs and problem.graph.children[n]]}
+    held = [n for n in descent.named if n not in may]
+    if held:
+        raise ValueError(
+            f"{call}: the values' transformations have an entry for {held[0]!r}, which is clamped and never moves; the "
+            f"nodes that move are {', '.join(free)}"
+        )
+    still, why = never_moving(descent, _forms(problem), steps)
+    if still:
+        warnings.warn(f"{call}: the values of {', '.join(still)} never settle: {why}", stacklevel=4)
+
+
+def _forms(problem: Problem) -> dict[str, Any]:
+    """Return the shapes and dtypes of the values that move."""
+    nodes = problem.nodes
+    return {n: jax.ShapeDtypeStruct((problem.size, *nodes[n].shape), nodes[n].dtype) for n in problem.free}
+
+
 def moves_by_gradient_alone(descent: Descents | None, problem: Problem) -> bool:
     """Return whether a descent leaves values where they are while their gradient is zero."""
     if descent is None:
         return False  # a flow of many stages, of which steps are only the most that it may take
-    nodes: dict[str, Any] = {  # of a value, shape and dtype count
-        n: jax.ShapeDtypeStruct((problem.size, *problem.nodes[n].shape), problem.nodes[n].dtype) for n in problem.free
-    }
-    return not descent.random and all(descent.at(n).idle(v, 1) is not None for n, v in nodes.items())
+    return not descent.random and all(descent.at(n).idle(v, 1) is not None for n, v in _forms(problem).items())
 
 
 def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:

@@ -28,6 +28,7 @@ from ._coordinates import Coordinates
 from ._guards import bad_data
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._pc import PredictiveCoding
+from ._reach import check_moves
 from ._state import State
 from ._types import Count, Optimiser, RuleOptions
 
@@ -136,6 +137,7 @@ class TwoNetworks(PredictiveCoding):
             )
         _ = problem.pairs
         self.descent.check(self.name, problem.generative.free, problem.generative.nodes)
+        check_moves(self.name, problem.generative, self.solver.descent, self.stop.steps, settles_outputs=False)
 
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         if samples.known is not None:

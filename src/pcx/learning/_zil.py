@@ -25,6 +25,7 @@ from ..energy import (
 )
 from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
+from ._reach import check_moves
 from ._rule import Memory, Rule
 from ._types import Call, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
@@ -58,6 +59,7 @@ class ZIL(Rule):
         super().check(problem)
         check_errors("zil", problem)
         self.descent.check("zil", problem.free, problem.nodes)
+        check_moves("zil", problem, self.descent, 1, settles_outputs=False)
         if not self.level:
             check_level(problem)
 
