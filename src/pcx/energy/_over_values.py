@@ -150,6 +150,8 @@ class OverValues(Landscape):
         - `names`: of nodes; by default all that have an energy.
 
         **Returns:** `{node: [batch]}`.
+
+        **Raises:** `ValueError` for names of no node, and for values as in `values`.
         """
         wanted = None if names is None else tuple(names)
         unknown = [n for n in wanted or () if n not in self.names and n != OWN]

@@ -109,9 +109,13 @@ class Descent(Descents):
         return None
 
     def never_moves(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> bool:
-        """Return whether it is proved that none of the first `steps` steps moves a node, whatever its gradient, as with
-        a rate of 0.
+        """Return whether it is proved that no step moves a node, whatever its gradient, as with a rate of 0.
 
-        **Arguments:** see `idle`.
+        **Arguments:**
+
+        - `value`: the node's, `[batch, *shape]`, of which only shape and dtype count; or these.
+        - `steps`: the number of steps, from the first on.
+
+        **Returns:** True if it is proved, or else False.
         """
         return False
