@@ -49,7 +49,19 @@ def test_files_can_be_read():
     assert sum(sizes.values()) / len(sizes) <= 150
 
 
-ROOMS = ("functional", "nn", "predictive_coding", "utils", "energy", "inference", "learning", "models")
+ROOMS = (
+    "functional",
+    "nn",
+    "predictive_coding",
+    "utils",
+    "energy",
+    "inference",
+    "learning",
+    "models",
+    "data",
+    "training",
+    "cli",
+)
 SECTION = re.compile(r"^\s*\*\*(\w+):?\*\*", re.MULTILINE)
 CHECKS = re.compile(r"_?(check|refuse|taken|raw_key)(_|$)")  # functions that refuse what they are given
 BUILDERS = ("__init__", "__post_init__", "__check_init__", "__new__")
@@ -119,7 +131,11 @@ def missing(name: str, x: object, docs: list[str], gives: bool) -> list[str]:
         return [f"{name} has no docstring"]
     builders = [vars(x)[m] for m in BUILDERS if m in vars(x)] if inspect.isclass(x) else [x]
     # What a dataclass or a named tuple makes by itself has no source.
-    builders = [f for f in builders if inspect.isfunction(f) and Path(inspect.unwrap(f).__code__.co_filename).exists()]
+    builders = [
+        f
+        for f in builders
+        if inspect.isfunction(f) and f.__module__ != "typing" and Path(inspect.unwrap(f).__code__.co_filename).exists()
+    ]
     given: list[str] = []
     if not inspect.isclass(x):
         given = arguments(x)  # pyright: ignore[reportArgumentType]

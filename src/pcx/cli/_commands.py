@@ -22,7 +22,9 @@ Run = Annotated[Path, tyro.conf.Positional]
 def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | None]]:
     """Return the commands by name, with what they do, unless their docstring says it.
 
-    **Arguments:** `args`, the words of the command line: defaults come from the run that `--config` names in them.
+    **Arguments:**
+
+    - `args`: the words of the command line: defaults come from the run that `--config` names in them.
     """
     argv = list(args)
     command = argv[0] if argv else ""

@@ -16,8 +16,10 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 def draw(path: Path, accuracy: Mapping[str, np.ndarray], name: str) -> None:
     """Draw accuracy per epoch, the mean over the networks with their deviation around it.
 
-    **Arguments:** `accuracy`, `[networks, epochs]` for each rule, NaN where a network had stopped; `name`, of what is
-    shown.
+    **Arguments:**
+
+    - `accuracy`: `[networks, epochs]` for each rule, NaN where a network had stopped.
+    - `name`: of what is shown.
     """
     with own_config():
         from matplotlib.figure import Figure

@@ -15,7 +15,9 @@ _MOST = 600  # characters of a message
 class CommandError(Exception):
     """A command can't do what was asked; the message, one line, says what to do.
 
-    **Arguments:** `status`, the exit status.
+    **Arguments:**
+
+    - `status`: the exit status.
     """
 
     def __init__(self, message: str, status: int = ERROR) -> None:

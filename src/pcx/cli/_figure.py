@@ -38,7 +38,11 @@ def load() -> None:
 def draw(path: Path, accuracy: dict[str, np.ndarray], boundaries: dict[str, Boundary], data: Data) -> None:
     """Draws, left, the test accuracy per epoch and, right, what one network per rule has learned.
 
-    **Arguments:** `accuracy`, `[seeds, epochs]` per rule; `boundaries`, one network per rule; `data`, the test points.
+    **Arguments:**
+
+    - `accuracy`: `[seeds, epochs]` per rule.
+    - `boundaries`: one network per rule.
+    - `data`: the test points.
     """
     with own_config():
         from matplotlib.figure import Figure

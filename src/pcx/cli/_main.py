@@ -23,7 +23,9 @@ _EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the `pcx` command.
 
-    **Arguments:** `argv`, the words after the command's name (those of the process by default).
+    **Arguments:**
+
+    - `argv`: the words after the command's name (those of the process by default).
 
     **Returns:** the exit status: 0; 1 if what was asked cannot be done (no such run, no data, a library is
     missing); 2 for options that cannot be read or used; 3 if training failed; 130 if interrupted. `--help`

@@ -25,7 +25,9 @@ class RuleOptions:
     def check(self, rule: str) -> None:
         """Raises `Refused` if an option has a value that can't be used.
 
-        **Arguments:** `rule`, the name of the rule.
+        **Arguments:**
+
+        - `rule`: the name of the rule.
         """
         for each in fields(self):
             value, option = getattr(self, each.name), f"{rule}.{each.name}"
@@ -42,7 +44,9 @@ class RuleOptions:
     def make(self, optim: optax.GradientTransformation) -> Rule:
         """Return the rule.
 
-        **Arguments:** `optim`, the optimiser of the weights.
+        **Arguments:**
+
+        - `optim`: the optimiser of the weights.
         """
         raise NotImplementedError
 

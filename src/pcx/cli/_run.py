@@ -23,7 +23,9 @@ def monitored(options: TrainOptions) -> str:
 def say_what_has_no_effect(options: Experiment, args: Sequence[str]) -> None:
     """Write a line on stderr for each option that was given and has no effect beside the others.
 
-    **Arguments:** `args`, the words of the command line.
+    **Arguments:**
+
+    - `args`: the words of the command line.
     """
     given = {word.partition("=")[0].replace("_", "-") for word in args}
     for name, reason in options.without_effect().items():

@@ -71,7 +71,9 @@ def _short(value: object) -> str:
 def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
     """Read the options of a run, from its folder or its `config.json`.
 
-    **Arguments:** `checked`, whether values that can't be used are refused.
+    **Arguments:**
+
+    - `checked`: whether values that can't be used are refused.
 
     **Raises:** `CommandError` if there is none, or it is of another command, or can't be used.
     """
@@ -131,7 +133,9 @@ def read_run(path: Path) -> dict[str, Any]:
 def new_folder(out: Path | None, command: str, resume: str) -> Path:
     """Return the folder for a new run: `out`, or one with the date in its name. It is not made yet.
 
-    **Arguments:** `resume`, what to say of a run that is there already.
+    **Arguments:**
+
+    - `resume`: what to say of a run that is there already.
 
     **Raises:** `CommandError` if something is in it.
     """

@@ -21,7 +21,10 @@ class Augmentation(Protocol):
     def __call__(self, key: jax.Array, x: ArrayLike) -> jax.Array:
         """Change a batch at random.
 
-        **Arguments:** `key`, a random key; `x`, the batch.
+        **Arguments:**
+
+        - `key`: a random key.
+        - `x`: the batch, `[B, ...]`.
 
         **Returns:** of the shape and dtype of x.
         """
@@ -31,7 +34,9 @@ class Augmentation(Protocol):
 def flip(p: float = 0.5) -> Augmentation:
     """Return an augmentation that mirrors images left to right (their last axis), each on its own with probability `p`.
 
-    **Arguments:** `p`, from 0 to 1.
+    **Arguments:**
+
+    - `p`: from 0 to 1.
 
     **Returns:** `aug(key, x)` for x `[B, C, H, W]` or `[B, H, W]`.
 
@@ -47,8 +52,10 @@ def crop(pad: int | np.integer = 4, fill: float = 0.0) -> Augmentation:
     place drawn for each image: of 32 x 32 pixels, padded by 4, one of the 9 x 9 windows of the 40 x 40. All channels of
     an image move together.
 
-    **Arguments:** `pad`, pixels, from 0; `fill`, the value of what is added. 0 is black for x in [0, 1] and the mean
-    for standardised x.
+    **Arguments:**
+
+    - `pad`: pixels, from 0.
+    - `fill`: the value of what is added. 0 is black for x in [0, 1] and the mean for standardised x.
 
     **Returns:** `aug(key, x)` for x `[B, C, H, W]` or `[B, H, W]`.
 
@@ -62,7 +69,9 @@ def crop(pad: int | np.integer = 4, fill: float = 0.0) -> Augmentation:
 def compose(*parts: Augmentation) -> Augmentation:
     """Return one augmentation after the other, the first first, each with a key of its own.
 
-    **Arguments:** `parts`, functions of a key and a batch; without any the result is the identity.
+    **Arguments:**
+
+    - `parts`: functions of a key and a batch; without any the result is the identity.
 
     **Returns:** `aug(key, x)`.
 

@@ -26,7 +26,10 @@ class Batches(Protocol):
     def epoch(self, k: int, start: int = 0) -> Iterator[Any]:
         """Go through an epoch.
 
-        **Arguments:** `k`, the epoch; `start`, the number of the first batch.
+        **Arguments:**
+
+        - `k`: the epoch, from 0.
+        - `start`: the number of the first batch, from 0.
 
         **Returns:** an iterator of batches, trees of arrays such as `(x [B, ...], y [B])`.
         """
@@ -92,18 +95,26 @@ class ArrayBatches:
     def order(self, k: int) -> np.ndarray:
         """Return the samples that the full batches of an epoch consist of.
 
-        **Arguments:** `k`, the epoch.
+        **Arguments:**
+
+        - `k`: the epoch, from 0.
 
         **Returns:** int32 `[N // B, B]`: rows of the arrays.
+
+        **Raises:** `ValueError` for an epoch below 0.
         """
         return self._permutation(k)[: self.n_samples - self.n_samples % self.batch_size].reshape(-1, self.batch_size)
 
     def remainder(self, k: int) -> np.ndarray:
         """Return the samples that the last, smaller batch of an epoch consists of.
 
-        **Arguments:** `k`, the epoch.
+        **Arguments:**
+
+        - `k`: the epoch, from 0.
 
         **Returns:** int32 `[N % B]`: rows of the arrays; none with `drop_last`.
+
+        **Raises:** `ValueError` for an epoch below 0.
         """
         rest = 0 if self.drop_last else self.n_samples % self.batch_size
         return self._permutation(k)[self.n_samples - rest :]
@@ -111,7 +122,10 @@ class ArrayBatches:
     def epoch(self, k: int, start: int = 0) -> Iterator[Any]:
         """Go through an epoch.
 
-        **Arguments:** `k`, the epoch; `start`, the number of the first batch.
+        **Arguments:**
+
+        - `k`: the epoch, from 0.
+        - `start`: the number of the first batch, from 0.
 
         **Returns:** an iterator of batches, trees of arrays `[B, ...]`, on the host if `arrays` are.
 
@@ -135,7 +149,9 @@ class ArrayBatches:
 class Position:
     """A place in a run: the next batch is number `batch` of epoch `epoch`, both from 0. Two integers, easy to save.
 
-    **Arguments:** `epoch`, `batch`: integers from 0.
+    **Arguments:**
+
+    - `epoch`, `batch`: integers from 0.
 
     **Raises:** `ValueError` if one of them is below 0.
     """
@@ -152,8 +168,12 @@ def stream(source: Batches, start: Position = Position(), epochs: int | None = N
     """Go through one epoch after the other. Each batch comes with the position *after* it, which is to be saved once
     the batch was learned from, and to be given as `start` when the run is taken up again.
 
-    **Arguments:** `source`; `start`, where to begin; `epochs`, how many there are in all, counted from epoch 0 and not
-    from `start`, so that a run that was taken up again ends where it would have ended. None: without end.
+    **Arguments:**
+
+    - `source`: the batches of each epoch.
+    - `start`: where to begin.
+    - `epochs`: how many there are in all, counted from epoch 0 and not from `start`, so that a run that was taken up
+        again ends where it would have ended. None: without end.
 
     **Returns:** an iterator of pairs of a batch and a `Position`.
 
@@ -172,8 +192,12 @@ def stream(source: Batches, start: Position = Position(), epochs: int | None = N
 def check_start(call: str, k: int, start: int, count: int | None) -> None:
     """Refuse a place that an epoch can't be begun at. Right after its last batch it can, and is empty.
 
-    **Arguments:** `call`, for the message; `k`, the epoch; `start`, the number of a batch; `count`, how many there are,
-    None if that isn't known.
+    **Arguments:**
+
+    - `call`: for the message.
+    - `k`: the epoch.
+    - `start`: the number of a batch.
+    - `count`: how many there are, None if that isn't known.
 
     **Raises:** `ValueError`.
     """

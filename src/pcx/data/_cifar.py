@@ -27,8 +27,13 @@ _STEP = 1000  # records that are read together
 class Records:
     """The layout of the files of one of the two data sets.
 
-    **Arguments:** `train`, `test`: names of the files; `per_train`, `per_test`: records in each; `labels`: bytes of
-    labels before the pixels; `column`: which of them is wanted; `classes`: how many values it has.
+    **Arguments:**
+
+    - `train`, `test`: names of the files.
+    - `per_train`, `per_test`: records in each.
+    - `labels`: bytes of labels before the pixels.
+    - `column`: which of them is wanted.
+    - `classes`: how many values it has.
     """
 
     train: tuple[str, ...]
@@ -43,8 +48,10 @@ class Records:
 def read_cifar(paths: Sequence[Path], records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Read pixels and labels of both splits.
 
-    **Arguments:** `paths`, either the one `.tar.gz`, which is read without unpacking it, or the files named in
-    `records`, those to train on first.
+    **Arguments:**
+
+    - `paths`: either the one `.tar.gz`, which is read without unpacking it, or the files named in `records`, those to
+        train on first.
 
     **Returns:** uint8 `[N, 3, 32, 32]`, int32 `[N]` to train on, then the same to test with.
 
@@ -112,7 +119,11 @@ def _read_records(file: BufferedIOBase, x: np.ndarray, y: np.ndarray, records: R
 def check_labels(y: np.ndarray, classes: int, path: object) -> None:
     """Refuse labels outside the classes.
 
-    **Arguments:** `y`, labels `[N]`; `classes`, how many there are; `path`, for the message.
+    **Arguments:**
+
+    - `y`: labels `[N]`.
+    - `classes`: how many there are.
+    - `path`: for the message.
 
     **Raises:** `DataError` naming the file.
     """

@@ -27,8 +27,11 @@ _SECONDS = 30  # without a byte
 class Remote:
     """A file on the net.
 
-    **Arguments:** `name`, its name there and here; `bases`, addresses of folders that have it, tried in turn;
-    `checksum`, hexadecimal: SHA-256, or the MD5 that the source publishes where it publishes no other.
+    **Arguments:**
+
+    - `name`: its name there and here.
+    - `bases`: addresses of folders that have it, tried in turn.
+    - `checksum`: hexadecimal: SHA-256, or the MD5 that the source publishes where it publishes no other.
     """
 
     name: str
@@ -40,7 +43,10 @@ def download(remote: Remote, folder: Path) -> Path:
     """Fetch a file into a folder, which is made if needed. The checksum is compared before the file gets its name,
     so that neither a broken connection nor a changed file leaves anything behind.
 
-    **Arguments:** `remote`, the file; `folder`, where it goes.
+    **Arguments:**
+
+    - `remote`: the file.
+    - `folder`: where it goes.
 
     **Returns:** the path of the file.
 
@@ -109,7 +115,10 @@ def _progress(name: str, total: int | None) -> Iterator[Callable[[int], object]]
 def download_all(remotes: Sequence[Remote], folder: Path) -> list[Path]:
     """Fetch those files that a folder doesn't have.
 
-    **Arguments:** `remotes`, the files; `folder`, where they go.
+    **Arguments:**
+
+    - `remotes`: the files.
+    - `folder`: where they go.
 
     **Returns:** their paths, in the same order.
     """

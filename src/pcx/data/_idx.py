@@ -26,7 +26,10 @@ _STEP = 1 << 20
 def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
     """Read the array of an IDX file of bytes, gzipped or not (which it is, its first bytes say, not its name).
 
-    **Arguments:** `path`, the file; `item`, the shape that one entry must have, `(28, 28)` or `()`.
+    **Arguments:**
+
+    - `path`: the file.
+    - `item`: the shape that one entry must have, `(28, 28)` or `()`.
 
     **Returns:** uint8 `[N, *item]`.
 
@@ -56,7 +59,11 @@ def read_idx(path: Path, item: tuple[int, ...]) -> np.ndarray:
 def fill(file: BufferedIOBase, array: np.ndarray, path: object) -> None:
     """Fill an array of bytes from a file.
 
-    **Arguments:** `file`, open; `array`, uint8, contiguous; `path`, for the message.
+    **Arguments:**
+
+    - `file`: open.
+    - `array`: uint8, contiguous.
+    - `path`: for the message.
 
     **Raises:** `DataError` naming the file if it ends before.
     """
@@ -72,7 +79,10 @@ def fill(file: BufferedIOBase, array: np.ndarray, path: object) -> None:
 def ended(file: BufferedIOBase, path: object) -> None:
     """Refuse a file that goes on. Reading to the end also makes gzip compare its checksum.
 
-    **Arguments:** `file`, open; `path`, for the message.
+    **Arguments:**
+
+    - `file`: open.
+    - `path`: for the message.
 
     **Raises:** `DataError` naming the file.
     """
@@ -84,7 +94,9 @@ def ended(file: BufferedIOBase, path: object) -> None:
 def damage_named(path: Path) -> Iterator[None]:
     """Turn what decompression raises for a damaged file into a `DataError` that names it.
 
-    **Arguments:** `path`, the file.
+    **Arguments:**
+
+    - `path`: the file.
 
     **Raises:** `DataError` in the place of errors of gzip.
     """

@@ -42,7 +42,9 @@ class _Form:
     def check(self, call: str) -> None:
         """Refuse a dtype that is not offered.
 
-        **Arguments:** `call`, the loader.
+        **Arguments:**
+
+        - `call`: the loader.
 
         **Raises:** `ValueError`.
         """
@@ -91,9 +93,14 @@ def mnist(
 ) -> Dataset:
     """Load MNIST (LeCun et al. 1998): 60000 and 10000 grey images of handwritten digits, 10 classes.
 
-    Arguments and errors are those of `fashion_mnist`.
+    **Arguments:**
 
-    **Returns:** a `Dataset` whose `train.x` is `[60000, 28, 28]` and `train.y` int32 `[60000]`.
+    - `folder`, `download`, `flat`, `standardise`, `dtype`: as of `fashion_mnist`.
+
+    **Returns:** a `Dataset` whose `train.x` is `[60000, 28, 28]`, or with `flat=True` `[60000, 784]`, and `train.y`
+    int32 `[60000]`.
+
+    **Raises:** as `fashion_mnist`.
     """
     return _idx_set(MNIST, folder, download, _Form(flat, standardise, dtype))
 
@@ -108,11 +115,16 @@ def cifar10(
 ) -> Dataset:
     """Load CIFAR-10 (Krizhevsky 2009): 50000 and 10000 colour images of things and animals, 10 classes.
 
-    Read from the binary form, as files or inside `cifar-10-binary.tar.gz`; never from pickles. Arguments and errors are
-    those of `fashion_mnist`.
+    Read from the binary form, as files or inside `cifar-10-binary.tar.gz`; never from pickles.
+
+    **Arguments:**
+
+    - `folder`, `download`, `flat`, `standardise`, `dtype`: as of `fashion_mnist`; the files are the binary form.
 
     **Returns:** a `Dataset` whose x is `[N, 3, 32, 32]`, red first, or with `flat=True` `[N, 3072]`; 614 MB to train on
     as float32, 154 MB as uint8.
+
+    **Raises:** as `fashion_mnist`.
     """
     form = _Form(flat, standardise, dtype)
     return _cifar_set(CIFAR10, CIFAR10_RECORDS, CIFAR10.classes, folder, download, form)
@@ -129,9 +141,14 @@ def cifar100(
 ) -> Dataset:
     """Load CIFAR-100 (Krizhevsky 2009): 50000 and 10000 colour images, 100 classes.
 
-    Arguments and errors are those of `cifar10`, and `coarse`: the 20 superclasses are the labels.
+    **Arguments:**
+
+    - `folder`, `download`, `flat`, `standardise`, `dtype`: as of `cifar10`.
+    - `coarse`: the 20 superclasses are the labels.
 
     **Returns:** a `Dataset` of the shapes of `cifar10`.
+
+    **Raises:** as `fashion_mnist`.
     """
     records, classes = CIFAR100_RECORDS, CIFAR100.classes
     if coarse:

@@ -21,20 +21,21 @@ class RandomAccess(Protocol):
 def as_batches(source: Any, batches_per_epoch: int | None = None) -> Batches:
     """Return a source of batches as `Batches`. Batches themselves are not looked at: they are handed on as they are.
 
-    **Arguments:** `source`, one of
+    **Arguments:**
 
-    - a `Batches`, which is given back;
-    - a function `epoch -> iterable of batches`. The one to choose if the order should change from epoch to epoch:
-      `lambda k: grain.DataLoader(..., sampler=IndexSampler(..., seed=k, num_epochs=1))`;
-    - a Grain `MapDataset` of batches. Any batch is reached at once, so taking up a run costs nothing; after `.shuffle`,
-      Grain itself makes another order for each epoch;
-    - an iterable that can be gone through again and again, as a list, a Grain `DataLoader` or `IterDataset`: each epoch
-      goes through it once, or, with `batches_per_epoch`, all epochs are pieces of one walk that begins
-      anew at its end. To begin amid it, the batches before are read and thrown away;
-    - an iterator, with `batches_per_epoch`: as before, but there is no way back.
-
-    `batches_per_epoch`: how many batches an epoch has, from 1, where the source doesn't end by itself (as after Grain's
-    `.repeat()`), or to say it where it doesn't know. A function must then give that many; of more, the rest isn't used.
+    - `source`: one of
+        - a `Batches`, which is given back;
+        - a function `epoch -> iterable of batches`. The one to choose if the order should change from epoch to epoch:
+          `lambda k: grain.DataLoader(..., sampler=IndexSampler(..., seed=k, num_epochs=1))`;
+        - a Grain `MapDataset` of batches. Any batch is reached at once, so taking up a run costs nothing; after
+          `.shuffle`, Grain itself makes another order for each epoch;
+        - an iterable that can be gone through again and again, as a list, a Grain `DataLoader` or `IterDataset`: each
+          epoch goes through it once, or, with `batches_per_epoch`, all epochs are pieces of one walk that begins anew
+          at its end. To begin amid it, the batches before are read and thrown away;
+        - an iterator, with `batches_per_epoch`: as before, but there is no way back.
+    - `batches_per_epoch`: how many batches an epoch has, from 1, where the source doesn't end by itself (as after
+        Grain's `.repeat()`), or to say it where it doesn't know. A function must then give that many; of more, the rest
+        isn't used.
 
     **Returns:** a `Batches`.
 

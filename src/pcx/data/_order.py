@@ -17,7 +17,10 @@ def shuffled(n: int, seed: int, epoch: int) -> np.ndarray:
     `Generator.permutation`, and in JAX the bits depend on the configuration (`jax_threefry_partitionable`,
     `jax_default_prng_impl`).
 
-    **Arguments:** `n`, how many samples; `seed` and `epoch`, integers from 0 below 2**64.
+    **Arguments:**
+
+    - `n`: how many samples.
+    - `seed`, `epoch`: integers from 0 below 2**64.
 
     **Returns:** int32 `[n]`.
 

@@ -20,7 +20,9 @@ _PART = 256
 class Scaling:
     """`(x - mean) / std`, per channel. Equal scalings compare and hash equal, so that programs can be reused.
 
-    **Arguments:** `mean`, `std`: one number for each channel; `std` above 0.
+    **Arguments:**
+
+    - `mean`, `std`: one number for each channel; `std` above 0.
 
     **Raises:** `ValueError` if the two differ in length or a `std` isn't above 0.
     """
@@ -40,7 +42,10 @@ class Scaling:
 
         A channel that is constant gets `std` 1: it becomes zero.
 
-        **Arguments:** `x`, `[N, ...]` with N above 0; `channels`, how many channels a sample consists of, in turn.
+        **Arguments:**
+
+        - `x`: `[N, ...]` with N above 0.
+        - `channels`: how many channels a sample consists of, in turn.
 
         **Returns:** a `Scaling` of that many channels.
 
@@ -61,8 +66,10 @@ class Scaling:
     def __call__(self, x: A) -> A:
         """Return scaled samples.
 
-        **Arguments:** `x`, `[B, ...]`, a NumPy or JAX array of floats whose samples consist of the channels in turn:
-        `[B, C, H, W]`, `[B, H, W]` with one channel, or either of them flat.
+        **Arguments:**
+
+        - `x`: `[B, ...]`, a NumPy or JAX array of floats whose samples consist of the channels in turn: `[B, C, H, W]`,
+            `[B, H, W]` with one channel, or either of them flat.
 
         **Returns:** of the shape of x.
 
@@ -74,7 +81,9 @@ class Scaling:
     def apply_in_place(self, x: np.ndarray) -> None:
         """Scale samples in place: no second array of that size is made.
 
-        **Arguments:** `x`, as in a call, contiguous.
+        **Arguments:**
+
+        - `x`: `[B, ...]`, as in a call, contiguous.
 
         **Raises:** as a call; `ValueError` if x isn't contiguous.
         """
@@ -99,7 +108,9 @@ class Scaling:
 def unit(pixels: np.ndarray) -> np.ndarray:
     """Return pixels as floats from 0 to 1; no other array is made.
 
-    **Arguments:** `pixels`, uint8 `[N, ...]`.
+    **Arguments:**
+
+    - `pixels`: uint8 `[N, ...]`.
 
     **Returns:** float32 of the same shape.
     """

@@ -53,9 +53,13 @@ def search_path(folder: str | os.PathLike[str] | None = None) -> list[Path]:
     """Return the folders that are searched, in this order: `folder`; those in the environment variable `PCX_DATA`,
     separated as in PATH; the user's cache; the system's folders for data sets; `data` in the working directory.
 
-    **Arguments:** `folder`, the one to search first, if any.
+    **Arguments:**
+
+    - `folder`: the one to search first, if any.
 
     **Returns:** paths, whether there are such folders or not.
+
+    **Raises:** `ValueError` for an empty `folder`.
     """
     named = [_path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
     first = [] if folder is None else [_path(folder)]
@@ -68,7 +72,10 @@ def find(wanted: Wanted, folder: str | os.PathLike[str] | None = None) -> list[P
 
     In each folder of the search path the data set's usual subfolders come first, then the folder itself.
 
-    **Arguments:** `wanted`, the data set; `folder`, the one to search first, if any.
+    **Arguments:**
+
+    - `wanted`: the data set.
+    - `folder`: the one to search first, if any.
 
     **Returns:** the files in the order of the form; None if there is no such place.
 
@@ -88,8 +95,11 @@ def find(wanted: Wanted, folder: str | os.PathLike[str] | None = None) -> list[P
 def not_found(wanted: Wanted, folder: str | os.PathLike[str] | None, sources: Sequence[str], tail: str) -> str:
     """Return the message for a data set that is nowhere: which files, where they were looked for, where they come from.
 
-    **Arguments:** `wanted` and `folder`, as in `find`; `sources`, the folders on the net; `tail`, what to do, added to
-    "Put them into ... or".
+    **Arguments:**
+
+    - `wanted`, `folder`: as in `find`.
+    - `sources`: the folders on the net.
+    - `tail`: what to do, added to "Put them into ... or".
 
     **Returns:** several lines.
     """

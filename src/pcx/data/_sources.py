@@ -13,8 +13,13 @@ from ._search import Wanted
 class Published:
     """A data set that is read from files.
 
-    **Arguments:** `wanted`, its files here; `remotes`, its files on the net; `classes`, names of its labels; `first`,
-    its first labels to train on, by which MNIST and Fashion-MNIST, whose files have the same names, are told apart.
+    **Arguments:**
+
+    - `wanted`: its files here.
+    - `remotes`: its files on the net.
+    - `classes`: names of its labels.
+    - `first`: its first labels to train on, by which MNIST and Fashion-MNIST, whose files have the same names, are told
+        apart.
     """
 
     wanted: Wanted

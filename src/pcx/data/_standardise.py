@@ -16,7 +16,9 @@ def standardise(dataset: Dataset) -> Dataset:
 
     New arrays are made; the option `standardise=True` of a loader gives the same with one array less in memory.
 
-    **Arguments:** `dataset`, of floats, not scaled yet.
+    **Arguments:**
+
+    - `dataset`: of floats, not scaled yet.
 
     **Returns:** a `Dataset` with what was applied in `.scaling`.
 

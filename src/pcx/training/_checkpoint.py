@@ -36,7 +36,8 @@ class Checkpoints:
     - `path`: their folder, made if need be; that of a run is `checkpoints` inside it.
     - `keep`: how many of the last are kept.
 
-    **Raises:** `CheckpointError` if there are links in the folder: nothing is written through one.
+    **Raises:** `ValueError` for an empty path or a `keep` below 1; `CheckpointError` if there are links in the folder:
+    nothing is written through one; `ImportError` if Orbax is not installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
@@ -49,7 +50,14 @@ class Checkpoints:
         self._best = _manager(self.path / "best", 1)
 
     def save(self, step: int, tree: PyTree, meta: dict[str, Any], best: bool = False) -> None:
-        """Save a tree of arrays and a JSON value under a step's number, as the newest or as the `best`.
+        """Save a tree of arrays and a JSON value under a step's number, as the newest or as the best.
+
+        **Arguments:**
+
+        - `step`: its number, larger than those before.
+        - `tree`: arrays, of any shapes.
+        - `meta`: what JSON can hold.
+        - `best`: whether it takes the place of the best one.
 
         **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
         """
@@ -78,11 +86,25 @@ class Checkpoints:
             ) from e
 
     def latest(self, best: bool = False) -> int | None:
-        """Return the number of the newest whole checkpoint (of the best one); None if there is none."""
+        """Return the number of the newest checkpoint.
+
+        **Arguments:**
+
+        - `best`: of the best one, not of the newest.
+
+        **Returns:** the number; None if there is no checkpoint.
+        """
         return (self._best if best else self._last).latest_step()
 
     def steps(self, best: bool = False) -> list[int]:
-        """Return the numbers of the checkpoints that are there, the newest first."""
+        """Return the numbers of the checkpoints that are there.
+
+        **Arguments:**
+
+        - `best`: of the best one, not of the last.
+
+        **Returns:** the numbers, the newest first.
+        """
         return sorted((self._best if best else self._last).all_steps(), reverse=True)
 
     def load(self, like: PyTree = None, best: bool = False, step: int | None = None) -> tuple[PyTree, dict[str, Any]]:
@@ -93,6 +115,8 @@ class Checkpoints:
         - `like`: a tree of the same form; without it, the arrays come as a dict by path.
         - `best`: the best one, not the newest.
         - `step`: the number of an earlier one, see `steps`.
+
+        **Returns:** the arrays, as NumPy's, and what `meta` was.
 
         **Raises:** `CheckpointError` if there is none, it is damaged (naming an earlier one that is whole, if there is
         one), or it is of another form, naming the differences.
@@ -108,7 +132,15 @@ class Checkpoints:
         return (by_path if like is None else _fitted(by_path, like)), meta
 
     def set_aside(self, step: int, best: bool = False) -> Path:
-        """Move a damaged checkpoint to the folder `damaged`, and return where it is now."""
+        """Move a damaged checkpoint to the folder `damaged`.
+
+        **Arguments:**
+
+        - `step`: its number.
+        - `best`: whether it is the best one.
+
+        **Returns:** its path now.
+        """
         manager, kind = (self._best, "best") if best else (self._last, "last")
         target, count = self.path / "damaged" / f"{kind}-{step}", 1
         while target.exists():

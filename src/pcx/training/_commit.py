@@ -22,7 +22,9 @@ def commit(start: Path | None = None) -> str | None:
     """Return the hash of the commit that is checked out; None where there is no repository or no commit,
     or it can't be read.
 
-    **Arguments:** `start`, a folder in the repository; that of the process by default.
+    **Arguments:**
+
+    - `start`: a folder in the repository; that of the process by default.
     """
     # ValueError: a path with a zero byte in it.
     with contextlib.suppress(OSError, ValueError):

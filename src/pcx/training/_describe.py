@@ -251,7 +251,9 @@ def _array(a: np.ndarray) -> Any:
 def differences(old: Json, new: Json, path: str = "") -> list[str]:
     """Return where two descriptions differ, one line each: the path, what it was, what it is.
 
-    **Arguments:** `path`, of the descriptions in what they are parts of.
+    **Arguments:**
+
+    - `path`: of the descriptions in what they are parts of.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         found = []

@@ -69,7 +69,9 @@ class Ensemble:
     def run(self, chunk: Chunk, active: Sequence[bool], keys: Sequence[jax.Array]) -> None:
         """Train the active networks on a chunk, and wait for it.
 
-        **Arguments:** `keys`, of each network, for what is drawn in the chunk.
+        **Arguments:**
+
+        - `keys`: of each network, for what is drawn in the chunk.
         """
         given = [self._packed(each) for each in (chunk.rows, [np.bool_(a) for a in active], keys)]
         for i, (rows, on, key) in enumerate(zip(*given, strict=True)):

@@ -105,7 +105,9 @@ def judge_epoch(run: Run, store: Store, rows: Sequence[Row], callbacks: Iterable
 def finish(run: Run, store: Store, ended: str, options: FitOptions) -> Fit:
     """Write what was learned into the model and the folder, and return the result of the run.
 
-    **Arguments:** `ended`, as `Fit.ended` says it; a run with a network that failed has failed.
+    **Arguments:**
+
+    - `ended`: as `Fit.ended` says it; a run with a network that failed has failed.
     """
     states, progress, best = run.ensemble.states, run.progress, run.best
     best_states = [] if best is None else best.states(states)

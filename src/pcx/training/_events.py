@@ -22,7 +22,7 @@ class EventFiles:
 
     - `folder`: of the event files. A run that is resumed adds to what is there.
 
-    **Raises:** `ImportError` if tensorboardX is not installed.
+    **Raises:** `ImportError` if tensorboardX is not installed; `ValueError` for an empty `folder`.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -31,7 +31,12 @@ class EventFiles:
         self._writers: dict[str, Any] = {}
 
     def __call__(self, report: Report) -> None:
-        """Write an epoch."""
+        """Write an epoch.
+
+        **Arguments:**
+
+        - `report`: of the epoch, as `fit` gives it to callbacks.
+        """
         for row in report.rows:
             name = f"network-{row['network']}-seed-{row['seed']}"
             if name not in self._writers:

@@ -21,7 +21,9 @@ class CheckpointError(RuntimeError):
 def given_path(call: str, path: str | os.PathLike[str]) -> Path:
     """Return a path that was given by a user.
 
-    **Arguments:** `call`, for the message.
+    **Arguments:**
+
+    - `call`: for the message.
 
     **Raises:** `TypeError` for what is no path; `ValueError` for an empty one, which would be taken for the folder that
     the program runs in.

@@ -73,8 +73,9 @@ def fit(
         random keys from the seed.
     - `settings`: what a function `rule` is called with, one network for each seed and each of them; numbers, passed
         into the one compiled program.
-    - `augment`: `augment(key, x) -> x` inside the compiled step, as from `pcx.data.flip`.
-    - `metrics`: `{name: f(output, y) -> [batch]}`; by default accuracy where y holds class numbers.
+    - `augment`: `augment(key, x) -> x`, of x `[batch, ...]`, inside the compiled step, as from `pcx.data.flip`.
+    - `metrics`: `{name: f(output, y) -> [batch]}`, of output `[batch, ...]` and y `[batch, ...]`; by default accuracy
+        where y holds class numbers.
     - `early_stopping`: see `EarlyStopping`.
     - `callbacks`: functions of a `Report`, called after every epoch.
     - `on_dispatch`: a function of a `Dispatch`, called before batches are given to the device. What it raises ends the
@@ -84,12 +85,14 @@ def fit(
     - `resume`: `"auto"`: go on with the run in the folder if there is one, else begin it: one call for a job that may
         be restarted. True: the same, with a warning where it begins. False: a folder that holds a run is refused.
     - `overwrite`: whether a run that is in the folder is removed first, once all arguments are seen to fit.
-    - `checkpoint_every`: batches between checkpoints; else one at the first epoch's end after `checkpoint_seconds`. One
-        is always written at the end and on Ctrl-C.
-    - `keep`: how many of the last checkpoints are kept. `best`: the metric by which one more, the best, is; by default
-        `"validation_loss"` if there is validation; each network has a best epoch of its own. `best_mode`: whether more
-        (`"max"`) or less (`"min"`) of it is better; known of losses, energies and accuracies; of any other, more,
-        with a warning, unless it is said.
+    - `checkpoint_every`: batches between checkpoints. One is always written at the end and on Ctrl-C.
+    - `checkpoint_seconds`: without `checkpoint_every`, a checkpoint is written at the first epoch's end after so many
+        seconds.
+    - `keep`: how many of the last checkpoints are kept.
+    - `best`: the metric by which one more checkpoint, the best, is kept; by default `"validation_loss"` if there is
+        validation. Each network has a best epoch of its own.
+    - `best_mode`: whether more (`"max"`) or less (`"min"`) of it is better; known of losses, energies and accuracies;
+        of any other, more, with a warning, unless it is said.
     - `restore_best`: whether the weights at the end, in the model, in `states` and in the folder's weights files, are
         those of the best epoch, not of the last. Either way they are in the `Fit`: see `Fit.restore_best`.
     - `config`: anything to be kept in the folder's `config.json`, as JSON.

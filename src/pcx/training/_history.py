@@ -60,7 +60,9 @@ def went_uphill(rows: Sequence[Row]) -> str | None:
     their energy was above that of every epoch before settling. So no settling at all would have been better. None
     otherwise.
 
-    **Arguments:** `rows`, of one network.
+    **Arguments:**
+
+    - `rows`: of one network.
     """
     if not rows or rows[-1].get("uphill", 0) <= 0.5:
         return None

@@ -79,7 +79,9 @@ def _epoch(
 def _chunks(run: Run, store: Store, fixed: int | None) -> Iterator[Chunk]:
     """Go through the rest of an epoch in chunks that take about a second each, and end where a checkpoint is due.
 
-    **Arguments:** `fixed`, the number of batches in a chunk, if it is not to be chosen.
+    **Arguments:**
+
+    - `fixed`: the number of batches in a chunk, if it is not to be chosen.
     """
     most = max(run.source.per_epoch or 1, 1)
     per_batch: float | None = None

@@ -25,13 +25,14 @@ _NOT_TRACED = (
 
 
 def accuracy(output: jax.Array, y: jax.Array) -> jax.Array:
-    """Return whether the largest output is that of the class, `[batch]` of 0 and 1; the mean over places, if each
-    sample has several.
+    """Return whether the largest output is that of the class.
 
     **Arguments:**
 
     - `output`: `[batch, ..., classes]`.
     - `y`: class numbers `[batch, ...]`, or one for each class `[batch, ..., classes]`.
+
+    **Returns:** `[batch]`, 0 or 1; where a sample has several places, the mean over them.
     """
     truth = y if y.ndim == output.ndim - 1 else jnp.argmax(y, axis=-1)
     right = (jnp.argmax(output, axis=-1) == truth).astype(jnp.float32)

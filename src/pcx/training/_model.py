@@ -12,7 +12,9 @@ from ..predictive_coding import EnergyModule
 def model_of(call: str, model: EnergyModule | Callable[[], EnergyModule], seed: int) -> EnergyModule:
     """Return a model as it is; or what a function makes, with first weights from the seed.
 
-    **Arguments:** `call`, who asks, such as `"fit"`.
+    **Arguments:**
+
+    - `call`: who asks, such as `"fit"`.
 
     **Raises:** `TypeError` if the function makes something else.
     """

@@ -18,9 +18,14 @@ from ._warn import warn
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """The options of `fit`, by the names of its arguments, where they are explained.
+    """The options of `fit` as one record: `fit(model, rule, train, validation, **vars(options))` trains with them.
 
-    `fit(model, rule, train, validation, **vars(options))` trains with them.
+    **Arguments:**
+
+    - `epochs`, `batch_size`, `seeds`, `settings`, `augment`, `metrics`, `early_stopping`, `callbacks`, `on_dispatch`,
+        `batches_per_dispatch`, `folder`, `resume`, `overwrite`, `checkpoint_every`, `checkpoint_seconds`, `keep`,
+        `best`, `best_mode`, `restore_best`, `config`, `figure`, `show`, `parallel`: those of `fit`, where they are
+        explained. An iterator of callbacks is gone through once.
     """
 
     epochs: int

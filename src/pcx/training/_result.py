@@ -24,8 +24,9 @@ class Fit:
     - `states`: the last state of each network, in the order of `members`; with `restore_best=True` the best.
     - `members`: seed and settings of each.
     - `history`: one row for each epoch and network.
-    - `ended`: `"done"`, `"stopped early"`, `"interrupted"`, or `"failed"`; `why`: in words, if it failed. A run
-        whose settling goes uphill to its end has failed.
+    - `ended`: `"done"`, `"stopped early"`, `"interrupted"`, or `"failed"`. A run whose settling goes uphill to its end
+        has failed.
+    - `why`: the reason, in words, if it failed.
     - `folder`: the run's folder, if it has one.
     - `best_states`, `best_epochs`: each network's state after its best epoch, and which one that is (0: it had none,
         and the state is the last); empty if there was neither validation nor `best`.
@@ -50,7 +51,16 @@ class Fit:
         return f"Fit({names}: {self.ended} after {epochs} epoch{'s' if epochs != 1 else ''}{why}, folder={self.folder})"
 
     def last(self, metric: str) -> list[float]:
-        """Return a metric of each network's last epoch."""
+        """Return a metric of each network's last epoch.
+
+        **Arguments:**
+
+        - `metric`: its name in the history.
+
+        **Returns:** a number for each network that has an epoch, in the order of `members`.
+
+        **Raises:** `ValueError` if there is no such metric, naming those that there are.
+        """
         found: dict[int, float] = {}
         for row in self.history:
             if metric not in row:
@@ -79,8 +89,14 @@ class Fit:
     def table(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Table:
         """Return a table with a line for each setting, or for each network if there are no settings, the best first.
 
-        **Arguments:** `by`, `mode`: the metric that says which is best, by its best epochs, and whether `"max"` or
-        `"min"` of it; by default those of the run, or the training loss.
+        **Arguments:**
+
+        - `by`: the metric that says which is best, by its best epochs; by default that of the run, or the training
+            loss.
+        - `mode`: whether `"max"` or `"min"` of it is best; by default as in the run, or as it follows from what the
+            metric is.
+
+        **Returns:** a table that shows itself as text, with `columns` and `rows`, a dict for each line.
 
         **Raises:** `ValueError` if there is no such metric, or `mode` is needed.
         """
@@ -91,7 +107,14 @@ class Fit:
         return tabled(self.members, self.history, by, way)
 
     def of(self, network: int) -> list[Row]:
-        """Return the history of one network, by its number in `members`."""
+        """Return the history of one network.
+
+        **Arguments:**
+
+        - `network`: its number in `members`.
+
+        **Returns:** its rows, one for each epoch.
+        """
         return [row for row in self.history if row["network"] == network]
 
 
@@ -117,8 +140,10 @@ class Report:
 
     **Attributes:**
 
-    - `epoch`: epochs that are done; `rows`: this epoch's history, one row for each network.
+    - `epoch`: epochs that are done.
+    - `rows`: this epoch's history, one row for each network.
     - `states`: the states of the networks now.
+    - `stopped`: whether `stop` was called.
     """
 
     epoch: int

@@ -22,7 +22,9 @@ def check_same(run: Run, config: Mapping[str, Any]) -> None:
     """Take over what a run was begun with and isn't part of what it is made of: its best epoch's metric, and the first
     batch of held-out data.
 
-    **Arguments:** `config`, the run's `config.json`.
+    **Arguments:**
+
+    - `config`: the run's `config.json`.
 
     **Raises:** `CheckpointError` if another metric was asked for.
     """
@@ -33,7 +35,10 @@ def check_same(run: Run, config: Mapping[str, Any]) -> None:
 def take_up(run: Run, tree: Mapping[str, Any], progress: Progress) -> None:
     """Bring a run to where it was when a checkpoint was written.
 
-    **Arguments:** `tree`, the checkpoint's arrays, of the form of `tree_of(run)`; `progress`, as it was then.
+    **Arguments:**
+
+    - `tree`: the checkpoint's arrays, of the form of `tree_of(run)`.
+    - `progress`: as it was then.
     """
     run.progress = progress
     run.ensemble.set([with_tree(s, held) for s, held in zip(run.ensemble.states, tree["states"], strict=True)])

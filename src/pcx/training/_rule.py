@@ -32,13 +32,20 @@ class LearningRule(Protocol):
         **Arguments:**
 
         - `model`: the network, which is not changed.
-        - `batch`: an example `(x, y)`.
+        - `batch`: an example `(x, y)`, arrays `[batch, ...]`.
         - `key`: the seed.
+
+        **Returns:** a tree of arrays.
         """
         ...
 
     def step(self, state: PyTree, batch: Batch) -> tuple[PyTree, PyTree]:
         """Learn from one batch.
+
+        **Arguments:**
+
+        - `state`: the state before.
+        - `batch`: inputs and targets `(x, y)`, arrays `[batch, ...]`.
 
         **Returns:** the next state; and a `pcx.learning.Info`, or an object or a dict with some of its fields. Numbers
         (`energy`, `energy_before`, `loss`, `steps`) and `energies`, means over the batch, go into the history. Metrics
@@ -47,11 +54,27 @@ class LearningRule(Protocol):
         ...
 
     def predict(self, model: PyTree, x: PyTree) -> PyTree:
-        """Return the outputs for `x`, of a model or a state."""
+        """Return outputs.
+
+        **Arguments:**
+
+        - `model`: a model or a state.
+        - `x`: inputs `[batch, ...]`.
+
+        **Returns:** outputs `[batch, ...]`.
+        """
         ...
 
     def evaluate(self, state: PyTree, batch: Batch) -> tuple[PyTree, jax.Array]:
-        """Return the outputs for a batch, and the loss of each sample, `[batch]`."""
+        """Return outputs and losses, in evaluation mode.
+
+        **Arguments:**
+
+        - `state`: the state.
+        - `batch`: inputs and targets `(x, y)`, arrays `[batch, ...]`.
+
+        **Returns:** the outputs `[batch, ...]`, and the loss of each sample, `[batch]`.
+        """
         ...
 
 
@@ -139,7 +162,9 @@ def with_tree(state: T, tree: PyTree) -> T:
 def named_weights(tree: PyTree) -> Mapping[str, PyTree] | None:
     """Return the arrays of a weights file, by path in the model.
 
-    **Arguments:** `tree`, a state, or one as `as_tree` gives it.
+    **Arguments:**
+
+    - `tree`: a state, or one as `as_tree` gives it.
 
     **Returns:** weights and rest; None if the state has no such dicts.
     """

@@ -49,9 +49,15 @@ class EarlyStopping:
         check_mode("EarlyStopping: mode", self.mode)
 
     def out_of_patience(self, rows: Sequence[Row]) -> bool:
-        """Return whether to stop.
+        """Return whether the last epochs were no better than those before.
 
-        **Arguments:** `rows`, the epochs so far of one network.
+        **Arguments:**
+
+        - `rows`: the epochs so far of one network.
+
+        **Returns:** whether to stop.
+
+        **Raises:** `ValueError` if the rows have no such metric, or `mode` is needed and missing.
         """
         mode = self.mode or direction(self.metric, "EarlyStopping: mode")
         best, since = math.inf, 0

@@ -42,7 +42,9 @@ class Store:
     def at_most(self, passed: int) -> int | None:
         """Return how many batches may pass before the next checkpoint; None if any number.
 
-        **Arguments:** `passed`, the batches of this process so far.
+        **Arguments:**
+
+        - `passed`: the batches of this process so far.
         """
         return None
 
@@ -116,7 +118,9 @@ class RunStore(Store):
     def _go_on(self, run: Run, epochs: int) -> None:
         """Bring a run to where the one in the folder is. Without a checkpoint it stays at the start.
 
-        **Arguments:** `epochs`, in all, those before included.
+        **Arguments:**
+
+        - `epochs`: in all, those before included.
 
         **Raises:** `ValueError` if it has more already; `CheckpointError` if it can't be read, or what is meant by its
         best epoch is something else now.
@@ -136,7 +140,9 @@ class RunStore(Store):
     def _restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
         """Read the newest whole checkpoint. Damaged ones that are newer are moved out of its way, with a warning.
 
-        **Arguments:** `like`, a tree of the form that it must have.
+        **Arguments:**
+
+        - `like`: a tree of the form that it must have.
 
         **Returns:** its arrays and its JSON value; None if there is none.
 

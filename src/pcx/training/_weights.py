@@ -34,9 +34,13 @@ def save_weights(path: str | os.PathLike[str], source: BaseModule | State) -> Pa
 
     **Arguments:**
 
+    - `path`: of the file.
     - `source`: a `pcx.learning.State` of one seed, or a model.
 
     **Returns:** the path.
+
+    **Raises:** `ValueError` for an empty path; `ImportError` if safetensors is not installed; `OSError` if the file
+    can't be written. One of that name stays as it was then.
     """
     target = given_path("save_weights: path", path)
     if isinstance(source, State):
@@ -138,7 +142,9 @@ def set_weights(model: BaseModule, found: Mapping[str, Any]) -> None:
 def file_name(kind: str, network: int | None) -> str:
     """Return the name in a run's folder of the last (`"weights"`) or best (`"best"`) weights of a network.
 
-    **Arguments:** `network`, its number; None if it is the only one.
+    **Arguments:**
+
+    - `network`: its number; None if it is the only one.
     """
     return f"{kind}.safetensors" if network is None else f"{kind}-{network}.safetensors"
 
