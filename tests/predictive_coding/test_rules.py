@@ -4,10 +4,12 @@ import re
 import warnings
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pcx as px
 import pcx.functional as pxf
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
@@ -218,3 +220,22 @@ def test_any_other_text_is_refused_and_named(text):
         assert "'s'" in error
     else:
         assert re.fullmatch(r"[\w\s,]+<-[\w\s:]+|[\w\s]+->[\w\s:]+", text)
+
+
+def test_a_ruleset_in_the_place_of_a_vodes_own():
+    rules, tforms = {"init": ("h <- u:twice", "u <- u")}, {"twice": lambda vode, key, value, rkg: 2 * value}
+    ruleset = pxc.Ruleset(rules, tforms)
+    assert ruleset.rules.get() == rules
+    assert ruleset.tforms["twice"] is tforms["twice"]
+
+    @pxf.jit()
+    def run(u, *, vode):
+        with pxu.step(vode, pxc.STATUS.INIT):
+            vode(u)
+
+    for held in (ruleset, px.static(ruleset)):
+        vode = pxc.Vode()
+        vode.ruleset = held  # pyright: ignore[reportAttributeAccessIssue]
+        run(jnp.ones(2), vode=vode)
+        np.testing.assert_array_equal(vode.h.get(), 2.0)
+        assert vode.energy() == 1.0

@@ -6,24 +6,24 @@ import inspect
 
 import jax.tree_util as jtu
 
-from ..core import BaseParam, Module, is_param, modules
+from ..core import BaseParam, Module, get, is_param, modules
 from ..predictive_coding import STATUS, Energy, Vode, zero_energy
 
 
 def is_squared(vode: Vode) -> bool | None:
     """Return whether a vode's energy is half the square of h - u; None if the operations of the energy alone can say
     it."""
-    function = vode.energy_fn.get()
+    function = get(vode.energy_fn)
     if type(vode).energy is not Vode.energy or function is None or function is zero_energy:
         return False
-    if not vode.ruleset.get().plain(str(STATUS.INIT)):
+    if not get(vode.ruleset).plain(str(STATUS.INIT)):
         return False  # it is one of what rules make of h and u
     return function.squared if isinstance(function, Energy) else None
 
 
 def form_of(vode: Vode) -> Energy | None:
     """Return a vode's energy where it is a `pxc.Energy` that nothing overrides."""
-    function = vode.energy_fn.get()
+    function = get(vode.energy_fn)
     return function if isinstance(function, Energy) and type(vode).energy is Vode.energy else None
 
 

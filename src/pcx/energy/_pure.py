@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
-from ..core import ABSENT, Mark, Mismatched, RKGState, is_param, modules, one_more_vmap, trace
+from ..core import ABSENT, Mark, Mismatched, RKGState, get, is_param, modules, one_more_vmap, trace
 from ..predictive_coding import STATUS, EnergyModule, Vode, elements_of, predictions, zero_energy
 from ._batch_first import batch_first
 from ._model_errors import refuse_nodes_inside, told_of_one_sample
@@ -128,7 +128,7 @@ def energies_at(
 
 def _pin_prediction(vode: Vode, u: Array | None) -> None:
     """Make the energy be computed now, and from `u`, so that the program can be cut there."""
-    stored = {} if vode.ruleset.get().when_read(None, "u") is not None or u is None else {"u": u}
+    stored = {} if get(vode.ruleset).when_read(None, "u") is not None or u is None else {"u": u}
     own: Any = vars(vode).get("u")
     if stored and is_param(own):  # a subclass keeps its prediction in a param
         own.set(stored.pop("u"))
@@ -136,7 +136,7 @@ def _pin_prediction(vode: Vode, u: Array | None) -> None:
 
 
 def _own_energy(vode: Vode) -> Array | None:
-    function = vode.energy_fn.get()
+    function = get(vode.energy_fn)
     if type(vode).energy is not Vode.energy:
         return jnp.asarray(vode.energy())
     if function is None or function is zero_energy:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import PyTree
 
-from ..core import static_key
+from ..core import static, static_key
 
 _NAME = r"[A-Za-z_]\w*"
 _SET = re.compile(rf"\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*<-\s*({_NAME})((?:\s*:\s*{_NAME})*)\s*")
@@ -82,18 +82,22 @@ class Ruleset:
       that matches, with a UserWarning if several do; the result is cached until cleared.
     - `tforms`: transformations by name, each `f(vode, key, value, rkg)`.
 
+    **Attributes:**
+
+    - `rules`, `tforms`: statics that hold what was given.
+
     **Raises:** `ValueError` for a rule that can't be read, naming it; `TypeError` for rules or transformations of
     another type.
     """
 
-    __slots__ = ("_by_status", "_rules", "tforms")
+    __slots__ = ("_by_status", "_rules", "rules", "tforms")
 
     def __init__(self, rules: Mapping[str, Sequence[str]], tforms: Mapping[str, Transformation] = {}) -> None:
         for name, given in (("rules", rules), ("tforms", tforms)):
             if not isinstance(given, Mapping):
                 raise TypeError(f"Ruleset: {name} must be a dict, got {type(given).__name__}")
-        self.tforms = dict(tforms)
-        for name, fn in self.tforms.items():
+        self.rules, self.tforms = static(dict(rules)), static(dict(tforms))
+        for name, fn in tforms.items():
             if not callable(fn):
                 raise TypeError(f"Ruleset: the transformation {name!r} must be a function, got {type(fn).__name__}")
         parsed: list[tuple[re.Pattern[str], tuple[SetRule | GetRule, ...]]] = []
@@ -106,7 +110,7 @@ class Ruleset:
                 texts = (texts,)
             if not isinstance(texts, Sequence):
                 raise TypeError(f"Ruleset: the rules of status {pattern!r} must be a tuple of strings, got {texts!r}")
-            parsed.append((compiled, tuple([_parse(t, pattern, self.tforms) for t in texts])))
+            parsed.append((compiled, tuple([_parse(t, pattern, tforms) for t in texts])))
         self._rules = tuple(parsed)
         self._by_status: dict[str, tuple[dict[str, tuple[SetRule, ...]], dict[str, tuple[GetRule, ...]]]] = {}
 

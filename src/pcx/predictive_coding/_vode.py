@@ -135,7 +135,7 @@ class Vode(EnergyModule):
         a stranger in one."""
         if self.h._mark is not None or self.h._value is not None or watching():
             return False
-        rules: Ruleset = self.ruleset.get()
+        rules: Ruleset = get(self.ruleset)
         return not rules.when_set(self.status, "u") and rules.when_read(self.status, "h") is None
 
     def set(self, key: str, value: PyTree, rkg: RandomKeyGenerator = RKG) -> Vode:
@@ -153,7 +153,7 @@ class Vode(EnergyModule):
         return self
 
     def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, called: bool) -> None:
-        rules: Ruleset = self.ruleset.get()
+        rules: Ruleset = get(self.ruleset)
         found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
         u: Any = None
@@ -190,7 +190,7 @@ class Vode(EnergyModule):
 
         **Returns:** the value as it was set, or as a rule transforms it.
         """
-        rules: Ruleset = self.ruleset.get()
+        rules: Ruleset = get(self.ruleset)
         rules.warn_of_several(self.status, key)
         rule = rules.when_read(self.status, key)
         if rule is None:
@@ -232,7 +232,7 @@ class Vode(EnergyModule):
 
         **Raises:** `ValueError` if h or u isn't set, or their shapes don't broadcast.
         """
-        energy_fn = self.energy_fn.get()
+        energy_fn = get(self.energy_fn)
         if energy_fn is None:
             return 0.0
         cached = self.cache.get("E")
