@@ -129,7 +129,8 @@ def missing(name: str, x: object, docs: list[str], gives: bool) -> list[str]:
     """What the docstring of a public callable doesn't say."""
     if not any(docs):
         return [f"{name} has no docstring"]
-    builders = [vars(x)[m] for m in BUILDERS if m in vars(x)] if inspect.isclass(x) else [x]
+    protocol = getattr(x, "_is_protocol", False)  # which nobody makes
+    builders = [vars(x)[m] for m in BUILDERS if m in vars(x) and not protocol] if inspect.isclass(x) else [x]
     # What a dataclass or a named tuple makes by itself has no source.
     builders = [
         f
@@ -143,7 +144,7 @@ def missing(name: str, x: object, docs: list[str], gives: bool) -> list[str]:
         given = [f.name for f in dataclasses.fields(x) if f.init]
     elif issubclass(x, tuple):
         given = list(x._fields)  # pyright: ignore[reportAttributeAccessIssue]
-    elif not getattr(x, "_is_protocol", False) and x.__init__ is not object.__init__:
+    elif not protocol and x.__init__ is not object.__init__:
         given = arguments(x.__init__)
     found = sections(docs)
     unsaid = [f"{name}: no `{each}` in its Arguments" for each in given if each not in named(found)]

@@ -50,22 +50,29 @@ class Functions:
         return known
 
     def predict(self, name: str, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> Array | None:
-        """Return a node's prediction, `[batch, *shape]`; None if it has none.
+        """Return a node's prediction.
 
         **Arguments:**
 
+        - `name`: the node.
         - `values`: of the node's parents at least, `{node: [batch, *shape]}`.
         - `weights`: those that stand in the place of the problem's own, `{path: array}`.
+
+        **Returns:** `[batch, *shape]`; None if it has none.
         """
         u = self._wiring.u[name]
         return None if u is None else self._program.evaluate([u], self._at(values, weights))[0]
 
     def elements(self, name: str, h: Array, u: Array, weights: Mapping[str, PyTree] = {}) -> Array:
-        """Return a local energy, elementwise as a rule, from value and prediction, `[batch, *shape]` each.
+        """Return a local energy from value and prediction.
 
         **Arguments:**
 
+        - `name`: the node.
+        - `h`, `u`: its value and prediction, `[batch, *shape]` each.
         - `weights`: as in `predict`.
+
+        **Returns:** elementwise as a rule, `[batch, *shape]`; or `[batch]`.
         """
         number = self._wiring.u[name]
         assert number is not None, "an energy is local only where there is a prediction"
@@ -75,14 +82,16 @@ class Functions:
     def energies(
         self, values: NodesIn, names: Iterable[str] | None = None, weights: Mapping[str, PyTree] = {}
     ) -> Nodes:
-        """Return the energies of all nodes that have one, or of those of `names`, elementwise as a rule.
-
-        What the modules' own energies add stands under the name "", `[batch]`.
+        """Return the energies of all nodes that have one, or of some. What the modules' own energies add stands under
+        the name "".
 
         **Arguments:**
 
         - `values`: of all nodes, `{node: [batch, *shape]}`.
+        - `names`: of nodes; by default all that have an energy.
         - `weights`: as in `predict`.
+
+        **Returns:** elementwise as a rule, `{node: [batch, *shape]}`; or `[batch]`, as under "".
         """
         wanted = self._wanted if names is None else {n: self._wanted[n] for n in names}
         found = self._program.evaluate(list(wanted.values()), self._at(values, weights))
@@ -98,6 +107,8 @@ class Functions:
 
         - `moving`: the nodes.
         - `values`: of all others, `{node: [batch, *shape]}`.
+
+        **Returns:** a function from the moving nodes' values to energies, as of `energies`.
         """
         numbers = [self._wiring.h[n] for n in moving]
         known = self._at({n: v for n, v in values.items() if n not in set(moving)})

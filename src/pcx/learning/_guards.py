@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 
 from ..energy import Bound, Energies, ForwardPass, Weights, added, all_finite, rose
 from ..inference import find_bad
-from ._ordered import by_node
+from ._ordered import in_order
 from ._sound import unsound
 from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State
 from ._update import Update
@@ -72,9 +72,9 @@ def guarded(
     climbed = beyond | (uphill & (code < -1))
     info = Info(
         energy=jnp.mean(total),
-        energies=by_node(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
+        energies=in_order(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
         loss=jnp.mean(samples.weighted(loss)),
-        output=one_or_by_node(by_node(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
+        output=one_or_by_node(in_order(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
         steps=_mean(jnp.asarray(update.steps)),
         result=result.astype(jnp.int32),
         first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), jnp.asarray(place)),

@@ -71,9 +71,9 @@ class Info(NamedTuple):
 
     **Attributes:**
 
-    - `energy`: the energy for each sample of the batch on the average, after settling, a scalar. It is what optimisers
-        of the weights that want `value=` get, since the gradient is of it; but by Z-IL `energy_before`, and by iPC
-        and HIL the energy at each of their steps.
+    - `energy`: the energy after settling, mean over the batch, a scalar. It is what optimisers of the weights that want
+        `value=` get, since the gradient is of it; but by Z-IL `energy_before`, and by iPC and HIL the energy at each of
+        their steps.
     - `energies`: each node's share, `{node: scalar}`.
     - `loss`: the energy of the output nodes at the forward pass, without precisions, mean over the batch: under every
         rule what `evaluate` gives, and what backpropagation minimises where no precision weighs outputs.
@@ -169,8 +169,10 @@ def owned(tree: T) -> T:
 def uphill_in_words(before: Array | float | None, after: Array | float | None, energies: Mapping[str, Any]) -> str:
     """Return a sentence that settling went uphill, with the node whose energy is the largest, and what to do.
 
-    **Arguments:** energies before and after settling, and each node's after it, for each sample on the average; None
-    where one is not finite.
+    **Arguments:**
+
+    - `before`, `after`: the energy before and after settling, mean over the batch; None where it is not finite.
+    - `energies`: each node's after it, likewise.
     """
     sizes = {n: math.inf if e is None or not math.isfinite(e) else float(e) for n, e in energies.items()}
     worst = max(sizes, key=lambda n: sizes[n])
