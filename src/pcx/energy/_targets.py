@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Targets:
+class Clamped:
     """The clamped nodes, in the order of the model.
 
     **Attributes:**
@@ -37,7 +37,7 @@ class Targets:
     labels: dict[str, int]
 
 
-def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: PyTree) -> Targets:
+def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: PyTree) -> Clamped:
     """Return which leaf of y clamps which node.
 
     A node whose value depends on y otherwise than by its prediction is clamped by it; one that is marked
@@ -72,7 +72,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
         names = [n for n in structure.nodes if n in own or (n in marked and made[n]["h"] is not None)]
         deciding = {n: [i for i, r in enumerate(reached) if made[n]["h"] in r] for n in own}
         labels = {n: leaves[0] for n, leaves in deciding.items() if len(leaves) == 1}
-        return Targets(dict.fromkeys(names), tuple(held), labels)
+        return Clamped(dict.fromkeys(names), tuple(held), labels)
     places: dict[str, int | None] = dict.fromkeys(said)
     if y is not None and (open_ or not (said or len(y_ids) == 1)):
         places |= _paired(structure, open_, said, y)
@@ -80,7 +80,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
         _paired(structure, open_, said, y)
     places = {n: places[n] for n in structure.nodes if n in places}
     labels = {n: place for n, place in places.items() if place is not None}
-    return Targets(places, tuple([n for n in places if n in held or n in labels]), labels)
+    return Clamped(places, tuple([n for n in places if n in held or n in labels]), labels)
 
 
 def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: PyTree) -> dict[str, int]:
@@ -124,7 +124,7 @@ def _name_of(key: PyTree) -> Any:
     return getattr(key, "key", getattr(key, "name", None)) if not isinstance(key, jtu.SequenceKey) else None
 
 
-def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: PyTree, made: Mapping[str, Any]) -> None:
+def check_targets(targets: Clamped, nodes: Mapping[str, Node], size: int, y: PyTree, made: Mapping[str, Any]) -> None:
     """Refuse targets of another shape than the node's prediction, or class numbers that are none.
 
     **Arguments:**
@@ -154,7 +154,7 @@ def check_targets(targets: Targets, nodes: Mapping[str, Node], size: int, y: PyT
             )
 
 
-def check_labels(targets: Targets, nodes: Mapping[str, Node], y: PyTree) -> None:
+def check_labels(targets: Clamped, nodes: Mapping[str, Node], y: PyTree) -> None:
     """Refuse class numbers outside the classes where they can be read; inside compiled code they are an outcome."""
     leaves = jtu.tree_leaves(y)
     for name, place in targets.labels.items():
@@ -173,7 +173,7 @@ def check_labels(targets: Targets, nodes: Mapping[str, Node], y: PyTree) -> None
 
 
 def targets_of(
-    targets: Targets, nodes: Mapping[str, Node], y: PyTree, made: Mapping[str, Any]
+    targets: Clamped, nodes: Mapping[str, Node], y: PyTree, made: Mapping[str, Any]
 ) -> tuple[dict[str, Any], jax.Array]:
     """Return the value that each clamped node is clamped at, `{node: [batch, *shape]}`, and whether all labels were
     classes."""

@@ -11,7 +11,7 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-Form: TypeAlias = Array | jax.ShapeDtypeStruct
+Shaped: TypeAlias = Array | jax.ShapeDtypeStruct
 """An array, of which only shape and dtype count."""
 
 # Operations that give each element of their result from the same element of what they take.
@@ -92,7 +92,7 @@ _CALLED = frozenset(
 )
 
 
-def apart(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Form) -> bool:
+def apart(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped) -> bool:
     """Return whether each element of a node's update depends on that element's gradients and values alone, and on what
     has nothing to do with either (counts, rates, noise).
 
@@ -138,9 +138,9 @@ def _alignment(jaxpr: jex.Jaxpr, marks: Sequence[bool], shape: tuple[int, ...]) 
                 return None
             out = [any(f[i] for f in found if f is not None) for i in range(len(out))]
         elif name in ("broadcast_in_dim", "reshape"):
-            if any(form_of(v).shape != shape for v in (eqn.invars[0], *eqn.outvars)):
+            if any(aval_of(v).shape != shape for v in (eqn.invars[0], *eqn.outvars)):
                 return None
-        elif name not in _ELEMENTWISE or any(form_of(v).shape != shape for v in eqn.outvars):
+        elif name not in _ELEMENTWISE or any(aval_of(v).shape != shape for v in eqn.outvars):
             return None
         env.update(zip(eqn.outvars, out, strict=True))
     return [not isinstance(v, jex.Literal) and env.get(v, False) for v in jaxpr.outvars]
@@ -156,7 +156,7 @@ def called(eqn: jex.JaxprEqn) -> tuple[jex.Jaxpr, Sequence[Any]] | None:
     return (inner.jaxpr, inner.consts) if isinstance(inner, jex.ClosedJaxpr) else (inner, ())
 
 
-def form_of(v: jex.Var | jex.Literal) -> jax.ShapeDtypeStruct:
+def aval_of(v: jex.Var | jex.Literal) -> jax.ShapeDtypeStruct:
     """Return the shape and dtype of a value of a program."""
     aval: Any = v.aval
     return jax.ShapeDtypeStruct(aval.shape, aval.dtype)

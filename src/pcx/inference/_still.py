@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..energy import bind_as_it_stands
-from ._apart import Form, called, form_of
+from ._apart import Shaped, aval_of, called
 
 
 class _Unknown(enum.Enum):
@@ -35,7 +35,7 @@ Known: TypeAlias = ArrayLike | _Unknown
 
 
 def idle_states(
-    init: Callable[..., PyTree], update: Callable[..., PyTree], value: Form, steps: int
+    init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped, steps: int
 ) -> list[PyTree] | None:
     """Return the states after 0, 1, ..., `steps` steps with zero gradient; None unless it is proved that whatever the
     value, no such step moves it and the state is the same.
@@ -74,7 +74,7 @@ def idle_states(
 _TRIED = 32
 
 
-def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Form, steps: int) -> bool:
+def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped, steps: int) -> bool:
     """Return whether it is proved that none of the first `steps` steps moves a value, whatever its gradients are: that
     no step does, whatever the state; or each of so few from the first state on.
 
@@ -143,12 +143,12 @@ def _performed(eqn: jex.JaxprEqn, args: list[Known]) -> list[Known]:
         made = bind_as_it_stands(eqn, known)
         return list(made) if eqn.primitive.multiple_results else [made]
     if name == "mul" and any(_zero(a) for a in args):
-        aval = form_of(eqn.outvars[0])
+        aval = aval_of(eqn.outvars[0])
         return [jnp.zeros(aval.shape, aval.dtype)]
     if name == "select_n" and args[0] is not UNKNOWN:
         which = np.asarray(args[0])
         if which.size and (which == which.flat[0]).all():
-            case, aval = args[1 + int(which.flat[0])], form_of(eqn.outvars[0])
+            case, aval = args[1 + int(which.flat[0])], aval_of(eqn.outvars[0])
             return [case if case is UNKNOWN else jnp.broadcast_to(case, aval.shape)]
     if name == "cond" and args[0] is not UNKNOWN:
         branch = eqn.params["branches"][int(np.asarray(args[0]))]
