@@ -148,7 +148,7 @@ class FPAOptions(RuleOptions):
 
 @dataclass(frozen=True)
 class NudgedOptions(RuleOptions):
-    """Nudged PC: the output is held near its prediction, a part beta of the way to the target (arXiv 2407.01163)."""
+    """Nudged PC: the output is clamped near its prediction, a part beta of the way to the target (arXiv 2407.01163)."""
 
     T: int = 8
     """Inference steps for each settling; 4 to 12 are usual, no fewer than the number of layers less one."""

@@ -154,8 +154,8 @@ class Bound:
         **Arguments:**
 
         - `nodes`: values of the free nodes, such as a solution's, `{node: [batch, *shape]}`.
-        - `clamped`: those of the others, such as `start().targets`; a prediction that needs a value which neither gives
-            is left out.
+        - `clamped`: those of the others, likewise, such as `start().targets`; a prediction that needs a value which
+            neither gives is left out.
 
         **Returns:** `{node: [batch, *shape]}`.
 

@@ -53,7 +53,7 @@ class ForwardPass:
 
     - `h`: the values of the nodes that are free, `{node: [batch, *shape]}`.
     - `u`: the predictions of all nodes, likewise; None for a node without one.
-    - `targets`: the values that the clamped nodes are clamped at.
+    - `targets`: the values that the clamped nodes are clamped at, `{node: [batch, *shape]}`.
     - `output`: what the model's call returns.
     - `rest`: the params that don't learn, afterwards: running statistics have moved.
     - `labels_valid`: whether all labels were classes, a scalar.

@@ -40,7 +40,7 @@ class Samples(NamedTuple):
 
         - `size`: the number of samples in the batch.
 
-        **Returns:** None if each counts as one.
+        **Returns:** one number for each sample; None if each counts as one.
         """
         if self.weight is None and self.known is None:
             return None

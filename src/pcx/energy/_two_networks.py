@@ -21,7 +21,7 @@ class OverSharedValues(Landscape):
 
     - `first`, `second`: the landscapes of both.
     - `pairs`: `{name in the first: name in the second}` of the values that they share.
-    - `factors`: of the two energies.
+    - `factors`: of the two energies, a scalar each.
     - `both`: whether values settle on the sum, or on the first alone; the weights of both learn.
     - `start`: values to start from, by the first's names, `{node: [batch, *shape]}`.
     """

@@ -55,7 +55,7 @@ def where_bad(first_bad: Array | int, names: Sequence[str]) -> tuple[str, int] |
 
     **Arguments:**
 
-    - `first_bad`: from a `Solution`, or from the `Info` of a learning rule.
+    - `first_bad`: a scalar from a `Solution`, or from the `Info` of a learning rule.
     - `names`: those of all nodes of the problem, in its order.
 
     **Returns:** the node and the step, 0 for the start; None if all were finite.

@@ -29,7 +29,7 @@ class Flow(Solver):
     **Arguments:**
 
     - `time`: how long values flow, above 0.
-    - `step`: the step of the solver; None lets steps adapt.
+    - `step`: the step of the solver, above 0; None lets steps adapt.
     - `rtol`, `atol`: error tolerances of adaptive steps, on all values of the batch together.
     - `solver`: a Diffrax solver; `diffrax.Heun()` by default.
 

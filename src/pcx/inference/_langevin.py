@@ -27,7 +27,7 @@ class Langevin(Descent):
     **Arguments:**
 
     - `step`: n, above 0.
-    - `variance`: s^2, the temperature; 1 samples from the model's posterior.
+    - `variance`: s^2, the temperature, 0 or more; 1 samples from the model's posterior.
     - `momentum`: m in [0, 1): `v <- m v - n dE/dh + sqrt(2 n (1 - m) s^2) xi; h <- h + v`, with the same stationary
         distribution and an effective step of `n / (1 - m)`.
 

@@ -43,7 +43,7 @@ class Predicting(Interned):
         Output nodes are those that the targets given to `init` clamp, which its state remembers. Of a model, they are
         those that are marked by `pxc.Vode(output=True)`; or else those that no other node is predicted from.
 
-        By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing holds the
+        By a forward pass, or by settling: the values start and settle as in `step`, for as long, but nothing clamps the
         output, which follows its prediction. From a forward pass nothing moves then, so this differs for rules that
         start elsewhere, draw random numbers, or have a network for each direction (`hybrid`, `bpc`).
 

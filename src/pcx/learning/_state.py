@@ -38,7 +38,7 @@ class State:
     - `key`: for models and rules that draw random numbers.
     - `memory`: what else the rule keeps.
     - `structure`: the model without its values.
-    - `outputs`: the names of the nodes that the targets given to `init` hold, which `predict` gives.
+    - `outputs`: the names of the nodes that the targets given to `init` clamp, which `predict` gives.
     """
 
     weights: dict[str, Any]

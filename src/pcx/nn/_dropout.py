@@ -14,6 +14,9 @@ class Dropout(Layer):
     Active until `eval()` is called, and again after `train()`. The key comes from `pcx.RKG` unless one is given in
     the call, so each lane of a `pcx.functional.vmap` drops other entries.
 
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", Journal of Machine
+    Learning Research 15, 2014.
+
     **Arguments:**
 
     - `p`: the probability, in `[0, 1]`; 1 leaves nothing.

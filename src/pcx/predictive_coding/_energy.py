@@ -61,7 +61,7 @@ class Energy(abc.ABC):
         """
 
     def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:
-        """Return the value at which a nudged clamp holds an output node: the one whose energy has `b` times the
+        """Return the value at which a nudged clamp puts an output node: the one whose energy has `b` times the
         gradient by `u` that clamping the node to `y` would give.
 
         **Arguments:**
@@ -75,7 +75,7 @@ class Energy(abc.ABC):
         **Raises:** `ValueError` if this energy has no such value.
         """
         raise ValueError(
-            f"{self.__name__} doesn't say at which value a nudged clamp holds a node: use follow=True, or define "
+            f"{self.__name__} doesn't say at which value a nudged clamp puts a node: use follow=True, or define "
             "nudged(u, y, b) in its class"
         )
 
