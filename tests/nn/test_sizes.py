@@ -95,3 +95,22 @@ def test_a_probability_is_one():
         pxnn.LayerNorm(3, eps=-1.0)
     with pytest.raises(ValueError, match="BatchNorm: eps must be 0 or more"):
         pxnn.BatchNorm(3, "batch", eps=-1.0)
+
+
+@pytest.mark.parametrize("layer", [pxnn.Conv2d, pxnn.ConvTranspose2d])
+def test_groups_divide_the_channels(layer):
+    for channels, wrong in (((3, 4), "in_channels=3"), ((4, 3), "out_channels=3")):
+        with pytest.raises(ValueError, match=rf"^{layer.__name__}: groups=2 must divide {wrong}$"):
+            layer(*channels, 3, groups=2)
+
+
+def test_words_and_output_paddings_that_layers_do_not_take():
+    with pytest.raises(ValueError, match=r"^Conv1d: padding_mode must be 'ZEROS' or .* got 'MIRROR'"):
+        pxnn.Conv1d(2, 2, 3, padding_mode="MIRROR")
+    with pytest.raises(
+        ValueError, match=r"^ConvTranspose1d: padding_mode must be 'ZEROS' or 'CIRCULAR', got 'REFLECT'"
+    ):
+        pxnn.ConvTranspose1d(2, 2, 3, padding_mode="REFLECT")
+    assert pxnn.Conv1d(2, 2, 3, padding=1, padding_mode="reflect")(jnp.ones((2, 5))).shape == (2, 5)
+    with pytest.raises(ValueError, match=r"^ConvTranspose2d: output_padding=\(0, 2\) must be smaller than stride=2"):
+        pxnn.ConvTranspose2d(2, 2, 3, 2, output_padding=(0, 2))

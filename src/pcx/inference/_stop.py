@@ -29,7 +29,7 @@ class Stop(abc.ABC):
     - `early`: whether `reached` is asked, at every step.
     - `waits`: whether it is not asked before the error can have reached every node.
 
-    **Raises:** `ValueError` or `TypeError` for steps that are no whole number.
+    **Raises:** `ValueError` for steps that are no whole number.
     """
 
     steps: Any  # an int from here on, given as a whole number of any library

@@ -104,8 +104,8 @@ class LearnedPrecision(Precision):
     - `nodes`: which nodes; by default all with a squared error.
     - `bounds`: the least and the largest value that a precision may have, above 0.
 
-    **Raises:** `TypeError` for an `optim` that is no transformation, or `bounds` that are no pair; `ValueError` for
-    numbers out of these ranges, and for another `per`.
+    **Raises:** `TypeError` for an `optim` that is no transformation, `bounds` that are no pair, or what is no number;
+    `ValueError` for numbers out of these ranges, and for another `per`.
     """
 
     def __init__(

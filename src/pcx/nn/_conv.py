@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.typing import DTypeLike
 
-from ..core import RKG, RandomKeyGenerator, whole
+from ..core import RKG, RandomKeyGenerator
 from ._layer import Layer
-from ._sizes import Padding, Size, checked_axes, paddings, sizes
+from ._sizes import Padding, Size, checked_axes, checked_groups, one_of, paddings, sizes
 
 
 class Conv(Layer):
@@ -56,7 +56,8 @@ class Conv(Layer):
         axes, channels = checked_axes(call, num_spatial_dims, in_channels, out_channels)
         kernel, step = (sizes(call, *each, axes) for each in (("kernel_size", kernel_size), ("stride", stride)))
         pad, spread = paddings(call, padding, axes), sizes(call, "dilation", dilation, axes)
-        form = (whole(call, "groups", groups, 1), use_bias, padding_mode, dtype)
+        mode = one_of(call, "padding_mode", padding_mode, ("ZEROS", "REFLECT", "REPLICATE", "CIRCULAR"))
+        form = (checked_groups(call, groups, channels), use_bias, mode, dtype)
         super().__init__(eqx.nn.Conv, axes, *channels, kernel, step, pad, spread, *form, key=rkg(), **kwargs)
 
 

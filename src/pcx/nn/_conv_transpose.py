@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.typing import DTypeLike
 
-from ..core import RKG, RandomKeyGenerator, whole
+from ..core import RKG, RandomKeyGenerator
 from ._layer import Layer
-from ._sizes import Padding, Size, checked_axes, paddings, sizes
+from ._sizes import Padding, Size, checked_axes, checked_groups, one_of, paddings, sizes
 
 
 class ConvTranspose(Layer):
@@ -54,7 +54,11 @@ class ConvTranspose(Layer):
         kernel, step = (sizes(call, *each, axes) for each in (("kernel_size", kernel_size), ("stride", stride)))
         pad, spread = paddings(call, padding, axes), sizes(call, "dilation", dilation, axes)
         beyond = sizes(call, "output_padding", output_padding, axes, 0)
-        form = (whole(call, "groups", groups, 1), use_bias, padding_mode, dtype)
+        longer, strides = (n if isinstance(n, tuple) else (n,) * axes for n in (beyond, step))
+        if any(b >= s for b, s in zip(longer, strides, strict=True)):
+            raise ValueError(f"{call}: output_padding={output_padding} must be smaller than stride={stride}")
+        mode = one_of(call, "padding_mode", padding_mode, ("ZEROS", "CIRCULAR"))
+        form = (checked_groups(call, groups, channels), use_bias, mode, dtype)
         super().__init__(
             eqx.nn.ConvTranspose, axes, *channels, kernel, step, pad, beyond, spread, *form, key=rkg(), **kwargs
         )

@@ -66,3 +66,38 @@ def checked_axes(call: str, axes: object, in_channels: object, out_channels: obj
     """
     channels = whole(call, "in_channels", in_channels, 1), whole(call, "out_channels", out_channels, 1)
     return whole(call, "num_spatial_dims", axes, 1), channels
+
+
+def checked_groups(call: str, groups: object, channels: tuple[int, int]) -> int:
+    """Return the number of groups of a convolution, which must divide its channels.
+
+    **Arguments:**
+
+    - `call`: the layer to name in errors.
+    - `groups`: as the layer is given it.
+    - `channels`: of input and output.
+
+    **Raises:** `ValueError` for a number that doesn't, or is no whole number of 1 or more.
+    """
+    number = whole(call, "groups", groups, 1)
+    for name, n in zip(("in_channels", "out_channels"), channels, strict=True):
+        if n % number:
+            raise ValueError(f"{call}: groups={number} must divide {name}={n}")
+    return number
+
+
+def one_of(call: str, name: str, x: object, allowed: tuple[str, ...]) -> str:
+    """Return a word among those that are allowed, in capitals.
+
+    **Arguments:**
+
+    - `call`, `name`: the layer and its argument to name in errors.
+    - `x`: the word, as the layer is given it.
+    - `allowed`: the words, in capitals.
+
+    **Raises:** `ValueError` for any other.
+    """
+    word = x.upper() if isinstance(x, str) else x
+    if word not in allowed:
+        raise ValueError(f"{call}: {name} must be {' or '.join(map(repr, allowed))}, got {x!r}")
+    return str(word)
