@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pcx.cli import main
 
@@ -19,6 +23,12 @@ def call(*words: object) -> int:
         return main([str(word) for word in words])
     except SystemExit as leaving:
         return int(leaving.code or 0)
+
+
+def listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The runs in a folder, as `pcx runs` lists them."""
+    assert call("runs", "--json", folder) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 def start(*words: object, cwd: Path) -> subprocess.Popen[str]:

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pcx.cli import main
-from pcx.cli._interrupt import at_once, by_exception
 
 from .commands import SMALL, call, start
 
@@ -59,31 +59,56 @@ def test_the_second_one_ends_at_once(tmp_path):
     assert "Traceback" not in errors
 
 
-def test_what_clears_away_is_interrupted_by_an_exception():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+# A download, which clears away what it has when it is broken off.
+_CLEARS = """
+import os, signal, sys, time
+from pathlib import Path
+number, ignored = getattr(signal, sys.argv.pop(1)), sys.argv.pop(1) == "ignored"
+default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+signal.signal(number, signal.SIG_IGN if ignored else default)
+import pcx.data
+def mnist(*args, **options):
     try:
-        with at_once():
-            ends = signal.getsignal(signal.SIGINT)
-            with pytest.raises(KeyboardInterrupt), by_exception():
-                os.kill(os.getpid(), signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) is ends is not signal.default_int_handler
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with at_once(), by_exception():
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        os.kill(os.getpid(), number)
+        time.sleep(0.2)
     finally:
-        signal.signal(signal.SIGINT, before)
+        Path("cleared").touch()
+    raise FileNotFoundError("there is no MNIST")
+pcx.data.mnist = mnist
+from pcx.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "ignored", "words", "status", "cleared"),
+    [
+        ("SIGINT", "", ["--download"], 130, True),
+        ("SIGTERM", "", ["--download"], 143, True),
+        ("SIGINT", "ignored", ["--download"], 1, True),
+        ("SIGINT", "", [], 130, False),
+    ],
+)
+def test_what_clears_away_is_interrupted_by_an_exception(number, ignored, words, status, cleared, tmp_path):
+    command = [sys.executable, "-c", _CLEARS, number, ignored, "train", "--data", "mnist", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, done.stderr
+    assert (tmp_path / "cleared").exists() == cleared
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pcx: error: there is no MNIST" if ignored else "pcx: interrupted")
 
 
 def test_a_process_that_is_not_the_commands_own_is_left_alone(tmp_path, monkeypatch, capsys):
-    def breaks_off(*args):
+    def breaks_off(path):
         os.kill(os.getpid(), signal.SIGINT)
+        return iter(())
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr("pcx.cli._runs.described", breaks_off)
     try:
-        (tmp_path / "config.json").write_text("{}")
-        assert main(["runs", str(tmp_path)]) == 130
+        with monkeypatch.context() as context:
+            context.setattr(Path, "iterdir", breaks_off)
+            assert main(["runs", str(tmp_path)]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "pcx: interrupted\n"

@@ -4,16 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pcx.cli import _build, _commands
-from pcx.cli._runs import described, last_entry
-from pcx.cli._settings import TrainOptions
-from pcx.cli._train import summarise
-from pcx.training import Fit, Member
-
-from .commands import SMALL, call
+from .commands import SMALL, call, listed
 
 LONG = "x" * 300
 NO_TEXT = os.fsdecode(b"br\xe4nd")
@@ -120,8 +115,7 @@ def test_damaged_logs_and_metrics(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"command": "train", "epochs": {}, "options": {"rule": "pc", "data": []}}')
     (tmp_path / "metrics.jsonl").write_bytes(b"\xff\x00\n" + text + b'\n{"epoch": 4, "acc\xc3')
     (tmp_path / "log.txt").write_bytes(b"2026-01-01T00:00:00 d\xc3one\n2026-01-01T00:00:01 done\n\xff")
-    assert last_entry(tmp_path) == "done"
-    found = described(tmp_path)
+    (found,) = listed(tmp_path, capsys)
     assert (found["last"], found["state"], found["epochs"]) == (0.5, "done", None)
     for words in (["runs", tmp_path], ["runs", "--json", tmp_path]):
         assert call(*words) == 0
@@ -140,23 +134,31 @@ def test_square_brackets_are_no_markup(tmp_path, capsys, monkeypatch):
     assert "none[red]" in capsys.readouterr().err
 
 
-def test_a_network_that_stopped_counts_with_its_last_value(tmp_path):
+def test_a_network_that_stopped_counts_with_its_last_value(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"options": {"rule": "pc"}, "epochs": 3}')
     rows = [
         {"network": n, "seed": n, "epoch": e, "validation_accuracy": v}
         for n, e, v in [(0, 1, 0.5), (1, 1, 0.7), (1, 2, 0.9), (1, 3, 0.8)]
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = described(tmp_path)
+    (found,) = listed(tmp_path, capsys)
     assert (found["last"], found["best"]) == (pytest.approx(0.65), pytest.approx(0.7))
 
 
-def test_of_equal_epochs_the_last_is_the_best():
-    rows = [{"epoch": e, "validation_accuracy": v, "loss": e} for e, v in [(1, 0.5), (2, 0.9), (3, 0.9), (4, 0.8)]]
-    rows = [{**row, "seconds": 1.0, "network": 0} for row in rows]
-    found = Fit([], [Member(0, {})], rows, "done", None, None)
-    options = TrainOptions(validation="held-out", monitor="validation-accuracy")
-    assert summarise(found, options)["networks"][0]["best"]["epoch"] == 3
+def test_of_equal_epochs_the_last_is_the_best(tmp_path):
+    words = [
+        "--lr",
+        "1e-30",
+        "--epochs",
+        "3",
+        "--monitor",
+        "validation-accuracy",
+        "--rule",
+        "backprop",
+    ]  # learns nothing
+    assert call("train", *SMALL, *words, "--out", "run") == 0
+    (network,) = json.loads((tmp_path / "run" / "summary.json").read_text())["networks"]
+    assert network["best"]["epoch"] == 3
 
 
 def test_the_study_is_listed_by_rule(tmp_path, capsys):
@@ -166,7 +168,7 @@ def test_the_study_is_listed_by_rule(tmp_path, capsys):
         for r, e, v in [("zil", 1, 0.9), ("zil", 2, 0.8), ("backprop", 1, 0.1), ("backprop", 2, 0.2)]
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = described(tmp_path)
+    (found,) = listed(tmp_path, capsys)
     assert (found["last"], found["best"], found["metric"]) == (None, None, "test_accuracy")
     assert found["rules"] == {"zil": {"last": 0.8, "best": 0.9}, "backprop": {"last": 0.2, "best": 0.2}}
     assert call("runs", ".") == 0
@@ -186,7 +188,7 @@ def test_a_sweep_is_listed_by_setting_the_best_first(tmp_path, capsys):
         for e, v in ((1, 0.5 if i in (0, 3) else 0.7), (2, 0.4 if i in (0, 3) else 0.9))
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = described(tmp_path)
+    (found,) = listed(tmp_path, capsys)
     assert (found["last"], found["best"], found["networks"]) == (None, None, 4)
     assert list(found["settings"]) == ["lr 0.01", "lr 0.1", "lr 10.0"]
     assert found["settings"]["lr 0.1"] == pytest.approx({"last": 0.4, "best": 0.5})
@@ -204,16 +206,29 @@ def test_what_nothing_was_prepared_for(error, monkeypatch, capsys):
     def fail(*args, **named):
         raise error
 
-    monkeypatch.setattr(_commands, "read_config", fail)
-    one_line(["train", "--config", "x"], capsys)
-    monkeypatch.setenv("PCX_TRACEBACK", "1")
-    with pytest.raises(type(error)):
-        call("train", "--config", "x")
+    with monkeypatch.context() as context:
+        context.setattr(Path, "is_dir", fail)
+        one_line(["runs", "x"], capsys)
+        context.setenv("PCX_TRACEBACK", "1")
+        with pytest.raises(type(error)):
+            call("runs", "x")
 
 
-def test_memory_is_not_refused_where_it_is_not_known(monkeypatch):
-    monkeypatch.setattr(_build, "_memory", lambda: None)
-    _build.check_memory(_build.Experiment(), [10**9, 10**9])
+def test_memory(monkeypatch, capsys):
+    words, known = ["train", *SMALL, "--rule", "backprop", "--out"], os.sysconf
+
+    def little(name):
+        return 1 if name == "SC_PHYS_PAGES" else known(name)
+
+    def unknown(name):
+        if name == "SC_PHYS_PAGES":
+            raise ValueError(name)
+        return known(name)
+
+    monkeypatch.setattr(os, "sysconf", little)
+    assert "a network of 32 weights needs more than" in one_line([*words, "a"], capsys)
+    monkeypatch.setattr(os, "sysconf", unknown)  # where it is not known how much there is, nothing is refused
+    assert call(*words, "b") == 0
 
 
 @pytest.mark.parametrize(
