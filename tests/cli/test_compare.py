@@ -3,35 +3,74 @@
 import contextlib
 import io
 import json
-import math
 
 import numpy as np
 import pytest
-
-from pcx.cli._statistics import moments, paired
 
 from .commands import call
 
 FEW = ["--data", "two-moons", "--hidden", 8, "--batch-size", 50, "--lr", "0.01"]
 
 
-def test_the_statistics_are_scipys():
+def check_paired(found, values, others):
+    """The mean difference and its confidence interval are those of SciPy, over the pairs of which both are there."""
     stats = pytest.importorskip("scipy.stats")
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 6))
-    found = paired(list(a), list(b))
-    interval = stats.ttest_rel(a, b).confidence_interval(0.95)
-    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), rel=1e-12)
-    assert found["mean"] == pytest.approx(np.mean(a - b), rel=1e-12)
+    pairs = [(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None]
+    a, b = np.array(pairs).T
+    assert found["n"] == len(pairs)
+    assert found["mean"] == pytest.approx(np.mean(a - b), rel=1e-12, abs=1e-15)
+    if len(pairs) == 1:
+        assert [found[name] for name in ("std", "low", "high")] == [None] * 3
+        return
     assert found["std"] == pytest.approx(np.std(a - b, ddof=1), rel=1e-12)
-    by_hand = stats.t.ppf(0.975, 5) * np.std(a - b, ddof=1) / math.sqrt(6)
-    assert found["high"] - found["mean"] == pytest.approx(by_hand, rel=1e-12)
+    if found["std"]:
+        interval = stats.ttest_rel(a, b).confidence_interval(0.95)
+        assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), rel=1e-9)
 
 
-def test_pairs_that_lack_one_are_left_out():
-    assert paired([1.0, None, 3.0], [0.0, 5.0, None]) == {"n": 1, "mean": 1.0, "std": None, "low": None, "high": None}
-    assert moments([None]) == {"n": 0, "mean": None, "std": None}
-    assert moments([1.0, 3.0, None]) == {"n": 2, "mean": 2.0, "std": math.sqrt(2)}
+FAILS = """
+import jax.numpy as jnp, optax, pcx.learning as pxl
+
+by_backprop = pxl.backprop(optax.sgd(0.05))
+
+class Fails:
+    "A rule under which some seeds fail at once."
+    seeds = {seeds}
+
+    def init(self, model, batch, key=0):
+        state = by_backprop.init(model, batch, key)
+        return {{"state": state, "fails": jnp.asarray(key in self.seeds)}}
+
+    def step(self, state, batch):
+        after, info = by_backprop.step(state["state"], batch)
+        told = {{"loss": info.loss, "output": info.output, "result": jnp.where(state["fails"], 1, 0)}}
+        return {{**state, "state": after}}, told
+
+    def predict(self, model, x):
+        return by_backprop.predict(model["state"] if isinstance(model, dict) else model, x)
+
+    def evaluate(self, state, batch):
+        return by_backprop.evaluate(state["state"], batch)
+"""
+
+
+@pytest.mark.parametrize("seeds", [[1], [0, 2], [0, 1, 2]])
+def test_networks_that_failed_are_left_out(seeds, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FAILS.format(seeds=seeds))
+    words = ["--rules", "mine.py:Fails", "backprop", "--seeds", 3, "--epochs", 2, "--quiet", "--out", "run"]
+    assert call("compare", *FEW, *words) == 3
+    assert "training by Fails failed: seed" in capsys.readouterr().err
+    rules = json.loads((tmp_path / "run" / "summary.json").read_text())["rules"]
+    values, base = [list(rules[rule]["test_accuracy"]["by_seed"].values()) for rule in ("Fails", "backprop")]
+    assert [i for i, value in enumerate(values) if value is None] == seeds
+    found = rules["Fails"]
+    assert found["test_accuracy"]["n"] == found["test_loss"]["n"] == 3 - len(seeds)
+    if len(seeds) < 3:
+        check_paired(found["minus_backprop"], values, base)
+    else:
+        nothing = {"n": 0, "mean": None, "std": None, "low": None, "high": None}
+        assert found["minus_backprop"] == nothing
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +111,7 @@ def test_a_comparison(comparison, capsys):
         if rule == "backprop":
             assert found["minus_backprop"] is None
         else:
-            expected = paired(values, base)
-            assert found["minus_backprop"] == expected
+            check_paired(found["minus_backprop"], values, base)
         lines = (folder / rule / "metrics.jsonl").read_text().splitlines()
         assert len(lines) == 6
     # Z-IL is backpropagation.

@@ -1,25 +1,17 @@
 """What is refused, and options as JSON and back."""
 
-import dataclasses
-import inspect
-import itertools
 import json
 import re
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
+import pcx.data as pxd
+import pcx.models as pxm
 import pcx.predictive_coding as pxc
-from pcx.cli._build import augmentation, make_rule, model_maker
-from pcx.cli._failures import CommandError
-from pcx.cli._rules import RULE_NAMES, NudgedOptions
-from pcx.cli._saved import as_json, from_json
-from pcx.cli._settings import CompareOptions, TrainOptions
 
-from .commands import call
+from .commands import SMALL, call
 
 
 @pytest.fixture(autouse=True)
@@ -61,21 +53,17 @@ def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, c
     assert not any(word in shown for word in not_words), shown
 
 
-def test_every_option_has_help():
-    for cls in (TrainOptions, CompareOptions):
-        for part in (cls(), *[getattr(cls(), name) for name in RULE_NAMES if name != "backprop"]):
-            for field in dataclasses.fields(part):
-                if not dataclasses.is_dataclass(getattr(part, field.name)):
-                    assert _documented(type(part), field.name), field.name
-
-
-def _documented(cls: type, name: str) -> bool:
-    for owner in cls.__mro__[:-1]:
-        lines = inspect.getsource(owner).splitlines()
-        for line, following in itertools.pairwise(lines):
-            if line.strip().startswith(f"{name}: "):
-                return following.strip().startswith('"""')
-    return False
+@pytest.mark.parametrize("command", ["train", "resume", "eval", "compare", "runs", "info", "run zil"])
+def test_every_option_has_help(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(*command.split(), "--help") == 0
+    entries = re.split(r"^[ │]{2}(?=-+[a-z])", capsys.readouterr().out, flags=re.MULTILINE | re.IGNORECASE)[1:]
+    assert len(entries) > 1
+    for entry in entries:
+        # Up to the end of its box, without the flags and the default.
+        first, *rest = [line.strip("│ ") for line in re.split("╰|\n *\n", entry)[0].splitlines()]
+        said = " ".join([*re.split(r" {2,}", first)[1:], *rest])
+        assert re.search("[a-z]{3}", re.sub(r"\(default:.*?\)", "", said)), entry
 
 
 @pytest.mark.parametrize(
@@ -163,21 +151,29 @@ def test_missing_data_is_one_line(tmp_path, monkeypatch, capsys):
     assert "--download" in line
 
 
-def test_options_survive_json():
-    options = TrainOptions(
-        rule="nudged",
-        data_folder=Path("somewhere"),
-        hidden=(3, 4),
-        seeds=(1, 5),
-        lr=0.1,
-        patience=2,
-        nudged=NudgedOptions(beta=-0.25, phases="centred"),
-        out=Path("not kept"),
-    )
-    text = json.dumps(as_json(options))
-    assert from_json(TrainOptions, json.loads(text), Path("x")) == dataclasses.replace(options, out=None)
-    assert from_json(CompareOptions, as_json(CompareOptions()), Path("x")) == CompareOptions()
-    assert from_json(TrainOptions, {}, Path("x")) == TrainOptions()
+def options_of(folder):
+    return json.loads((folder / "config.json").read_text())["options"]
+
+
+def seeds_of(folder):
+    return [network["seed"] for network in json.loads((folder / "summary.json").read_text())["networks"]]
+
+
+def test_a_run_with_the_options_of_another(tmp_path):
+    words = ["--rule", "nudged", "--hidden", "3", "4", "--lr", "0.1", "--patience", "2", "--nudged.beta", "-0.25"]
+    words += ["--nudged.phases", "centred", "--seeds", "1", "5", "--data-folder", "somewhere"]
+    assert call("train", *SMALL, *words, "--out", "one") == 0
+    assert call("train", "--config", "one", "--quiet", "--out", "other") == 0
+    found = options_of(tmp_path / "other")
+    assert found == options_of(tmp_path / "one")
+    assert (found["hidden"], found["lr"], found["patience"], found["seeds"]) == ([3, 4], 0.1, 2, [1, 5])
+    assert (found["nudged"]["beta"], found["nudged"]["phases"], found["data_folder"]) == (-0.25, "centred", "somewhere")
+    assert not {"out", "config", "resume", "quiet", "download"} & set(found)
+    # What a config doesn't say is at its default.
+    (tmp_path / "one" / "config.json").write_text('{"command": "train", "options": {}}')
+    for name, more in (("plain", []), ("empty", ["--config", "one"])):
+        assert call("train", *SMALL, *more, "--rule", "backprop", "--out", name) == 0
+    assert options_of(tmp_path / "plain") == options_of(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -193,33 +189,72 @@ def test_options_survive_json():
         ({"pc": 3}, "option pc can't be 3"),
     ],
 )
-def test_a_config_that_cannot_be_used_is_refused(values, message):
-    with pytest.raises(CommandError, match=message):
-        from_json(TrainOptions, values, Path("x"))
+@pytest.mark.parametrize("words", [["resume"], ["eval"], ["train", "--config"]])
+def test_a_config_that_cannot_be_used_is_refused(words, values, message, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"command": "train", "options": values}))
+    assert call(*words, "run") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
 
 
-def test_seeds():
-    assert TrainOptions(seeds=(3,)).all_seeds == (0, 1, 2)
-    assert TrainOptions(seeds=(2,), first_seed=7).all_seeds == (7, 8)
-    assert TrainOptions(seeds=(4, 1)).all_seeds == (4, 1)
+def test_seeds(trained, tmp_path):
+    assert seeds_of(trained) == [0, 1]  # one number is how many
+    for words, expected in ((["2", "--first-seed", "7"], [7, 8]), (["4", "1"], [4, 1])):
+        out = tmp_path / "-".join(words)
+        assert call("train", *SMALL, "--rule", "backprop", "--seeds", *words, "--out", out) == 0
+        assert seeds_of(out) == expected
 
 
-@pytest.mark.parametrize("name", RULE_NAMES)
 @pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
-def test_every_rule_is_made_with_every_optimiser(name, optimiser):
-    options: Any = TrainOptions(optimiser=optimiser, schedule="warmup-cosine")
-    assert make_rule(options, name, 1000)
+@pytest.mark.slow
+def test_every_rule_learns_by_every_optimiser(optimiser, tmp_path):
+    rules = ["pc", "ipc", "zil", "hil", "fpa", "nudged", "epc", "mcpc", "backprop"]
+    words = ["--optimiser", optimiser, "--schedule", "warmup-cosine", "--seeds", "1", "--out", "run"]
+    assert call("compare", *SMALL, "--rules", *rules, *words) == 0
+    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())["rules"]) == rules
 
 
-def test_models(monkeypatch):
-    splits: Any = SimpleNamespace(shape=(2, 2), classes=3)
-    model: Any = model_maker(TrainOptions(model="mu-mlp", hidden=(2, 2)), splits)()
-    assert [weight.shape for weight in model.weights] == [(2, 4), (2, 2), (3, 2)]
-    monkeypatch.setattr("pcx.models.vgg7", lambda **options: options)
-    made: Any = model_maker(TrainOptions(model="vgg7", act="relu", energy="ce"), splits)()
-    assert made == {"shape": (2, 2), "classes": 3, "act": jax.nn.relu, "energy": pxc.ce_energy}
+@pytest.fixture
+def images(monkeypatch):
+    """Few images in the place of CIFAR-10."""
+    draw = np.random.default_rng(0)
+
+    def split(n):
+        return pxd.Split(draw.normal(size=(n, 3, 32, 32)).astype(np.float32), np.arange(n) % 10)
+
+    found = pxd.Dataset("images", split(40), split(10), tuple("abcdefghij"), channels=3)
+    monkeypatch.setattr(pxd, "cifar10", lambda folder, **options: found)
 
 
-def test_augmentation():
-    assert augmentation(TrainOptions()) is None
-    assert augmentation(TrainOptions(flip=True, crop=4)) == augmentation(TrainOptions(flip=True, crop=4))
+def test_networks(images, monkeypatch, tmp_path):
+    words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
+    assert call(*words, "--model", "mu-mlp", "--hidden", "2", "2", "--out", "flat") == 0
+    weights = pytest.importorskip("safetensors.numpy").load_file(tmp_path / "flat" / "weights.safetensors")
+    assert sorted(weight.shape for weight in weights.values() if weight.ndim == 2) == [(2, 2), (2, 3072), (10, 2)]
+    asked = []
+
+    def vgg7(**options):
+        asked.append(options)
+        return pxm.MLP([3072, 10])
+
+    monkeypatch.setattr(pxm, "vgg7", vgg7)
+    assert call(*words, "--model", "vgg7", "--act", "relu", "--energy", "ce", "--out", "deep") == 0
+    expected = {"shape": (3, 32, 32), "classes": 10, "act": jax.nn.relu, "energy": pxc.ce_energy}
+    assert asked
+    assert all(each == expected for each in asked)
+
+
+def test_augmentation(images, tmp_path):
+    words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
+    words += ["--hidden", "2"]
+    for name, more in (("none", []), ("both", ["--flip", "--crop", "4"])):
+        assert call(*words, *more, "--out", name) == 0
+    none, both = [
+        json.loads((tmp_path / name / "config.json").read_text())["made_of"]["augment"] for name in ("none", "both")
+    ]
+    assert none is None
+    text = json.dumps(both)
+    assert "Flip" in text
+    assert "Crop" in text
+    assert '"pad": 4' in text
