@@ -1,8 +1,9 @@
-"""The programs behind `pcx run zil`."""
+"""What `pcx run zil` computes is what its networks learn one by one."""
 
 import collections
 import functools
-from typing import Any, get_args, get_type_hints
+import json
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,98 +11,108 @@ import optax
 import pytest
 from sklearn.datasets import make_moons
 
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.predictive_coding as pxc
 from pcx import RKG
-from pcx.cli._options import RULES, ZilOptions
-from pcx.cli._zil import Study, learning_rule, network, two_moons
 
-HIDDEN = 8
+from .commands import call
 
-
-def options(**changes: Any) -> ZilOptions:
-    settings: dict[str, Any] = {"epochs": 1, "hidden": HIDDEN} | changes
-    return ZilOptions(**settings)
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return Study(options(), (3, 0, 5), grid=16)
-
-
-@pytest.fixture(scope="module")
-def trained(study):
-    data = two_moons(256)
-    return {rule: list(study.train(rule, data)) for rule in RULES}
+HIDDEN, SEEDS = 8, 3
+RULES = {"zil": pxl.zil, "hil": lambda optim: pxl.hil(optim, T=8), "backprop": pxl.backprop}
 
 
 @functools.cache
-def alone(rule: str, seed: int) -> Any:
-    """One network, trained step by step."""
+def by_name(rule: str) -> Any:
+    """The rule, and its compiled step."""
+    made: Any = RULES[rule](optax.sgd(0.2, momentum=0.9, nesterov=True))
+    return made, jax.jit(made.step)
+
+
+def points(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    x, y = make_moons(1024, noise=0.2, random_state=seed)
+    return np.asarray(x, np.float32), np.asarray(y, np.int32)
+
+
+TEST = points(0)
+
+
+@functools.cache
+def alone(rule: str, seed: int, batch_size: int = 256) -> Any:
+    """The rule, and the state of one network after an epoch, trained step by step."""
     RKG.seed(seed)
-    data, the_rule = two_moons(256), learning_rule(rule)
-    batches = list(zip(data.x.reshape(-1, 256, 2), data.y.reshape(-1, 256), strict=True))
-    state = the_rule.init(network(HIDDEN), batches[0])
-    step = jax.jit(the_rule.step)
+    (found, step), model = by_name(rule), pxm.MLP([2, HIDDEN, HIDDEN, 2], act=jax.nn.leaky_relu, energy=pxc.ce_energy)
+    x, y = points(42)
+    batches = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, 1025 - batch_size, batch_size)]
+    state = found.init(model, batches[0])
     for batch in batches:
         state, _ = step(state, batch)
-    return state, np.asarray(the_rule.predict(state, data.x_test))
+    return found, state
 
 
-def test_the_points_are_those_of_scikit_learn():
-    data = two_moons(256)
-    for (x, y), seed in (((data.x, data.y), 42), ((data.x_test, data.y_test), 0)):
-        points, labels = make_moons(1024, noise=0.2, random_state=seed)
-        np.testing.assert_allclose(x, points, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(y, labels)
-    assert two_moons(1000).x.shape == (1000, 2)
+def study(folder, *words):
+    """The rows of a study's metrics."""
+    assert call("run", "zil", "--hidden", HIDDEN, "--out", folder, *words) == 0
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.slow  # to the last bits, which plain code of XLA does not keep
-@pytest.mark.parametrize("rule", RULES)
-def test_each_seed_learns_as_if_it_were_alone(rule, trained):
-    data = two_moons(256)
-    ((epoch, state),) = trained[rule]
-    for i, seed in enumerate((3, 0, 5)):
-        single, logits = alone(rule, seed)
-        assert set(state.weights) == set(single.weights)
-        for path, weight in single.weights.items():
-            np.testing.assert_allclose(state.weights[path][i], weight, rtol=0, atol=1e-6)
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, data.y_test).mean()
-        assert epoch.test_loss[i] == pytest.approx(float(loss), abs=1e-6)
-        assert epoch.test_accuracy[i] == np.mean(logits.argmax(axis=-1) == data.y_test)
-    assert not epoch.left_out.any()
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The metrics of a study, and what it draws: for each rule the grid, and the difference of two logits over it."""
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    contour, drawn = axes.contour, []
+
+    def noted(self, x, y, margin, **options):
+        drawn.append((x, y, margin))
+        return contour(self, x, y, margin, **options)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(axes, "contour", noted)
+        rows = study(tmp_path_factory.mktemp("study") / "run", "--seeds", SEEDS, "--epochs", 1)
+    return rows, dict(zip(RULES, drawn, strict=True))
+
+
+def check_as_alone(row, batch_size=256):
+    rule, state = alone(row["rule"], row["seed"], batch_size)
+    logits = np.asarray(rule.predict(state, TEST[0]))
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, TEST[1]).mean()
+    assert row["test_loss"] == pytest.approx(float(loss), abs=1e-6)
+    assert row["test_accuracy"] == np.mean(logits.argmax(axis=-1) == TEST[1])
+
+
+@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.slow) for r in ("zil", "hil")], "backprop"])
+def test_each_seed_learns_as_if_it_were_alone(rule, run):
+    own = [row for row in run[0] if row["rule"] == rule]
+    assert [row["seed"] for row in own] == list(range(SEEDS))
+    for row in own:
+        check_as_alone(row)
+
+
+def test_what_is_left_over_of_an_epoch_is_left_out(tmp_path):
+    (row,) = study(tmp_path / "run", "--seeds", 1, "--epochs", 1, "--rule", "backprop", "--batch-size", 1000)
+    check_as_alone(row, 1000)
+
+
+def test_zil_is_backpropagation(run):
+    loss = {rule: [row["test_loss"] for row in run[0] if row["rule"] == rule] for rule in RULES}
+    np.testing.assert_allclose(loss["zil"], loss["backprop"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.slow) for r in ("zil", "hil")], "backprop"])
+def test_the_boundary_is_that_of_the_first_seed(rule, run):
+    x, y, margin = [np.asarray(each)[::50, ::50] for each in run[1][rule]]
+    found, state = alone(rule, 0)
+    logits = np.asarray(found.predict(state, np.stack([x.ravel(), y.ravel()], -1).astype(np.float32)))
+    np.testing.assert_allclose(margin.ravel(), logits[:, 1] - logits[:, 0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
-def test_the_first_weights_are_those_of_the_seed_under_every_rule(study):
-    states = study.first()
-    for i, seed in enumerate((3, 0, 5)):
-        RKG.seed(seed)
-        for layer, wanted in enumerate(network(HIDDEN).layers):
-            for rule in RULES:
-                np.testing.assert_array_equal(
-                    states[rule].weights[f"layers[{layer}].nn.weight"][i], wanted.nn.weight.get()
-                )
-
-
-@pytest.mark.slow
-def test_zil_is_backpropagation(trained):
-    (zil, _), (backprop, _) = trained["zil"][-1], trained["backprop"][-1]
-    np.testing.assert_allclose(zil.test_loss, backprop.test_loss, rtol=0, atol=1e-5)
-
-
-def test_the_boundary_is_that_of_the_first_seed(study, trained):
-    x = two_moons(256).x_test[:16]
-    _, logits = alone("hil", 3)
-    np.testing.assert_allclose(study.predict(trained["hil"][-1][1], x), logits[:16], rtol=0, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_programs_are_as_many_whatever_the_number_of_seeds(monkeypatch):
+def test_the_programs_are_as_many_whatever_the_number_of_seeds(monkeypatch, tmp_path):
     counts = []
     for seeds in (1, 4):
         traces, compiled = collections.Counter(), collections.Counter()
         for rule in RULES:
-            cls = type(learning_rule(rule))
+            cls = type(by_name(rule)[0])
 
             def step(self, state, batch, cls=cls, step=cls.step, traces=traces):
                 traces[cls.__name__] += 1
@@ -116,24 +127,23 @@ def test_the_programs_are_as_many_whatever_the_number_of_seeds(monkeypatch):
 
         monkeypatch.setattr(jax.stages.Lowered, "compile", compile)
         jax.clear_caches()
-        study = Study(options(epochs=3), tuple(range(seeds)), grid=16)
-        data = two_moons(256)
-        for rule in RULES:
-            assert len(list(study.train(rule, data))) == 3
+        assert len(study(tmp_path / str(seeds), "--epochs", 3, "--seeds", seeds)) == 3 * seeds * len(RULES)
         monkeypatch.undo()
         counts.append((dict(traces), dict(compiled)))
     assert counts[0] == counts[1] == ({"ZIL": 1, "HIL": 1, "Backprop": 1}, {"all": len(RULES) + 2})
 
 
-def test_no_traced_key_is_left_behind():
+def test_the_callers_random_key_stays_as_it_is(tmp_path):
     RKG.seed(7)
     before = np.asarray(RKG.key.get())
-    Study(options(rule=("backprop",)), (0, 1), grid=16)
+    study(tmp_path / "run", "--epochs", 1, "--seeds", 2, "--rule", "backprop")
     np.testing.assert_array_equal(RKG.key.get(), before)
 
 
-def test_every_rule_can_be_chosen():
-    (choices, _) = get_args(get_type_hints(ZilOptions)["rule"])
-    assert get_args(choices) == (*RULES, "all")
-    assert ZilOptions(rule=("backprop", "zil", "zil")).rules == ("zil", "backprop")
-    assert ZilOptions().rules == ZilOptions(rule=("hil", "all")).rules == RULES
+@pytest.mark.parametrize(
+    ("words", "rules"), [(["backprop", "zil", "zil"], ["zil", "backprop"]), (["hil", "all"], [*RULES])]
+)
+@pytest.mark.slow
+def test_every_rule_can_be_chosen(words, rules, tmp_path):
+    rows = study(tmp_path / "run", "--epochs", 1, "--seeds", 1, "--rule", *words)
+    assert [row["rule"] for row in rows] == rules
