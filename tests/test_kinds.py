@@ -69,6 +69,13 @@ KINDS = {
             test_what_is_predicted_from_a_held_node_is_predicted_from_what_it_is_held_at""",
     "a network without hidden nodes": """
         learning/test_held_nodes.py: test_a_network_without_hidden_nodes_takes_the_delta_rules_step""",
+    "what a node of one's own keeps beside its value; shapes that only broadcast": """
+        energy/test_nodes_of_subclasses.py: test_a_param_of_a_node_that_is_not_kept_is_refused_where_it_is_read
+            test_targets_that_only_broadcast_are_refused
+            test_a_prediction_that_broadcasts_has_the_gradients_of_the_sum
+        predictive_coding/test_vode.py: test_shapes_that_do_not_broadcast""",
+    "tracers that are left in the caller's objects": """
+        functional/test_grad.py: test_a_param_given_by_place_keeps_its_value_and_gets_no_tracer""",
     "optimisers that turn rounding into steps": "inference/test_anywhere.py: test_rounding_moves_nothing",
     "infinite input": "learning/test_held_nodes.py: test_an_infinite_input_is_said_though_it_saturates",
     "optimisers of values that hold values": """
