@@ -117,3 +117,9 @@ def test_a_copy_made_in_a_compiled_function_reads_what_it_copies():
     m.p.set(5.0)
     m.eval()
     assert j(m=m) == 5
+
+
+@pytest.mark.parametrize("value", ["training", 3, ["train"]])
+def test_what_is_no_mode_is_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^Module.mode: expected one of MODE.NONE, MODE.TRAIN, MODE.EVAL, got "):
+        px.Module().mode(value)

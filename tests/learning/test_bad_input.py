@@ -301,7 +301,7 @@ def test_models_that_a_rule_cannot_work_on(rule, model, said):
 @pytest.mark.parametrize(
     ("batch", "error", "said"),
     [
-        (lambda x, y: x, TypeError, r"a batch is a pair \(x, y\)"),
+        (lambda x, y: x, TypeError, r"pc.init: a batch is a pair \(x, y\)"),
         (lambda x, y: (x, y, y), TypeError, r"a batch is a pair \(x, y\), got 3 parts"),
         (lambda x, y: (x[:0], y[:0]), ValueError, "empty"),
         (lambda x, y: (x, y[:3]), ValueError, "differ in size"),
@@ -317,7 +317,7 @@ def test_batches(batch, error, said):
 
 
 def test_not_a_model():
-    with pytest.raises(TypeError, match=r"expected a pxc.EnergyModule as the model, got Linear"):
+    with pytest.raises(TypeError, match=r"^pc: expected a pxc.EnergyModule as the model, got Linear"):
         pxl.pc(W, H, 3).init(pxnn.Linear(3, 2), data())
 
 

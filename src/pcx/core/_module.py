@@ -135,9 +135,14 @@ class Module(BaseModule):
         **Raises:** `ValueError` for what is no mode.
         """
         if value is not None:
+            try:
+                value = Module.MODE(value)
+            except ValueError:
+                known = ", ".join(f"MODE.{mode.name}" for mode in Module.MODE)
+                raise ValueError(f"{type(self).__name__}.mode: expected one of {known}, got {value!r}") from None
             for module in modules(self):
                 if isinstance(module, Module):
-                    module._set_mode(Module.MODE(value))
+                    module._set_mode(value)
         return get(vars(self).get("_mode", Module.MODE.NONE))
 
     def _set_mode(self, value: Module.MODE) -> None:

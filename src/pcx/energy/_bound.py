@@ -141,7 +141,7 @@ class Bound:
             axes = {n: len(p.nodes[n].shape) for n in p.outputs if n in clamped}
             hold = {**{n: self.samples.known.reshape(-1, *[1] * d) for n, d in axes.items()}, **(hold or {})}
         whole, parts = split_clamped(p, clamped, hold or {})
-        p.check_values(whole)
+        p.check_values(whole, "bound.landscape")
         if sources is None and set(whole) == set(p.clamped):
             sources = (*p.clamped, *p.with_error)
         return OverValues(
@@ -163,7 +163,7 @@ class Bound:
         """
         p = self.problem
         given = {**(clamped or {}), **nodes}
-        p.check_values(given)
+        p.check_values(given, "bound.predictions")
         found: dict[str, Any] = {
             n: self.functions.predict(n, given) for n in p.nodes if all(m in given for m in p.graph.parents[n])
         }

@@ -69,7 +69,7 @@ class _Errors(Landscape):
         missing = [n for n in p.clamped if n not in self.clamped]
         if missing:
             raise ValueError(f"landscape: {missing[0]} is clamped, and lacks a value")
-        p.check_values(self.clamped)
+        p.check_values(self.clamped, "landscape")
         self._with_energy = tuple([n for n in self.clamped if not p.nodes[n].silent])
 
     @functools.cached_property
@@ -85,7 +85,7 @@ class _Errors(Landscape):
 
     def _checked(self, coords: NodesIn) -> NodesIn:
         self.check_names("landscape", coords)
-        self.problem.check_values({n: coords[n] for n in self.free})
+        self.problem.check_values({n: coords[n] for n in self.free}, "landscape")
         return coords
 
     @functools.cached_property

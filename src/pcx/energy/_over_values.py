@@ -133,7 +133,7 @@ class OverValues(Landscape):
         **Raises:** `ValueError` for values that are missing, of no node, or of another shape.
         """
         self.check_names("landscape", coords)
-        self.problem.check_values({n: coords[n] for n in self.free})
+        self.problem.check_values({n: coords[n] for n in self.free}, "landscape")
         return {n: self.clamped[n] if n in self.clamped else coords[n] for n in self.names}
 
     def predictions(self, coords: NodesIn) -> Nodes:

@@ -185,26 +185,27 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return self._targets.places[parent] is not None or moved
 
     # -- checks ---------------------------------------------------------------------------------------
-    def check_values(self, nodes: NodesIn) -> None:
+    def check_values(self, nodes: NodesIn, call: str = "problem") -> None:
         """Refuse values of nodes that are of another batch or another node.
 
         **Arguments:**
 
         - `nodes`: `{node: [batch, *shape]}`.
+        - `call`: what to name in errors.
 
         **Raises:** `ValueError`, naming the node.
         """
         for name, value in nodes.items():
             if name not in self.nodes:
-                raise ValueError(f"there is no node {name!r}; the nodes are {', '.join(self.nodes)}")
+                raise ValueError(f"{call}: there is no node {name!r}; the nodes are {', '.join(self.nodes)}")
             if np.shape(value) != (self.size, *self.nodes[name].shape):
                 raise ValueError(
-                    f"the value of {name} has shape {np.shape(value)}, but this problem is of a batch of {self.size}, "
-                    f"with {(self.size, *self.nodes[name].shape)}"
+                    f"{call}: the value of {name} has shape {np.shape(value)}, but this problem is of a batch of "
+                    f"{self.size}, with {(self.size, *self.nodes[name].shape)}"
                 )
             made, kept = jnp.result_type(value), self.nodes[name].dtype
             if made != kept and not jnp.issubdtype(made, jnp.floating):
-                raise ValueError(f"the value of {name} is of {made}, but this node holds real numbers ({kept})")
+                raise ValueError(f"{call}: the value of {name} is of {made}, but this node holds real numbers ({kept})")
 
     def check_labels(self, y: PyTree) -> None:
         """Refuse class numbers outside the classes, where they can be read.

@@ -33,7 +33,7 @@ class Optax(Descent):
     def __init__(self, transformation: optax.GradientTransformation) -> None:
         if not is_transformation(transformation):
             raise TypeError(
-                f"expected an optax transformation, such as optax.sgd(0.1), got {type(transformation).__name__}"
+                f"Optax: expected an optax transformation, such as optax.sgd(0.1), got {type(transformation).__name__}"
             )
         self.transformation = transformation
         self._apart: dict[Hashable, bool] = {}  # by shape and dtype: whether samples may be handed over together

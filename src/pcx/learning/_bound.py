@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import PyTree
 
 from ..core import Choice, raw_key, taken
-from ..energy import Bound, Landscape, Nodes, Problem, Structure, WeightGradient
+from ..energy import Bound, Landscape, Nodes, Problem, Structure, WeightGradient, no_model
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._precision import as_precision, values_of
@@ -40,6 +40,8 @@ def bind(
         raise TypeError(f"bind: a batch is a pair (x, y), got {type(batch).__name__}")
     y, samples = split(batch[1])
     x, y = taken("bind", "x", batch[0]), taken("bind", "y", y)
+    if not isinstance(model, EnergyModule):
+        raise no_model("bind: ", model)
     structure = Structure.of(model, learn, call)
     arrays = structure.values_of(model)
     problem = Problem.of(structure, arrays, (x, y))

@@ -37,7 +37,7 @@ def taken_batch(rule: str, call: str, batch: Any) -> tuple[PyTree, PyTree, Sampl
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         got = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
-        raise TypeError(f"{rule}: a batch is a pair (x, y), got {got}")
+        raise TypeError(f"{rule}.{call}: a batch is a pair (x, y), got {got}")
     y, samples = split(batch[1])
     return taken(f"{rule}.{call}", "x", batch[0]), taken(f"{rule}.{call}", "y", y), samples
 

@@ -9,7 +9,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, taken
-from ..energy import Bound, ForwardPass, ModelArrays, Nodes, Problem, Structure
+from ..energy import Bound, ForwardPass, ModelArrays, Nodes, Problem, Structure, no_model
 from ..predictive_coding import EnergyModule
 from ._checks import taken_batch
 from ._intern import Interned
@@ -134,6 +134,8 @@ class Predicting(Interned):
 
         **Raises:** `TypeError` for what is no energy module; `ValueError` for a model without value nodes.
         """
+        if not isinstance(model, EnergyModule):
+            raise no_model(f"{self.name}: ", model)
         return Structure.of(model, self.learned_params, self.call)
 
     def problem(
