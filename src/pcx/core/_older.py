@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import jax.tree_util as jtu
 import numpy as np
@@ -31,6 +31,7 @@ class _Mask(Protocol):
 
 
 MaskT = TypeVar("MaskT", bound=_Mask)
+P = ParamSpec("P")
 
 
 def said(old: str, new: str) -> None:
@@ -50,11 +51,13 @@ def said(old: str, new: str) -> None:
 
 
 # -- value nodes ------------------------------------------------------------------------------------------
-def shape_first(init: Callable[..., None]) -> Callable[..., None]:
+def shape_first(init: Callable[P, None]) -> Callable[P, None]:
     """Return the initialiser of a value node, which also takes a shape before the energy, or in its place."""
 
+    make: Callable[..., None] = init
+
     @functools.wraps(init)
-    def taken(self: Any, *args: Any, **kwargs: Any) -> None:
+    def taken(self: Any, *args: Constant, **kwargs: Constant) -> None:
         if args and isinstance(args[0], tuple):
             shape, args = args[0], args[1:]
         elif isinstance(kwargs.get("energy_fn"), tuple):
@@ -62,7 +65,7 @@ def shape_first(init: Callable[..., None]) -> Callable[..., None]:
         elif isinstance(kwargs.get("shape"), tuple):
             shape = kwargs.pop("shape")
         else:
-            init(self, *args, **kwargs)
+            make(self, *args, **kwargs)
             return
         if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in shape):
             raise TypeError(
@@ -70,10 +73,10 @@ def shape_first(init: Callable[..., None]) -> Callable[..., None]:
                 "of whole numbers would be taken for a shape, as older programs give it)"
             )
         said(f"Vode({shape!r}, ...)", "Vode(...): the shape is that of the prediction")
-        init(self, *args, **kwargs)
+        make(self, *args, **kwargs)
         self.shape.set(tuple([int(n) for n in shape]))
 
-    return taken
+    return cast(Callable[P, None], taken)  # type checkers see what is written today
 
 
 # -- masks ------------------------------------------------------------------------------------------------
