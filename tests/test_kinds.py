@@ -50,6 +50,8 @@ KINDS = {
     "empty paths": """
         training/test_what_is_given.py: test_empty_paths
         cli/test_one_line.py: test_empty_words""",
+    "weights that no gradient comes to: unused, on side branches, behind stop_gradient": """
+        learning/test_idle.py""",
     "rates of 0, entries for clamped nodes, names of no nodes, factors of 0, kept values of another batch": """
         learning/test_without_effect.py""",
     "memory that went bad, and a chain that forgets": "learning/test_sound.py",

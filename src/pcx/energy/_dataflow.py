@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.extend.core as jex
+import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
@@ -24,6 +25,10 @@ CONVOLUTION = "conv_general_dilated"
 
 # What a model does beside computing is done once an evaluation that asks for it: prints, and callbacks to the host.
 _DONE = frozenset({"DebugEffect", "OrderedDebugEffect", "IOEffect", "_IOEffect", "OrderedIOEffect", "_OrderedIOEffect"})
+
+
+# Operations with a derivative of zero wherever they have one.
+_FLAT = frozenset({"ceil", "floor", "round", "sign", "stop_gradient"})
 
 
 class Op(NamedTuple):
@@ -128,6 +133,18 @@ class Program:
             if any(i in reached for i in op.inputs):
                 reached.update(o for o in op.outputs if o not in stopped)
         return reached
+
+    def felt(self, wanted: Sequence[int]) -> set[int]:
+        """Return all values by which the gradient of the wanted ones can be other than zero, these included."""
+        found = set(wanted)
+        for index in reversed(self.needed(wanted, ())[0]):
+            op = self.ops[index]
+            if op.eqn.primitive.name in _FLAT:
+                continue
+            made = zip(op.outputs, op.eqn.outvars, strict=True)
+            if any(o in found and jnp.issubdtype(var.aval.dtype, jnp.inexact) for o, var in made):
+                found.update(op.inputs)
+        return found
 
     def evaluate(
         self,

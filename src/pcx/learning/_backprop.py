@@ -11,6 +11,7 @@ from jax import Array
 from ..core import Choice
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights, added, weighed
 from ..nn import LayerParam
+from ._idle import from_outputs
 from ._precision import learns, values_of
 from ._rule import Memory, Rule
 from ._types import Call, Optimiser, PrecisionLike
@@ -39,6 +40,9 @@ class Backprop(Rule):
             _warn(f"the precision of {', '.join(idle)} has no effect: only that of output nodes counts")
         if problem.has_own_energy:
             _warn("what the model adds to its nodes' energies has no effect: the loss is the output's energy")
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        return from_outputs(problem)
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p = bound.problem

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Nodes
+from ..energy import Bound, ForwardPass, Nodes, Problem
 from ..inference import AllNodes, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Clamp
 from ._coordinates import Errors
+from ._idle import from_any_energy, from_outputs
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
@@ -23,6 +24,9 @@ class OnErrors(PredictiveCoding):
     of the forward pass."""
 
     settles_outputs = False
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        return from_outputs(problem) if self._waits(problem) else from_any_energy(problem)
 
     def settle(
         self,

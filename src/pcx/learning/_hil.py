@@ -13,6 +13,7 @@ from ..core import Choice, whole
 from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_errors, scan
 from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
+from ._idle import from_outputs
 from ._reach import check_moves
 from ._rule import Memory, Rule
 from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
@@ -44,6 +45,9 @@ class HIL(Rule):
         needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
         if needed > self.T:
             raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        return from_outputs(problem)
 
     def _weights_by_node(self, problem: Problem) -> dict[str, tuple[str, ...]]:
         """Return the weights that learn with each node: those of its prediction; shared ones with the node that the

@@ -15,6 +15,7 @@ from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, as_schedul
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of
+from ._idle import from_any_energy, from_errors
 from ._reach import check_moves, moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start, coords_of, kept_of
@@ -76,10 +77,18 @@ class PredictiveCoding(Rule):
         self.descent.check(self.name, problem.free, problem.nodes)
         check_moves(self.name, problem, self.solver.descent, self.stop.steps, self.settles_outputs)
         # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
-        travels = self.start.forward and self.coordinates.travels
-        if travels and moves_by_gradient_alone(self.solver.descent, problem):
+        if self.coordinates.travels and self._waits(problem):
             schedule = AllNodes() if self.stop.early else self.schedule
             self._warn_of_reach(problem, schedule)
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        if self.coordinates.travels and self._waits(problem):
+            return from_errors(problem, self.coordinates.follow)
+        return from_any_energy(problem)
+
+    def _waits(self, problem: Problem) -> bool:
+        """Return whether nodes stay where they are until an error comes to them."""
+        return self.start.forward and moves_by_gradient_alone(self.solver.descent, problem)
 
     def _warn_of_reach(self, problem: Problem, schedule: Schedule) -> None:
         warn_of_layers_out_of_reach(self.name, problem, schedule, self.stop.steps, follows=self.coordinates.follow)

@@ -10,6 +10,7 @@ import jax
 
 from ..energy import Problem
 from ..inference import Descents, Schedule, Segment, never_moving
+from ._idle import from_errors
 
 
 class _Moving(NamedTuple):
@@ -34,15 +35,17 @@ def warn_of_layers_out_of_reach(
     """
     if problem.has_own_energy or not steps:
         return
+    # What learns in no time is said elsewhere.
+    learn = from_errors(problem, follows)
     first = _unlearned(problem, schedule, steps - late, follows)
     # As many steps as nodes reach all that can be reached.
     most = _unlearned(problem, schedule, steps + len(problem.nodes), follows)
-    still = [w for w in first if w not in most]
+    still = [w for w in first if w not in most and w in learn]
     if not still:
         return
     needed = next(
         t for t in range(steps + 1, steps + late + len(problem.nodes) + 1)
-        if set(_unlearned(problem, schedule, t - late, follows)) == set(most)
+        if not (set(_unlearned(problem, schedule, t - late, follows)) - set(most)) & learn
     )  # fmt: skip
     layers = list(dict.fromkeys([w.split(".nn.")[0] for w in still]))
     warnings.warn(

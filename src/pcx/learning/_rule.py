@@ -24,6 +24,7 @@ from ..predictive_coding import EnergyModule
 from ._applied import applied
 from ._checks import check_learns, check_optim, taken_batch
 from ._guards import bad_data, guarded
+from ._idle import from_any_energy, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
@@ -104,6 +105,7 @@ class Rule(Predicting):
         problem = self.problem(structure, arrays, x, y)
         problem.check_labels(y)
         self.check(problem)
+        warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
         optim = self.init_optim(problem, arrays.weights)
@@ -194,6 +196,17 @@ class Rule(Predicting):
                 f"{self.name}: no node is clamped, so there is nothing to learn from. Give targets, and mark the "
                 "output: pxc.Vode(..., output=True)"
             )
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        """Return the weights that can learn something from a batch; `init` warns of others.
+
+        **Arguments:**
+
+        - `problem`: the problem.
+
+        **Returns:** their paths; by default of those by which any energy has a gradient.
+        """
+        return from_any_energy(problem)
 
     def init_memory(self, bound: Bound) -> Memory:
         """Return what the rule remembers before the first step; a step changes it by `Update.memory`.

@@ -26,6 +26,7 @@ from ..predictive_coding import EnergyModule
 from ._clamp import Phase
 from ._coordinates import Coordinates
 from ._guards import bad_data
+from ._idle import from_any_energy
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
 from ._pc import PredictiveCoding
 from ._reach import check_moves
@@ -138,6 +139,9 @@ class TwoNetworks(PredictiveCoding):
         _ = problem.pairs
         self.descent.check(self.name, problem.generative.free, problem.generative.nodes)
         check_moves(self.name, problem.generative, self.solver.descent, self.stop.steps, settles_outputs=False)
+
+    def learning_weights(self, problem: Any) -> set[str]:
+        return from_any_energy(problem.generative) | from_any_energy(problem.recognition)
 
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         if samples.known is not None:

@@ -25,6 +25,7 @@ from ..energy import (
 )
 from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
+from ._idle import from_outputs
 from ._reach import check_moves
 from ._rule import Memory, Rule
 from ._types import Call, Optimiser, PrecisionLike, RuleOptions
@@ -62,6 +63,9 @@ class ZIL(Rule):
         check_moves("zil", problem, self.descent, 1, settles_outputs=False)
         if not self.level:
             check_level(problem)
+
+    def learning_weights(self, problem: Problem) -> set[str]:
+        return from_outputs(problem)
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p, targets = bound.problem, forward.targets

@@ -1,0 +1,79 @@
+"""Warn of weights that learn nothing however long values settle: no gradient of an energy comes to them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+from ..energy import Problem, felt_by
+
+_OWN = ""
+
+
+def from_any_energy(problem: Problem) -> set[str]:
+    """Return the weights by which any energy has a gradient, for values that may have errors anywhere."""
+    return set().union(*[felt_by(problem, n).weights for n in (*problem.nodes, _OWN)])
+
+
+def from_errors(problem: Problem, follows: bool = True) -> set[str]:
+    """Return the weights that errors come to from the clamped nodes, if values settle for as long as it takes.
+
+    **Arguments:**
+
+    - `problem`: the problem.
+    - `follows`: whether a prediction follows the values that it is made from.
+    """
+    if problem.has_own_energy:
+        return from_any_energy(problem)
+    felt = {n: felt_by(problem, n) for n in problem.nodes}
+    sounding = {n for n, node in problem.nodes.items() if not node.silent}
+    wrong = {*problem.clamped, *problem.with_error} & sounding
+    moved: set[str] = set()
+    while True:
+        moving = [n for n in problem.free if n not in moved and any(n in felt[c].nodes for c in wrong)]
+        if not moving:
+            return set().union(*[felt[n].weights for n in wrong])
+        moved.update(moving)
+        wrong |= {*moving, *[c for n in moving if follows for c in problem.graph.children[n]]} & sounding
+
+
+def from_outputs(problem: Problem) -> set[str]:
+    """Return the weights by which the clamped nodes' energies have a gradient through the predictions of all others."""
+    learn: set[str] = set()
+    todo = [n for n in problem.clamped if not problem.nodes[n].silent]
+    seen = set(todo)
+    while todo:
+        name = todo.pop()
+        felt = felt_by(problem, name, prediction=name not in problem.clamped)
+        learn |= felt.weights
+        new = [n for n in felt.nodes if n not in seen and n not in problem.clamped]
+        seen.update(new)
+        todo += new
+    return learn
+
+
+def warn_of_idle_weights(call: str, weights: Iterable[str], learn: set[str]) -> None:
+    """Warn of weights that learn nothing, by layer where that is true of all of a layer's.
+
+    **Arguments:**
+
+    - `call`: the rule's name.
+    - `weights`: the paths of all weights.
+    - `learn`: those that learn.
+    """
+    weights = tuple(weights)
+    idle = [w for w in weights if w not in learn]
+    if not idle:
+        return
+    some = {_layer(w) for w in weights if w in learn}
+    names = dict.fromkeys([w if _layer(w) in some else _layer(w) for w in idle])
+    warnings.warn(
+        f"{call}: {', '.join(names)} will learn nothing, whatever the batch: the call makes no use of it, or no "
+        "gradient comes to it, as behind stop_gradient or on a side branch that no error reaches. If that is meant, "
+        "mark it: `param.frozen = True`",
+        stacklevel=4,
+    )
+
+
+def _layer(path: str) -> str:
+    return path.split(".nn.")[0]
