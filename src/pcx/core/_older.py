@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import jax.tree_util as jtu
 import numpy as np
@@ -22,6 +22,7 @@ _ROOT = os.path.dirname(os.path.dirname(__file__))
 _PASSED = (_ROOT + os.sep, os.path.join(os.path.dirname(_ROOT), "pcax") + os.sep, "<frozen importlib")
 
 
+@runtime_checkable
 class _Mask(Protocol):
     """The part of a mask that its older names make use of."""
 
