@@ -18,7 +18,7 @@ from .. import predictive_coding as pxc
 from ..data import Dataset, Split
 from ..training import LearningRule
 from . import _own as own_code
-from ._failures import USAGE, CommandError
+from ._failures import CommandError, Refused
 from ._interrupt import by_exception
 from ._settings import Experiment, is_own
 
@@ -51,21 +51,21 @@ class Splits:
         self.shape = train.x.shape[1:]
         if options.subset is not None:
             if options.subset > len(train):
-                raise CommandError(f"--subset {options.subset} is more than the {len(train)} samples there are", USAGE)
+                raise Refused(f"--subset {options.subset} is more than the {len(train)} samples there are")
             train = Split(train.x[: options.subset], train.y[: options.subset])
         self.test, self.validation = test, None if options.validation == "none" else test
         if options.validation == "held-out":
             count = round(len(train) * options.held_out)
             if not 0 < count < len(train):
                 message = f"--held-out {options.held_out} leaves nothing of one part of {len(train)} samples"
-                raise CommandError(message, USAGE)
+                raise Refused(message)
             # The last ones, as is usual: all these sets are in random order, and views cost nothing.
             self.validation = Split(train.x[-count:], train.y[-count:])
             train = Split(train.x[:-count], train.y[:-count])
         self.train = train
         if options.batch_size > len(train):
             message = f"--batch-size {options.batch_size} is more than the {len(train)} samples to train on"
-            raise CommandError(message, USAGE)
+            raise Refused(message)
 
     @property
     def named(self) -> dict[str, Split]:
@@ -117,13 +117,13 @@ def model_maker(options: Experiment, splits: Sampled) -> Callable[[], pxc.Energy
 def _own_maker(name: str, known: dict[str, Any]) -> Callable[[], pxc.EnergyModule]:
     made = own_code.load(name, "--model")
     if "energy" in known and "energy" not in own_code.parameters(made, name, "--model"):
-        raise CommandError(f"--energy has no effect: {name} asks for no argument of the name energy", USAGE)
+        raise Refused(f"--energy has no effect: {name} asks for no argument of the name energy")
 
     def make() -> pxc.EnergyModule:
         model = own_code.call(made, name, "--model", known)
         if not isinstance(model, pxc.EnergyModule):
             message = f"--model {name} gives {type(model).__name__}; it must give a pcx.predictive_coding.EnergyModule"
-            raise CommandError(message, USAGE)
+            raise Refused(message)
         return model
 
     return make
@@ -137,10 +137,9 @@ def energy_of(options: Experiment) -> pxc.EnergyFn:
     if isinstance(found, type):  # a class of energies, whose options have defaults
         found = own_code.call(found, options.energy, "--energy", {})
     if not callable(found):
-        raise CommandError(
+        raise Refused(
             f"--energy {options.energy} is {type(found).__name__}; it must be a function energy(vode, rkg), such as "
-            "pcx.predictive_coding.se_energy",
-            USAGE,
+            "pcx.predictive_coding.se_energy"
         )
     return cast(pxc.EnergyFn, found)
 
@@ -149,10 +148,9 @@ def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     rule = own_code.load(name, "--rule")
     rule = rule if _is_rule(rule) else own_code.call(rule, name, "--rule", known)
     if not _is_rule(rule):
-        raise CommandError(
+        raise Refused(
             f"--rule {name} gives {type(rule).__name__}; it must be a pcx.learning.Rule, or have init, step, predict "
-            "and evaluate",
-            USAGE,
+            "and evaluate"
         )
     return rule
 
@@ -162,14 +160,14 @@ def _is_rule(x: object) -> bool:
 
 
 def check_memory(options: Experiment, widths: Sequence[int]) -> None:
-    """Raises `CommandError` if weights, their gradients and a batch's values are more than there is memory for: a
+    """Raises `Refused` if weights, their gradients and a batch's values are more than there is memory for: a
     process that asks for more may be killed without a word."""
     weights = sum(a * b for a, b in itertools.pairwise(widths))
     needed = 4 * 2 * (weights + options.batch_size * sum(widths))
     there = _memory()
     if there is not None and needed > there:
         text = f"a network of {weights:.3g} weights needs more than {needed / 1e9:.3g} GB; there are {there / 1e9:.3g}"
-        raise CommandError(f"{text}: make --hidden smaller", USAGE)
+        raise Refused(f"{text}: make --hidden smaller")
 
 
 def _memory() -> int | None:

@@ -2,7 +2,7 @@
 
 import math
 
-from ._options import Refused
+from ._failures import Refused
 
 MOST = 2**31 - 1  # of whole numbers: what programs count in
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import itertools
 import json
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from ._build import Splits, make_rule, model_maker
 from ._failures import DONE, CommandError, told
 from ._saved import read_config
 from ._settings import TrainOptions
+from ._statistics import moments
 from ._tables import console, counted, number, percent, say, spread, table
 
 _JUDGED = 512  # samples looked at together
@@ -66,9 +66,8 @@ def evaluate(
         ],
     }
     for name in ("accuracy", "loss"):
-        values = [each[name] for each in found]
-        std = statistics.stdev(values) if len(values) > 1 else None
-        report[name] = {"mean": statistics.fmean(values), "std": std}
+        over = moments([each[name] for each in found])
+        report[name] = {"mean": over["mean"], "std": over["std"]}
     if as_json:
         print(json.dumps(report, indent=2))
     else:

@@ -13,16 +13,18 @@ _MOST = 600  # characters of a message
 
 
 class CommandError(Exception):
-    """A command can't do what was asked; the message, one line, says what to do.
+    """A command can't do what was asked; the message, one line, says what to do. `status` is the exit status."""
 
-    **Arguments:**
+    status = ERROR
 
-    - `status`: the exit status.
-    """
-
-    def __init__(self, message: str, status: int = ERROR) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
-        self.status = status
+
+
+class Refused(CommandError):
+    """Options that can't be used; the message says which, and what to do."""
+
+    status = USAGE
 
 
 def one_line(text: str) -> str:

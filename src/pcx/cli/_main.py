@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import __version__
-from ._failures import ERROR, INTERRUPTED, USAGE, CommandError, complain, one_line, wants_traceback, words_for
+from ._failures import ERROR, INTERRUPTED, CommandError, Refused, complain, one_line, wants_traceback, words_for
 from ._install import missing_of, not_installed
 from ._interrupt import at_once, interrupted, resumable
-from ._options import Refused
 from ._output import own_streams
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
@@ -51,9 +50,6 @@ def _main(args: list[str]) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _warned
             return _parsed(args or ["--help"])()
-    except Refused as error:
-        complain(f"pcx: error: {one_line(str(error))}")
-        return USAGE
     except CommandError as error:
         complain(f"pcx: error: {error}")
         return error.status

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ._failures import Refused
+
 RULES = ("zil", "hil", "backprop")
 POINTS = 1024  # of the training set, and as many of the test set
-
-
-class Refused(Exception):
-    """Options that cannot be used; the message says which, and what to do."""
 
 
 @dataclass(frozen=True)

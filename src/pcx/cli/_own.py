@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ._failures import USAGE, CommandError
+from ._failures import CommandError, Refused
 from ._settings import Experiment, is_own
 
 T = TypeVar("T", bound=Experiment)
@@ -50,7 +50,7 @@ def check_sources(recorded: object, config: Path) -> None:
 def load(name: str, option: str) -> Any:
     """Return the object that `file.py:name` or `module:name` stands for.
 
-    **Raises:** `CommandError` if there is none.
+    **Raises:** `Refused` if there is none.
     """
     place, _, attribute = name.rpartition(":")
     try:
@@ -58,11 +58,11 @@ def load(name: str, option: str) -> Any:
     except CommandError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's own code does
-        raise CommandError(f"{option} {name}: {type(error).__name__}: {error}", USAGE) from error
+        raise Refused(f"{option} {name}: {type(error).__name__}: {error}") from error
     found = module
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise CommandError(f"{option} {name}: there is no {attribute} in {place}", USAGE)
+            raise Refused(f"{option} {name}: there is no {attribute} in {place}")
         found = getattr(found, part)
     return found
 
@@ -70,7 +70,7 @@ def load(name: str, option: str) -> Any:
 def call(made: Callable[..., Any], name: str, option: str, known: Mapping[str, Any]) -> Any:
     """Return what a function or class gives, called with those of the known arguments that it asks for by name.
 
-    **Raises:** `CommandError` if it can't be called so.
+    **Raises:** `Refused` if it can't be called so.
     """
     found = parameters(made, name, option).values()
     given = {p.name: known[p.name] for p in found if p.name in known and p.kind is not p.POSITIONAL_ONLY}
@@ -78,22 +78,22 @@ def call(made: Callable[..., Any], name: str, option: str, known: Mapping[str, A
     missing = [p.name for p in found if p.name not in given and p.default is p.empty and p.kind not in kinds]
     if missing:
         there = ", ".join(known)
-        raise CommandError(f"{option} {name} needs {', '.join(missing)}; it is called with {there}, or nothing", USAGE)
+        raise Refused(f"{option} {name} needs {', '.join(missing)}; it is called with {there}, or nothing")
     try:
         return made(**given)
     except Exception as error:  # whatever the user's own code does
-        raise CommandError(f"{option} {name}: {type(error).__name__}: {error}", USAGE) from error
+        raise Refused(f"{option} {name}: {type(error).__name__}: {error}") from error
 
 
 def parameters(made: Callable[..., Any], name: str, option: str) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a function or class, by name.
 
-    **Raises:** `CommandError` if it is none.
+    **Raises:** `Refused` if it is none.
     """
     try:
         return inspect.signature(made).parameters
     except (TypeError, ValueError) as error:
-        raise CommandError(f"{option} {name} can't be called: {error}", USAGE) from error
+        raise Refused(f"{option} {name} can't be called: {error}") from error
 
 
 def _absolute(name: str) -> str:
@@ -108,19 +108,19 @@ def _file(name: str) -> Path:
     try:
         found = importlib.util.find_spec(place)
     except (ImportError, ValueError) as error:
-        raise CommandError(f"{name}: {error}", USAGE) from error
+        raise Refused(f"{name}: {error}") from error
     if found is None or not found.origin:
-        raise CommandError(f"{name}: there is no module {place}; for a file, give its path: {place}.py:...", USAGE)
+        raise Refused(f"{name}: there is no module {place}; for a file, give its path: {place}.py:...")
     return Path(found.origin)
 
 
 def _content(name: str, path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise CommandError(f"{name}: there is no file {path}", USAGE)
+            raise Refused(f"{name}: there is no file {path}")
         return path.read_bytes()
     except OSError as error:
-        raise CommandError(f"{name}: {path} can't be read: {error.strerror}", USAGE) from error
+        raise Refused(f"{name}: {path} can't be read: {error.strerror}") from error
 
 
 def _executed(name: str) -> types.ModuleType:

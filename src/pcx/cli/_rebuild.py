@@ -10,7 +10,6 @@ from ..predictive_coding import EnergyModule
 from ..training import LearningRule
 from ._build import Splits, make_rule, model_maker
 from ._failures import CommandError
-from ._options import Refused
 from ._saved import read_config
 from ._settings import TrainOptions
 
@@ -27,5 +26,5 @@ def rebuild(folder: Path, data_folder: Path | None) -> tuple[Callable[[], Energy
         options.check()
         splits = Splits(options)
         return model_maker(options, splits), make_rule(options, options.rule, len(splits.train)), splits
-    except (CommandError, Refused) as e:
+    except CommandError as e:
         raise ValueError(f"load_run: {e}") from e

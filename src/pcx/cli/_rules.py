@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
 
 from . import _checks
-from ._options import Refused
+from ._failures import Refused
 
 if TYPE_CHECKING:
     import optax

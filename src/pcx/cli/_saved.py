@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ._failures import CommandError
-from ._options import Refused
+from ._failures import CommandError, Refused
 from ._settings import Experiment, TrainOptions, is_own
 
 _NOT_KEPT = ("out", "config", "resume", "quiet", "download")  # of the call, not of the run

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from . import _checks
 from ._checks import MOST
-from ._options import Refused
+from ._failures import Refused
 from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]

@@ -1,21 +1,18 @@
 """`pcx run zil`: trains every network, shows how it goes, and leaves a folder with all that came out."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ..learning import State
-from ..training import CheckpointError, Folder, versions
-from ._failures import CommandError
+from ..training import CheckpointError, Folder, display, versions
+from ._failures import CommandError, Refused
 from ._figure import Boundary, draw, load
-from ._options import Refused, ZilOptions
+from ._options import ZilOptions
 from ._saved import new_folder
 from ._zil import Data, Study, two_moons
 
@@ -95,7 +92,7 @@ def _train_all(
     accuracy = {rule: np.zeros((seeds, epochs)) for rule in study.rules}
     seconds = dict.fromkeys(study.rules, 0.0)
     boundaries = {}
-    with _progress(console, len(study.rules) * epochs) as (advance, say):
+    with display(len(study.rules) * epochs, 0, show=True) as (advance, say):
         for rule in study.rules:
             left_out = np.zeros(seeds, int)
             state: Any = None
@@ -114,14 +111,15 @@ def _train_all(
                     }
                     for seed in range(seeds)
                 )
-                advance(f"{rule} epoch {result.epoch}/{epochs}")
+                advance(1, f"{rule} epoch {result.epoch}/{epochs}")
             boundaries[rule] = _boundary(study, data, state)
             for seed in range(seeds):
                 line = f"{rule}: seed {seed + 1}/{seeds}, test accuracy {accuracy[rule][seed, -1]:.2%}"
                 if left_out[seed]:
                     line += f"; {left_out[seed]} batches changed no weight: a number was not finite"
                 folder.log(line)
-                say(line)
+                if not console.is_terminal:  # where a bar has shown how it went
+                    say(line)
     return accuracy, seconds, boundaries
 
 
@@ -130,18 +128,6 @@ def _boundary(study: Study, data: Data, state: State) -> Boundary:
     x, y = np.meshgrid(np.linspace(low[0], high[0], _GRID), np.linspace(low[1], high[1], _GRID))
     out = study.predict(state, np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32))
     return Boundary(x, y, (out[:, 1] - out[:, 0]).reshape(x.shape))
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[tuple[Any, Any]]:
-    """A bar on a terminal, plain lines elsewhere: two functions, one for the next epoch, one for a finished network."""
-    if not console.is_terminal:
-        yield lambda text: None, lambda line: print(line, flush=True)
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("compiling", total=total)
-        yield lambda text: progress.update(task, advance=1, description=text), lambda line: None
 
 
 def _table(summary: dict[str, Any], options: ZilOptions) -> Table:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+
+from ._statistics import moments
 
 
 def console() -> Console:
@@ -48,11 +49,6 @@ def number(value: float | None) -> str:
 
 def spread(values: Sequence[float | None], show: Callable[[float | None], str] = percent) -> str:
     """Mean and sample standard deviation of the values that are there."""
-    there = [v for v in values if v is not None]
-    if not there:
-        return "-"
-    mean = show(statistics.fmean(there))
-    if len(there) == 1:
-        return mean
-    std = statistics.stdev(there)
-    return f"{mean} ± {f'{std:.2g}' if show is number else show(std)}"
+    over = moments(values)
+    mean, std = show(over["mean"]), over["std"]
+    return mean if std is None else f"{mean} ± {f'{std:.2g}' if show is number else show(std)}"

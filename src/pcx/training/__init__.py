@@ -5,6 +5,7 @@
 
 from ._checkpoint import Checkpoints
 from ._describe import describe, differences
+from ._display import display
 from ._events import EventFiles
 from ._files import CheckpointError
 from ._fit import fit

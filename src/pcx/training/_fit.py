@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..predictive_coding import EnergyModule
 from ._alone import alone
 from ._held_out import as_held_out
-from ._loop import train as loop
+from ._loop import loop
 from ._member import members_of
 from ._options import FitOptions
 from ._prepare import prepare

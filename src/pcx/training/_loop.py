@@ -19,7 +19,7 @@ from ._store import Store
 _SECONDS = 1.0  # between two looks at a run, whatever a batch takes
 
 
-def train(run: Run, store: Store, options: FitOptions) -> Fit:
+def loop(run: Run, store: Store, options: FitOptions) -> Fit:
     """Train from where the run is to its end."""
     progress = run.progress
     # A run that ended by early stopping is not resumed, even with more epochs.

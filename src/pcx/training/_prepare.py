@@ -23,7 +23,7 @@ from ._metrics import accuracy, is_class
 from ._model import model_of
 from ._options import FitOptions
 from ._progress import Progress
-from ._rule import NUMBERS, LearningRule, RuleMaker, fields_of, made
+from ._rule import NUMBERS, LearningRule, RuleMaker, fields_of, rule_of
 from ._source import Source
 from ._stopping import EarlyStopping, Mode, direction, direction_or_more
 from ._types import Batch, Metric, Settings
@@ -91,7 +91,7 @@ def prepare(
     states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
     made_of |= {"data": source.describe(), "augment": describe(options.augment)}
     made_of |= {"networks": [dataclasses.asdict(m) for m in members]}
-    first = made(rule, members[0].settings)
+    first = rule_of(rule, members[0].settings)
     metrics = options.metrics
     if metrics is None:
         output = jax.eval_shape(lambda s: first.evaluate(s, example)[0], states[0])
@@ -130,7 +130,7 @@ def _networks(
     made_of: dict[str, Any] = {}
     for member in members:
         network = model_of("fit", model, member.seed)
-        own = made(rule, member.settings)
+        own = rule_of(rule, member.settings)
         states.append(own.init(network, example, member.seed))
         if not made_of:
             made_of = {"rule": describe(rule if member.settings else own), "model": describe(network)}

@@ -95,7 +95,7 @@ def as_function(rule: LearningRule | RuleMaker) -> RuleMaker:
     return (lambda: rule) if is_rule(rule) else rule  # type: ignore[return-value]
 
 
-def made(rule: LearningRule | RuleMaker, settings: Settings) -> LearningRule:
+def rule_of(rule: LearningRule | RuleMaker, settings: Settings) -> LearningRule:
     """Return a rule as it is, or what a function makes of the settings.
 
     **Raises:** `TypeError` if that is no rule.
