@@ -332,11 +332,11 @@ def test_shapes_that_do_not_broadcast():
 
 # -- energies and their source of random keys -------------------------------------------------------------
 def by_keyword(vode, *, rkg):
-    return (vode.get("h") - vode.get("u")) * rkg
+    return (vode.get("h") - vode.get("u")) * jnp.sum(rkg.key.get())
 
 
 def by_place(vode, keys, /):
-    return (vode.get("h") - vode.get("u")) * keys
+    return (vode.get("h") - vode.get("u")) * jnp.sum(keys.key.get())
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def by_place(vode, keys, /):
 def test_an_energy_gets_the_random_keys_by_name_or_by_place(energy_fn):
     vode = pxc.Vode(energy_fn)
     vode(jnp.zeros(3))
-    assert vode.set("h", jnp.ones(3)).energy(2.0) == 6.0  # pyright: ignore[reportArgumentType]
+    assert vode.set("h", jnp.ones(3)).energy(px.RandomKeyGenerator(2)) == 6.0
 
 
 @pytest.mark.parametrize("energy_fn", [lambda: 0.0, lambda vode: 0.0, lambda vode, *, keys: 0.0, lambda a, b, c: 0.0])

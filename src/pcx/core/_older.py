@@ -6,10 +6,10 @@ Everything that is known of those versions stands here. The places that take an 
 from __future__ import annotations
 
 import functools
-import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import jax.tree_util as jtu
@@ -17,9 +17,9 @@ import numpy as np
 
 from ._types import Constant, Tree, Value
 
-# Where frames lie that are not the user's: this library, under both of its names, and the machinery of imports.
-_ROOT = os.path.dirname(os.path.dirname(__file__))
-_PASSED = (_ROOT + os.sep, os.path.join(os.path.dirname(_ROOT), "pcax") + os.sep, "<frozen importlib")
+# The packages whose frames are not the user's: this one, under both of its names, the machinery of imports, and checks
+# of types as a program runs.
+_PASSED = frozenset({"pcx", "pcax", "importlib", "_frozen_importlib", "jaxtyping", "beartype", ""})
 
 
 @runtime_checkable
@@ -44,11 +44,15 @@ def said(old: str, new: str) -> None:
     - `new`: what to write instead.
     """
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PASSED):
+    while frame.f_back is not None and _package(frame) in _PASSED:
         frame = frame.f_back
     module, seen = frame.f_globals.get("__name__", "<unknown>"), frame.f_globals.setdefault("__warningregistry__", {})
     text = f"{old} is an older idiom; write {new}"
     warnings.warn_explicit(text, DeprecationWarning, frame.f_code.co_filename, frame.f_lineno, module, seen)
+
+
+def _package(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 # -- value nodes ------------------------------------------------------------------------------------------
