@@ -38,7 +38,8 @@ KINDS = {
             test_means_over_a_resume test_a_batch_that_failed_is_not_counted test_one_sample_alone_in_a_batch
         cli/test_one_line.py: test_a_network_that_stopped_counts_with_its_last_value""",
     "transformations that couple the samples of a batch": """
-        inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone""",
+        inference/test_anywhere.py: test_a_sample_settles_as_it_does_alone
+        inference/test_by_sample.py""",
     "settling that goes uphill; numbers of an epoch that are not finite": """
         learning/test_uphill.py training/test_uphill.py""",
     "layers that no error reaches; parts and options that would do nothing": """

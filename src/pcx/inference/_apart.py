@@ -1,112 +1,58 @@
-"""A proof from the operations of an Optax transformation that samples don't meet in it."""
+"""A proof from the operations of an Optax transformation that samples don't meet in it, nor count."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
 import jax
 import jax.extend.core as jex
 import jax.tree_util as jtu
-from jax import Array
 from jaxtyping import PyTree
 
-Shaped: TypeAlias = Array | jax.ShapeDtypeStruct
-"""An array, of which only shape and dtype count."""
-
-# Operations that give each element of their result from the same element of what they take.
-_ELEMENTWISE = frozenset(
-    [
-        "abs",
-        "acos",
-        "acosh",
-        "add",
-        "add_any",
-        "and",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "bessel_i0e",
-        "bessel_i1e",
-        "cbrt",
-        "ceil",
-        "clamp",
-        "convert_element_type",
-        "copy",
-        "copy_p",
-        "cos",
-        "cosh",
-        "digamma",
-        "div",
-        "eq",
-        "erf",
-        "erf_inv",
-        "erfc",
-        "exp",
-        "exp2",
-        "expm1",
-        "floor",
-        "ge",
-        "gt",
-        "imag",
-        "integer_pow",
-        "is_finite",
-        "le",
-        "lgamma",
-        "log",
-        "log1p",
-        "logistic",
-        "lt",
-        "max",
-        "min",
-        "mul",
-        "ne",
-        "neg",
-        "nextafter",
-        "not",
-        "or",
-        "pow",
-        "real",
-        "reduce_precision",
-        "rem",
-        "round",
-        "rsqrt",
-        "select_n",
-        "sign",
-        "sin",
-        "sinh",
-        "sqrt",
-        "square",
-        "stop_gradient",
-        "sub",
-        "tan",
-        "tanh",
-        "xor",
-    ]
-)
-_CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-_CALLED = frozenset(
-    ["pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat"]
-)
+from ._alike import alike
+from ._operations import ELEMENTWISE, Shaped, aval_of, called, draws
 
 
 def apart(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped) -> bool:
-    """Return whether each element of a node's update depends on that element's gradients and values alone, and on what
-    has nothing to do with either (counts, rates, noise).
+    """Return whether a batch of values may be given to a transformation as one array: each element of the update
+    depends on that element's gradients and values alone, and on what has nothing to do with either (counts, rates); and
+    the operations are those for one sample. Where numbers are drawn the first is enough: samples have numbers of their
+    own then.
 
     **Arguments:**
 
     - `init`, `update`: of the transformation.
-    - `value`: the shape and dtype of the node's value.
+    - `value`: the shape and dtype of the node's value, `[batch, *shape]`.
+
+    **Warns** of a transformation that draws random numbers.
     """
-    value = jax.ShapeDtypeStruct(value.shape, value.dtype)
+    every = jax.ShapeDtypeStruct(value.shape, value.dtype)
+    one = jax.ShapeDtypeStruct(value.shape[1:], value.dtype)
     try:
-        first, state = jax.make_jaxpr(init, return_shape=True)(value)
-        step = jax.make_jaxpr(update)(value, state, value)
+        first, state, step = _programs(init, update, every)
+        random = draws(first.jaxpr) or draws(step.jaxpr)
+        if random:
+            _warn_of_random()
+        if not _elements_apart(first, state, step, every):
+            return False
+        if random:
+            return True
+        first_of_one, _, step_of_one = _programs(init, update, one)
     except jax.errors.ConcretizationTypeError:
         return False
+    return alike(first_of_one, first, one.shape) and alike(step_of_one, step, one.shape)
+
+
+def _programs(
+    init: Callable[..., PyTree], update: Callable[..., PyTree], value: jax.ShapeDtypeStruct
+) -> tuple[jex.ClosedJaxpr, PyTree, jex.ClosedJaxpr]:
+    """Return the program that makes a state, the form of the state, and the program of a step."""
+    first, state = jax.make_jaxpr(init, return_shape=True)(value)
+    return first, state, jax.make_jaxpr(update)(value, state, value)
+
+
+def _elements_apart(first: jex.ClosedJaxpr, state: PyTree, step: jex.ClosedJaxpr, value: jax.ShapeDtypeStruct) -> bool:
     leaves = jtu.tree_leaves(state)
     own = [leaf.shape == value.shape for leaf in leaves]
     made = _alignment(first.jaxpr, [True], value.shape)
@@ -116,6 +62,15 @@ def apart(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Sha
         return False
     # What is of another shape than the values must never come to depend on them.
     return all(mine or not depends for mine, depends in zip(own + own, made + after[1:], strict=True))
+
+
+def _warn_of_random() -> None:
+    warnings.warn(
+        "the transformation of the values draws random numbers from a seed of its own: every batch and every node gets "
+        "the same. For numbers of their own give pxi.Langevin(step), as pxl.mcpc does, or a pxi.Descent with `random`, "
+        "whose steps get a key",
+        stacklevel=2,
+    )
 
 
 def _alignment(jaxpr: jex.Jaxpr, marks: Sequence[bool], shape: tuple[int, ...]) -> list[bool] | None:
@@ -140,23 +95,7 @@ def _alignment(jaxpr: jex.Jaxpr, marks: Sequence[bool], shape: tuple[int, ...]) 
         elif name in ("broadcast_in_dim", "reshape"):
             if any(aval_of(v).shape != shape for v in (eqn.invars[0], *eqn.outvars)):
                 return None
-        elif name not in _ELEMENTWISE or any(aval_of(v).shape != shape for v in eqn.outvars):
+        elif name not in ELEMENTWISE or any(aval_of(v).shape != shape for v in eqn.outvars):
             return None
         env.update(zip(eqn.outvars, out, strict=True))
     return [not isinstance(v, jex.Literal) and env.get(v, False) for v in jaxpr.outvars]
-
-
-def called(eqn: jex.JaxprEqn) -> tuple[jex.Jaxpr, Sequence[Any]] | None:
-    """Return the program that an operation calls, with its constants; None if it calls none."""
-    if eqn.primitive.name not in _CALLED:
-        return None
-    inner = next((eqn.params[k] for k in _CALLS if k in eqn.params), None)
-    if inner is None:
-        return None
-    return (inner.jaxpr, inner.consts) if isinstance(inner, jex.ClosedJaxpr) else (inner, ())
-
-
-def aval_of(v: jex.Var | jex.Literal) -> jax.ShapeDtypeStruct:
-    """Return the shape and dtype of a value of a program."""
-    aval: Any = v.aval
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)

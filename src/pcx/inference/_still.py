@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..energy import bind_as_it_stands
-from ._apart import Shaped, aval_of, called
+from ._operations import Shaped, aval_of, called
 
 
 class _Unknown(enum.Enum):
