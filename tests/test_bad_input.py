@@ -243,22 +243,8 @@ entries(
      "pxf.value_and_grad", "model.layers"),
     ("grad mask with a text in it", lambda w: grad({"model": with_word(w)}, total)(model=w.model),
      "pxf.value_and_grad", "model.layers[0]", "str"),
-    ("no scalar", lambda w: grad(WEIGHTS, lambda *, model: model.layers[0].nn.bias * 2)(model=w.model),
-     "pxf.value_and_grad of mine", "scalar", "(3,)"),
-    ("nothing returned", lambda w: grad(WEIGHTS, lambda *, model: None)(model=w.model),
-     "pxf.value_and_grad of mine", "scalar", "NoneType"),
-    ("two values without has_aux", lambda w: grad(WEIGHTS, lambda *, model: (total(model=model), 1))(model=w.model),
-     "pxf.value_and_grad of mine", "has_aux=True"),
-    ("has_aux and nothing", lambda w: grad(WEIGHTS, lambda *, model: (), has_aux=True)(model=w.model),
-     "pxf.value_and_grad of mine", "empty tuple"),
-    ("an integer for a scalar", lambda w: grad(WEIGHTS, lambda *, model: 1)(model=w.model),
-     "pxf.value_and_grad of mine", "floating", "int32"),
-    ("an integer param selected", lambda w: grad({"box": True}, lambda *, box: box.p.sum())(box=w.box),
-     "pxf.value_and_grad of mine", "box.n", "int32"),
     ("argnums beyond the arguments", lambda w: grad({}, lambda x: x, argnums=1)(1.0),
      "pxf.value_and_grad of mine", "argument 1", "gave 1"),
-    ("an integer argument", lambda w: grad({}, lambda x: 1.0 * x, argnums=0)(1),
-     "pxf.value_and_grad of mine", "positional argument 0", "int32"),
     ("grad mask for an unknown keyword", lambda w: grad({"m": True}, total)(model=w.model),
      "pxf.value_and_grad", "'m'", "model"),
 )  # fmt: skip
@@ -421,7 +407,7 @@ def longer_grads(w):
 def init_with_empty(w):
     holder = px.Module()
     holder.p = px.Param(None)
-    optim = pxu.Optim(lambda: optax.sgd(0.1), holder)
+    optim = pxu.Optim(lambda: optax.sgd(0.1, momentum=0.9), holder)
     grads = px.Module()
     grads.p = px.Param(jnp.ones(2))
     holder.p.set(jnp.ones(2))
@@ -433,8 +419,6 @@ entries(
     ("step before init", lambda w: w.unready.step(w.model, w.grads), "pxu.Optim.step", "init"),
     ("no gradient", lambda w: w.optim.step(w.model, pxu.M(lambda p: p.ndim == 2)(w.grads)),
      "pxu.Optim.step", ".layers[0].nn.bias", "allow_none"),
-    ("no gradient in a node", lambda w: w.optim_tree.step(w.model, pxu.M(lambda p: p.ndim == 2)(w.grads)),
-     "pxu.OptimTree.step", ".layers[0].nn.bias", "allow_none"),
     ("gradients of a wider model", lambda w: w.optim.step(w.model, wider_grads(w)),
      "pxu.Optim.step", ".layers[0].nn.", "another model"),
     ("gradients of a deeper model", lambda w: w.optim.step(w.model, longer_grads(w)),
@@ -453,7 +437,8 @@ entries(
 entries(
     TypeError,
     ("a rate for an optimiser", lambda w: pxu.Optim(0.1), "pxu.Optim", "0.1"),
-    ("a factory of something else", lambda w: pxu.OptimTree(lambda: 0.1, callable), "pxu.OptimTree", "Optax"),
+    ("a factory of something else", lambda w: pxu.OptimTree(lambda: 0.1, callable, w.model),
+     "pxu.OptimTree.init", "Optax"),
     ("a type for leaf_fn", lambda w: pxu.OptimTree(lambda: optax.sgd(0.1), "Layer"), "pxu.OptimTree", "leaf_fn", "str"),
 )  # fmt: skip
 
@@ -465,6 +450,56 @@ entries(
     ("inject both", lambda w: px.tree_inject(w.box, params=w.box, values=[1]), "tree_inject", "either"),
     ("extract from unlike trees", lambda w: px.tree_extract(w.model, w.other), "tree_extract", "structure", "3"),
     ("three values for a mask", lambda w: pxu.M(None).to((1, 2, 3)), "pxu.M.to", "(1, 2, 3)"),
+)
+entries(
+    TypeError,
+    (
+        "no scalar",
+        lambda w: grad(WEIGHTS, lambda *, model: model.layers[0].nn.bias * 2)(model=w.model),
+        "pxf.value_and_grad of mine",
+        "scalar",
+        "(3,)",
+    ),
+    (
+        "nothing returned",
+        lambda w: grad(WEIGHTS, lambda *, model: None)(model=w.model),
+        "pxf.value_and_grad of mine",
+        "scalar",
+        "NoneType",
+    ),
+    (
+        "two values without has_aux",
+        lambda w: grad(WEIGHTS, lambda *, model: (total(model=model), 1))(model=w.model),
+        "pxf.value_and_grad of mine",
+        "has_aux=True",
+    ),
+    (
+        "has_aux and nothing",
+        lambda w: grad(WEIGHTS, lambda *, model: (), has_aux=True)(model=w.model),
+        "pxf.value_and_grad of mine",
+        "empty tuple",
+    ),
+    (
+        "an integer for a scalar",
+        lambda w: grad(WEIGHTS, lambda *, model: 1)(model=w.model),
+        "pxf.value_and_grad of mine",
+        "floating",
+        "int32",
+    ),
+    (
+        "an integer param selected",
+        lambda w: grad({"box": True}, lambda *, box: box.p.sum())(box=w.box),
+        "pxf.value_and_grad of mine",
+        "box.n",
+        "int32",
+    ),
+    (
+        "an integer argument",
+        lambda w: grad({}, lambda x: 1.0 * x, argnums=0)(1),
+        "pxf.value_and_grad of mine",
+        "positional argument 0",
+        "int32",
+    ),
 )
 entries(
     TypeError,

@@ -28,6 +28,15 @@ KINDS = {
         training/test_output.py: test_configuration_that_functions_read_is_described
             test_constants_of_a_class_are_described test_a_resume_under_another_configuration_is_refused""",
     "threads": "core/test_threads.py",
+    "noise of an optimiser that is the same in every batch": """
+        utils/test_optim_factory.py: test_each_init_draws_anew_inside_what_is_traced
+            test_a_step_in_another_call_has_the_noise_of_its_init test_each_node_draws_its_own""",
+    "masks whose predicates see no values": """
+        utils/test_mask.py: test_predicates_are_asked_with_the_values test_axes_by_shape""",
+    "params that an optimiser leaves out without a word": """
+        utils/test_optim.py: test_allow_none_leaves_all_as_it_is test_a_missing_gradient_inside_a_node_skips_it
+            test_params_in_no_node_have_each_an_optimiser
+        utils/test_optim_factory.py: test_a_late_param_is_stepped_where_nothing_is_kept_of_it""",
     "the direction of a metric, for the best epoch and for early stopping": """
         training/test_better.py: test_the_direction_of_a_metric_is_asked_for test_a_direction_without_a_metric
             test_the_best_is_the_best_in_the_direction_given test_patience_in_both_directions

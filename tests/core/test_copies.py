@@ -234,7 +234,8 @@ def test_gradients_edited_by_hand():
     grads.b = None
     with pytest.raises(ValueError, match="no gradient"):
         stepped(Model(), grads)
-    assert stepped(Model(), grads, allow_none=True) == (-1.0, 10.0)
+    with pytest.warns(UserWarning, match="b had no gradient"):
+        assert stepped(Model(), grads, allow_none=True) == (1.0, 10.0)
     grads.extra = px.Param(jnp.array(1.0))
     with pytest.raises(ValueError, match="extra"):
         stepped(Model(), grads)
@@ -279,8 +280,7 @@ def test_a_model_that_holds_the_global_key():
     model = Model()
     model.key = px.RKG.key
     grads = gradients(model)
-    assert plan_of(grads).params[0] is px.RKG.key
-    assert any(p is grads.key for p in plan_of(grads).params[1:])
+    assert grads.key is None
     before = px.RKG.key.get()
 
     def fn(*, m):

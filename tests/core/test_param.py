@@ -29,6 +29,14 @@ def test_get_and_set():
     assert px.Param().get() is None
 
 
+@pytest.mark.parametrize("name", ["shape", "dtype", "ndim"])
+def test_what_holds_nothing_has_no_shape(name):
+    with pytest.raises(AttributeError, match=rf"Param has no static attribute '{name}', and neither has its value"):
+        getattr(px.Param(), name)
+    assert not hasattr(px.ParamDict(None), name)
+    assert hasattr(px.Param(1.0), name)
+
+
 BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lt", "le", "eq", "ne", "gt", "ge"]
 INTEGER = ["and_", "or_", "xor", "lshift", "rshift"]
 

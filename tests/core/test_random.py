@@ -38,6 +38,10 @@ def test_generator():
     distinct(jnp.concatenate([a()[None], a(4), a()[None]]), 6)
     a.seed(3)
     np.testing.assert_array_equal(a.key.get(), px.RandomKeyGenerator(3).key.get())
+    a.key.seed(4)
+    np.testing.assert_array_equal(a.key.get(), px.RandomKeyGenerator(4).key.get())
+    a.seed(3)
+    np.testing.assert_array_equal(a.key.get(), px.RandomKeyGenerator(3).key.get())
     np.testing.assert_array_equal(px.RandomKeyGenerator(0).key.get(), concrete())
 
 

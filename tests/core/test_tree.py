@@ -22,7 +22,8 @@ class Model(px.Module):
 def test_apply():
     m, seen = Model(), []
     px.tree_apply(seen.append, lambda x: isinstance(x, px.BaseParam), m)
-    assert [id(p) for p in seen] == [id(m.a), id(m.dict["x"]), id(m.list[0])]
+    # Once for each place.
+    assert [id(p) for p in seen] == [id(m.a), id(m.dict["x"]), id(m.list[0]), id(m.list[0]), id(m.a)]
     m.inner = Model()
     modules = []
     px.tree_apply(modules.append, lambda x: isinstance(x, px.Module), m)
@@ -30,6 +31,9 @@ def test_apply():
     outer = []
     px.tree_apply(outer.append, lambda x: isinstance(x, px.Module), m, recursive=False)
     assert outer == [m]
+    twice = []
+    px.tree_apply(twice.append, lambda x: isinstance(x, px.Module), [m.inner, {"again": m.inner}])
+    assert twice == [m.inner, m.inner]
 
 
 def test_extract():
@@ -43,6 +47,18 @@ def test_extract():
     other = jtu.tree_map(lambda p: "there", m, is_leaf=lambda x: isinstance(x, px.BaseParam))
     pairs = px.tree_extract(m, other)
     assert all(pair[1] == "there" for pair in pairs)
+    assert px.tree_extract(m, other, extract_fn=lambda p, there: there) == ("there",) * 3
+
+
+def test_statics_are_passed_over():
+    m = Model()
+    m.static = px.static(px.Param(8.0))
+    assert m.static not in px.tree_extract(m)
+    assert len(px.tree_extract(m)) == 3
+    px.tree_inject(m, values=[1.0, {}, 2.0])
+    assert m.static.get().get() == 8.0
+    every = px.tree_extract(m, filter_fn=lambda x: isinstance(x, px.BaseParam))
+    assert every[-1] is m.static
 
 
 def test_inject():
@@ -56,6 +72,25 @@ def test_inject():
     assert other.a.get() == 5.0
     px.tree_inject(other, values=[7.0], strict=False)
     assert other.a.get() == 7.0
+    px.tree_inject(other, values=[px.Param(1.0), px.ParamDict({}), 2.0])  # either kind
+    assert px.tree_extract(other, extract_fn=lambda p: p.get()) == (1.0, {}, 2.0)
+    px.tree_inject(other, params=[3.0, {"k": 1.0}, 4.0])
+    assert px.tree_extract(other, extract_fn=lambda p: p.get()) == (3.0, {"k": 1.0}, 4.0)
+    px.tree_inject(other, values=[1.0, {}, 2.0, 3.0, 4.0], is_pytree=True)  # a shared one is written at each place
+    assert (other.a.get(), other.list[0].get()) == (4.0, 3.0)
+    told = []
+    px.tree_inject(other, params=m, inject_fn=lambda target, value: told.append((target, value)))
+    assert told == list(zip(px.tree_extract(other), px.tree_extract(m, extract_fn=lambda p: p.get()), strict=True))
+
+
+def test_what_is_extracted_goes_back_to_the_same_places():
+    pair = [px.Param(1.0), px.Param(2.0)]
+    px.tree_inject(pair, params=[pair[1], pair[0]])
+    assert [p.get() for p in pair] == [2.0, 1.0]
+    m = Model()
+    before = px.tree_extract(m, extract_fn=lambda p: p.get())
+    px.tree_inject(m, values=before)
+    assert px.tree_extract(m, extract_fn=lambda p: p.get()) == before
 
 
 @pytest.mark.parametrize(("n", "word"), [(2, "few"), (4, "many")])
@@ -75,8 +110,14 @@ def test_ref_and_unref():
     m = Model()
     ref = px.tree_ref(m)
     assert jtu.tree_leaves(ref) == [1.0, 3.0, 2.0, 4]
-    assert ref.a is not m.a
+    assert jtu.tree_leaves(ref.list) == []
+    assert ref.a is m.a  # the very same params
+    assert ref.dict["y"] is m.list[0]
     assert m.list[1] is m.a
+    same = px.tree_unref(ref)
+    assert same.list[1] is same.a is m.a
+    assert same.dict["y"] is m.list[0]
+    assert same.dict["x"] is m.dict["x"]
     back = px.tree_unref(jtu.tree_map(lambda v: v * 10, ref))
     assert back.list[1] is back.a
     assert back.dict["y"] is back.list[0]
@@ -86,6 +127,41 @@ def test_ref_and_unref():
     separate = Model()
     separate.list[1] = px.Param(1.0)
     assert jtu.tree_structure(px.tree_ref(separate)) != jtu.tree_structure(ref)
+
+
+def places(tree):
+    return [id(p) for p in px.tree_extract(tree, is_pytree=True)]
+
+
+def test_ref_without_repeats_changes_nothing():
+    tree = {"a": px.Param(1.0), "b": [px.Param(2.0), 3.0, None], "s": px.static("x")}
+    for fn in (px.tree_ref, px.tree_unref):
+        assert places(fn(tree)) == places(tree)
+        assert jtu.tree_structure(fn(tree)) == jtu.tree_structure(tree)
+        assert fn(tree)["s"] is tree["s"]
+
+
+def test_refs_nest():
+    m = Model()
+    once = px.tree_ref(m)
+    twice = px.tree_ref(once)
+    assert jtu.tree_leaves(twice) == jtu.tree_leaves(once)
+    assert jtu.tree_structure(px.tree_unref(twice)) == jtu.tree_structure(once)
+    assert places(px.tree_unref(px.tree_unref(twice))) == places(m)
+
+
+def test_a_tree_with_references_inside_of_another():
+    m, other = Model(), Model()
+    other.dict["x"] = m.dict["x"]  # shared between the two
+    first = px.Param(0.0)
+    tree = [first, px.tree_ref(other), {"z": px.tree_ref(m), "a": first}, m]
+    ref = px.tree_ref(tree)
+    assert len(jtu.tree_leaves(ref)) == 1 + 4 + 3 + 1
+    inner = px.tree_unref(ref)
+    assert places(inner) == places(tree)
+    assert jtu.tree_structure(inner[1]) == jtu.tree_structure(px.tree_ref(other))
+    assert places(px.tree_unref(inner)) == places([first, other, {"z": m, "a": first}, m])
+    assert places(px.tree_unref([px.tree_ref(other), px.tree_ref(m)])) == places([other, m])
 
 
 def test_ref_through_plain_jax():

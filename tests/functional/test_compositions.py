@@ -2,6 +2,7 @@
 
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
 
+import copy
 from typing import Any
 
 import jax
@@ -319,10 +320,12 @@ def test_extract_inject_ref_unref(tree):
     assert read(back) == values
     assert shape_of(back) == refs
     assert len(jax.tree.leaves(px.tree_ref(tree), is_leaf=lambda x: isinstance(x, px.BaseParam))) >= len(values)
+    assert [id(p) for p in px.tree_extract(back)] == [id(p) for p in px.tree_extract(tree)]  # the very same params
+    other = copy.deepcopy(tree)
     px.tree_inject(back, values=[v + 1 for v in values])
-    assert read(back) == [v + 1 for v in values]
-    assert read(tree) == values
-    px.tree_inject(tree, params=back)
     assert read(tree) == [v + 1 for v in values]
+    assert read(other) == values
+    px.tree_inject(other, params=back)
+    assert read(other) == [v + 1 for v in values]
     with pytest.raises(ValueError, match="few"):
         px.tree_inject(tree, values=values[1:])

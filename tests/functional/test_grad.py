@@ -2,9 +2,12 @@
 
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import pcx as px
@@ -41,7 +44,7 @@ def loss(x, *, m):
 
 def hand(m):
     mask = pxu.M(Weight).to((False, False))(m)
-    mask.layers[0] = True  # where the walk meets the params first
+    mask.w = True  # where the params were assigned first
     mask.b = True
     return mask
 
@@ -54,11 +57,11 @@ def test_like_jax(mask):
     np.testing.assert_allclose(value, expected)
     g = grads["m"]
     assert type(g) is Model
-    np.testing.assert_allclose(g.w.get(), gw, rtol=1e-6)
+    np.testing.assert_allclose(g.w.get(), gw, rtol=1e-6)  # where the params were assigned first
     np.testing.assert_allclose(g.b.get(), gb, rtol=1e-6)
-    assert g.layers[0] is g.w
-    assert g.h.get() is None
-    assert g.n is None
+    assert isinstance(g.b, Weight)
+    assert g.layers[0] is g.layers[1]["again"] is None
+    assert g.h is g.n is g.act is None
     assert m.w._mark is None
     (value, aux), _ = pxf.value_and_grad(mask, has_aux=True)(lambda x, *, m: (loss(x, m=m), 1.0, {"a": x}))(X, m=m)
     assert aux[0] == 1.0
@@ -71,7 +74,7 @@ def test_a_mask_edited_by_hand():
     mask = pxu.M(Weight).to((False, False))(m)
     mask.b = True
     _, grads = pxf.value_and_grad({"m": mask})(loss)(X, m=m)
-    assert grads["m"].w.get() is None
+    assert grads["m"].w is grads["m"].layers[0] is None
     np.testing.assert_allclose(grads["m"].b.get(), jax.grad(pure, 1)(m.w.get(), m.b.get(), X), rtol=1e-6)
 
 
@@ -112,6 +115,83 @@ def test_trees_and_none_in_params():
     assert grads["none"].get() is None
 
 
+def test_none_is_in_the_place_of_what_was_not_asked_for():
+    class Tied(px.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = Weight(jnp.array([1.0, 2.0]))
+            self.inner = px.Module()
+            self.inner.w = Weight(jnp.array(3.0))
+            self.same = self.inner  # a shared module
+            self.none = Weight(None)
+            self.scale = px.static(2.0)
+            self.t = (self.a, px.Param(jnp.ones(2)), jnp.ones(2))
+
+    def fn(*, m, p):
+        return jnp.sum(m.a * m.inner.w) + jnp.sum(m.t[0] * p) + m.same.w.get() * m.scale.get()
+
+    m = Tied()
+    _, grads = pxf.value_and_grad(pxu.M(Weight).to((False, True)))(fn)(m=m, p=m.a)
+    g = grads["m"]
+    np.testing.assert_allclose(g.a.get(), 3 + 2 * m.a.get())  # the sum over all places, at the first
+    np.testing.assert_allclose(g.inner.w.get(), 3.0 + 2.0)
+    assert g.same.w is g.t[0] is grads["p"] is None
+    assert g.t[1] is g.t[2] is g.scale is None
+    assert type(g.none) is Weight
+    assert g.none.get() is None
+    # The structure is that of the mask, so that Optax takes both.
+    assert jax.tree.structure(grads) == jax.tree.structure(pxu.M(Weight)({"m": m, "p": m.a}))
+    assert len(jax.tree.leaves(grads)) == 2
+
+
+@pytest.mark.parametrize("transform", [pxf.jit(), lambda f: f])
+def test_gradients_of_trees_of_several_kinds(transform):
+    layers = collections.OrderedDict(b=Weight(jnp.array(2.0)), a=[Weight(jnp.array(3.0)), px.Param(jnp.array(5.0))])
+
+    @transform
+    def both(*, layers):
+        _, grads = pxf.value_and_grad(MASK)(lambda *, layers: layers["b"] * layers["a"][0] * layers["a"][1])(
+            layers=layers
+        )
+        return jax.tree.leaves(grads), type(grads["layers"]) is collections.OrderedDict
+
+    values, kept = both(layers=layers)
+    assert values == [15.0, 10.0]
+    assert kept
+
+
+def test_the_first_place_is_that_which_was_assigned_first():
+    class Tied(px.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = Weight(jnp.array(2.0))
+            self.shared = self.weight
+            self.upper = px.Module()
+            self.upper.w = Weight(jnp.array(3.0))
+            self.below = self.upper
+
+    def fn(*, m):
+        return m.weight * m.shared * m.below.w
+
+    m = Tied()
+    edited = pxu.M(Weight).to((False, False))(m)
+    edited.weight = edited.upper.w = True
+    by_hand = {"m": edited}
+    for mask in (MASK, by_hand, {"m": lambda m: MASK(m)}, lambda objects: MASK(objects)):
+        _, grads = pxf.value_and_grad(mask)(fn)(m=m)
+        assert (grads["m"].weight.get(), grads["m"].upper.w.get()) == (12.0, 4.0)
+        assert grads["m"].shared is grads["m"].below.w is None
+    optim = pxu.Optim(lambda: optax.sgd(0.5), pxu.M(Weight)(m))
+    updates = optim.step(m, grads["m"], apply_updates=False)
+    assert (updates.weight.get(), updates.upper.w.get()) == (-6.0, -2.0)
+    optim.apply_updates(m, updates)
+    assert (m.shared.get(), m.below.w.get()) == (-4.0, 1.0)
+    mapped = pxf.vmap({"m": pxu.M(Weight).to((None, 0))(m)})
+    m.weight.set(jnp.ones(4))
+    m.upper.w.set(jnp.full(4, 2.0))
+    np.testing.assert_array_equal(mapped(fn)(m=m), 2.0)
+
+
 def test_second_derivatives():
     m = Model()
     first = pxf.value_and_grad({"m": MASK})(loss)
@@ -147,13 +227,13 @@ def test_reduce_axes():
 def test_refusals(fn, match):
     m = Model()
     w = m.w.get()
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(TypeError, match=match):
         pxf.value_and_grad(MASK)(fn)(m=m)
     assert m.w.get() is w
 
 
 def test_integers_have_no_gradient():
-    with pytest.raises(ValueError, match="no gradient"):
+    with pytest.raises(TypeError, match="no gradient"):
         pxf.value_and_grad({"p": True})(lambda *, p: p * 1.0)(p=px.Param(1))
 
 

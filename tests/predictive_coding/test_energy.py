@@ -146,7 +146,7 @@ def test_gradients_of_the_energies():
 
         _, grads = energy(vode=vode_with(energy_fn, h, u))
         np.testing.assert_allclose(grads["vode"].h.get(), expected, rtol=1e-6)
-        assert grads["vode"].cache.get() is None
+        assert grads["vode"].cache is None
 
 
 def test_one_hot_cross_entropy_picks_one_log_probability():

@@ -1,8 +1,11 @@
 """Masks choose what a brute-force walk chooses."""
 
+import collections
 import dataclasses
 
 import jax.numpy as jnp
+import jax.tree_util as jtu
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,8 +137,40 @@ def test_the_transforms_ask_the_same(made):
         return 0.0 * sum((p.get().sum() for p in px.tree_extract(model.layers)), start=jnp.zeros(()))
 
     _, grads = energy(model=MODEL)
-    seen = {path: at(grads["model"], path).get() is not None for path in PARAMS if path.startswith(".layers")}
+    seen = {path: at(grads["model"], path) is not None for path in PARAMS if path.startswith(".layers")}
     assert seen == {path: says(PARAMS[path]) for path in seen}
+
+
+CHOICES = {
+    "shape": lambda p: isinstance(p, pxnn.LayerParam) and p.shape[-1] == 2,
+    "axes": lambda p: isinstance(p, pxnn.LayerParam) and p.ndim == 2,
+    "held": lambda p: isinstance(p, px.Param) and p.get() is not None,
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("transform", [lambda f: f, pxf.jit(), pxf.vmap(in_axes=0)])
+def test_predicates_are_asked_with_the_values(name, transform):
+    model, mask = Model(), pxu.M(CHOICES[name])
+    model.vodes[0].h.set(jnp.ones(3))
+    expected = selected(mask(model))
+    asked = []
+
+    def fn(x, *, model):
+        _, grads = pxf.value_and_grad({"model": mask.to((False, True))})(lambda *, model: jnp.zeros(()))(model=model)
+        asked.append(selected(grads["model"]))
+        return x
+
+    transform(fn)(jnp.ones(2), model=model)
+    assert asked == [expected]
+    assert expected
+
+
+def test_axes_by_shape():
+    model = {"batch": px.Param(jnp.ones((4, 3))), "one": px.Param(jnp.ones(3))}
+    mask = pxu.M(lambda p: p.ndim == 2).to((None, 0))
+    out = pxf.vmap(mask)(lambda *, m: m["batch"] * m["one"])(m=model)
+    assert out.shape == (4, 3)
 
 
 def test_types_and_unions_directly():
@@ -195,6 +230,7 @@ class Shared(px.Module):
         self.c = [px.Param(2.0), self.a]
         self.inner = px.Module()
         self.inner.p = self.c[0]  # pyright: ignore[reportAttributeAccessIssue]
+        self.inner.q = px.Param(3.0)  # pyright: ignore[reportAttributeAccessIssue]
         self.same = self.inner
 
 
@@ -207,7 +243,65 @@ def test_a_second_reference_is_none():
         assert kept.c[1] is None
         assert kept.inner.p is None
         assert kept.c[0] is (model.c[0] if first is model.a else True)
-        assert kept.same is kept.inner  # a shared module is one module in the mask too
+        assert type(kept.same) is type(kept.inner)  # a shared module is met twice, its params once
+        assert kept.same is not kept.inner
+        assert vars(kept.same)["q"] is None
+        assert vars(kept.inner)["q"] is (vars(model.inner)["q"] if first is model.a else True)
+
+
+@pytest.mark.parametrize("mask", [pxu.M(px.Param), pxu.M(px.Param).to((False, True)), pxu.M(px.Param).to((None, 0))])
+def test_a_tree_that_is_referenced_already(mask):
+    model = Shared()
+    ref = px.tree_ref(model)
+    before, after = mask(model), mask(ref)
+    assert jtu.tree_structure(before) == jtu.tree_structure(after)
+    assert all(a is b for a, b in zip(px.tree_extract(before), px.tree_extract(after), strict=True))
+    assert after.b is after.c[1] is after.inner.p is None
+    loss = pxf.value_and_grad({"m": pxu.M(px.Param).to((False, True))(ref)})(lambda *, m: m.a.get() ** 2 + m.c[0].get())
+    grads = loss(m=ref)[1]["m"]
+    assert (grads.a.get(), grads.c[0].get(), vars(grads.inner)["q"].get()) == (2.0, 1.0, 0.0)
+    assert grads.b is vars(grads.same)["q"] is None
+
+
+def test_a_mask_edited_by_hand_stays_a_tree_of_its_model():
+    model = Shared()
+    mask = pxu.M(px.Param).to((False, False))(model)
+    mask.c[0] = True
+    vars(mask.same)["q"] = True  # a second reference: says nothing
+
+    def loss(*, m):
+        return 3.0 * m.inner.p.get() + m.a.get() + vars(m.same)["q"].get()
+
+    _, grads = pxf.value_and_grad({"m": mask})(loss)(m=model)
+    assert [p.get() for p in px.tree_extract(grads)] == [3.0]
+    assert grads["m"].c[0].get() == 3.0
+
+
+class Parent(px.Module):
+    def __init__(self):
+        super().__init__()
+        self.child = px.Module()
+        self.child.parent = self  # pyright: ignore[reportAttributeAccessIssue]
+        self.w = px.Param(2.0)
+
+
+def test_a_module_that_holds_itself():
+    model = Parent()
+    mask = pxu.M(px.Param).to((False, True))(model)
+    assert mask.child.parent is mask
+    grads = pxf.value_and_grad({"m": mask})(lambda *, m: m.child.parent.w.get() ** 2)(m=model)[1]["m"]
+    assert grads.child.parent is grads
+    assert grads.w.get() == 4.0
+    optim = pxu.Optim(lambda: optax.sgd(0.5), pxu.M(None)(model))
+    optim.step(model, grads)
+    assert model.w.get() == 0.0
+
+
+def test_dicts_keep_their_kind():
+    kept = pxu.M(None)(collections.OrderedDict(b=px.Param(1.0), a=collections.defaultdict(list, c=px.Param(2.0))))
+    assert type(kept) is collections.OrderedDict
+    assert list(kept) == ["b", "a"]
+    assert kept["a"]["new"] == []
 
 
 def test_every_reference_by_itself():
@@ -307,7 +401,7 @@ def test_a_mask_over_all_keywords_and_by_tuple(filled):
     assert selected(grads["model"]) == set()
     _, grads = pxf.value_and_grad(pxu.M(pxc.VodeParam))(f)(model=filled, p=other, q=px.Param(jnp.ones(2)))
     assert selected(grads["model"]) == {".vodes[0].h", ".vodes[1].h"}
-    assert grads["p"].get() is None
+    assert grads["p"] is None
 
 
 def test_equal_masks_are_equal_programs():

@@ -10,8 +10,21 @@ from ._lazy import loaded_on_use
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     # ruff: noqa: F401
-    from ._anatomy import MAY_HOLD_ITSELF, Kind, Parts, contents, inside, kind_of, ordered, parts, step, treedef_of
+    from ._anatomy import (
+        MAY_HOLD_ITSELF,
+        Kind,
+        Parts,
+        contents,
+        inside,
+        kind_of,
+        met_first,
+        ordered,
+        parts,
+        step,
+        treedef_of,
+    )
     from ._arrays import is_data, raw_key, taken
+    from ._copy import Copy
     from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
     from ._hidden import refuse_hidden
@@ -24,7 +37,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._older import OlderMask, OlderNames, factory_of, said, scaled, shape_first
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
     from ._plan import Plan, copies, static_copies
-    from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, seeded
+    from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, again_from, began_at, seeded
     from ._reads import MUTATORS, Path, in_library, is_library, is_machinery, of_class, reads_of
     from ._select import Choice, clear_params, params_by_path, predicate
     from ._shown import fields_shown, shown
@@ -41,14 +54,15 @@ _NAMES = {
     "_parameter": "BaseParam Param ParamDict ParamCache get set like",
     "_static": "StaticParam static Setting is_param",
     "_module": "BaseModule Module modules nearest_modules",
-    "_random": "RKG RandomKeyGenerator RKGState LOCK seeded",
+    "_random": "RKG RandomKeyGenerator RKGState LOCK again_from began_at seeded",
     "_tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
     # What is inside of an object, and what it would compute.
-    "_anatomy": "Kind MAY_HOLD_ITSELF Parts kind_of inside parts step treedef_of ordered contents",
+    "_anatomy": "Kind MAY_HOLD_ITSELF Parts kind_of inside parts step treedef_of ordered met_first contents",
     "_key": "Keyed function_key static_key",
     "_identity": "ById",
     "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",
     "_types": "Constant Mask Tree Value",
+    "_copy": "Copy",
     # What a tracked call is made of.
     "_walk": "plan_for plan_of walk",
     "_plan": "Plan copies static_copies",

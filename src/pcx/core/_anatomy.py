@@ -136,6 +136,12 @@ def ordered(names: Iterable[Any]) -> list[Any]:
         return given
 
 
+def met_first(x: Tree, kind: Kind) -> Iterable[Any]:
+    """Return the names of what a module or dict holds, in the order in which references to shared params are first or
+    second: for a module, in which they were assigned."""
+    return list(vars(x)) if kind is Kind.MODULE else ordered(x)
+
+
 def contents(x: Constant) -> tuple[Kind, Parts]:
     """Return what a constant is, and what it holds as Python sees it; `CONSTANT` and nothing, if that can't be seen."""
     cls = type(x)

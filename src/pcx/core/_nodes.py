@@ -7,7 +7,7 @@ it, and what a mask over an object says of those.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import jax.tree_util as jtu
@@ -51,6 +51,7 @@ class Match:
 
     def __init__(self, call: str, params: list[Any], raws: list[Any]) -> None:
         self.call, self.params, self.raws = call, params, raws
+        self.inside: set[int] = set()  # containers that are being matched, by number
         self._seen: set[int] = set()
 
     def put(self, leaf: Leaf, value: Value) -> None:
@@ -185,15 +186,26 @@ class ConstantNode(Node):
 
 
 class AgainNode(Node):
-    """A container that was met before."""
+    """A container that was met before.
 
-    __slots__ = ("number",)
+    **Arguments:**
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    - `number`: of the container.
+    - `nodes`: of all containers, by number.
+    """
+
+    __slots__ = ("nodes", "number")
+
+    def __init__(self, number: int, nodes: Mapping[int, Node]) -> None:
+        self.number, self.nodes = number, nodes
 
     def build(self, filling: Filling) -> Any:
         return filling.built[self.number]
+
+    def match(self, mask: Mask, found: Match, path: str) -> None:
+        # In a mask the first reference is the one that was assigned first, which may be this one.
+        if self.number not in found.inside:
+            self.nodes[self.number].match(mask, found, path)
 
 
 class ModuleNode(Node):
@@ -221,11 +233,14 @@ class ModuleNode(Node):
     def match_parts(self, mask: Mask, found: Match, path: str) -> None:
         if type(mask) is not self.cls:
             found.misfit(path, f"a {self.cls.__name__}", mask)
-        for name, child in self.children:
+        found.inside.add(self.number)
+        children = dict(self.children)
+        for name in self.order:
             if name in vars(mask):
-                child.match(vars(mask)[name], found, f"{path}.{name}")
-            elif any(True for _ in child.leaves()):
+                children[name].match(vars(mask)[name], found, f"{path}.{name}")
+            elif any(True for _ in children[name].leaves()):
                 raise ValueError(f"pxf.{found.call}: the mask lacks {path}.{name}, which the object has")
+        found.inside.discard(self.number)
 
 
 class ListNode(Node):
@@ -249,8 +264,10 @@ class ListNode(Node):
     def match_parts(self, mask: Mask, found: Match, path: str) -> None:
         if not isinstance(mask, (list, tuple)) or len(mask) != len(self.children):
             found.misfit(path, f"a list of {len(self.children)}", mask)
+        found.inside.add(self.number)
         for i, child in enumerate(self.children):
             child.match(mask[i], found, f"{path}[{i}]")
+        found.inside.discard(self.number)
 
 
 class DictNode(Node):
@@ -280,8 +297,10 @@ class DictNode(Node):
         names = [name for name, _ in self.children]
         if not isinstance(mask, dict) or set(mask) != set(names):
             found.misfit(path, f"a dict with the keys {names}", mask)
+        found.inside.add(self.number)
         for name, child in self.children:
             child.match(mask[name], found, f"{path}[{name!r}]")
+        found.inside.discard(self.number)
 
 
 class TreeNode(Node):

@@ -154,18 +154,24 @@ class BaseParam:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
-        return np.shape(BaseParam.get(self))
+        return np.shape(self._some())
 
     @property
     def dtype(self) -> Any:
         """Data type of the value."""
-        value = BaseParam.get(self)
+        value = self._some()
         return value.dtype if hasattr(value, "dtype") else jax.dtypes.result_type(value)
 
     @property
     def ndim(self) -> int:
         """Number of axes of the value."""
-        return np.ndim(BaseParam.get(self))
+        return np.ndim(self._some())
+
+    def _some(self) -> Any:
+        value = BaseParam.get(self)
+        if value is None:
+            raise AttributeError("None has none")  # `__getattr__` is asked next, and says it in words
+        return value
 
     def __array__(self, dtype: np.typing.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.get(), dtype=dtype) if not copy else np.array(self.get(), dtype=dtype)

@@ -176,7 +176,7 @@ def held_by(container: Constant) -> list[Any]:
 
 
 def copies(
-    skeleton: Skeleton, params: Sequence[Any], raws: Sequence[Any], statics: Sequence[StaticParam], keyed: bool = True
+    skeleton: Skeleton, params: Sequence[Any], raws: Sequence[Any], statics: Sequence[StaticParam]
 ) -> dict[str, Any]:
     """Return copies of the tracked objects around other values, which know their plan.
 
@@ -184,8 +184,6 @@ def copies(
 
     - `params`: what to hold in place of the params; the first is the global key itself.
     - `statics`: the statics to hold, for these copies alone. See `static_copies`.
-    - `keyed`: whether the static values and the kinds of the raw leaves are the same, so that the skeleton's key is the
-      key of the copies too.
     """
     filling = Filling(params, raws, statics)
     tracked = skeleton.build(filling)
@@ -198,7 +196,7 @@ def copies(
         now = held_by(container)
         if len(now) != len(held) or not all(map(operator.is_, now, held)):
             return tracked  # changed since the key was made
-    plan = Plan(skeleton, keyed and skeleton.key is not None)
+    plan = Plan(skeleton, skeleton.key is not None)
     plan.params, plan.raws, plan.statics = [RKG.key, *params[1:]], list(raws), list(statics)
     guard = Guard(plan._dicts, plan._lists)
     start = 0

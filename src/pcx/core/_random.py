@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, SupportsIndex
 
 import jax
@@ -103,6 +103,19 @@ class RKGState(Param):
             self.set(keys[0])
         return keys[1:]
 
+    def seed(self, seed: int | np.integer | np.ndarray | jax.Array = 0) -> None:
+        """Start again.
+
+        **Arguments:**
+
+        - `seed`: a whole number, or a random key.
+
+        **Raises:** `TypeError` or `ValueError` for anything else.
+        """
+        key = raw_key("RandomKeyGenerator.seed", seed)
+        with LOCK:
+            self.set(key)
+
 
 def own_key(value: Value, mark: Mark | None) -> list[Any] | None:
     """Give this thread a value and mark of its own for the global key.
@@ -121,6 +134,38 @@ def own_key(value: Value, mark: Mark | None) -> list[Any] | None:
 def end_own_key(before: list[Any] | None) -> None:
     """End what `own_key` began."""
     _own.held = before
+
+
+def began_at(fn: Callable[[], Any]) -> tuple[Any, jax.Array | None]:
+    """Call a function.
+
+    **Returns:** its result; and the global key that it began at if it drew from `RKG` or seeded it, so that
+    `again_from` gives such a result again.
+    """
+    key = RKG.key
+    with LOCK:
+        if key._value is None:
+            key.get()
+        first, mark = key._value, Mark(key._mark)
+        before = own_key(first, mark)
+        try:
+            result = fn()
+            last = key._value
+        finally:
+            end_own_key(before)
+        if last is first:
+            return result, None
+        key.set(last)
+    return result, first if mark.live else last  # seeded before it drew: where it began has no part in it
+
+
+def again_from(key: jax.Array, fn: Callable[[], Any]) -> Any:
+    """Return the result of a function that begins at a key; the global one stays as it is."""
+    before = own_key(key, Mark(None))
+    try:
+        return fn()
+    finally:
+        end_own_key(before)
 
 
 @contextlib.contextmanager
@@ -175,9 +220,7 @@ class RandomKeyGenerator(BaseModule):
 
         **Raises:** `TypeError` or `ValueError` for anything else.
         """
-        key = raw_key("RandomKeyGenerator.seed", seed)
-        with LOCK:
-            self.key.set(key)
+        self.key.seed(seed)
 
 
 _GLOBAL: RKGState | None = None

@@ -52,6 +52,7 @@ class _Walk:
         self.skeleton = plan.skeleton
         self.numbers: dict[int, int] = {id(RKG.key): 0}  # of params, of statics, and of containers, by identity
         self.containers = 0
+        self.nodes: dict[int, Node] = {}  # of the containers, by number
         self.guard = Guard(plan._dicts, plan._lists)
         self.classes: dict[type, Hashable] = {}
         self.keep: list[Any] = []  # objects whose identity is a key of `numbers`
@@ -131,7 +132,7 @@ class _Walk:
             return ConstantNode(x), ("RKG",)
         number = self.numbers.get(id(x))
         if number is not None:
-            return AgainNode(number), ("again", number)
+            return AgainNode(number, self.nodes), ("again", number)
         number = self.numbers[id(x)] = self.containers
         self.containers += 1
         self.keep.append(x)
@@ -139,18 +140,23 @@ class _Walk:
         if kind is Kind.LIST:
             self.plan._lists.append(x)
             visited = [self.visit(child, f"{path}[{i}]") for i, child in inside]
-            return ListNode(number, [n for n, _ in visited]), (list, number, tuple([k for _, k in visited]))
+            node = self.nodes[number] = ListNode(number, [n for n, _ in visited])
+            return node, (list, number, tuple([k for _, k in visited]))
         cls, children = type(x), dict(inside)
         if kind is Kind.MODULE:
             self.plan._dicts.append(vars(x))
             named = {name: self.visit(child, f"{path}.{name}") for name, child in sorted(inside, key=itemgetter(0))}
-            node = ModuleNode(number, cls, [(name, n) for name, (n, _) in named.items()], list(children))
+            node = self.nodes[number] = ModuleNode(
+                number, cls, [(name, n) for name, (n, _) in named.items()], list(children)
+            )
             return node, (self._class(cls), number, tuple([(name, key) for name, (_, key) in named.items()]))
         self.plan._dicts.append(x)
         named = {name: self.visit(children[name], path + step(kind, name)) for name in ordered(children)}
         factory = getattr(x, "default_factory", None)
         make = (lambda: cls(factory)) if factory is not None else cls
-        node = DictNode(number, make, [(name, n) for name, (n, _) in named.items()], list(children))
+        node = self.nodes[number] = DictNode(
+            number, make, [(name, n) for name, (n, _) in named.items()], list(children)
+        )
         keys = tuple([(self.key(name), key) for name, (_, key) in named.items()])
         return node, (cls, number, self.key(factory), keys)
 

@@ -40,7 +40,7 @@ def broadcast_mask(
         if isinstance(mask, PerParam):
             for is_param, index in plan.skeleton.leaves(name):
                 if is_param:
-                    params[index] = mask.value_for(plan.skeleton.params[index])
+                    params[index] = mask.value_for(plan.params[index])
                 else:
                     raws[index] = mask.value_for(plan.raws[index])
         else:

@@ -12,17 +12,16 @@ import numpy as np
 
 from ..core import (
     BaseParam,
+    Copy,
     Mask,
     Tree,
     Value,
     commit,
-    copies,
     entry_values,
     filled,
     like,
     marks_for,
     plan_for,
-    static_copies,
     trace,
 )
 from ._args import Transform, broadcast_mask
@@ -75,8 +74,8 @@ class ValueAndGrad(Transform):
         if self.reduce_axes:
             grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
         commit(params, changed)
-        boxes = [like(p, grads.get(i)) for i, p in enumerate(plan.skeleton.params)]
-        by_keyword = copies(plan.skeleton, boxes, [None] * len(plan.raws), static_copies(plan), keyed=False)
+        boxes = {id(params[i]): like(plan.skeleton.params[i], grads.get(i)) for i in range(1, plan.n) if chosen[i]}
+        by_keyword = Copy(lambda x: boxes.get(id(x))).visit({name: kwargs[name] for name in sorted(kwargs)})
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             gradients: Any = positional, by_keyword
@@ -88,16 +87,16 @@ class ValueAndGrad(Transform):
         aux: tuple[Any, ...] = ()
         if self.has_aux and isinstance(result, tuple):
             if not result:
-                raise ValueError(f"{self.named}: the function returned an empty tuple, expected a scalar first")
+                raise TypeError(f"{self.named}: the function returned an empty tuple, expected a scalar first")
             result, aux = result[0], result[1:]
         if result is None or not jtu.all_leaves([result]) or np.shape(result) != ():
             got = f"shape {result.shape}" if result is not None and hasattr(result, "shape") else type(result).__name__
             hint = "" if self.has_aux or not isinstance(result, tuple) else "; pass has_aux=True to return more with it"
-            raise ValueError(
+            raise TypeError(
                 f"{self.named}: the function must return a scalar, got {got}{hint}. Sum or average over the batch first"
             )
         if not jnp.issubdtype(jnp.result_type(result), jnp.floating):
-            raise ValueError(f"{self.named}: the scalar must be real floating point, got {jnp.result_type(result)}")
+            raise TypeError(f"{self.named}: the scalar must be real floating point, got {jnp.result_type(result)}")
         return result, aux
 
     def _check_inexact(self, value: Value, path: str) -> None:
@@ -107,7 +106,7 @@ class ValueAndGrad(Transform):
             except TypeError:
                 raise TypeError(f"{self.named}: {path} is no array and no number: {leaf!r}") from None
             if not jnp.issubdtype(dtype, jnp.inexact):
-                raise ValueError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
+                raise TypeError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
 
 
 def value_and_grad(
@@ -120,7 +119,9 @@ def value_and_grad(
 
     The transformed function returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`, where `aux` is
     the tuple of everything returned after the scalar. `gradients` is a dict by keyword: a copy of the tracked object
-    whose selected params hold their gradients, the others None. With `argnums` it is `(positional, by_keyword)`.
+    with params that hold the gradients of those selected. None is in the place of everything else, and of a second
+    reference to a shared param: its gradient is the sum, at its first place. With `argnums` it is
+    `(positional, by_keyword)`.
 
     **Arguments:**
 
@@ -132,7 +133,7 @@ def value_and_grad(
 
     **Returns:** a function that takes the function to differentiate and returns it transformed.
 
-    **Raises:** `ValueError` if the function returns no real scalar, a mask doesn't fit its object, or a selected value
-    isn't floating point.
+    **Raises:** `TypeError` if the function returns no real scalar or a selected value isn't floating point, as in JAX;
+    `ValueError` if a mask doesn't fit its object.
     """
     return lambda fn: ValueAndGrad(fn, kwargs_mask, argnums, has_aux, reduce_axes)

@@ -8,9 +8,8 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import BaseParam, Choice, OlderMask, OlderNames, predicate, static_key
+from ..core import BaseParam, Choice, Constant, Copy, OlderMask, OlderNames, predicate, refuse_hidden, static_key
 from ..functional import PerParam
-from ._copy import Copy
 
 _MISSING = object()
 
@@ -91,11 +90,13 @@ class M(PerParam, OlderMask):
 
         - `pydag`: any tree.
         - `is_pytree`: whether every reference to a shared param counts by itself; if not, those after the first give
-            None.
+            None, as the marks of `px.tree_ref` do.
 
-        **Returns:** a tree of the same form.
+        **Returns:** a tree of the same form. Functions and other constants stay as they are.
+
+        **Raises:** `TypeError` for a constant with params inside, which would not be found.
         """
-        return Copy(self._leaf, is_pytree).visit(pydag)
+        return Copy(self._leaf, is_pytree, _without_params).visit(pydag)
 
     def _leaf(self, x: object) -> Any:
         if self._values is not None:
@@ -142,6 +143,10 @@ class M(PerParam, OlderMask):
     def __static_key__(self) -> Hashable:
         choice = self._choice.__static_key__() if isinstance(self._choice, M) else static_key(self._choice)
         return (type(self).__name__, choice, static_key(self._values))
+
+
+def _without_params(x: Constant) -> None:
+    refuse_hidden(x, "pxu.M: " + type(x).__name__)
 
 
 class _Combined(M):

@@ -2,50 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..core import (
+    RKG,
     BaseModule,
     BaseParam,
+    Copy,
     Param,
     Plan,
-    copies,
-    factory_of,
+    StaticParam,
+    is_param,
     like,
     plan_of,
     scaled,
     static,
-    static_copies,
 )
-from ._gradients import by_path, check_related, check_scalars, checked_values
+from ._gradients import by_path, check_scalars, checked_values, index_of, related
+from ._made import Group, Groups, Make, as_factory, make
 
-Factory: TypeAlias = Callable[[], optax.GradientTransformation] | optax.GradientTransformation
+Factory: TypeAlias = Make | optax.GradientTransformation
 """A function without arguments that makes an Optax transformation; such a transformation itself is taken too."""
-
-
-class _Groups:
-    """The states of a few groups of params, with the paths of these. Paths are structure, states leaves."""
-
-    __slots__ = ("paths", "states", "unset")
-
-    def __init__(
-        self, paths: tuple[tuple[str, ...], ...], unset: frozenset[str], states: Sequence[optax.OptState]
-    ) -> None:
-        self.paths = paths
-        self.unset = unset  # params that held None at init
-        self.states = list(states)
-
-
-jtu.register_pytree_node(
-    _Groups, lambda g: (g.states, (g.paths, g.unset)), lambda aux, states: _Groups(aux[0], aux[1], states)
-)
 
 
 class OptimState(Param):
@@ -57,17 +41,10 @@ class OptimState(Param):
 class _BaseOptim(BaseModule):
     """An optimiser of groups of params, each by itself, by one Optax transformation."""
 
+    optax_opt_fn: StaticParam
+
     def __init__(self, optax_opt: Factory, parameters: PyTree = None) -> None:
-        call = type(self).__name__
-        if isinstance(optax_opt, optax.GradientTransformation):
-            optax_opt = factory_of(f"pxu.{call}", optax_opt)
-        transformation: Any = optax_opt() if callable(optax_opt) else None
-        if not isinstance(transformation, optax.GradientTransformation):
-            raise TypeError(
-                f"pxu.{call}: expected a function without arguments that returns an Optax transformation, as in "
-                f"`lambda: optax.sgd(0.1)`, got {optax_opt!r}"
-            )
-        self.optax_opt = static(transformation)
+        self.optax_opt_fn = static(as_factory(f"pxu.{type(self).__name__}", optax_opt))
         self.state = OptimState(None)
         if parameters is not None:
             self.init(parameters)
@@ -76,30 +53,30 @@ class _BaseOptim(BaseModule):
         """Return the params of each group, by index in the plan."""
         raise NotImplementedError
 
-    def _named(self) -> str:
-        return f"pxu.{type(self).__name__}.step"
+    def _named(self, method: str = "step") -> str:
+        return f"pxu.{type(self).__name__}.{method}"
 
     def init(self, parameters: PyTree) -> None:
-        """Start afresh for the params of a tree. Params that hold None are left out until the next `init`.
+        """Start afresh for the params of a tree, with the transformation that the factory makes now.
+
+        A param that holds None has no state until the next `init`: it can be stepped only by a transformation that
+        keeps nothing of its params, such as `optax.sgd` without momentum.
 
         **Arguments:**
 
         - `parameters`: the tree, such as `pxu.M(pxnn.LayerParam)(model)`.
+
+        **Raises:** `TypeError` if the factory makes no Optax transformation.
         """
         plan = plan_of(parameters)
-        paths, unset, states = [], set(), []
+        groups = []
         for group in self._grouped(parameters, plan):
-            values = {}
-            for i in group:
-                value = plan.params[i].get()
-                if value is None:
-                    unset.add(plan.skeleton.param_paths[i])
-                else:
-                    values[plan.skeleton.param_paths[i]] = value
-            if values:
-                paths.append(tuple(values))
-                states.append(self.optax_opt.get().init(values))
-        self.state.set(_Groups(tuple(paths), frozenset(unset), states))
+            made, key, transformation = make(self._named("init"), self.optax_opt_fn.get())
+            values = {plan.skeleton.param_paths[i]: plan.params[i].get() for i in group}
+            unset = frozenset([path for path, value in values.items() if value is None])
+            state = transformation.init(values)
+            groups.append(Group(tuple(values), unset, made, state, key, transformation))
+        self.state.set(Groups(groups))
 
     def clear(self) -> None:
         """Forget the state; `init` must be called before the next step."""
@@ -125,12 +102,13 @@ class _BaseOptim(BaseModule):
           Gradients of params that were not given to `init` are ignored.
         - `scale_by`: a factor for all gradients, such as `1 / batch size`.
         - `apply_updates`: whether to change the params.
-        - `allow_none`: whether params may lack a gradient; they and their state are then left as they are.
+        - `allow_none`: whether params may lack a gradient. If one does, nothing is changed, and None is returned, with
+          a warning that names it if others have theirs.
         - `value`: the loss whose gradients these are, a scalar, for optimisers that want it, such as
           `optax.contrib.reduce_on_plateau()`; they are told it as it is, whatever `scale_by` is. Others ignore it.
         - `mul`: an older name of `scale_by`.
 
-        **Returns:** the updates, a tree like `module`.
+        **Returns:** the updates, a tree like `module` with None in the place of what isn't updated.
 
         **Raises:** `ValueError` if a param lacks its gradient, if the gradients are another model's, or before `init`;
         `TypeError` if the optimiser wants a value and there is none. Nothing is changed then.
@@ -139,62 +117,83 @@ class _BaseOptim(BaseModule):
         if state is None:
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
         plan = plan_of(module)
-        index = {path: i for i, path in enumerate(plan.skeleton.param_paths)}
         found = by_path(grads)
-        check_related(self._named(), module, index, found)
         scale_by, found = scaled(self._named(), scale_by, mul, found)
         check_scalars(self._named(), scale_by, value)
-        late = [p for p in found if p in state.unset]
-        if late:
-            raise ValueError(
-                f"{self._named()}: {late[0]} has a gradient, but held None when init was called; init again"
-            )
-        updates: dict[str, Any] = {}
-        states = []
-        for paths, old in zip(state.paths, state.states, strict=True):
-            chosen = {p: found[p] for p in paths if p in found}
-            if not chosen and self._skips_empty(allow_none):
-                states.append(old)
+        paths = [path for group in state.groups for path in group.paths]
+        index = index_of(module, plan, [*paths, *found])
+        found = related(self._named(), index, found)
+        other = next((path for path in paths if path not in index), None)
+        if other is not None:
+            raise ValueError(f"{self._named()}: the optimiser was made for {other}, which the module doesn't have")
+        updates: dict[int, Any] = {}
+        groups, without, skipped = [], [], 0
+        for group in state.groups:
+            missing = [p for p in group.paths if index[p] not in found]
+            if not group.paths or (missing and self._skips(allow_none)):
+                skipped += bool(missing)
+                without += missing if len(missing) < len(group.paths) else []
+                groups.append(group)
                 continue
-            values = checked_values(self._named(), plan, index, paths, chosen, allow_none)
-            new_updates, new_state = self._update(paths, chosen, values, old, scale_by, value)
-            updates.update(new_updates)
-            states.append(new_state)
-        self.state.set(_Groups(state.paths, state.unset, states))
-        boxes = [like(p, updates.get(path)) for p, path in zip(plan.skeleton.params, index, strict=True)]
-        tree = copies(plan.skeleton, boxes, [None] * len(plan.raws), static_copies(plan), keyed=False)[""]
+            values = checked_values(self._named(), plan, index, group.paths, found)
+            chosen = {p: found[index[p]] for p in group.paths}
+            new_updates, new_group = self._update(group, chosen, values, scale_by, value)
+            updates.update({index[p]: update for p, update in new_updates.items()})
+            groups.append(new_group)
+        if without:
+            warnings.warn(
+                f"{self._named()}: {', '.join(without)} had no gradient (None), so nothing that is optimised together "
+                "with it was stepped. Select it in value_and_grad's mask, or leave it out of init",
+                stacklevel=2,
+            )
+        self.state.set(Groups(groups))
+        boxes = {id(plan.params[i]): like(plan.skeleton.params[i], update) for i, update in updates.items()}
+        tree = Copy(lambda x: boxes.get(id(x))).visit(module)
         if apply_updates:
-            for path, update in updates.items():
-                param = plan.params[index[path]]
+            for i, update in updates.items():
+                param = plan.params[i]
                 param.set(optax.apply_updates(param.get(), update))
-        return tree
+        return self._returned(tree, skipped)
 
-    def _skips_empty(self, allow_none: bool) -> bool:
+    def _skips(self, allow_none: bool) -> bool:
+        """Return whether a group in which a param lacks its gradient is left as it is; it is refused, if not."""
         return allow_none
+
+    def _returned(self, updates: PyTree, skipped: int) -> PyTree:
+        return updates
 
     def _update(
         self,
-        paths: Sequence[str],
+        group: Group,
         grads: dict[str, PyTree],
         values: dict[str, PyTree],
-        state: optax.OptState,
         scale_by: ArrayLike | None,
         value: ArrayLike | None,
-    ) -> tuple[dict[str, PyTree], optax.OptState]:
+    ) -> tuple[dict[str, PyTree], Group]:
         if scale_by is not None:
             grads = jtu.tree_map(lambda g: g * scale_by, grads)
-        missing = [p for p in paths if p not in grads]
-        full = {p: grads[p] if p in grads else jtu.tree_map(jnp.zeros_like, values[p]) for p in paths}
-        updates, new = self._transformed(full, state, values, value)
-        if missing:
-            keep = {jtu.DictKey(p) for p in missing}
-            new = jtu.tree_map_with_path(lambda path, n, o: o if keep & {*path} else n, new, state)
-        return {p: u for p, u in updates.items() if p not in missing}, new
+        transformation = group.made_again()
+        late = next((p for p in grads if p in group.unset), None)
+        try:
+            updates, new = self._transformed(transformation, grads, group.state, values, value)
+        except (TypeError, ValueError) as e:
+            if late is None or "wants the loss" in str(e):
+                raise
+            raise ValueError(
+                f"{self._named()}: {late} has a gradient, but held None when init was called, so that the optimiser "
+                "keeps nothing for it; init again"
+            ) from e
+        return updates, group.after(new, transformation)
 
     def _transformed(
-        self, grads: dict[str, PyTree], state: optax.OptState, values: dict[str, PyTree], value: ArrayLike | None
+        self,
+        transformation: optax.GradientTransformation,
+        grads: dict[str, PyTree],
+        state: optax.OptState,
+        values: dict[str, PyTree],
+        value: ArrayLike | None,
     ) -> tuple[Any, optax.OptState]:
-        update = optax.with_extra_args_support(self.optax_opt.get()).update
+        update = optax.with_extra_args_support(transformation).update
         if value is not None:
             return update(grads, state, values, value=value)
         try:
@@ -214,9 +213,10 @@ class _BaseOptim(BaseModule):
         """
         found = by_path(updates)
         plan = plan_of(module)
-        for path, param in zip(plan.skeleton.param_paths[1:], plan.params[1:], strict=True):
-            if path in found:
-                param.set(optax.apply_updates(param.get(), found[path]))
+        index = index_of(module, plan, found)
+        for i, update in {index[path]: update for path, update in found.items() if path in index}.items():
+            param = plan.params[i]
+            param.set(optax.apply_updates(param.get(), update))
 
 
 class Optim(_BaseOptim):
@@ -224,7 +224,9 @@ class Optim(_BaseOptim):
 
     **Arguments:**
 
-    - `optax_opt`: a function without arguments that makes an Optax transformation, as in `lambda: optax.adam(1e-3)`.
+    - `optax_opt`: a function without arguments that makes an Optax transformation, as in `lambda: optax.adam(1e-3)`; or
+        such a transformation. Each `init` calls the function, inside of whatever is traced: one that draws a random key
+        makes an optimiser with new noise each time. `optim.optax_opt_fn` holds it.
     - `parameters`: the tree of params to optimise, such as `pxu.M(pxnn.LayerParam)(model)`; or call `init` later.
 
     **Raises:** `TypeError` for anything else in the place of the function.
@@ -233,14 +235,20 @@ class Optim(_BaseOptim):
     def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
         return [list(range(1, plan.n))]
 
+    def _returned(self, updates: PyTree, skipped: int) -> PyTree:
+        return None if skipped else updates
+
 
 class OptimTree(_BaseOptim):
-    """An Optax optimiser for each of some nodes of a tree. A node none of whose params has a gradient is skipped and
-    keeps its state.
+    """An Optax optimiser for each of some nodes of a tree, and for each param that is in none of them.
+
+    A node in which a param has no gradient is skipped and keeps its state: without a word if none has one, with a
+    warning that names the param if others have theirs.
 
     **Arguments:**
 
-    - `optax_opt`: a function without arguments that makes an Optax transformation.
+    - `optax_opt`: a function without arguments that makes an Optax transformation; each `init` calls it for each node.
+        Or such a transformation.
     - `leaf_fn`: says which nodes, as in `lambda x: isinstance(x, pxnn.Layer)`; inside such a node it isn't asked again.
     - `parameters`: the tree of params to optimise; or call `init` later.
 
@@ -260,6 +268,8 @@ class OptimTree(_BaseOptim):
             if x is not None and not isinstance(x, str) and self.leaf_fn.get()(x):
                 picked.append(x)
                 return True
+            if isinstance(x, BaseParam) and is_param(x) and x is not RKG.key and BaseParam.get(x) is not None:
+                picked.append(x)
             return isinstance(x, BaseParam)
 
         jtu.tree_leaves(tree, is_leaf=pick)
@@ -271,5 +281,5 @@ class OptimTree(_BaseOptim):
             groups.append(group)
         return groups
 
-    def _skips_empty(self, allow_none: bool) -> bool:
+    def _skips(self, allow_none: bool) -> bool:
         return True
