@@ -45,7 +45,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._static import Setting, StaticParam, is_param, static
     from ._trace import Trace, commit, entry_values, filled, trace
     from ._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
-    from ._types import Constant, Mask, Tree, Value
+    from ._types import Constant, Mask, Tree, Value, Whole
     from ._version import __version__
     from ._walk import plan_for, plan_of, walk
 
@@ -61,7 +61,7 @@ _NAMES = {
     "_key": "Keyed function_key static_key",
     "_identity": "ById",
     "_reads": "MUTATORS Path in_library is_library is_machinery of_class reads_of",
-    "_types": "Constant Mask Tree Value",
+    "_types": "Constant Mask Tree Value Whole",
     "_copy": "Copy",
     # What a tracked call is made of.
     "_walk": "plan_for plan_of walk",

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 from jaxtyping import PyTree
 
-from ..core import Choice
+from ..core import Choice, Whole
 from ..inference import Schedule
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ KeyLike: TypeAlias = int | np.integer | Array | np.ndarray
 
 Optimiser: TypeAlias = optax.GradientTransformation | optax.MultiSteps
 """An optimiser of the weights, by Optax."""
-Count: TypeAlias = int | np.integer | np.ndarray | Array
-"""A whole number, of any library."""
+Count: TypeAlias = Whole
+"""A number of steps."""
 
 
 class RuleOptions(TypedDict, total=False):

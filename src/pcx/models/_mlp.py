@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ..core import static, whole
+from ..core import Whole, static, whole
 from ..nn import Linear
 from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
@@ -31,7 +31,7 @@ class MLP(EnergyModule):
 
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Sequence[Whole],
         act: Callable[[jax.Array], jax.Array] = jax.nn.gelu,
         energy: EnergyFn = se_energy,
         bias: bool = True,

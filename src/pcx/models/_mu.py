@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from ..core import RKG, static, whole
+from ..core import RKG, Whole, static, whole
 from ..nn import LayerParam
 from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
 
@@ -37,7 +37,7 @@ class MuMLP(EnergyModule):
 
     def __init__(
         self,
-        widths: Sequence[int],
+        widths: Sequence[Whole],
         act: Callable[[jax.Array], jax.Array] = jax.nn.relu,
         energy: EnergyFn = se_energy,
         skips: bool = True,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from ..core import not_negative, whole
+from ..core import Whole, not_negative, whole
 from ._stateful import StatefulLayer
 
 
@@ -84,7 +84,7 @@ class BatchNorm(StatefulLayer):
 
     def __init__(
         self,
-        input_size: int,
+        input_size: Whole,
         axis_name: Hashable | Sequence[Hashable],
         eps: float = 1e-5,
         channelwise_affine: bool = True,

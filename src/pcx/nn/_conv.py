@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jax.typing import DTypeLike
 
-from ..core import RKG, RandomKeyGenerator
+from ..core import RKG, RandomKeyGenerator, Whole
 from ._layer import Layer
 from ._sizes import Padding, Size, checked_axes, checked_groups, one_of, paddings, sizes
 
@@ -37,14 +37,14 @@ class Conv(Layer):
 
     def __init__(
         self,
-        num_spatial_dims: int,
-        in_channels: int,
-        out_channels: int,
+        num_spatial_dims: Whole,
+        in_channels: Whole,
+        out_channels: Whole,
         kernel_size: Size,
         stride: Size = 1,
         padding: Padding = 0,
         dilation: Size = 1,
-        groups: int = 1,
+        groups: Whole = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,
@@ -68,13 +68,13 @@ class _ConvOver(Conv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Whole,
+        out_channels: Whole,
         kernel_size: Size,
         stride: Size = 1,
         padding: Padding = 0,
         dilation: Size = 1,
-        groups: int = 1,
+        groups: Whole = 1,
         use_bias: bool = True,
         padding_mode: str = "ZEROS",
         dtype: DTypeLike | None = None,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import equinox as eqx
 
-from ..core import RKG, RandomKeyGenerator, whole
+from ..core import RKG, RandomKeyGenerator, Whole, whole
 from ._layer import Layer
 
 
@@ -28,8 +28,8 @@ class Linear(Layer):
 
     def __init__(
         self,
-        in_features: int | Literal["scalar"],
-        out_features: int | Literal["scalar"],
+        in_features: Whole | Literal["scalar"],
+        out_features: Whole | Literal["scalar"],
         bias: bool = True,
         *,
         rkg: RandomKeyGenerator = RKG,

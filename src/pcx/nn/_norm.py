@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from ..core import BaseParam, get, not_negative, static
+from ..core import BaseParam, Whole, get, not_negative, static
 from ._layer import Layer
 from ._sizes import sizes
 
@@ -35,7 +35,7 @@ class LayerNorm(Layer):
 
     def __init__(
         self,
-        shape: int | Sequence[int] | None = None,
+        shape: Whole | Sequence[Whole] | None = None,
         eps: float = 1e-5,
         use_weight: bool = True,
         use_bias: bool = True,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from ..core import whole
+from ..core import Whole, whole
 from ._layer import Layer
 from ._sizes import Padding, Size, paddings, sizes
 from ._windows import largest
@@ -49,7 +49,7 @@ class Pool(Layer):
         self,
         init: ArrayLike,
         operation: Callable[[jax.Array, jax.Array], jax.Array],
-        num_spatial_dims: int,
+        num_spatial_dims: Whole,
         kernel_size: Size,
         stride: Size = 1,
         padding: Padding = 0,
@@ -111,7 +111,7 @@ class AdaptivePool(Layer):
     **Raises:** `ValueError` if `target_shape` doesn't have `N` entries.
     """
 
-    def __init__(self, target_shape: Size, num_spatial_dims: int, operation: Callable[[jax.Array], jax.Array]):
+    def __init__(self, target_shape: Size, num_spatial_dims: Whole, operation: Callable[[jax.Array], jax.Array]):
         axes = whole("AdaptivePool", "num_spatial_dims", num_spatial_dims, 1)
         parts = sizes("AdaptivePool", "target_shape", target_shape, axes)
         super().__init__(eqx.nn.AdaptivePool, parts, axes, operation, filter=_nothing)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
+from ..core import Whole, whole
 
-from ..core import whole
-
-Size: TypeAlias = int | np.integer | Sequence[int]
+Size: TypeAlias = Whole | Sequence[Whole]
 """One integer for all spatial axes, or one for each."""
 
-Padding: TypeAlias = str | int | np.integer | Sequence[int] | Sequence[Sequence[int]]
+Padding: TypeAlias = str | Whole | Sequence[Whole] | Sequence[Sequence[Whole]]
 """One integer for all spatial axes, one or a pair (before, after) for each, or the name of a padding."""
 
 _Nested: TypeAlias = "str | int | tuple[_Nested, ...]"
