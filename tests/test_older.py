@@ -1,7 +1,7 @@
 """Programs written for 0.6.0 and 0.6.1 run: each older idiom means what is written today, and says so."""
 
 # Type checkers know what is written today alone.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOperatorIssue=false
 
 import subprocess
 import sys
@@ -311,3 +311,25 @@ for n in range(3):
     pxc.Vode((2,))
 """)
     assert said == ["Vode((2,), ...) is an older idiom; write Vode(...): the shape is that of the prediction"]
+
+
+def test_the_shape_serves_as_the_tuple_that_it_was():
+    with older("Vode"):
+        shape = pxc.Vode((2, 3)).shape
+    key = jax.random.PRNGKey(0)
+    for made in (
+        jnp.zeros(shape),
+        jnp.full(shape, 1.0),
+        jax.random.normal(key, shape),
+        jax.random.bernoulli(key, 0.5, shape),
+        jnp.zeros(6).reshape(shape),
+        jnp.reshape(jnp.zeros(6), shape),
+        jnp.broadcast_to(1.0, shape),
+        np.zeros(shape),
+        jax.jit(lambda: jnp.ones(shape))(),
+    ):
+        assert made.shape == (2, 3)
+    assert (shape[0], shape[-1], len(shape), *shape) == (2, 3, 2, 2, 3)
+    assert ((4, *shape), shape + (4,), (4,) + shape) == ((4, 2, 3), (2, 3, 4), (4, 2, 3))  # noqa: RUF005
+    assert hash(shape) == hash((2, 3))
+    assert (2, 3) == shape == (2, 3)
