@@ -217,7 +217,7 @@ def test_a_missing_gradient_is_an_error_that_changes_nothing():
         assert a is b
 
 
-def test_allow_none_leaves_all_as_it_is():
+def test_allow_none_leaves_all_as_it_is(request):
     model = Model()
     optim = pxu.Optim(lambda: optax.adamw(0.1, weight_decay=0.5), pxu.M(pxnn.LayerParam)(model))
     optim.step(model, gradients(model, 0))
@@ -233,7 +233,8 @@ def test_allow_none_leaves_all_as_it_is():
     with pytest.warns(UserWarning, match=r"\.layers\[0\]\.nn\.bias, \.layers\[1\]\.nn\.bias had no gradient") as said:
         assert optim.step(model, grads, allow_none=True) is None
     assert len(said) == 1
-    assert said[0].filename == __file__
+    if not request.config.getoption("jaxtyping_packages", None):  # whose own frames come in between
+        assert said[0].filename == __file__
     assert unchanged()
     for param in px.tree_extract(grads):
         param.set(None)

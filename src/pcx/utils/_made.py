@@ -15,7 +15,7 @@ import jax
 import jax.tree_util as jtu
 import optax
 
-from ..core import Keyed, again_from, began_at, factory_of
+from ..core import Keyed, Value, again_from, began_at, factory_of
 
 Make: TypeAlias = Callable[[], optax.GradientTransformation]
 """A function without arguments that makes an Optax transformation."""
@@ -48,10 +48,11 @@ class Group:
 
     **Arguments:**
 
-    - `paths`: of the params, and `unset`, of those that held None at `init`.
+    - `paths`: of the params.
+    - `unset`: of those of them that held None at `init`.
     - `made`: the factory and what it made.
     - `state`: what Optax keeps.
-    - `key`: the random key that the factory began at, None if it drew none.
+    - `key`: the random key that the factory began at, None if it drew none; or what stands in its place in a tree.
     - `transformation`: what it made, if that was in this trace.
     """
 
@@ -63,7 +64,7 @@ class Group:
         unset: frozenset[str],
         made: Made,
         state: optax.OptState,
-        key: jax.Array | None,
+        key: Value,
         transformation: optax.GradientTransformation | None = None,
     ) -> None:
         self.paths, self.unset, self.made, self.state, self.key = paths, unset, made, state, key
