@@ -57,6 +57,12 @@ KINDS = {
         training/test_what_is_given.py: test_what_needs_a_folder_and_has_none_is_said
             test_a_batch_size_that_batches_do_not_have_is_said test_what_has_no_effect_beside_the_rest_is_said
             test_a_data_folder_without_an_effect""",
+    "options that are neither one thing nor the other, and names that stand for nothing": """
+        training/test_what_is_given.py: test_what_is_neither_true_nor_false test_networks_that_are_not_there
+            test_arguments_of_the_wrong_kind test_a_rule_that_is_none
+        training/test_targets.py: test_an_accuracy_of_other_shapes_is_refused
+        training/test_weights.py: test_what_is_no_model
+        training/test_resume.py: test_checkpoints_go_by_their_numbers""",
     "empty paths": """
         training/test_what_is_given.py: test_empty_paths
         cli/test_one_line.py: test_empty_words""",

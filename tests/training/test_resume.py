@@ -258,6 +258,33 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     np.testing.assert_array_equal(by_path[weight], np.asarray(states[best][0].weights["layers[0].nn.weight"]))
 
 
+def test_checkpoints_go_by_their_numbers(tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    held = pxt.Checkpoints(tmp_path)
+    tree = {"a": np.arange(3.0)}
+    for number in (5, 6):
+        held.save(number, tree, {"at": number})
+    # One that is there is not written again, and an older one would be the first to go: neither is taken silently.
+    for number, said in (
+        (6, "there is a checkpoint 6"),
+        (3, "newer than 3"),
+        (-1, "got -1"),
+        ("a", "got 'a'"),
+        (True, ""),
+    ):
+        with pytest.raises(ValueError, match=f"Checkpoints.save: .*{said}"):
+            held.save(number, {"a": -tree["a"]}, {"at": number})
+    assert (held.steps(), held.load()[1]) == ([6, 5], {"at": 6})
+    for number in (20, 15, 17):  # the best so far, of a run that went on from before it
+        held.save(number, tree, {"at": number}, best=True)
+        assert (held.latest(best=True), held.load(best=True)[1]) == (number, {"at": number})
+    assert [held.has(n, best) for n, best in ((6, False), (7, False), (17, True), (20, True))] == [True, False] * 2
+    held.close()
+    for keep in (True, 1.5):
+        with pytest.raises(TypeError, match="Checkpoints: keep must be a whole number"):
+            pxt.Checkpoints(tmp_path, keep)
+
+
 def test_how_many_are_kept(tmp_path):
     for keep in (1, 3):
         train(folder=tmp_path / str(keep), checkpoint_every=2, keep=keep, epochs=2)

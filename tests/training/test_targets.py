@@ -37,6 +37,14 @@ def test_one_hot_targets_have_an_accuracy():
     assert pxt.accuracy(jnp.zeros((2, 4, 3)), jnp.zeros((2, 4), int)).shape == (2,)
 
 
+@pytest.mark.parametrize(
+    ("output", "y"), [((4, 3), (4, 1)), ((4, 3), (5,)), ((4, 3), (4, 2)), ((4,), (4,)), ((2, 4, 3), (2,))]
+)
+def test_an_accuracy_of_other_shapes_is_refused(output, y):
+    with pytest.raises(ValueError, match="accuracy: for outputs"):
+        pxt.accuracy(jnp.zeros(output), jnp.zeros(y, int))
+
+
 class Heads(pxc.EnergyModule):
     def __init__(self):
         super().__init__()

@@ -89,6 +89,16 @@ def test_a_failed_write_leaves_the_file_before(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["w"]
 
 
+@pytest.mark.parametrize("other", [None, {}, [], "model", 3, make, pxm.MLP])
+def test_what_is_no_model(other, tmp_path):
+    path = pxt.save_weights(tmp_path / "w", model())
+    with pytest.raises(TypeError, match="save_weights: source must be a model or a State of one network, got"):
+        pxt.save_weights(tmp_path / "other", other)
+    with pytest.raises(TypeError, match="load_weights: "):
+        pxt.load_weights(path, other)
+    assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
 def test_those_of_a_run(tmp_path):
     net, other = model(), model(1)
     train(net, folder=tmp_path / "run", epochs=1)

@@ -179,6 +179,10 @@ def test_each_callback_can_stop():
         ({"overwrite": "yes"}, TypeError, "overwrite must be True or False, got 'yes'"),
         ({"checkpoint_seconds": "60"}, ValueError, "checkpoint_seconds must be 0 or more, got '60'"),
         ({"best": 3}, TypeError, "best must be the name of a metric, got 3"),
+        ({"show": "no"}, TypeError, "show must be True or False, got 'no'"),
+        ({"config": {"made_of": 1}, "folder": "run"}, ValueError, "config has the name 'made_of', under which a run"),
+        ({"config": {"best": 1}, "folder": "run"}, ValueError, "config has the name 'best'"),
+        ({"config": {(1, 2): 3}, "folder": "run"}, TypeError, "config can't be written as JSON: keys must be"),
     ],
 )
 def test_arguments_of_the_wrong_kind(options, error, said, monkeypatch, tmp_path):
@@ -205,6 +209,42 @@ def test_early_stopping_of_the_wrong_kind(options, error, said):
     with pytest.raises(error, match=said):
         pxt.EarlyStopping(**options)
     assert pxt.EarlyStopping(patience=np.int64(2), least=np.float32(0.5)).patience == 2
+
+
+NO_CHOICE = {
+    "load_run: best": lambda: pxt.load_run(".", best="no"),
+    "load_run: compare": lambda: pxt.load_run(".", compare=0),
+    "load_weights: best": lambda: pxt.load_weights(".", model(), best="last"),
+    "load_weights: compare": lambda: pxt.load_weights(".", model(), compare=None),
+    "ArrayBatches: shuffle": lambda: pxd.ArrayBatches(TRAIN, 4, shuffle="no"),
+    "ArrayBatches: drop_last": lambda: pxd.ArrayBatches(TRAIN, 4, drop_last=0),
+    "digits: flat": lambda: pxd.digits(flat="no"),
+    "digits: standardise": lambda: pxd.digits(standardise=0),
+    "two_moons: standardise": lambda: pxd.two_moons(standardise="no"),
+    "mnist: download": lambda: pxd.mnist(download="no"),
+    "fashion_mnist: flat": lambda: pxd.fashion_mnist(flat=1),
+    "cifar10: standardise": lambda: pxd.cifar10(standardise="no"),
+}
+
+
+@pytest.mark.parametrize("name", NO_CHOICE)
+def test_what_is_neither_true_nor_false(name):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got"):
+        NO_CHOICE[name]()
+
+
+@pytest.mark.parametrize("network", [1, -1, "0", True, None])
+def test_networks_that_are_not_there(network):
+    fit = train(epochs=1)
+    assert fit.of(0) == fit.of(np.int64(0)) == fit.history
+    for call in (fit.of, lambda i: fit.restore_best(model(), i)):
+        with pytest.raises(ValueError, match=f"there is no network {network!r}; the run has 1, from 0"):
+            call(network)
+
+
+def test_a_rule_that_is_none(tmp_path):
+    with pytest.raises(TypeError, match=r"load_run: rule must be a pcx.learning.Rule or a function .*, got int"):
+        pxt.load_run(tmp_path, make, 3)
 
 
 @pytest.mark.parametrize("name", ["batch_size", "seed"])

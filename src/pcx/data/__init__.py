@@ -6,6 +6,7 @@
 from ._augment import Augmentation, compose, crop, flip
 from ._batches import ArrayBatches, Batches, Position, stream
 from ._dataset import DataError, Dataset, Split
+from ._flags import check_flags
 from ._images import cifar10, cifar100, fashion_mnist, mnist
 from ._iterables import as_batches
 from ._order import shuffled

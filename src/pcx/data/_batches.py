@@ -11,6 +11,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
+from ._flags import check_flags
 from ._order import shuffled
 
 
@@ -56,7 +57,8 @@ class ArrayBatches:
       more.
 
     **Raises:** `ValueError` if there are no arrays, they differ in length, the batch is larger than N with `drop_last`,
-    or a number is out of its bounds.
+    or a number is out of its bounds; `TypeError` for a number that isn't whole, or an option that is neither True nor
+    False.
     """
 
     def __init__(
@@ -72,13 +74,13 @@ class ArrayBatches:
             raise ValueError(f"ArrayBatches: needs arrays with the same number of samples, but {found}")
         self.arrays = arrays
         self.n_samples = next(iter(lengths.values()))
+        check_flags("ArrayBatches", shuffle=shuffle, drop_last=drop_last)
         for name, value in {"batch_size": batch_size, "seed": seed}.items():
             if isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"ArrayBatches: {name} must be a whole number, got {value!r}")
         self.batch_size = operator.index(batch_size)
         self.seed = operator.index(seed)
-        self.shuffle = bool(shuffle)
-        self.drop_last = bool(drop_last)
+        self.shuffle, self.drop_last = shuffle, drop_last
         if self.batch_size < 1 or self.n_samples < (self.batch_size if self.drop_last else 1):
             raise ValueError(
                 f"ArrayBatches: a batch of {self.batch_size} can't be made of {self.n_samples} samples"

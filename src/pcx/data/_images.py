@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from ._cifar import Records, check_labels, read_cifar
 from ._dataset import DataError, Dataset, Split
 from ._download import download_all
+from ._flags import check_flags
 from ._idx import read_idx
 from ._scaling import Scaling, unit
 from ._search import cache_folder, find, not_found
@@ -40,14 +41,15 @@ class _Form:
     dtype: DTypeLike
 
     def check(self, call: str) -> None:
-        """Refuse a dtype that is not offered.
+        """Refuse options of another kind, and a dtype that is not offered.
 
         **Arguments:**
 
         - `call`: the loader.
 
-        **Raises:** `ValueError`.
+        **Raises:** `TypeError`, `ValueError`.
         """
+        check_flags(call, flat=self.flat, standardise=self.standardise)
         kind = np.dtype(self.dtype)
         if kind not in (np.float32, np.uint8) or (self.standardise and kind != np.float32):
             raise ValueError(
@@ -77,8 +79,9 @@ def fashion_mnist(
 
     **Returns:** a `Dataset` whose `train.x` is `[60000, 28, 28]` and `train.y` int32 `[60000]`.
 
-    **Raises:** `FileNotFoundError` if the files are nowhere, saying which and where they were looked for; `DataError`
-    naming the file that is damaged or holds something else; `OSError` if a file can't be read or fetched.
+    **Raises:** `TypeError` or `ValueError` for options of another kind; `FileNotFoundError` if the files are nowhere,
+    saying which and where they were looked for; `DataError` naming the file that is damaged or holds something else;
+    `OSError` if a file can't be read or fetched.
     """
     return _idx_set(FASHION_MNIST, folder, download, _Form(flat, standardise, dtype))
 
@@ -177,11 +180,15 @@ def _paths(source: Published, folder: Folder, download: bool) -> list[Path]:
 def _cifar_set(
     source: Published, records: Records, classes: tuple[str, ...], folder: Folder, download: bool, form: _Form
 ) -> Dataset:
+    form.check(source.wanted.call)
+    check_flags(source.wanted.call, download=download)
     paths = _paths(source, folder, download)
     return _dataset(source, paths, list(read_cifar(paths, records)), 3, classes, form)
 
 
 def _idx_set(source: Published, folder: Folder, download: bool, form: _Form) -> Dataset:
+    form.check(source.wanted.call)
+    check_flags(source.wanted.call, download=download)
     paths = _paths(source, folder, download)
     arrays = []
     for images, labels in (paths[:2], paths[2:]):
@@ -211,7 +218,6 @@ def _dataset(
 ) -> Dataset:
     """Bring bytes `[x, y, x_test, y_test]` into the form asked for. The list is emptied, so that the bytes of one split
     are gone before the floats of the next are made."""
-    form.check(source.wanted.call)
     splits, scaling = [], None
     while arrays:
         x = arrays.pop(0)

@@ -43,6 +43,8 @@ def as_batches(source: Any, batches_per_epoch: int | None = None) -> Batches:
     source, or is needed and missing. When batches are drawn, `ValueError` if the source ends too early.
     """
     count = batches_per_epoch
+    if isinstance(count, bool):
+        raise TypeError(f"as_batches: batches_per_epoch must be a whole number, got {count}")
     if count is not None and operator.index(count) < 1:
         raise ValueError(f"as_batches: batches_per_epoch is at least 1, not {count}")
     if isinstance(source, Batches):

@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from ._dataset import Dataset, Split
+from ._flags import check_flags
 from ._order import shuffled
 from ._standardise import standardise as standardised
 
@@ -26,8 +27,10 @@ def two_moons(
     **Returns:** a `Dataset` whose `train.x` is float32 `[train, 2]`, from about -1.5 to 2.5, and whose labels are 0 for
     the upper and 1 for the lower half circle.
 
-    **Raises:** `ValueError` for fewer points than 1 or another seed; `ImportError` if there is no scikit-learn.
+    **Raises:** `ValueError` for fewer points than 1 or another seed; `TypeError` if `standardise` is neither True nor
+    False; `ImportError` if there is no scikit-learn.
     """
+    check_flags("two_moons", standardise=standardise)
     if train < 1 or test < 1:
         raise ValueError(f"two_moons: needs at least one point in each split, not {train} and {test}")
     if not 0 <= seed < 2**31:
@@ -56,8 +59,12 @@ def digits(test: int = 360, *, seed: int = 0, flat: bool = False, standardise: b
 
     **Returns:** a `Dataset` whose x is float32, from 0 to 1 in steps of 1/16.
 
-    **Raises:** `ValueError` if `test` leaves nothing of either split; `ImportError` if there is no scikit-learn.
+    **Raises:** `TypeError` for options of another kind; `ValueError` if `test` leaves nothing of either split;
+    `ImportError` if there is no scikit-learn.
     """
+    check_flags("digits", flat=flat, standardise=standardise)
+    if not isinstance(test, (int, np.integer)) or isinstance(test, bool):
+        raise TypeError(f"digits: test must be a number of samples, got {test!r}")
     bunch = _sklearn("digits").load_digits()
     x, y = (np.asarray(bunch.images) / 16).astype(np.float32), np.asarray(bunch.target)
     if not 0 < test < len(x):

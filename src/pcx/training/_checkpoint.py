@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from ._checksums import sealed, unsealed
 from ._describe import in_words
 from ._files import CheckpointError, given_path, refuse_links
+from ._types import is_whole
 
 
 class Damaged(CheckpointError):
@@ -36,11 +37,14 @@ class Checkpoints:
     - `path`: their folder, made if need be; that of a run is `checkpoints` inside it.
     - `keep`: how many of the last are kept.
 
-    **Raises:** `ValueError` for an empty path or a `keep` below 1; `CheckpointError` if there are links in the folder:
-    nothing is written through one; `ImportError` if Orbax is not installed.
+    **Raises:** `ValueError` for an empty path or a `keep` below 1; `TypeError` for what is no path or no number;
+    `CheckpointError` if there are links in the folder: nothing is written through one; `ImportError` if Orbax is not
+    installed.
     """
 
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+        if not is_whole(keep):
+            raise TypeError(f"Checkpoints: keep must be a whole number, got {keep!r}")
         if keep < 1:
             raise ValueError(f"Checkpoints: keep must be at least 1, got {keep}")
         self.path = given_path("Checkpoints: path", path).absolute()
@@ -54,21 +58,31 @@ class Checkpoints:
 
         **Arguments:**
 
-        - `step`: its number, larger than those before.
+        - `step`: its number, from 0. The largest is the newest; the best one is the one that was saved last.
         - `tree`: arrays, of any shapes.
         - `meta`: what JSON can hold.
         - `best`: whether it takes the place of the best one.
 
-        **Raises:** `CheckpointError` if it can't be written; the earlier ones stay.
+        **Raises:** `ValueError` for what is no number, one that there is a whole checkpoint of, or one below the
+        newest; `CheckpointError` if it can't be written; the earlier ones stay.
         """
         ocp = require_orbax()
         manager = self._best if best else self._last
+        if not is_whole(step) or step < 0:
+            raise ValueError(f"Checkpoints.save: step must be a whole number from 0, got {step!r}")
+        if self.has(step, best):
+            raise ValueError(
+                f"Checkpoints.save: there is a checkpoint {step} in {self.path} already; give another number"
+            )
         if step in manager.all_steps():
-            try:
-                self._read(step, best)
-                return
-            except Damaged:
-                self.set_aside(step, best)
+            self.set_aside(step, best)
+        for later in [other for other in manager.all_steps() if other > step]:
+            if not best:
+                raise ValueError(
+                    f"Checkpoints.save: {self.path} has checkpoint {later}, which is newer than {step}; give a larger "
+                    "number"
+                )
+            manager.delete(later)  # of a future that comes again, as a run went on from before it
         arrays, paths, empty = _flat(tree)
         content = ocp.args.Composite(
             arrays=ocp.args.StandardSave(arrays),
@@ -84,6 +98,23 @@ class Checkpoints:
                 f"checkpoint {step} can't be written to {self.path}: {reason}. The earlier checkpoints are whole; make "
                 "room and resume"
             ) from e
+
+    def has(self, step: int, best: bool = False) -> bool:
+        """Return whether there is a whole checkpoint of a number.
+
+        **Arguments:**
+
+        - `step`: the number.
+        - `best`: whether to look at the best one, not at the last.
+
+        **Returns:** False, too, if it is damaged.
+        """
+        if step not in self.steps(best):
+            return False
+        with contextlib.suppress(Damaged):
+            self._read(step, best)
+            return True
+        return False
 
     def latest(self, best: bool = False) -> int | None:
         """Return the number of the newest checkpoint.
@@ -123,7 +154,7 @@ class Checkpoints:
         """
         chosen = self.latest(best) if step is None else step
         if chosen is None or chosen not in self.steps(best):
-            what = "no whole checkpoint" if step is None else f"no checkpoint {step}"
+            what = f"no {'best' if best else 'whole'} checkpoint" if step is None else f"no checkpoint {step}"
             raise CheckpointError(f"{self.path} holds {what}")
         try:
             by_path, meta = self._read(chosen, best)

@@ -14,6 +14,7 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core import BaseParam, RKGState, __version__, params_by_path
+from ..data import check_flags
 from ..nn import LayerParam, LayerState
 from ..predictive_coding import EnergyModule
 from ._belongs import unlike
@@ -22,7 +23,7 @@ from ._describe import describe, in_words
 from ._files import CheckpointError, given_path
 from ._folder import read_json
 from ._model import model_of
-from ._rule import LearningRule, RuleMaker, is_rule
+from ._rule import LearningRule, RuleMaker, is_rule, lacking
 from ._weights import check_weights, set_weights
 
 # Who knows how to build the runs of a command, by the name that it has in config.json. Fixed here, and not taken from
@@ -58,10 +59,16 @@ def load_run(
     **Returns:** model, rule, and data (`data.train`, `data.validation`, `data.test`, each with `x` and `y`). Of a run
     of `fit`, rule is None unless it was given, and data is None.
 
-    **Raises:** `FileNotFoundError` if there is no run; `ValueError` if `model` or `network` is needed, or model or rule
-    are not what the run was made of, naming the differences; `CheckpointError` if there is no checkpoint, or it is
-    damaged.
+    **Raises:** `TypeError` for arguments of another kind; `FileNotFoundError` if there is no run; `ValueError` if
+    `model` or `network` is needed, or model or rule are not what the run was made of, naming the differences;
+    `CheckpointError` if there is no checkpoint, or it is damaged.
     """
+    check_flags("load_run", best=best, compare=compare)
+    if rule is not None and not callable(rule) and not is_rule(rule):
+        raise TypeError(
+            f"load_run: rule must be a pcx.learning.Rule or a function that makes one, got {type(rule).__name__}"
+            f"{lacking(rule)}"
+        )
     path = given_path("load_run: folder", folder)
     where = None if data_folder is None else given_path("load_run: data_folder", data_folder)
     if not (path / "config.json").is_file():

@@ -33,7 +33,14 @@ def accuracy(output: jax.Array, y: jax.Array) -> jax.Array:
     - `y`: class numbers `[batch, ...]`, or one for each class `[batch, ..., classes]`.
 
     **Returns:** `[batch]`, 0 or 1; where a sample has several places, the mean over them.
+
+    **Raises:** `ValueError` for other shapes.
     """
+    if output.ndim < 2 or y.shape not in (output.shape, output.shape[:-1]):
+        raise ValueError(
+            f"accuracy: for outputs [batch, ..., classes], here {output.shape}, y is [batch, ...] or of their shape, "
+            f"not {y.shape}"
+        )
     truth = y if y.ndim == output.ndim - 1 else jnp.argmax(y, axis=-1)
     right = (jnp.argmax(output, axis=-1) == truth).astype(jnp.float32)
     return jnp.mean(right, axis=tuple(range(1, right.ndim)))

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..data import check_flags
 from ._files import given_path
 from ._result import Dispatch, Report
 from ._stopping import EarlyStopping, Mode, check_mode
-from ._types import Augment, Metric, Settings
+from ._types import Augment, Metric, Settings, is_whole
 from ._warn import warn
 
 
@@ -78,7 +79,7 @@ class FitOptions:
             value = getattr(self, name)
             if value is None and name in ("checkpoint_every", "batches_per_dispatch"):
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            if not is_whole(value) or value < 1:
                 raise ValueError(f"fit: {name} must be a whole number of at least 1, got {value!r}")
         seconds = self.checkpoint_seconds
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float, np.number)) or not seconds >= 0:
@@ -88,15 +89,14 @@ class FitOptions:
 
     def _check_kinds(self) -> None:
         size = self.batch_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, (int, np.integer))):
+        if size is not None and not is_whole(size):
             raise TypeError(f"fit: batch_size must be a whole number, got {size!r}")
         if self.folder is not None:
             given_path("fit: folder", self.folder)
         if self.config is not None and not isinstance(self.config, Mapping):
             raise TypeError(f"fit: config must be a dict, got {type(self.config).__name__}")
-        for name in ("restore_best", "overwrite", "figure"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"fit: {name} must be True or False, got {getattr(self, name)!r}")
+        flags = {name: getattr(self, name) for name in ("restore_best", "overwrite", "figure", "show")}
+        check_flags("fit", **flags)
         if self.best is not None and not isinstance(self.best, str):
             raise TypeError(f"fit: best must be the name of a metric, got {self.best!r}")
         check_mode("fit: best_mode", self.best_mode)

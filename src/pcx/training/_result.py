@@ -12,7 +12,7 @@ from ..predictive_coding import EnergyModule
 from ._member import Member
 from ._stopping import direction
 from ._table import Table, tabled
-from ._types import Row
+from ._types import Row, is_whole
 
 
 @dataclasses.dataclass
@@ -80,8 +80,7 @@ class Fit:
         """
         if not self.best_states:
             raise ValueError("restore_best: the run has no best epoch; give fit validation, or `best`")
-        if not 0 <= network < len(self.members):
-            raise ValueError(f"restore_best: there is no network {network!r}; the run has {len(self.members)}, from 0")
+        self._check_network("restore_best", network)
         if not self.best_epochs[network]:
             raise ValueError(f"restore_best: network {network} has no epoch that went well")
         self.best_states[network].write_to(model)
@@ -114,8 +113,15 @@ class Fit:
         - `network`: its number in `members`.
 
         **Returns:** its rows, one for each epoch.
+
+        **Raises:** `ValueError` if there is no such network.
         """
+        self._check_network("of", network)
         return [row for row in self.history if row["network"] == network]
+
+    def _check_network(self, call: str, network: int) -> None:
+        if not is_whole(network) or not 0 <= network < len(self.members):
+            raise ValueError(f"{call}: there is no network {network!r}; the run has {len(self.members)}, from 0")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ._types import Row
+from ._types import Row, is_whole
 from ._warn import warn
 
 Mode = Literal["min", "max"]
@@ -39,7 +39,7 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         if not isinstance(self.metric, str):
             raise TypeError(f"EarlyStopping: metric must be a name in the history, got {self.metric!r}")
-        if isinstance(self.patience, bool) or not isinstance(self.patience, (int, np.integer)):
+        if not is_whole(self.patience):
             raise TypeError(f"EarlyStopping: patience must be a whole number of epochs, got {self.patience!r}")
         if self.patience < 1:
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {self.patience}")

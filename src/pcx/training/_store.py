@@ -30,6 +30,8 @@ from ._types import Json, Row
 from ._warn import warn
 from ._weights import file_name, require_safetensors, write_weights
 
+_OWN = ("best", "best_mode", "first_held_out_batch", "made_of")  # in config.json
+
 
 class Store:
     """The store of a run without a folder: nothing is kept."""
@@ -197,10 +199,12 @@ class RunStore(Store):
         if number == self._saved:
             return
         if self._best is not None:
-            self.checkpoints.save(*self._best, best=True)
+            if not self.checkpoints.has(self._best[0], best=True):
+                self.checkpoints.save(*self._best, best=True)
             self._write_weights("best", self._best[1]["states"])
             self._best = None
-        self.checkpoints.save(number, tree_of(run), run.progress.copy())
+        if not self.checkpoints.has(number):  # the one that the run goes on from, where no batch has passed since
+            self.checkpoints.save(number, tree_of(run), run.progress.copy())
         self._saved, self._passed_at_save, self._time_of_save = number, run.passed, time.monotonic()
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -228,7 +232,8 @@ class RunStore(Store):
 def check_store(options: FitOptions) -> None:
     """Refuse a folder that the run can't be kept in, and one without the packages that it needs.
 
-    **Raises:** as `check_folder`; `ImportError` if a package is missing.
+    **Raises:** as `check_folder`; `ImportError` if a package is missing; `ValueError` or `TypeError` for a config that
+    can't be kept.
     """
     if options.folder is None:
         return
@@ -238,7 +243,13 @@ def check_store(options: FitOptions) -> None:
         warn(f"fit: there is no run in {os.fspath(options.folder)} yet: it begins")
     require_orbax()
     require_safetensors()
-    plain(dict(options.config or {}))
+    config = dict(options.config or {})
+    if taken := [name for name in config if name in _OWN]:
+        raise ValueError(f"fit: config has the name {taken[0]!r}, under which a run keeps its own; choose another")
+    try:
+        plain(config)
+    except (TypeError, ValueError) as e:
+        raise TypeError(f"fit: config can't be written as JSON: {e}") from e
 
 
 def store_for(run: Run, options: FitOptions) -> Store:

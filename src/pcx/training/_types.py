@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import jax
 import numpy as np
@@ -20,6 +20,12 @@ Batch: TypeAlias = tuple[PyTree, PyTree]
 
 Number: TypeAlias = int | float | np.number | np.ndarray
 """A number on the host: of Python, of NumPy, or an array without axes."""
+
+
+def is_whole(x: object) -> TypeGuard[int]:
+    """Return whether something is a whole number, of Python or NumPy; a truth value is none."""
+    return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
+
 
 Settings: TypeAlias = Mapping[str, int | float]
 """The arguments of a function of the settings."""

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import BaseModule, BaseParam, __version__, params_by_path
+from ..data import check_flags
 from ..learning import State
 from ..nn import LayerParam, LayerState
 from ._belongs import belonging, unlike
@@ -39,10 +40,12 @@ def save_weights(path: str | os.PathLike[str], source: BaseModule | State) -> Pa
 
     **Returns:** the path.
 
-    **Raises:** `ValueError` for an empty path; `ImportError` if safetensors is not installed; `OSError` if the file
-    can't be written. One of that name stays as it was then.
+    **Raises:** `TypeError` if the source is something else; `ValueError` for an empty path; `ImportError` if
+    safetensors is not installed; `OSError` if the file can't be written. One of that name stays as it was then.
     """
     target = given_path("save_weights: path", path)
+    if not isinstance(source, (BaseModule, State)):
+        raise TypeError(f"save_weights: source must be a model or a State of one network, got {type(source).__name__}")
     if isinstance(source, State):
         held = {**source.weights, **source.rest}
     else:
@@ -89,14 +92,18 @@ def load_weights(
     - `compare`: whether the model must be the one that the file describes; with False only names and shapes must fit.
         A file that another tool has written describes none.
 
-    **Raises:** `ValueError` if the file can't be read, isn't what was written, or is of another model, naming the
-    differences; the model is not changed. `FileNotFoundError` if there is none.
+    **Raises:** `TypeError` for arguments of another kind; `ValueError` if the file can't be read, isn't what was
+    written, or is of another model, naming the differences; the model is not changed. `FileNotFoundError` if there is
+    none.
     """
     if model is None:
         raise TypeError(
             "load_weights: give the model whose weights are set, load_weights(path, model); model, rule and data of a "
             "run come from load_run(folder)"
         )
+    if not isinstance(model, BaseModule):
+        raise TypeError(f"load_weights: model must be a model, got {type(model).__name__}")
+    check_flags("load_weights", best=best, compare=compare)
     file = _file_of(given_path("load_weights: path", path), network, best)
     found, belongs = _read(file)
     check_weights(model, found, f"load_weights: {file} doesn't fit the model")
