@@ -189,7 +189,7 @@ def tree_extract_params(show):
     show("values", px.tree_extract(m, extract_fn=lambda p: p.get(), is_pytree=True))
     weights = lambda p: isinstance(p, pxnn.LayerParam)  # noqa: E731
     show("filtered", px.tree_extract(m, filter_fn=weights, is_pytree=True))
-    show("of two trees", px.tree_extract(m, bush(), extract_fn=lambda ps: ps[0] + ps[1], is_pytree=True))
+    show("of two trees", px.tree_extract(m, bush(), extract_fn=lambda a, b: a + b, is_pytree=True))
     show("the same objects", px.tree_extract(m, is_pytree=True)[0] is m["a"][0])
     show.raises("objects", lambda: [type(p).__name__ for p in px.tree_extract(m)])
 
@@ -204,8 +204,10 @@ def tree_extract_shared(show):
 @program(TREES)
 def tree_inject_values(show):
     m = bush()
-    px.tree_inject(m, values=[jnp.full(1, float(i)) for i in range(3)], is_pytree=True)
-    show("values", m)
+    show.raises("values", lambda: px.tree_inject(m, values=[jnp.full(1, float(i)) for i in range(3)], is_pytree=True))
+    m = bush()
+    px.tree_inject(m, values=[px.Param(jnp.full(1, float(i))) for i in range(3)], is_pytree=True)
+    show("params as values", m)
     other = bush()
     px.tree_inject(other, params=[px.Param(jnp.full(1, 7.0 + i)) for i in range(3)], is_pytree=True)
     show("params", other)
@@ -219,18 +221,23 @@ def tree_inject_values(show):
 def tree_inject_some(show):
     m = bush()
     weights = lambda p: isinstance(p, pxnn.LayerParam)  # noqa: E731
-    px.tree_inject(m, values=[jnp.array(9.0)], filter_fn=weights, is_pytree=True)
+    px.tree_inject(m, values=[px.Param(jnp.array(9.0))], filter_fn=weights, is_pytree=True)
     show("filtered", m)
-    px.tree_inject(m, params=[px.Param(jnp.array(8.0))], filter_fn=weights, is_pytree=True)
-    show("filtered params", m)
-    show.raises("too many", lambda: px.tree_inject(bush(), values=[1.0] * 9, is_pytree=True))
-    show.raises("too few", lambda: px.tree_inject(bush(), values=[1.0], is_pytree=True))
+    show.raises("filtered params", lambda: px.tree_inject(m, params=[px.Param(8.0)], filter_fn=weights, is_pytree=True))
+    m = bush()
+    px.tree_inject(m, params=[pxnn.LayerParam(jnp.array(8.0))], filter_fn=weights, is_pytree=True)
+    show("filtered params, of the same type", m)
+    show.raises("too many", lambda: px.tree_inject(bush(), values=[px.Param(1.0)] * 9, is_pytree=True))
+    show.raises("too few", lambda: px.tree_inject(bush(), values=[px.Param(1.0)], is_pytree=True))
     few = bush()
-    show.raises("too few, not strict", lambda: px.tree_inject(few, values=[5.0], is_pytree=True, strict=False))
+    show.raises("too few, not strict", lambda: px.tree_inject(few, values=[px.Param(5.0)], is_pytree=True, strict=False))
     show("too few, after", few)
     twice = bush()
-    px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=lambda pv: pv[0].set(pv[1] * 2), is_pytree=True)
-    show("by a function of one's own", twice)
+    inject = lambda pv: pv[0].set(px.get(pv[1]) * 2)  # noqa: E731
+    show.raises("by a function", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True))
+    show("by a function, after", twice)
+    inject = lambda p, v: p.set(px.get(v) * 2)  # noqa: E731
+    show.raises("by one of two", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True))
 
 
 @program(TREES)

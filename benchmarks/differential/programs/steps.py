@@ -111,9 +111,15 @@ def step_on_plain_modules(show):
             self.net = filled()
 
     m = Plain()
-    with pxu.step(m, "a", clear_params=pxc.VodeParam.Cache):
+    with pxu.step(m, "a"):
         show("inside", statuses(m.net))
-    show("after", held(m.net))
+
+    def clear():
+        with pxu.step(m, "a", clear_params=pxc.VodeParam.Cache):
+            pass
+        return held(m.net)
+
+    show.raises("clearing", clear)
 
 
 @program(ROW)
