@@ -9,7 +9,6 @@ for a reason that `explained.py` gives, or different without one; with one of th
 import argparse
 import fnmatch
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -37,11 +36,11 @@ def main() -> int:
     print(json.dumps(counts))
     if args.out:
         write(args.out, pythons, shown, lines, counts)
-    return bool(counts["different, unexplained"] or counts["explained, yet same"] and not args.only)
+    return bool(counts["different, unexplained"] or (counts["explained, yet same"] and not args.only))
 
 
 def run_both(pythons: dict[str, Path], folder: Path, args: argparse.Namespace) -> dict[str, dict]:
-    """What the programs showed, by environment: first those that write files, then those that read the others' files."""
+    """Return what the programs showed, by environment. Those that read the other side's files run last."""
     results: dict[str, dict] = {side: {} for side in pythons}
     for side in pythons:
         (folder / side).mkdir()
@@ -70,8 +69,14 @@ def run_both(pythons: dict[str, Path], folder: Path, args: argparse.Namespace) -
 
 
 def table(shown: dict[str, dict]) -> tuple[list[str], dict[str, int]]:
-    """A line per program, and how many there are of each outcome."""
-    counts = {"programs": 0, "same": 0, "different, explained": 0, "different, unexplained": 0, "explained, yet same": 0}
+    """Return a line per program, and how many there are of each outcome."""
+    counts = {
+        "programs": 0,
+        "same": 0,
+        "different, explained": 0,
+        "different, unexplained": 0,
+        "explained, yet same": 0,
+    }
     lines = []
     for name, theirs in shown["published"].items():
         ours = shown["ours"][name]
@@ -98,7 +103,9 @@ def write(out: Path, pythons: dict[str, Path], shown: dict, lines: list[str], co
     config = {"tolerance": TOLERANCE, "seed of the global key": 0, "jax_enable_x64": True}
     config |= {"jax_threefry_partitionable": True, "JAX_PLATFORMS": "cpu"}
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    facts = {name: env.versions(python) for name, python in zip((env.OURS, env.PUBLISHED), pythons.values(), strict=True)}
+    facts = {
+        name: env.versions(python) for name, python in zip((env.OURS, env.PUBLISHED), pythons.values(), strict=True)
+    }
     (out / "versions.json").write_text(json.dumps(facts | {"machine": env.machine()}, indent=2) + "\n")
     (out / "log.txt").write_text("\n".join(lines) + "\n")
     rows: dict[str, list[str]] = {}

@@ -66,7 +66,11 @@ def files_come_back(show):
 
 @program(ROW)
 def files_of_other_params(show):
-    filters = {"vodes": pxc.VodeParam, "params": px.Param, "predicate": lambda p: isinstance(p, px.Param) and p.get() is not None and p.ndim == 1}
+    filters = {
+        "vodes": pxc.VodeParam,
+        "params": px.Param,
+        "predicate": lambda p: isinstance(p, px.Param) and p.get() is not None and p.ndim == 1,
+    }
     for name, f in filters.items():
         pxu.save_params(made(1), path(show, f"{name}.npz"), f)
         with np.load(path(show, f"{name}.npz")) as file:

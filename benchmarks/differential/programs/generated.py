@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
-from programs.networks import run_mlp
 from record import program
 
 import pcx as px
@@ -14,6 +13,7 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 import pcx.utils as pxu
+from programs.networks import run_mlp
 
 MLPS, RULES, MASKS, CALLS, OPTIMS = 16, 14, 20, 24, 10
 
@@ -205,7 +205,10 @@ def generated_call(seed):
         w = [pxnn.LayerParam(jnp.array([1.0, -0.5]) * (i + 1)) for i in range(2)]
         h = [pxc.VodeParam(jnp.arange(6.0).reshape(3, 2) * 0.1 * (i + 1)) for i in range(3)]
         s = {"w": w, "h": h, "same": h[draw.randint(0, 2)], "n": px.static(draw.randint(1, 3))}
-        ops = [(draw.choice(["add", "set", "mul"]), draw.randrange(3), draw.randrange(3), draw.randrange(2)) for _ in range(4)]
+        ops = [
+            (draw.choice(["add", "set", "mul"]), draw.randrange(3), draw.randrange(3), draw.randrange(2))
+            for _ in range(4)
+        ]
 
         def f(x, *, s):
             for op, i, j, k in ops:

@@ -14,8 +14,8 @@ NAMES = {
     "pcx": "BaseModule Module BaseParam Param ParamCache ParamDict RKG RandomKeyGenerator get set static "
     "tree_apply tree_extract tree_inject tree_ref tree_unref",
     "pcx.functional": "jit vmap value_and_grad scan while_loop cond switch",
-    "pcx.nn": "Layer LayerParam LayerState StateParam StatefulLayer Linear Conv Conv2d ConvTranspose Pool MaxPool2d AvgPool2d "
-    "AdaptivePool AdaptiveAvgPool2d Dropout LayerNorm BatchNorm shared",
+    "pcx.nn": "Layer LayerParam LayerState StateParam StatefulLayer Linear Conv Conv2d ConvTranspose Pool MaxPool2d "
+    "AvgPool2d AdaptivePool AdaptiveAvgPool2d Dropout LayerNorm BatchNorm shared",
     "pcx.predictive_coding": "EnergyModule Ruleset STATUS Vode VodeParam ce_energy se_energy zero_energy",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
     "pcx.core": "BaseModule Module BaseParam Param ParamCache ParamDict RKG RandomKeyGenerator get set static",
@@ -25,31 +25,40 @@ NAMES = {
     "pcx.core._random": "RKG RandomKeyGenerator RKGState",
     "pcx.core._tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
     "pcx.nn._parameter": "LayerParam LayerState",
-    "pcx.nn._layer": "Layer Linear Conv Conv2d Dropout",
-    "pcx.nn._stateful": "StatefulLayer StateParam BatchNorm",
-    "pcx.nn._shared": "shared",
     "pcx.predictive_coding._vode": "Vode Ruleset STATUS",
     "pcx.predictive_coding._energy": "se_energy ce_energy zero_energy",
-    "pcx.predictive_coding._energy_module": "EnergyModule",
     "pcx.predictive_coding._parameter": "VodeParam",
     "pcx.utils._mask": "M M_has M_hasnot M_is",
     "pcx.utils._optim": "Optim OptimTree",
+}
+OTHERS = {
+    "pcx.nn._layer": "Layer Linear Conv Conv2d Dropout",
+    "pcx.nn._stateful": "StatefulLayer StateParam BatchNorm",
+    "pcx.nn._shared": "shared",
+    "pcx.predictive_coding._energy_module": "EnergyModule STATUS",
     "pcx.utils._misc": "step",
     "pcx.utils._serialisation": "save_params load_params",
 }
 
 
+def found(module, names):
+    try:
+        loaded = import_module(module)
+    except ImportError:
+        return "no module"
+    return {name: hasattr(loaded, name) for name in names.split()}
+
+
 @program(ROW)
 def import_names(show):
-    def found(module):
-        try:
-            loaded = import_module(module)
-        except ImportError:
-            return "no module"
-        return {name: hasattr(loaded, name) for name in NAMES[module].split()}
+    for module, names in NAMES.items():
+        show(module, found(module, names))
 
-    for module in NAMES:
-        show(module, found(module))
+
+@program(ROW)
+def import_other_modules(show):
+    for module, names in OTHERS.items():
+        show(module, found(module, names))
 
 
 @program(ROW)

@@ -59,7 +59,10 @@ def one_layer(make, x):
         show("under jit", pxf.jit()(lambda *xs, layer: layer(*xs))(*xs, layer=layer))
         batch = [jnp.stack([a, a * 2]) for a in xs]
         axes = tuple(0 for _ in xs)
-        show("under vmap", pxf.vmap({"layer": None}, in_axes=axes, out_axes=0)(lambda *xs, layer: layer(*xs))(*batch, layer=layer))
+        show(
+            "under vmap",
+            pxf.vmap({"layer": None}, in_axes=axes, out_axes=0)(lambda *xs, layer: layer(*xs))(*batch, layer=layer),
+        )
         mask = {"layer": pxu.M(pxnn.LayerParam).to((False, True))}
         value, grads = pxf.value_and_grad(mask)(lambda *xs, layer: (layer(*xs) ** 2).sum())(*xs, layer=layer)
         show("gradients", [value, jtu.tree_leaves(grads["layer"])])
@@ -106,7 +109,14 @@ def layer_dropout(show):
 @program("pxnn: BatchNorm, StatefulLayer")
 def layer_batch_norm(show):
     layer = pxnn.BatchNorm(3, axis_name="batch")
-    show("params", sorted(type(p).__name__ for p in jtu.tree_leaves(layer, is_leaf=lambda p: isinstance(p, pxnn.LayerParam)) if isinstance(p, px.BaseParam)))
+    show(
+        "params",
+        sorted(
+            type(p).__name__
+            for p in jtu.tree_leaves(layer, is_leaf=lambda p: isinstance(p, pxnn.LayerParam))
+            if isinstance(p, px.BaseParam)
+        ),
+    )
     f = pxf.vmap({"layer": None}, in_axes=(0,), out_axes=0, axis_name="batch")(lambda x, *, layer: layer(x))
     x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 3)) * 2 + 1)
     layer.train()
@@ -121,7 +131,11 @@ def layer_batch_norm_in_a_net(show):
     class Net(px.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.norm, self.out = pxnn.Conv2d(2, 3, 3), pxnn.BatchNorm(3, "batch", momentum=0.5), pxnn.Linear(75, 2)
+            self.conv, self.norm, self.out = (
+                pxnn.Conv2d(2, 3, 3),
+                pxnn.BatchNorm(3, "batch", momentum=0.5),
+                pxnn.Linear(75, 2),
+            )
 
         def __call__(self, x):
             return self.out(jax.nn.relu(self.norm(self.conv(x))).reshape(-1))

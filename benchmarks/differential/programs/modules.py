@@ -179,7 +179,11 @@ def tree_apply_places(show):
 
 
 def bush():
-    return {"a": [px.Param(jnp.array(1.0)), px.static(3)], "k": pxc.VodeParam(jnp.ones(2)), "l": pxnn.LayerParam(jnp.zeros(1))}
+    return {
+        "a": [px.Param(jnp.array(1.0)), px.static(3)],
+        "k": pxc.VodeParam(jnp.ones(2)),
+        "l": pxnn.LayerParam(jnp.zeros(1)),
+    }
 
 
 @program(TREES)
@@ -230,14 +234,20 @@ def tree_inject_some(show):
     show.raises("too many", lambda: px.tree_inject(bush(), values=[px.Param(1.0)] * 9, is_pytree=True))
     show.raises("too few", lambda: px.tree_inject(bush(), values=[px.Param(1.0)], is_pytree=True))
     few = bush()
-    show.raises("too few, not strict", lambda: px.tree_inject(few, values=[px.Param(5.0)], is_pytree=True, strict=False))
+    show.raises(
+        "too few, not strict", lambda: px.tree_inject(few, values=[px.Param(5.0)], is_pytree=True, strict=False)
+    )
     show("too few, after", few)
     twice = bush()
     inject = lambda pv: pv[0].set(px.get(pv[1]) * 2)  # noqa: E731
-    show.raises("by a function", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True))
+    show.raises(
+        "by a function", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True)
+    )
     show("by a function, after", twice)
     inject = lambda p, v: p.set(px.get(v) * 2)  # noqa: E731
-    show.raises("by one of two", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True))
+    show.raises(
+        "by one of two", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True)
+    )
 
 
 @program(TREES)

@@ -200,7 +200,7 @@ def optim_shared_params(show):
     p = pxnn.LayerParam(jnp.array([1.0, 2.0]))
     net = {"a": p, "b": p}
     optim = pxu.Optim(lambda: optax.sgd(0.1), pxu.M(pxnn.LayerParam)(net))
-    v, g = pxf.value_and_grad({"net": pxu.M(pxnn.LayerParam).to((False, True))})(
+    _v, g = pxf.value_and_grad({"net": pxu.M(pxnn.LayerParam).to((False, True))})(
         lambda *, net: (net["a"] * net["b"]).sum()
     )(net=net)
     optim.step(net, g["net"])
@@ -221,7 +221,9 @@ def optim_of_other_trees(show):
 @program(TREE)
 def optim_tree_skips_nodes(show):
     net = Net()
-    optim = pxu.OptimTree(lambda: optax.adam(0.1), lambda x: isinstance(x, pxnn.Layer), pxu.M(pxnn.LayerParam)(net.layers))
+    optim = pxu.OptimTree(
+        lambda: optax.adam(0.1), lambda x: isinstance(x, pxnn.Layer), pxu.M(pxnn.LayerParam)(net.layers)
+    )
     g = grads_of(net).layers
     last = [pxu.M(None).to((None, None))(g[0]), g[1]]
     optim.step(net.layers, g)
@@ -254,7 +256,10 @@ def optim_tree_params_outside_of_nodes(show):
         optim = pxu.OptimTree(lambda: optax.adam(0.1), leaf, pxu.M(pxnn.LayerParam)(net))
         optim.step(net, grads_of(net))
         show(name, weights(net))
-    for name, leaf in {"params": lambda x: isinstance(x, pxnn.LayerParam), "the whole": lambda x: isinstance(x, Net)}.items():
+    for name, leaf in {
+        "params": lambda x: isinstance(x, pxnn.LayerParam),
+        "the whole": lambda x: isinstance(x, Net),
+    }.items():
         px.RKG.seed(0)
         net = Net()
         optim = pxu.OptimTree(lambda: optax.adam(0.1), leaf, pxu.M(pxnn.LayerParam)(net))

@@ -144,7 +144,10 @@ def param_as_a_tree(show):
     show("leaves of None", jtu.tree_leaves(px.Param()))
     show("leaves of a dict", jtu.tree_leaves(px.Param({"a": A, "b": [N]})))
     show("paths", [jtu.keystr(k) for k, _ in jtu.tree_flatten_with_path({"p": px.Param(A)})[0]])
-    show("types are kept", [type(jtu.tree_map(lambda x: x, c(A))).__name__ for c in (px.Param, pxnn.LayerParam, pxc.VodeParam)])
+    show(
+        "types are kept",
+        [type(jtu.tree_map(lambda x: x, c(A))).__name__ for c in (px.Param, pxnn.LayerParam, pxc.VodeParam)],
+    )
     show("subclasses", [issubclass(c, px.BaseParam) for c in (px.Param, px.ParamDict, px.ParamCache, StaticParam)])
     show("subclasses of Param", [issubclass(c, px.Param) for c in (pxnn.LayerParam, pxc.VodeParam, pxnn.LayerState)])
     show("cache classes", [issubclass(pxc.VodeParam.Cache, c) for c in (px.Param, px.ParamCache, px.ParamDict)])

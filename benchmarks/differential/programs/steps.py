@@ -70,7 +70,11 @@ def step_pair_of_statuses(show):
 
 @program(ROW)
 def step_clears_afterwards(show):
-    for name, what in {"cache": pxc.VodeParam.Cache, "h": pxc.VodeParam, "both": pxc.VodeParam | pxc.VodeParam.Cache}.items():
+    for name, what in {
+        "cache": pxc.VodeParam.Cache,
+        "h": pxc.VodeParam,
+        "both": pxc.VodeParam | pxc.VodeParam.Cache,
+    }.items():
         m = filled()
         with pxu.step(m, None, clear_params=what):
             show(f"{name} inside", held(m))
