@@ -33,6 +33,8 @@ KINDS = {
             test_a_step_in_another_call_has_the_noise_of_its_init test_each_node_draws_its_own""",
     "masks whose predicates see no values": """
         utils/test_mask.py: test_predicates_are_asked_with_the_values test_axes_by_shape""",
+    "masks and labels of Optax over another tree than the model's": """
+        utils/test_optim_factory.py: test_masks_and_labels_of_optax_mean_what_they_say""",
     "params that an optimiser leaves out without a word": """
         utils/test_optim.py: test_allow_none_leaves_all_as_it_is test_a_missing_gradient_inside_a_node_skips_it
             test_params_in_no_node_have_each_an_optimiser

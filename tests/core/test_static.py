@@ -4,6 +4,7 @@ import copy
 import pickle
 import types
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import pytest
@@ -147,3 +148,40 @@ def test_a_value_set_in_a_positional_argument_stays_inside(transform):
     out = transform(fn)(jnp.ones(2), m)
     assert jnp.max(out[0] if isinstance(out, tuple) else out) in (7.0, 14.0)
     assert m.factor.get() == 2.0
+
+
+def setting(x, *, m):
+    before = m.factor.get()
+    m.factor.set(before + 1.0)
+    return x * m.same.get() * m.p.get()
+
+
+INSIDE = {
+    "value_and_grad": lambda m: pxf.value_and_grad({"m": True})(lambda *, m: setting(1.0, m=m))(m=m)[0],
+    "scan": lambda m: pxf.scan(lambda x, *, m: (None, setting(1.0, m=m)), length=3)(m=m)[1][2],
+    "while_loop": lambda m: pxf.while_loop(
+        lambda i, x, *, m: (i + 1, setting(1.0, m=m)), lambda i, x, *, m: i < m.factor.get()
+    )(0, 0.0, m=m)[1],
+    "cond": lambda m: pxf.cond(lambda *, m: setting(1.0, m=m), lambda *, m: m.p * m.factor.get())(True, m=m),
+    "switch": lambda m: pxf.switch([lambda *, m: setting(0.5, m=m), lambda *, m: setting(1.0, m=m)])(1, m=m),
+    "jit": lambda m: pxf.jit()(lambda *, m: setting(1.0, m=m))(m=m),
+    "vmap": lambda m: pxf.vmap(in_axes=0)(setting)(jnp.ones(2), m=m)[0],
+}
+
+
+@pytest.mark.parametrize("outer", [lambda f: f, pxf.jit(), pxf.value_and_grad(has_aux=True)])
+@pytest.mark.parametrize("name", INSIDE)
+def test_every_transform_keeps_what_is_set_to_itself(name, outer):
+    m = Scaled()
+
+    def fn(*, m):
+        before = m.factor.get()
+        out = INSIDE[name](m)
+        assert m.factor.get() == before
+        return jnp.zeros(()), out
+
+    for value in (2.0, 5.0, 2.0):
+        m.factor.set(value)
+        out = jax.tree.leaves(outer(fn)(m=m))[1]
+        assert float(out) == (value + 1.0) * 3.0
+        assert m.factor.get() == m.same.get() == value

@@ -5,6 +5,7 @@ import functools
 import pickle
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
@@ -384,3 +385,81 @@ def test_a_late_param_without_a_gradient():
         optim.step(model, grads)
     with pytest.warns(UserWarning, match=r"\.b had no gradient"):
         assert optim.step(model, grads, allow_none=True) is None
+
+
+# -- what Optax is given is a tree like the model ---------------------------------------------------------
+
+
+class Net(px.Module):
+    def __init__(self):
+        super().__init__()
+        self.w, self.b = pxnn.LayerParam(jnp.ones((2, 2))), pxnn.LayerParam(jnp.ones(2))
+        self.h, self.name, self.act = px.Param(jnp.ones(3)), "net", jnp.tanh
+        self.layer = pxnn.Layer(eqx.nn.Linear, 2, 2, key=jax.random.PRNGKey(0))
+        self.layer.nn.weight.set(jnp.ones((2, 2)))
+        self.layer.nn.bias.frozen = True
+        self.again = self.w
+
+
+PARTS = ["w", "b", "h", "weight", "bias"]
+RATES = {"a": 0.25, "b": 0.5}
+
+
+def labels_by_leaf(tree):
+    return jtu.tree_map(
+        lambda p: "b" if isinstance(p, pxnn.LayerParam) else "a", tree, is_leaf=lambda x: isinstance(x, px.BaseParam)
+    )
+
+
+def labels_by_path(tree):
+    return jtu.tree_map_with_path(lambda path, _: "b" if ".w" in jtu.keystr(path) else "a", tree)
+
+
+def labelled(labels):
+    return lambda model: lambda: optax.multi_transform({k: optax.sgd(rate) for k, rate in RATES.items()}, labels)
+
+
+def masked(make):
+    return lambda model: lambda: optax.chain(optax.sgd(0.25), optax.masked(optax.scale(2.0), make(model)))
+
+
+LAYERS = pxu.M(pxnn.LayerParam)
+CHOSEN = {
+    "labels by a mask": (labelled(LAYERS.to(("a", "b"))), "w b weight bias"),
+    "labels by type": (labelled(labels_by_leaf), "w b weight bias"),
+    "labels by axes": (labelled(lambda tree: jtu.tree_map(lambda x: "b" if x.ndim > 1 else "a", tree)), "w weight"),
+    "labels by path": (labelled(labels_by_path), "w weight"),
+    "labels by facts": (labelled(pxu.M_has(None, frozen=True).to(("a", "b"))), "bias"),
+    "a mask": (masked(lambda model: LAYERS.to((False, True))), "w b weight bias"),
+    "a tree of a mask": (masked(lambda model: LAYERS.to((False, True))(model)), "w b weight bias"),
+    "an attribute": (masked(lambda model: lambda tree: jtu.tree_map(lambda x: x is tree.w.get(), tree)), "w"),
+}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("kind", ["Optim", "OptimTree"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_masks_and_labels_of_optax_mean_what_they_say(name, kind, compiled):
+    make, chosen = CHOSEN[name]
+    model = Net()
+    factory, select = make(model), pxu.M(pxnn.LayerParam | px.Param)
+    if kind == "Optim":
+        optim = pxu.Optim(factory, select(model))
+    else:
+        optim = pxu.OptimTree(factory, lambda x: isinstance(x, Net), select(model))
+
+    def step(*, model, optim):
+        _, grads = pxf.value_and_grad(select.to((False, True)))(
+            lambda *, model: sum((p.get().sum() for p in px.tree_extract(model)), jnp.zeros(()))
+        )(model=model)
+        optim.step(model, grads["model"])
+
+    before = values(model)
+    call = pxf.jit()(step) if compiled else step
+    call(model=model, optim=optim)
+    model.eval()  # the mode is no part of what is stepped
+    call(model=model, optim=optim)
+    moved = {id(p): float(jnp.mean(b - p.get())) for b, p in zip(before, px.tree_extract(model), strict=True)}
+    params = [model.w, model.b, model.h, model.layer.nn.weight, model.layer.nn.bias]
+    for part, param in zip(PARTS, params, strict=True):
+        assert moved[id(param)] == pytest.approx(2 * (0.5 if part in chosen.split() else 0.25)), part

@@ -11,8 +11,8 @@ from ._tree import Reference
 from ._types import Constant, Tree
 
 
-def _taken(_: Constant) -> None:
-    pass
+def _itself(x: Constant) -> Any:
+    return x
 
 
 def _empty(x: Tree, kind: Kind) -> Any:
@@ -35,15 +35,22 @@ class Copy:
     - `leaf`: the value for a param, a static or a plain leaf.
     - `is_pytree`: whether every reference to a shared param counts by itself; if not, those after the first give None.
       The first is that which was assigned first.
-    - `constant`: told of each function or other constant, to refuse it. These stay as they are.
+    - `constant`: the value for a function, a string or another constant; these stay as they are, if left out.
+    - `is_form`: whether the copy is for the structure of arrays alone: a tree without circles, in which no trace has a
+      part.
     """
 
     def __init__(
-        self, leaf: Callable[[object], Any], is_pytree: bool = False, constant: Callable[[Constant], None] = _taken
+        self,
+        leaf: Callable[[object], Any],
+        is_pytree: bool = False,
+        constant: Callable[[Constant], Any] = _itself,
+        is_form: bool = False,
     ) -> None:
         self.leaf = leaf
         self.is_pytree = is_pytree
         self.constant = constant
+        self.is_form = is_form
         self._seen: set[int] = set()
         self._open: dict[int, Any] = {}  # what is being copied
 
@@ -59,7 +66,9 @@ class Copy:
                 self._seen.add(id(x))
             return self.leaf(x)
         if kind is Kind.STATIC:
-            return x.copy() if isinstance(x, Setting) else self.leaf(x)
+            if not isinstance(x, Setting):
+                return self.leaf(x)
+            return Setting(x._value) if self.is_form else x.copy()
         if kind is Kind.LEAF:
             return self.leaf(x)
         if kind is Kind.TUPLE:
@@ -68,13 +77,11 @@ class Copy:
             if isinstance(x, Reference):  # stands for a param met before
                 return None
             return treedef_of(x).unflatten([self.visit(v) for v in inside(x, kind)])
-        if x is not None and not isinstance(x, str):
-            self.constant(x)
-        return x
+        return None if x is None else self.constant(x)
 
     def _container(self, x: Tree, kind: Kind) -> Any:
         if id(x) in self._open:
-            return self._open[id(x)]
+            return None if self.is_form else self._open[id(x)]
         new: Any = _empty(x, kind)
         self._open[id(x)] = new
         if kind is Kind.LIST:

@@ -112,7 +112,7 @@ def checked_values(
     index: Mapping[str, int],
     paths: Sequence[str],
     grads: Mapping[int, PyTree],
-) -> dict[str, PyTree]:
+) -> list[PyTree]:
     """Return the values of the params of a group, and refuse what can't be stepped.
 
     **Arguments:**
@@ -122,11 +122,11 @@ def checked_values(
     - `paths`: of the group's params.
     - `grads`: the gradients, by place in the plan.
 
-    **Returns:** the values, by path.
+    **Returns:** the values, in the order of the paths.
 
     **Raises:** `ValueError` for a param that holds None, or has no gradient or one of another shape.
     """
-    values = {}
+    values = []
     for path in paths:
         i = index[path]
         if i not in grads:
@@ -134,7 +134,8 @@ def checked_values(
                 f"{call}: {path} has no gradient (None). Select it in value_and_grad's mask, leave it "
                 "out of init, or pass allow_none=True"
             )
-        value = values[path] = plan.params[i].get()
+        value = plan.params[i].get()
+        values.append(value)
         if value is None:
             raise ValueError(f"{call}: {path} holds None, so it can't be stepped")
         if jtu.tree_structure(value) != jtu.tree_structure(grads[i]) or any(

@@ -145,8 +145,9 @@ class M(PerParam, OlderMask):
         return (type(self).__name__, choice, static_key(self._values))
 
 
-def _without_params(x: Constant) -> None:
+def _without_params(x: Constant) -> Constant:
     refuse_hidden(x, "pxu.M: " + type(x).__name__)
+    return x
 
 
 class _Combined(M):

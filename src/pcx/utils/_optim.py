@@ -26,7 +26,7 @@ from ..core import (
     static,
 )
 from ._gradients import by_path, check_scalars, checked_values, index_of, related
-from ._made import Group, Groups, Make, as_factory, make
+from ._made import Group, Groups, Make, as_factory, begin
 
 Factory: TypeAlias = Make | optax.GradientTransformation
 """A function without arguments that makes an Optax transformation; such a transformation itself is taken too."""
@@ -49,8 +49,8 @@ class _BaseOptim(BaseModule):
         if parameters is not None:
             self.init(parameters)
 
-    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
-        """Return the params of each group, by index in the plan."""
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[tuple[PyTree, list[int]]]:
+        """Return each part of the tree that has an optimiser, with its params by index in the plan."""
         raise NotImplementedError
 
     def _named(self, method: str = "step") -> str:
@@ -68,15 +68,9 @@ class _BaseOptim(BaseModule):
 
         **Raises:** `TypeError` if the factory makes no Optax transformation.
         """
-        plan = plan_of(parameters)
-        groups = []
-        for group in self._grouped(parameters, plan):
-            made, key, transformation = make(self._named("init"), self.optax_opt_fn.get())
-            values = {plan.skeleton.param_paths[i]: plan.params[i].get() for i in group}
-            unset = frozenset([path for path, value in values.items() if value is None])
-            state = transformation.init(values)
-            groups.append(Group(tuple(values), unset, made, state, key, transformation))
-        self.state.set(Groups(groups))
+        plan, factory = plan_of(parameters), self.optax_opt_fn.get()
+        parts = self._grouped(parameters, plan)
+        self.state.set(Groups([begin(self._named("init"), factory, part, plan, chosen) for part, chosen in parts]))
 
     def clear(self) -> None:
         """Forget the state; `init` must be called before the next step."""
@@ -136,9 +130,9 @@ class _BaseOptim(BaseModule):
                 groups.append(group)
                 continue
             values = checked_values(self._named(), plan, index, group.paths, found)
-            chosen = {p: found[index[p]] for p in group.paths}
+            chosen = [found[index[p]] for p in group.paths]
             new_updates, new_group = self._update(group, chosen, values, scale_by, value)
-            updates.update({index[p]: update for p, update in new_updates.items()})
+            updates.update((index[p], update) for p, update in zip(group.paths, new_updates, strict=True))
             groups.append(new_group)
         if without:
             warnings.warn(
@@ -165,32 +159,33 @@ class _BaseOptim(BaseModule):
     def _update(
         self,
         group: Group,
-        grads: dict[str, PyTree],
-        values: dict[str, PyTree],
+        grads: list[PyTree],
+        values: list[PyTree],
         scale_by: ArrayLike | None,
         value: ArrayLike | None,
-    ) -> tuple[dict[str, PyTree], Group]:
+    ) -> tuple[list[PyTree], Group]:
         if scale_by is not None:
             grads = jtu.tree_map(lambda g: g * scale_by, grads)
-        transformation = group.made_again()
-        late = next((p for p in grads if p in group.unset), None)
+        transformation, form = group.made_again(), group.form
+        trees = form.unflatten(grads), group.state, form.unflatten(values)
         try:
-            updates, new = self._transformed(transformation, grads, group.state, values, value)
+            updates, new = self._transformed(transformation, *trees, value)
         except (TypeError, ValueError) as e:
+            late = next((path for path in group.paths if path in group.unset), None)
             if late is None or "wants the loss" in str(e):
                 raise
             raise ValueError(
                 f"{self._named()}: {late} has a gradient, but held None when init was called, so that the optimiser "
                 "keeps nothing for it; init again"
             ) from e
-        return updates, group.after(new, transformation)
+        return form.flatten_up_to(updates), group.after(new, transformation)
 
     def _transformed(
         self,
         transformation: optax.GradientTransformation,
-        grads: dict[str, PyTree],
+        grads: PyTree,
         state: optax.OptState,
-        values: dict[str, PyTree],
+        values: PyTree,
         value: ArrayLike | None,
     ) -> tuple[Any, optax.OptState]:
         update = optax.with_extra_args_support(transformation).update
@@ -232,8 +227,8 @@ class Optim(_BaseOptim):
     **Raises:** `TypeError` for anything else in the place of the function.
     """
 
-    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
-        return [list(range(1, plan.n))]
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[tuple[PyTree, list[int]]]:
+        return [(tree, list(range(1, plan.n)))]
 
     def _returned(self, updates: PyTree, skipped: int) -> PyTree:
         return None if skipped else updates
@@ -261,7 +256,7 @@ class OptimTree(_BaseOptim):
         self.leaf_fn = static(leaf_fn)
         super().__init__(optax_opt, parameters)
 
-    def _grouped(self, tree: PyTree, plan: Plan) -> list[list[int]]:
+    def _grouped(self, tree: PyTree, plan: Plan) -> list[tuple[PyTree, list[int]]]:
         picked: list[Any] = []
 
         def pick(x: Any) -> bool:
@@ -278,7 +273,7 @@ class OptimTree(_BaseOptim):
         for node in picked:
             group = [index[id(p)] for p in plan_of(node).params[1:] if index[id(p)] not in taken]
             taken.update(group)
-            groups.append(group)
+            groups.append((node, group))
         return groups
 
     def _skips(self, allow_none: bool) -> bool:
