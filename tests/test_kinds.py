@@ -96,7 +96,9 @@ KINDS = {
         predictive_coding/test_vode.py: test_shapes_that_do_not_broadcast""",
     "tracers that are left in the caller's objects": """
         functional/test_grad.py: test_a_param_given_by_place_keeps_its_value_and_gets_no_tracer""",
-    "optimisers that turn rounding into steps": "inference/test_anywhere.py: test_rounding_moves_nothing",
+    "optimisers that turn rounding into steps": """
+        inference/test_anywhere.py: test_rounding_moves_nothing
+        inference/test_late_moves.py""",
     "infinite input": "learning/test_held_nodes.py: test_an_infinite_input_is_said_though_it_saturates",
     "optimisers of values that hold values": """
         inference/test_anywhere.py: test_an_optimiser_that_holds_values_is_not_proved_idle

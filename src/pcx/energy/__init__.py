@@ -26,7 +26,7 @@ from ._structure import ModelArrays, Structure
 from ._sums import all_finite, first_not_finite
 from ._targets import is_label
 from ._two_networks import OverSharedValues
-from ._types import Energies, Factors, Gradient, Inputs, Nodes, NodesIn, Weights
+from ._types import Energies, Factors, Gradient, Inputs, Moves, Nodes, NodesIn, Weights
 
 __all__ = [
     "Bound",

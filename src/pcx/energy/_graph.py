@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
+
+from ._types import Moves
 
 
 class Graph:
@@ -76,7 +79,13 @@ class Graph:
                 furthest[node] = 1 + max(furthest[c] for c in below)
         return nearest, furthest
 
-    def arrivals(self, sources: Iterable[str], fixed: Iterable[str], silent: Iterable[str]) -> dict[str, int]:
+    def arrivals(
+        self,
+        sources: Iterable[str],
+        fixed: Iterable[str],
+        silent: Iterable[str],
+        moves: Moves | None = None,
+    ) -> dict[str, int]:
         """Return the step at which each node's gradient may first be other than zero, if all errors but those of
         `sources` start at zero.
 
@@ -85,34 +94,32 @@ class Graph:
         - `sources`: nodes whose error may be other than zero from the start.
         - `fixed`: nodes that never move.
         - `silent`: nodes without an energy, whose move tells their parents nothing.
+        - `moves`: the step at which a node first moves, from its name and the step at which it first feels an error;
+            by default the same.
 
         **Returns:** `{node: step}`, from 0; without the nodes that no error reaches.
         """
         sources, fixed, silent = set(sources), set(fixed), set(silent)
         arrival: dict[str, int] = {}
-        # Breadth first: a node that has moved at step t has an error at step t + 1, which its parents feel then.
-        front = []
+        moving: list[tuple[int, int, str]] = []
+
+        def feel(nodes: Iterable[str], step: int) -> None:
+            for node in nodes:
+                if node not in fixed and step < arrival.get(node, step + 1):
+                    arrival[node] = step
+                    heapq.heappush(moving, (step if moves is None else moves(node, step), len(arrival), node))
+
         for node in self.order:
             if node in sources:
-                for felt in (node, *([] if node in silent else self.parents[node])):
-                    if felt not in fixed and felt not in arrival:
-                        arrival[felt] = 0
-                        front.append(felt)
-        step = 0
-        while front:
-            step += 1
-            reached = []
-            for node in front:
-                neighbours = [] if node in silent else list(self.parents[node])
-                # Its new value also changes what is predicted from it.
-                for child in self.children[node]:
-                    if child not in silent:
-                        neighbours += [child, *self.parents[child]]
-                for felt in neighbours:
-                    if felt not in fixed and felt not in arrival:
-                        arrival[felt] = step
-                        reached.append(felt)
-            front = reached
+                feel((node, *([] if node in silent else self.parents[node])), 0)
+        # A node that has moved at step t has an error at step t + 1, which its parents feel then.
+        while moving:
+            step, _, node = heapq.heappop(moving)
+            feel([] if node in silent else self.parents[node], step + 1)
+            # Its new value also changes what is predicted from it.
+            for child in self.children[node]:
+                if child not in silent:
+                    feel((child, *self.parents[child]), step + 1)
         return arrival
 
     def arrivals_in_turn(
@@ -121,13 +128,14 @@ class Graph:
         fixed: Iterable[str],
         silent: Iterable[str],
         groups: Iterable[Iterable[str]],
+        moves: Moves | None = None,
     ) -> dict[str, int]:
         """As `arrivals`, where in each step the groups move one after the other, so that an error may pass many nodes
         in one step.
 
         **Arguments:**
 
-        - `sources`, `fixed`, `silent`: see `arrivals`.
+        - `sources`, `fixed`, `silent`, `moves`: see `arrivals`.
         - `groups`: the nodes in the order in which they move.
 
         **Returns:** as `arrivals`.
@@ -135,6 +143,7 @@ class Graph:
         fixed, silent, errors = set(fixed), set(silent), set(sources)
         groups = [tuple([n for n in group if n not in fixed]) for group in groups]
         arrival: dict[str, int] = {}
+        waiting: dict[str, int] = {}  # nodes that feel an error, with the step at which they first move
         step = 0
         while True:
             before = len(arrival), len(errors)
@@ -146,8 +155,13 @@ class Graph:
                     and (n in errors or any(c in errors and c not in silent for c in self.children[n]))
                 ]
                 arrival.update(dict.fromkeys(felt, step))
-                for node in felt:
+                waiting.update({n: step if moves is None else moves(n, step) for n in felt})
+                for node in [n for n in group if waiting.get(n, step + 1) <= step]:
+                    del waiting[node]
                     errors.update([n for n in (node, *self.children[node]) if n not in silent])
-            if (len(arrival), len(errors)) == before:
+            if (len(arrival), len(errors)) != before:
+                step += 1
+            elif waiting:
+                step = min(waiting.values())
+            else:
                 return arrival
-            step += 1

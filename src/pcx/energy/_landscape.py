@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from ._types import Energies, Gradient, Nodes, NodesIn, Weights
+from ._types import Energies, Gradient, Moves, Nodes, NodesIn, Weights
 
 
 class WeightGradient(NamedTuple):
@@ -222,6 +222,7 @@ class Landscape(abc.ABC):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
+        moves: Moves | None = None,
     ) -> dict[str, int]:
         """Return the step at which each free node may first feel an error, if no other nodes have one at the start.
         Asked for only where `errors_at` says something.
@@ -230,6 +231,8 @@ class Landscape(abc.ABC):
 
         - `sources`: the nodes that have an error at the start.
         - `groups`: the nodes that move one group after the other in a step; by default all move together.
+        - `moves`: gives the step at which a node first moves, from its name and the step at which it first feels an
+            error, for descents that move nothing at some steps; by default the same.
 
         **Returns:** `{node: step}`, from 0; without the nodes that no error reaches.
         """

@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from ._landscape import Landscape, WeightGradient, added, rose, sum_each
 from ._local import LocalVJPs, add, error_energy
 from ._precision import check_scale, log_part
-from ._types import Energies, Factors, Gradient, Nodes, NodesIn
+from ._types import Energies, Factors, Gradient, Moves, Nodes, NodesIn
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -188,8 +188,9 @@ class OverFixedErrors(_Errors):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
+        moves: Moves | None = None,
     ) -> dict[str, int]:
-        return self.problem.arrivals(self.free, sources, groups)
+        return self.problem.arrivals(self.free, sources, groups, moves)
 
     def energies(self, coords: NodesIn) -> Energies:
         self._checked(coords)

@@ -19,7 +19,7 @@ from ._node import ForwardPass
 from ._origin import is_forward, of_another
 from ._parts import Parts
 from ._precision import check_scale, log_part, weighed
-from ._types import Energies, Factors, Gradient, Nodes, NodesIn, Weights
+from ._types import Energies, Factors, Gradient, Moves, Nodes, NodesIn, Weights
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -97,8 +97,9 @@ class OverValues(Landscape):
         self,
         sources: Iterable[str],
         groups: Sequence[Sequence[str]] | None = None,
+        moves: Moves | None = None,
     ) -> dict[str, int]:
-        return self.problem.arrivals(self.free, sources, groups)
+        return self.problem.arrivals(self.free, sources, groups, moves)
 
     def errors_at(self, coords: NodesIn) -> tuple[tuple[str, ...], dict[str, Bool[Array, " batch"]]] | None:
         """Return which nodes may have an error at these values, see `Landscape`.

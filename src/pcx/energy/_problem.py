@@ -24,7 +24,7 @@ from ._pure import energies_at, forward_pass
 from ._shapes import avals_of, batch_size, matched, noting_shapes, value_of
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
-from ._types import Inputs, Nodes, NodesIn
+from ._types import Inputs, Moves, Nodes, NodesIn
 from ._wiring import Wiring
 
 # Settings that a traced operation keeps.
@@ -224,7 +224,11 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return self._targets.labels
 
     def arrivals(
-        self, free: Sequence[str], sources: Iterable[str], groups: Sequence[Sequence[str]] | None = None
+        self,
+        free: Sequence[str],
+        sources: Iterable[str],
+        groups: Sequence[Sequence[str]] | None = None,
+        moves: Moves | None = None,
     ) -> dict[str, int]:
         """Return the step at which each free node may first feel an error, see `Landscape.travel`.
 
@@ -233,14 +237,15 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         - `free`: the nodes that may move.
         - `sources`: the nodes that have an error at the start.
         - `groups`: the nodes that move one group after the other in a step; None where all move together.
+        - `moves`: when nodes first move, see `Landscape.travel`.
 
         **Returns:** `{node: step}`, from 0.
         """
         silent = [n for n, node in self.nodes.items() if node.silent]
         fixed = [n for n in self.nodes if n not in free]
         if groups is None or len(groups) == 1:
-            return self.graph.arrivals(sources, fixed, silent)
-        return self.graph.arrivals_in_turn(sources, fixed, silent, groups)
+            return self.graph.arrivals(sources, fixed, silent, moves)
+        return self.graph.arrivals_in_turn(sources, fixed, silent, groups, moves)
 
     def has_prediction(self, name: str) -> bool:
         """Return whether the model predicts a node.

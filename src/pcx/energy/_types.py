@@ -21,6 +21,9 @@ Factors: TypeAlias = Mapping[str, Array | float]
 Gradient: TypeAlias = Callable[[NodesIn], Nodes]
 """The gradient by some nodes as a function of their values."""
 
+Moves: TypeAlias = Callable[[str, int], int]
+"""The step at which a node first moves, from its name and the step at which it first feels an error."""
+
 
 class Inputs(NamedTuple):
     """The arrays that the pure functions of a model take.

@@ -108,6 +108,20 @@ class Descent(Descents):
         """
         return None
 
+    def first_move(self, value: Array | jax.ShapeDtypeStruct, felt: int, most: int) -> int:
+        """Return the first step, from 0, at which a node may move that has no gradient before the step `felt`. Until
+        then it has no error of its own, so that others feel none.
+
+        **Arguments:**
+
+        - `value`: the node's, `[batch, *shape]`, of which only shape and dtype count; or these.
+        - `felt`: the step, from 0, at which its gradient may first be other than zero.
+        - `most`: the number of steps.
+
+        **Returns:** `felt`, unless it is proved that whatever its gradient is it moves later.
+        """
+        return felt
+
     def never_moves(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> bool:
         """Return whether it is proved that no step moves a node, whatever its gradient, as with a rate of 0.
 

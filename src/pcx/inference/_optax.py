@@ -15,7 +15,7 @@ from jaxtyping import Float, PyTree
 from ..core import static_key
 from ._apart import apart
 from ._descent import Descent
-from ._still import idle_states, never_moves
+from ._still import FirstMoves, idle_states, never_moves
 
 
 class Optax(Descent):
@@ -37,6 +37,7 @@ class Optax(Descent):
             )
         self.transformation = transformation
         self._apart: dict[Hashable, bool] = {}  # by shape and dtype: whether samples may be handed over together
+        self._late: dict[Hashable, FirstMoves] = {}
 
     def __static_key__(self) -> Hashable:
         return (type(self), static_key(self.transformation))
@@ -55,16 +56,26 @@ class Optax(Descent):
 
     def idle(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> list[PyTree] | None:
         # Of one sample; all samples wait alike.
-        one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
+        one = self._one(value)
         like = jax.eval_shape(self.init, jax.ShapeDtypeStruct(value.shape, value.dtype))
         states = idle_states(self.transformation.init, self.transformation.update, one, steps)
         if states is None:
             return None
         return [jtu.tree_map(lambda a, b: jnp.broadcast_to(a, b.shape), s, like) for s in states]
 
+    def first_move(self, value: Array | jax.ShapeDtypeStruct, felt: int, most: int) -> int:
+        one = self._one(value)
+        form = one.shape, one.dtype
+        if form not in self._late:
+            self._late[form] = FirstMoves(self.transformation.init, self.transformation.update, one)
+        return self._late[form].after(felt, most)
+
     def never_moves(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> bool:
-        one = jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
-        return never_moves(self.transformation.init, self.transformation.update, one, steps)
+        return never_moves(self.transformation.init, self.transformation.update, self._one(value), steps)
+
+    def _one(self, value: Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        """Return the shape and dtype of one sample's value, as the transformation is given it."""
+        return jax.ShapeDtypeStruct((1, *value.shape[1:]) if self._together(value) else value.shape[1:], value.dtype)
 
     def _together(self, value: Array | jax.ShapeDtypeStruct) -> bool:
         """Return whether a whole batch may be given to the transformation, for samples don't meet in it."""

@@ -75,7 +75,7 @@ def plan_of(
     if not stays and not stop.early and not starts_forward(landscape, start):
         return nothing
     groups = next((s.groups for s in segments if len(s.groups) > 1), None)
-    wave = Wave.of(landscape, start, groups)
+    wave = Wave.of(landscape, start, groups, waiting.moves(start, stop.steps) if stays else None)
     if wave is None:
         return nothing
     return Plan(segments, states, wave if stays else wave.at_once(), wave.last() if stop.early else 0)

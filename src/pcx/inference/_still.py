@@ -72,6 +72,7 @@ def idle_states(
 
 
 _TRIED = 32
+_ASKED = 16  # most move at once, and each step that is looked at costs some milliseconds: after so many it is believed
 
 
 def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped, steps: int) -> bool:
@@ -95,6 +96,51 @@ def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], valu
             return steps <= _TRIED
     except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
         return False
+
+
+class FirstMoves:
+    """The steps at which values first move, from the step at which they first have a gradient.
+
+    **Arguments:**
+
+    - `init`, `update`: of the transformation.
+    - `value`: the shape and dtype of a value.
+    """
+
+    def __init__(self, init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped) -> None:
+        self._zero = np.zeros(value.shape, value.dtype)
+        self._states: list[list[Known]] = []  # after 0, 1, ... steps with zero gradient
+        self._found: dict[int, int] = {}
+        value = jax.ShapeDtypeStruct(value.shape, value.dtype)
+        try:
+            first, like = jax.make_jaxpr(init, return_shape=True)(value)
+            self._step = jax.make_jaxpr(update)(value, like, value)
+            with jax.ensure_compile_time_eval():
+                self._states.append(_known(first.jaxpr, first.consts, [UNKNOWN]))
+        except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
+            pass  # nothing is proved
+
+    def after(self, felt: int, most: int) -> int:
+        """Return the first step at which a value may move that has no gradient before the step `felt`; of the first
+        `most` steps, or `felt` if nothing is proved, or every value that was asked for before moved at once."""
+        late = felt < _ASKED or any(step > begun for begun, step in self._found.items())
+        if not self._states or not late:
+            return felt
+        if felt not in self._found:
+            with jax.ensure_compile_time_eval():
+                while len(self._states) <= felt:
+                    self._states.append(self._stepped(self._zero, self._states[-1])[1:])
+                state, step = self._states[felt], felt
+                while step < min(most, felt + _TRIED):
+                    move, *state = self._stepped(UNKNOWN, state)
+                    if not _zero(move):
+                        break
+                    step += 1
+            self._found[felt] = step
+        return self._found[felt]
+
+    def _stepped(self, gradient: Known, state: Sequence[Known]) -> list[Known]:
+        return _known(self._step.jaxpr, self._step.consts, [gradient, *state, UNKNOWN])
 
 
 def stands_still(update: Callable[..., PyTree], params: PyTree, state: PyTree) -> bool:

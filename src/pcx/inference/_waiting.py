@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from ..energy import NodesIn
+from ..energy import Moves, NodesIn
 from ._descent import Descents
 
 
@@ -43,6 +43,16 @@ class Waiting:
                 return None
             found[name] = states
         return found
+
+    def moves(self, nodes: NodesIn, most: int) -> Moves:
+        """Return when nodes first move, as a function of the node and the step at which it first feels an error.
+
+        **Arguments:**
+
+        - `nodes`: `{node: [batch, *shape]}`, of which shapes and dtypes count.
+        - `most`: the number of steps; what comes after them doesn't matter.
+        """
+        return lambda name, felt: self._descent.at(name).first_move(nodes[name], felt, most) if felt < most else felt
 
 
 def never_moving(descent: Descents, nodes: Mapping[str, Any], steps: int) -> tuple[list[str], str]:

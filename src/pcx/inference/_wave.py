@@ -6,7 +6,7 @@ and an optimiser that divides by the size of its gradients would make whole step
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from ..energy import Landscape, NodesIn
+from ..energy import Landscape, Moves, NodesIn
 
 NEVER = int(np.iinfo(np.int32).max)
 Step: TypeAlias = Int[Array, " batch"] | int
@@ -34,7 +34,12 @@ class Wave:
         self.arrival = dict(arrival)
 
     @staticmethod
-    def of(landscape: Landscape, nodes: NodesIn, groups: Sequence[Sequence[str]] | None = None) -> Wave | None:
+    def of(
+        landscape: Landscape,
+        nodes: NodesIn,
+        groups: Sequence[Sequence[str]] | None = None,
+        moves: Moves | None = None,
+    ) -> Wave | None:
         """Return the wave on a landscape from a start; None if nothing is known of it.
 
         **Arguments:**
@@ -43,15 +48,23 @@ class Wave:
         - `nodes`: their coordinates at the start, `{node: [batch, *shape]}`. Of the landscape's forward pass it is
             known in advance where errors are; of others it is found out from the values.
         - `groups`: the nodes that move one group after the other in a step; by default all move together.
+        - `moves`: when nodes first move, see `Landscape.travel`.
         """
+
+        def travel(sources: Iterable[str]) -> dict[str, int]:
+            first = landscape.travel(sources, groups)
+            if moves is None or all(moves(n, step) == step for n, step in first.items()):
+                return first
+            return landscape.travel(sources, groups, moves)
+
         found = landscape.errors_at(nodes)
         if found is None:
             return None
         always, maybe = found
-        first = landscape.travel(always, groups)
+        first = travel(always)
         arrival: dict[str, Step] = {n: first.get(n, NEVER) for n in landscape.free}
         if maybe and any(arrival.values()):
-            each = {s: landscape.travel([s], groups) for s in maybe}
+            each = {s: travel([s]) for s in maybe}
             steps = np.asarray([[each[s].get(n, NEVER) for n in landscape.free] for s in maybe], np.int32)
             there = jnp.stack(list(maybe.values()))  # [source, batch]
             earliest = jnp.min(jnp.where(there[:, None], steps[:, :, None], NEVER), axis=0)
