@@ -239,15 +239,12 @@ def tree_inject_some(show):
     )
     show("too few, after", few)
     twice = bush()
-    inject = lambda pv: pv[0].set(px.get(pv[1]) * 2)  # noqa: E731
-    show.raises(
-        "by a function", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True)
-    )
-    show("by a function, after", twice)
-    inject = lambda p, v: p.set(px.get(v) * 2)  # noqa: E731
-    show.raises(
-        "by one of two", lambda: px.tree_inject(twice, values=[1.0, 2.0, 3.0], inject_fn=inject, is_pytree=True)
-    )
+    values = [px.Param(jnp.full(1, float(i))) for i in range(3)]
+    inject = lambda p, v: p.set(v * 2)  # noqa: E731
+    px.tree_inject(twice, values=values, inject_fn=inject, is_pytree=True)
+    show("by a function", twice)
+    px.tree_inject(twice, params=bush(), inject_fn=inject, is_pytree=True)
+    show("by a function, of another tree", twice)
 
 
 @program(TREES)
