@@ -24,7 +24,6 @@ SCALAR = "an energy inside a vmap is a scalar, also of shapes that broadcast"
 NO_SHARED_FILES = "the published package writes shared params as objects that NumPy does not load"
 TRANSPOSED = "the published package's ConvTranspose can't be made"
 USE_BIAS = "the published package's LayerNorm has a bias whatever use_bias says"
-ALLOW_NONE = "allow_none lets the other params step: the published package leaves out the whole step"
 
 EXPLAINED: dict[str, dict[str, str]] = {
     "param_augmented_operators": {"*": AUGMENTED},
@@ -64,7 +63,6 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "to the whole module": "apply_updates takes the module, as step does",
         "gradients stay": "gradients are never changed in place",
     },
-    "optim_missing_gradients": {"those with one": ALLOW_NONE},
     "layer_conv_transpose_1d": {"ended": TRANSPOSED},
     "layer_conv_transpose_2d": {"ended": TRANSPOSED},
     "layer_norm_without_bias": {"*": USE_BIAS},
@@ -83,7 +81,6 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "rules_match_the_whole_status": {"*": WHOLE},
     "rules_malformed": {"no arrow": "a malformed rule is refused when the node is built"},
     "energies_on_a_sample": {"zero *": "zero_energy has the shape of h"},
-    "energies_outside_a_vmap": {"after a call": "the energy of a batch is one of each sample however u was set"},
     "energies_that_broadcast": {"*": SCALAR},
     "energy_module_without_children": {"energy": "a module without nodes has energy 0.0"},
 }
