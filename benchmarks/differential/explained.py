@@ -20,6 +20,8 @@ FORWARDS = "statics forward truth to their value"
 SET_ON_VALUES = "px.set gives x where obj is no param"
 NOT = "the published package negates no mask: `~` gives True"
 WHOLE = "a pattern matches the whole status"
+COPIED = "params are copied and pickled: the published package's recurse without end"
+ONE_CHILD = "a module that another refers to twice is one child"
 SCALAR = "an energy inside a vmap is a scalar, also of shapes that broadcast"
 NO_SHARED_FILES = "the published package writes shared params as objects that NumPy does not load"
 TRANSPOSED = "the published package's ConvTranspose can't be made"
@@ -81,6 +83,10 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "rules_match_the_whole_status": {"*": WHOLE},
     "rules_malformed": {"no arrow": "a malformed rule is refused when the node is built"},
     "energies_on_a_sample": {"zero *": "zero_energy has the shape of h"},
+    "pytree_copies": {"a deep copy": COPIED},
+    "pytree_pickles": {"*": COPIED},
+    "pytree_nodes_twice": {"*": ONE_CHILD},
+    "use_in_axes": {"a number": "in_axes may be a number"},
     "energies_that_broadcast": {"*": SCALAR},
     "energy_module_without_children": {"energy": "a module without nodes has energy 0.0"},
 }

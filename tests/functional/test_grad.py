@@ -281,3 +281,46 @@ def test_a_param_given_by_place_keeps_its_value_and_gets_no_tracer(argnums):
     np.testing.assert_array_equal(given.w.get(), [0.0, 1.0, 2.0])
     assert [s.get() for s in given.kept] == [1]
     assert not hasattr(given, "other")
+
+
+def test_arrays_beside_params_have_gradients_where_a_mask_selects_them():
+    net = {"w": px.Param(jnp.array([1.0, 2.0])), "raw": jnp.array([3.0, 4.0]), "n": jnp.array([1, 2])}
+
+    def f(x, *, net):
+        return (net["w"] * net["raw"] * x * net["n"]).sum()
+
+    for wrap in (lambda g: g, lambda g: pxf.jit()(g)):
+        run = wrap(
+            lambda x, *, net: pxf.value_and_grad({"net": {"w": True, "raw": True, "n": False}})(f)(x, net=net)[1]
+        )
+        g = run(2.0, net=net)["net"]
+        np.testing.assert_array_equal(g["w"].get(), [6.0, 16.0])
+        np.testing.assert_array_equal(g["raw"], [2.0, 8.0])
+        assert g["n"] is None
+    _, g = pxf.value_and_grad({"x": True})(lambda *, x: (x**2).sum())(x=jnp.array([1.0, 3.0]))
+    np.testing.assert_array_equal(g["x"], [2.0, 6.0])
+    _, g = pxf.value_and_grad({"net": {"w": True, "raw": False, "n": False}})(f)(2.0, net=net)
+    assert g["net"]["raw"] is None
+
+
+@pytest.mark.parametrize("name", ["self", "x", "i", "pred", "carry", "args", "fn"])
+def test_a_keyword_may_have_any_name(name):
+    def f(y, /, **objects):
+        objects[name] += y
+        return objects[name] * 1.0
+
+    calls = {
+        "jit": lambda p: pxf.jit()(f)(1.0, **p),
+        "vmap": lambda p: pxf.vmap({name: 0}, in_axes=(0,), out_axes=0)(f)(jnp.ones(2), **p),
+        "value_and_grad": lambda p: pxf.value_and_grad({name: True})(lambda y, /, **o: f(y, **o).sum())(1.0, **p),
+        "scan": lambda p: pxf.scan(lambda y, /, **o: ((), f(1.0, **o)), length=1)(**p),
+        "while_loop": lambda p: pxf.while_loop(lambda i, /, **o: i + f(1.0, **o)[0] * 0 + 1, lambda i, /, **o: i < 1)(
+            0.0, **p
+        ),
+        "cond": lambda p: pxf.cond(f, f)(True, 1.0, **p),
+        "switch": lambda p: pxf.switch((f, f))(0, 1.0, **p),
+    }
+    for call in calls.values():
+        p = px.Param(jnp.array([1.0, 2.0]))
+        call({name: p})
+        np.testing.assert_array_equal(p.get(), [2.0, 3.0])

@@ -376,8 +376,39 @@ def test_models_are_not_kept_alive():
 def test_refusals():
     with pytest.raises(TypeError, match="function"):
         pxf.jit()(3)  # pyright: ignore
-    with pytest.raises(TypeError, match="static_argnames"):
-        pxf.jit(static_argnames="m")
+    with pytest.raises(TypeError, match="in_shardings"):
+        pxf.jit(in_shardings=None)
+
+
+@pytest.mark.parametrize("names", ["n", ("n", "act")])
+def test_static_argnames(names):
+    traces = []
+
+    @pxf.jit(static_argnames=names, static_argnums=1)
+    def run(x, k, *, p, n, act="add"):
+        traces.append(n)
+        for _ in range(n):
+            p *= 2.0
+        return (x + p if act == "add" else x - p) * k
+
+    run.clear_cache()
+    p = px.Param(jnp.array(1.0))
+    assert float(run(1.0, 2, p=p, n=2)) == 10.0
+    assert float(run(1.0, 2, p=p, n=2)) == 34.0
+    assert traces == [2]
+    assert float(run(1.0, 2, p=p, n=0, act="sub")) == -30.0
+    assert float(run(1.0, 3, p=p, n=0, act="sub")) == -45.0
+    assert traces == [2, 0, 0]
+    assert float(p.get()) == 16.0
+
+
+def test_equal_functions_share_a_program_under_static_argnames():
+    def made():
+        return pxf.jit(static_argnames="n")(lambda x, *, n: x * 1.375 + n)
+
+    first, second = made(), made()
+    assert float(first(2.0, n=1)) == float(second(2.0, n=1)) == 3.75
+    assert second.n_traces == 1
 
 
 def test_clear_cache():

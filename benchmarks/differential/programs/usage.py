@@ -1,4 +1,4 @@
-"""Ways of using transforms, masks and nodes that programs have: masks made beforehand, settings by keyword, keys by hand."""
+"""Ways in which programs use transforms, masks and nodes: masks made beforehand, settings by keyword, keys by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -53,9 +53,15 @@ def use_masks_made_beforehand(show):
 
 @program(ROW)
 def use_settings_by_keyword(show):
-    f = pxf.jit(static_argnames="n")(lambda x, *, p, n: p.set(p * n).sum() + x)
     p = px.Param(jnp.ones(2))
-    show.raises("static_argnames", lambda: f(1.0, p=p, n=2))
+
+    @pxf.jit(static_argnames=("n", "act"))
+    def f(x, *, p, n, act="add"):
+        for _ in range(n):
+            p *= 2.0
+        return p + x if act == "add" else p - x
+
+    show("static_argnames", [f(1.0, p=p, n=2), f(1.0, p=p, n=1, act="sub")])
     g = pxf.vmap(kwargs_mask={"p": None}, in_axes=(0,), out_axes=0, axis_name="b")(
         lambda x, *, p: x - jax.lax.pmean(x, "b") + p.sum()
     )
@@ -63,6 +69,16 @@ def use_settings_by_keyword(show):
     h = pxf.value_and_grad(kwargs_mask={"p": True}, argnums=(0,), has_aux=True)(lambda x, *, p: ((p * x).sum(), x))
     show("grad", h(jnp.ones(2), p=p)[0])
     show("scan", pxf.scan(f=lambda x, c: ((c + x,), c), xs=jnp.arange(3.0), reverse=True)(0.0))
+
+
+@program(ROW)
+def use_gradients_of_arrays_beside_params(show):
+    x = {"a": jnp.arange(2.0), "b": jnp.ones(2), "p": px.Param(jnp.array([2.0, 3.0]))}
+    f = lambda *, x: (x["a"] * x["b"] * x["p"]).sum()  # noqa: E731
+    show("all", pxf.value_and_grad({"x": True})(f)(x=x)[1]["x"])
+    show("one", pxf.value_and_grad({"x": {"a": True, "b": False, "p": False}})(f)(x=x)[1]["x"])
+    show("params", pxf.value_and_grad({"x": pxu.M(px.Param).to((False, True))})(f)(x=x)[1]["x"])
+    show("an array", pxf.value_and_grad({"x": True})(lambda *, x: (x**2).sum())(x=jnp.arange(3.0))[1]["x"])
 
 
 @program(ROW)
@@ -104,7 +120,8 @@ def use_state_grads_in_vmap_then_weights(show):
 @program(ROW)
 def use_keys_by_hand(show):
     rkg = px.RandomKeyGenerator(4)
-    v = pxc.Vode(ruleset={"noise": ("h, u <- u:noise",)}, tforms={"noise": lambda n, k, u, rkg: u + jax.random.normal(rkg(), u.shape)})  # fmt: skip
+    tforms = {"noise": lambda n, k, u, rkg: u + jax.random.normal(rkg(), u.shape)}
+    v = pxc.Vode(ruleset={"noise": ("h, u <- u:noise",)}, tforms=tforms)
     with pxu.step(v, "noise"):
         show("given to a call", v(X[0], rkg=rkg))
         show("given to a set", v.set("u", X[1], rkg=rkg).h)
@@ -145,6 +162,7 @@ def use_weights_replaced_by_hand(show):
     net.layer.nn.bias.set(jnp.zeros(2))
     f = pxf.jit()(pxf.vmap(pxu.M(STATE).to((None, 0)), in_axes=(0,), out_axes=None, axis_name="batch")(energy))
     show("energy", f(X, net=net))
+    px.RKG.seed(1)  # a vmap may move the global key
     net.layer = pxnn.Linear(2, 2, bias=False)
     net.clear_params(pxc.VodeParam.Cache)
     show("another layer", f(X, net=net))
@@ -186,18 +204,22 @@ def use_two_optimisers_in_one_step(show):
 
 @program(ROW)
 def use_rates_by_hand(show):
-    """Optax's injected settings, changed between steps."""
     p = px.Param(jnp.array([1.0, 2.0]))
     for rate in (0.1, 0.5):
         optim = pxu.Optim(lambda rate=rate: optax.sgd(rate, momentum=0.5), p)
         for _ in range(2):
             optim.step(p, px.Param(jnp.ones(2)))
         show(f"rate {rate}", p)
-    masked = pxu.Optim(
+    labelled = pxu.Optim(
         lambda: optax.multi_transform({"a": optax.sgd(1.0), "b": optax.set_to_zero()}, {"x": "a", "y": "b"})
     )
     tree = {"x": px.Param(jnp.ones(2)), "y": px.Param(jnp.ones(2))}
-    show.fails("labels", lambda: masked.init(tree))
+    labelled.init(tree)
+    labelled.step(tree, {"x": px.Param(jnp.ones(2)), "y": px.Param(jnp.ones(2))})
+    show("labels", tree)
+    masked = pxu.Optim(lambda: optax.adamw(0.1, weight_decay=0.5, mask={"x": True, "y": False}), tree)
+    masked.step(tree, {"x": px.Param(jnp.ones(2)), "y": px.Param(jnp.ones(2))})
+    show("masks", tree)
 
 
 @program(ROW)

@@ -64,7 +64,7 @@ class Cond(_Branches):
             raise TypeError(f"{self.named}: false_fun must be a function, got {type(false_fun).__name__}")
         self.false_fun = false_fun
 
-    def __call__(self, pred: ArrayLike, *args: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, pred: ArrayLike, /, *args: Tree, **kwargs: Tree) -> Any:
         if np.shape(pred) != ():
             raise ValueError(f"{self.named}: the predicate must be a scalar, got shape {np.shape(pred)}")
         index = jnp.asarray(pred, bool).astype(jnp.int32)
@@ -80,7 +80,7 @@ class Switch(_Branches):
         super().__init__("switch", branches[0], *branches[1:])
         self.branches = list(branches)
 
-    def __call__(self, i: ArrayLike, *args: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, i: ArrayLike, /, *args: Tree, **kwargs: Tree) -> Any:
         if np.shape(i) != () or not jnp.issubdtype(jnp.result_type(i), jnp.integer):
             raise TypeError(f"{self.named}: the index must be an integer scalar, got {i!r}")
         return self._select(i, self.branches, args, kwargs)

@@ -25,7 +25,7 @@ def check_options(static_argnums: Argnums, donate_argnums: Argnums, options: Map
     """
     if callable(static_argnums):
         raise TypeError("pxf.jit takes its options first: write pxf.jit()(fn), or @pxf.jit() above the function")
-    refused = {"static_argnames", "in_shardings", "out_shardings"} & options.keys()
+    refused = {"in_shardings", "out_shardings"} & options.keys()
     if refused:
         raise TypeError(f"pxf.jit: {', '.join(sorted(refused))} not supported: keyword arguments are tracked objects")
     for name, given in (("static_argnums", static_argnums), ("donate_argnums", donate_argnums)):

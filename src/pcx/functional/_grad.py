@@ -39,10 +39,10 @@ class ValueAndGrad(Transform):
         self.has_aux = has_aux
         self.reduce_axes = tuple(reduce_axes) if isinstance(reduce_axes, (tuple, list)) else (reduce_axes,)
 
-    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, /, *args: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         params, paths = plan.params, plan.skeleton.param_paths
-        chosen, _ = broadcast_mask("value_and_grad", self.mask, kwargs, plan, False)
+        chosen, chosen_raws = broadcast_mask("value_and_grad", self.mask, kwargs, plan, False)
         values = entry_values(plan)
         selected: dict[int, Any] = {}
         for i in range(1, plan.n):
@@ -51,6 +51,8 @@ class ValueAndGrad(Transform):
                 if value is not None:
                     self._check_inexact(value, paths[i])
                     selected[i] = value
+        # Arrays and numbers beside the params are inputs of the same kind, where a mask selects them.
+        raws = {j: x for j, x in enumerate(plan.raws) if chosen_raws[j] and _is_inexact(x)}
         argnums = (self.argnums,) if isinstance(self.argnums, int) else tuple(self.argnums)
         for n in argnums:
             if not -len(args) <= n < len(args):
@@ -61,27 +63,31 @@ class ValueAndGrad(Transform):
         # tracer perhaps, stays inside.
         args = jtu.tree_map(lambda x: x, args)
 
-        def body(selected: dict[int, Any], chosen_args: tuple[Any, ...]) -> Any:
+        def body(selected: dict[int, Any], chosen_args: tuple[Any, ...], raws: dict[int, Any]) -> Any:
             call_args = filled(args, dict(zip(argnums, chosen_args, strict=True)))
             inner = filled(values, selected)
-            out = trace(plan.skeleton, self.fn, call_args, inner, plan.raws, plan.statics, marks_for(params))
+            out = trace(
+                plan.skeleton, self.fn, call_args, inner, filled(plan.raws, raws), plan.statics, marks_for(params)
+            )
             value, aux = self._split(out.result)
             # A selected param that the function sets holds the new value afterwards, outside of the derivative.
             return value, (value, aux, out.changed)
 
-        grad = jax.grad(body, argnums=(0, 1), has_aux=True)
-        (grads, arg_grads), (value, aux, changed) = grad(selected, tuple(args[n] for n in argnums))
+        grad = jax.grad(body, argnums=(0, 1, 2), has_aux=True)
+        gradients, (value, aux, changed) = grad(selected, tuple(args[n] for n in argnums), raws)
         if self.reduce_axes:
-            grads, arg_grads = jax.lax.psum((grads, arg_grads), self.reduce_axes)
+            gradients = jax.lax.psum(gradients, self.reduce_axes)
+        grads, arg_grads, raw_grads = gradients
         commit(params, changed)
         boxes = {id(params[i]): like(plan.skeleton.params[i], grads.get(i)) for i in range(1, plan.n) if chosen[i]}
+        boxes |= {id(plan.raws[j]): g for j, g in raw_grads.items()}
         by_keyword = Copy(lambda x: boxes.get(id(x))).visit({name: kwargs[name] for name in sorted(kwargs)})
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
-            gradients: Any = positional, by_keyword
+            found: Any = positional, by_keyword
         else:
-            gradients = by_keyword
-        return ((value, aux), gradients) if self.has_aux else (value, gradients)
+            found = by_keyword
+        return ((value, aux), found) if self.has_aux else (value, found)
 
     def _split(self, result: Value) -> tuple[Any, tuple[Any, ...]]:
         aux: tuple[Any, ...] = ()
@@ -109,6 +115,10 @@ class ValueAndGrad(Transform):
                 raise TypeError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
 
 
+def _is_inexact(x: Value) -> bool:
+    return isinstance(x, (jax.Array, np.ndarray, np.generic)) and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
 def value_and_grad(
     kwargs_mask: Mask = {},  # noqa: B006 (never changed; the default shows in help)
     argnums: int | Sequence[int] = (),
@@ -119,9 +129,9 @@ def value_and_grad(
 
     The transformed function returns `(value, gradients)`, or `((value, aux), gradients)` with `has_aux`, where `aux` is
     the tuple of everything returned after the scalar. `gradients` is a dict by keyword: a copy of the tracked object
-    with params that hold the gradients of those selected. None is in the place of everything else, and of a second
-    reference to a shared param: its gradient is the sum, at its first place. With `argnums` it is
-    `(positional, by_keyword)`.
+    with params that hold the gradients of those selected, and the gradients of selected arrays beside params. None is
+    in the place of everything else, and of a second reference to a shared param: its gradient is the sum, at its first
+    place. With `argnums` it is `(positional, by_keyword)`.
 
     **Arguments:**
 

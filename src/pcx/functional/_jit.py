@@ -14,6 +14,7 @@ How a call finds its program, and what the program takes and gives:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class Jit(Transform):
         self._own: _Programs | None = None
         self._numbers_are_static: set[Hashable] = set()
 
-    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, /, *args: Tree, **kwargs: Tree) -> Any:
         new = self._own is None
         programs = self._programs() if self._own is None else self._own
         if RKG.key._value is None:
@@ -152,6 +153,47 @@ class Jit(Transform):
         return sum(program.traces for found in self._programs().values() for program in found)
 
 
+class _JitWithStaticNames(Jit):
+    """A compiled function some keywords of which are part of the program: they go before its positional arguments."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        names: tuple[str, ...],
+        static_argnums: tuple[int, ...],
+        donate_argnums: tuple[int, ...],
+        donate_argnames: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(
+            _taking_named_first(fn),
+            (0, *_after_one(static_argnums)),
+            _after_one(donate_argnums),
+            donate_argnames,
+            options,
+        )
+        self.names = names
+
+    def __call__(self, /, *args: Tree, **kwargs: Tree) -> Any:
+        named = {name: kwargs.pop(name) for name in self.names if name in kwargs}
+        return super().__call__(named, *args, **kwargs)
+
+
+def _taking_named_first(fn: Callable[..., Any]) -> Callable[..., Any]:
+    if not callable(fn):
+        return fn
+
+    @functools.wraps(fn)
+    def taking(named: Mapping[str, Any], /, *args: Tree, **kwargs: Tree) -> Any:
+        return fn(*args, **named, **kwargs)
+
+    return taking
+
+
+def _after_one(argnums: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([i + 1 if i >= 0 else i for i in argnums])
+
+
 def _numbers_in(plan: Plan) -> dict[int, Any]:
     return {i: x for i, x in enumerate(plan.raws) if isinstance(x, NUMBERS)}
 
@@ -160,6 +202,7 @@ def jit(
     static_argnums: int | Sequence[int] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
     donate_argnames: str | Sequence[str] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
     **kwargs: Tree,
 ) -> Callable[[Callable[..., Any]], Jit]:
     """Compile a function, with tracking: `pxf.jit()(fn)(*args, **objects)`.
@@ -176,6 +219,7 @@ def jit(
 
     - `static_argnums`: positional arguments that are part of the program; they need not be hashable.
     - `donate_argnums`: positional arguments whose buffers the program may use.
+    - `static_argnames`: keywords that are part of the program, as `static_argnums` are.
     - `donate_argnames`: keywords of tracked objects the old values of whose changed params the program may use.
     - `kwargs`: passed on to `jax.jit`.
 
@@ -186,6 +230,8 @@ def jit(
     check_options(static_argnums, donate_argnums, kwargs)
 
     def decorator(fn: Callable[..., Any]) -> Jit:
-        return Jit(fn, as_tuple(static_argnums), as_tuple(donate_argnums), as_tuple(donate_argnames), kwargs)
+        places = as_tuple(static_argnums), as_tuple(donate_argnums), as_tuple(donate_argnames)
+        names = as_tuple(static_argnames)
+        return _JitWithStaticNames(fn, names, *places, kwargs) if names else Jit(fn, *places, kwargs)
 
     return decorator

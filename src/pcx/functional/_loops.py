@@ -55,7 +55,7 @@ class Scan(Transform):
         data = static_key((leaves, treedef, self.length, self.reverse, self.unroll))
         return (self._call, function_key(self.fn), data)
 
-    def __call__(self, *carry: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, /, *carry: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         params = plan.params
         values = entry_values(plan)
@@ -91,7 +91,7 @@ class Scan(Transform):
             commit(params, tracked)
         return carry, ys
 
-    def _one_step(self, x: Tree, *carry: Tree, **objects: Tree) -> Any:
+    def _one_step(self, x: Tree, /, *carry: Tree, **objects: Tree) -> Any:
         out = self.fn(x, *carry, **objects)
         if not isinstance(out, tuple) or len(out) != 2:
             raise TypeError(f"{self.named}: the function must return (carry, y), got {type(out).__name__}")
@@ -153,7 +153,7 @@ class WhileLoop(Transform):
             raise TypeError(f"{self.named}: cond_fun must be a function, got {type(cond_fun).__name__}")
         self.cond_fun = cond_fun
 
-    def __call__(self, *args: Tree, **kwargs: Tree) -> tuple[Any, ...]:
+    def __call__(self, /, *args: Tree, **kwargs: Tree) -> tuple[Any, ...]:
         plan = plan_for(kwargs)
         params = plan.params
         values = entry_values(plan)
@@ -183,7 +183,7 @@ class WhileLoop(Transform):
         commit(params, tracked)
         return args
 
-    def _one_step(self, *args: Tree, **objects: Tree) -> tuple[Any, ...]:
+    def _one_step(self, /, *args: Tree, **objects: Tree) -> tuple[Any, ...]:
         out = self.fn(*args, **objects)
         if out is None and not args:
             return ()

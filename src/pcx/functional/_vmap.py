@@ -56,7 +56,7 @@ class Vmap(Transform):
         # Structures of the tracked objects under which the function was seen to use no random key.
         self._keyless: set[Hashable] = set()
 
-    def __call__(self, *args: Tree, **kwargs: Tree) -> Any:
+    def __call__(self, /, *args: Tree, **kwargs: Tree) -> Any:
         plan = plan_for(kwargs)
         structure = plan.skeleton.key
         if structure in self._keyless:
