@@ -201,7 +201,11 @@ class Snapshot(Keyed):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return False
-        return (self.param is other.param and self.value is other.value) or self.key == other.key
+        if self.value is not other.value:
+            return self.key == other.key
+        if self.param is not other.param:  # equal at a glance; still, who asks depends on both
+            self.param.get(), other.param.get()
+        return True
 
     __hash__ = Keyed.__hash__
 
