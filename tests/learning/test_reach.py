@@ -55,6 +55,50 @@ def test_what_is_said_to_learn_nothing_does_not(name):
             assert said[0].endswith(f"that takes T={needed}")
 
 
+GROWS = optax.adam(optax.linear_schedule(0.0, 0.1, 3))
+LATE = {
+    "pc": (lambda h, T: pxl.pc(W, h, T), 4),
+    "until it rests": (lambda h, T: pxl.pc(W, h, pxi.Plateau(T, 0.0)), 4),
+    "ipc": (lambda h, T: pxl.ipc(W, h, T), 5),
+    "nudged": (lambda h, T: pxl.nudged(W, h, T, 0.1), 4),
+    "fpa": (lambda h, T: pxl.fpa(W, h, T), 4),
+    "downward": (lambda h, T: pxl.pc(W, h, T, schedule=pxi.Sweeps("down")), 2),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_transformations_that_move_late_take_more_steps(name):
+    # One step in two: each node feels an error as late as two steps after the one below it.
+    every = optax.MultiSteps(optax.sgd(0.2), 2).gradient_transformation()
+    make, needed = LATE[name]
+    model, batch = small()
+    for steps in (needed - 1, needed):
+        rule = make(every, steps)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            state = rule.init(model, batch)
+        weights = rule.step(state, batch)[0].weights
+        still = {p.split(".nn.")[0] for p, w in state.weights.items() if bool(jnp.all(weights[p] == w))}
+        said = [str(w.message) for w in caught if "is too small" in str(w.message)]
+        assert bool(still) == (steps < needed)
+        assert len(said) == len(caught) - (name == "downward" and steps == 1)  # which never moves a node at all
+        if still:
+            assert f"T={steps} is too small: {', '.join(sorted(still))} will learn nothing" in said[0]
+            assert said[0].endswith(f"that takes T={needed}")
+
+
+def test_a_rate_that_grows_from_zero():
+    model, batch = small()
+    with pytest.warns(UserWarning, match=r"T=2 is too small: layers\[0\] will learn .* takes T=3"):
+        pxl.pc(W, GROWS, 2).init(model, batch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pxl.pc(W, GROWS, 3).init(model, batch)
+    # One step for each node is the first of its transformation, however many there are.
+    with pytest.warns(UserWarning, match=r"layers\[0\], layers\[1\] will .*: the values' transformation moves nothing"):
+        pxl.pc(W, GROWS, 3, schedule=pxi.LayerTime()).init(model, batch)
+
+
 class Asked(pxi.Stop):
     def reached(self, energy, before, gradient):
         return jnp.ones(energy.shape, bool)

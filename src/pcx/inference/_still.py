@@ -130,12 +130,14 @@ class FirstMoves:
             with jax.ensure_compile_time_eval():
                 while len(self._states) <= felt:
                     self._states.append(self._stepped(self._zero, self._states[-1])[1:])
-                state, step = self._states[felt], felt
-                while step < min(most, felt + _TRIED):
+                state, step, end = self._states[felt], felt, min(most, felt + _TRIED)
+                while step < end:
                     move, *state = self._stepped(UNKNOWN, state)
                     if not _zero(move):
                         break
                     step += 1
+            if step == most:
+                return step  # more steps might tell more
             self._found[felt] = step
         return self._found[felt]
 

@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Problem, scan
-from ..inference import AllNodes, DescentLike, Schedule, find_bad, stands_still, take_step
+from ..inference import AllNodes, DescentLike, Descents, Schedule, find_bad, stands_still, take_step
 from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
@@ -43,9 +43,9 @@ class IncrementalPC(PredictiveCoding):
     def name(self) -> str:
         return "ipc"
 
-    def _warn_of_reach(self, problem: Problem, schedule: Schedule) -> None:
+    def _warn_of_reach(self, problem: Problem, schedule: Schedule, descent: Descents) -> None:
         # At every step the gradient is taken before the move: the last one is of no use to the weights.
-        warn_of_layers_out_of_reach(self.name, problem, AllNodes(), self.stop.steps, late=1)
+        warn_of_layers_out_of_reach(self.name, problem, AllNodes(), descent, self.stop.steps, late=1)
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         phase = Phase(forward.targets)

@@ -11,7 +11,19 @@ from jax import Array
 
 from ..core import Choice
 from ..energy import Bound, ForwardPass, Nodes, Problem, WeightGradient, Weights
-from ..inference import AllNodes, Schedule, Solver, SolverLike, Stop, as_schedule, as_solver, as_stop, relax, settle
+from ..inference import (
+    AllNodes,
+    Descents,
+    Schedule,
+    Solver,
+    SolverLike,
+    Stop,
+    as_schedule,
+    as_solver,
+    as_stop,
+    relax,
+    settle,
+)
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of
@@ -79,7 +91,9 @@ class PredictiveCoding(Rule):
         # From elsewhere errors are everywhere; and noise, or a weight decay of the values, moves all of them.
         if self.coordinates.travels and self._waits(problem):
             schedule = AllNodes() if self.stop.early else self.schedule
-            self._warn_of_reach(problem, schedule)
+            descent = self.solver.descent
+            assert descent is not None  # what waits moves by steps
+            self._warn_of_reach(problem, schedule, descent)
 
     def learning_weights(self, problem: Problem) -> set[str]:
         if self.coordinates.travels and self._waits(problem):
@@ -90,8 +104,9 @@ class PredictiveCoding(Rule):
         """Return whether nodes stay where they are until an error comes to them."""
         return self.start.forward and moves_by_gradient_alone(self.solver.descent, problem)
 
-    def _warn_of_reach(self, problem: Problem, schedule: Schedule) -> None:
-        warn_of_layers_out_of_reach(self.name, problem, schedule, self.stop.steps, follows=self.coordinates.follow)
+    def _warn_of_reach(self, problem: Problem, schedule: Schedule, descent: Descents) -> None:
+        steps, follows = self.stop.steps, self.coordinates.follow
+        warn_of_layers_out_of_reach(self.name, problem, schedule, descent, steps, follows=follows)
 
     def init_memory(self, bound: Bound) -> Memory:
         memory: Memory = {}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
 from ..energy import Problem
-from ..inference import Descents, Schedule, Segment, never_moving
+from ..inference import AllNodes, Descents, Schedule, Segment, never_moving
 from ._idle import from_errors
 
 
@@ -22,14 +23,21 @@ class _Moving(NamedTuple):
 
 
 def warn_of_layers_out_of_reach(
-    call: str, problem: Problem, schedule: Schedule, steps: int, *, late: int = 0, follows: bool = True
+    call: str,
+    problem: Problem,
+    schedule: Schedule,
+    descent: Descents,
+    steps: int,
+    *,
+    late: int = 0,
+    follows: bool = True,
 ) -> None:
     """Warn of layers that can learn nothing, with the number of steps that it takes.
 
     **Arguments:**
 
     - `call`: the rule's name.
-    - `schedule`, `steps`: of the settling, from a forward pass, by a descent that moves nothing without a gradient.
+    - `schedule`, `descent`, `steps`: of the settling, from a forward pass; no gradient, no move.
     - `late`: steps at the end from whose outcome no weight learns.
     - `follows`: whether a prediction follows the values that it is made from.
     """
@@ -37,22 +45,39 @@ def warn_of_layers_out_of_reach(
         return
     # What learns in no time is said elsewhere.
     learn = from_errors(problem, follows)
-    first = _unlearned(problem, schedule, steps - late, follows)
-    # As many steps as nodes reach all that can be reached.
-    most = _unlearned(problem, schedule, steps + len(problem.nodes), follows)
-    still = [w for w in first if w not in most and w in learn]
-    if not still:
+    # As many steps as nodes reach all that can be reached, if each moves as soon as it feels an error.
+    most = set(_unlearned(problem, schedule, None, steps + len(problem.nodes), follows))
+
+    def still(t: int) -> list[str]:
+        return [w for w in _unlearned(problem, schedule, descent, t - late, follows) if w not in most and w in learn]
+
+    now = still(steps)
+    if not now:
         return
-    needed = next(
-        t for t in range(steps + 1, steps + late + len(problem.nodes) + 1)
-        if not (set(_unlearned(problem, schedule, t - late, follows)) - set(most)) & learn
-    )  # fmt: skip
-    layers = list(dict.fromkeys([w.split(".nn.")[0] for w in still]))
+    layers = list(dict.fromkeys([w.split(".nn.")[0] for w in now]))
+    limit = _LONGEST * (steps + late + len(problem.nodes))
+    needed = _least(lambda t: not still(t), steps, limit)
+    why = f"that takes T={needed}"
+    if needed is None:
+        why = f"nor does it with T={limit}: the values' transformation moves nothing in their first steps"
     warnings.warn(
-        f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; that "
-        f"takes T={needed}",
+        f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; {why}",
         stacklevel=5,
     )
+
+
+_LONGEST = 16  # times as many steps as there would be if nodes moved as soon as they can; after that none are named
+
+
+def _least(true: Callable[[int], bool], below: int, most: int) -> int | None:
+    """Return the least number for which something is true that is not for `below`, and is for all above it once it is;
+    None if there is none up to `most`."""
+    above = below + 1
+    while not true(above):
+        if above >= most:
+            return None
+        below, above = above, min(2 * above - below + 1, most)
+    return below + 1 + bisect.bisect_left(range(below + 1, above), True, key=true)
 
 
 def check_moves(call: str, problem: Problem, descent: Descents | None, steps: int, settles_outputs: bool) -> None:
@@ -95,14 +120,22 @@ def moves_by_gradient_alone(descent: Descents | None, problem: Problem) -> bool:
     return not descent.random and all(descent.at(n).idle(v, 1) is not None for n, v in _forms(problem).items())
 
 
-def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) -> list[str]:
-    """Return the weights without a gradient after so many steps."""
+def _unlearned(problem: Problem, schedule: Schedule, descent: Descents | None, steps: int, follows: bool) -> list[str]:
+    """Return the weights without a gradient after so many steps; without a descent, if nodes move as soon as they feel
+    an error."""
     graph, free = problem.graph, problem.free
     sources = (*problem.clamped, *problem.with_error)
     arrival = problem.arrivals(free, sources)
     moving = _Moving(tuple(free), graph.order, arrival)
-    moved = _moved(problem, schedule.segments(moving, steps) if steps > 0 else (), sources, follows)
-    wrong = _wrong(problem, sources, moved, follows)
+    if schedule.together:
+        schedule = AllNodes()  # those that wait have taken part, as far as their descent is concerned
+    forms = _forms(problem)
+
+    def first_move(name: str, felt: int) -> int:
+        return felt if descent is None else descent.at(name).first_move(forms[name], felt, steps)
+
+    segments = schedule.segments(moving, steps) if steps > 0 else ()
+    wrong = _wrong(problem, sources, _moved(problem, segments, sources, follows, first_move), follows)
     owners: dict[str, list[str]] = {}
     for name in problem.nodes:
         for path in problem.weights_of(name):
@@ -110,18 +143,33 @@ def _unlearned(problem: Problem, schedule: Schedule, steps: int, follows: bool) 
     return [path for path, names in owners.items() if not wrong & set(names)]
 
 
-def _moved(problem: Problem, segments: Sequence[Segment], sources: Iterable[str], follows: bool) -> set[str]:
+def _moved(
+    problem: Problem,
+    segments: Sequence[Segment],
+    sources: Iterable[str],
+    follows: bool,
+    first_move: Callable[[str, int], int],
+) -> set[str]:
     """Return the nodes that have moved after all steps."""
     graph = problem.graph
+    taken = dict.fromkeys(problem.free, 0)  # steps that each has taken part in
+    due: dict[str, int] = {}  # of these the one in which it moves
     moved: set[str] = set()
     for segment in segments:
-        for _ in range(segment.repeats):
-            before = len(moved)
+        names = [n for group in segment.groups for n in group]
+        for i in range(segment.repeats):
+            before = len(due), len(moved)
             for group in segment.groups:
                 wrong = _wrong(problem, sources, moved, follows)
-                felt = [n for n in group if n in wrong or any(c in wrong for c in graph.children[n])]
-                moved |= set(felt)
-            if len(moved) == before:
+                for n in group:
+                    if n not in due and (n in wrong or any(c in wrong for c in graph.children[n])):
+                        due[n] = first_move(n, taken[n])
+                moved |= {n for n in group if n in due and due[n] <= taken[n]}
+                for n in group:
+                    taken[n] += 1
+            if (len(due), len(moved)) == before and all(n in moved for n in names if n in due):
+                for n in names:
+                    taken[n] += segment.repeats - i - 1
                 break
     return moved
 
