@@ -463,21 +463,3 @@ def test_masks_and_labels_of_optax_mean_what_they_say(name, kind, compiled):
     params = [model.w, model.b, model.h, model.layer.nn.weight, model.layer.nn.bias]
     for part, param in zip(PARTS, params, strict=True):
         assert moved[id(param)] == pytest.approx(2 * (0.5 if part in chosen.split() else 0.25)), part
-
-
-@pytest.mark.parametrize("kind", [pxu.Optim, functools.partial(pxu.OptimTree, leaf_fn=by_layer)])
-def test_the_mode_at_init_is_no_part_of_the_program(kind):
-    model, traces = Model(), []
-    optim = kind(lambda: optax.sgd(0.1, momentum=0.9))
-
-    @pxf.jit()
-    def step(*, model, optim):
-        traces.append(1)
-        optim.step(model, jtu.tree_map(jnp.ones_like, model))
-
-    for at_init in (model.train, model.eval, model.train):
-        at_init()
-        optim.init(model)
-        model.train()
-        step(model=model, optim=optim)
-    assert len(traces) == 1

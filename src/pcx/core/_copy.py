@@ -37,7 +37,7 @@ class Copy:
       The first is that which was assigned first.
     - `constant`: the value for a function, a string or another constant; these stay as they are, if left out.
     - `is_form`: whether the copy is for the structure of arrays alone: a tree without circles, in which no trace has a
-      part, and the same whatever a module's mode, status or shape is at the moment.
+      part.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Copy:
         if kind is Kind.STATIC:
             if not isinstance(x, Setting):
                 return self.leaf(x)
-            return Setting(None) if self.is_form else x.copy()
+            return Setting(x._value) if self.is_form else x.copy()
         if kind is Kind.LEAF:
             return self.leaf(x)
         if kind is Kind.TUPLE:
