@@ -54,6 +54,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
     "arguments_after_an_exception": {"vmap": "the exception of the function arrives, and not one about tracers"},
     "import_other_modules": {"*": "modules that no program is known to import"},
     "switch_list": {"*": "branches may be a list"},
+    "grad_of_a_tuple_without_aux": {"value": "a function that returns more than the scalar says so by has_aux"},
     "grad_with_argnums": {"a number": "argnums may be a number"},
     "mask_not": {"*": NOT},
     "mask_and_not": {"*": NOT},

@@ -52,6 +52,12 @@ def grad_with_aux(show):
 
 
 @program(GRAD)
+def grad_of_a_tuple_without_aux(show):
+    f = pxf.value_and_grad({"p": True})(lambda *, p: ((p * 2.0).sum(), p * 1.0))
+    show.raises("value", lambda: f(p=px.Param(jnp.ones(2)))[0])
+
+
+@program(GRAD)
 def grad_with_argnums(show):
     net = Net()
     mask = {"net": pxu.M(pxnn.LayerParam).to((False, True))}

@@ -7,6 +7,7 @@ from record import program
 import pcx as px
 import pcx.functional as pxf
 import pcx.nn as pxnn
+import pcx.utils as pxu
 
 ROW = "px: RandomKeyGenerator, RKG"
 
@@ -178,3 +179,50 @@ def key_as_a_keyword(show):
 
     show("calls", [f(rkg=rkg), f(rkg=rkg)])
     show("after", rkg.key.get())
+
+
+def noise(*shape):
+    return jax.random.normal(px.RKG(), shape)
+
+
+@program(ROW)
+def key_in_trained_dropout(show):
+    drop, layer = pxnn.Dropout(0.5), pxnn.Linear(2, 2)
+    drop.train()
+
+    @pxf.jit()
+    def step(x, *, drop, layer):
+        @pxf.vmap({("drop", "layer"): None}, in_axes=(0,), out_axes=None, axis_name="batch")
+        def loss(x, *, drop, layer):
+            return jax.lax.pmean((layer(drop(x, key=px.RKG())) ** 2).sum(), "batch")
+
+        mask = {"layer": pxu.M(pxnn.LayerParam).to((False, True)), "drop": pxu.M(None).to((False, False))}
+        v, g = pxf.value_and_grad(mask)(loss)(x, drop=drop, layer=layer)
+        layer.nn.weight.set(layer.nn.weight - 0.1 * g["layer"].nn.weight)
+        return v
+
+    show("losses", [step(jnp.arange(6.0).reshape(3, 2), drop=drop, layer=layer) for _ in range(3)])
+    show("after", px.RKG.key.get())
+
+
+@program(ROW)
+def key_in_vmaps_and_loops(show):
+    x = jnp.arange(6.0).reshape(3, 2)
+    mapped = pxf.vmap({}, in_axes=(0,), out_axes=0)
+    show("vmap in scan", pxf.scan(lambda x, c: ((c + mapped(lambda y: y * noise())(x).sum(),), None), xs=x)(0.0))
+    show("after vmap in scan", px.RKG.key.get())
+    show("scan in vmap", mapped(lambda y: pxf.scan(lambda _, c: ((c + noise(),), c), length=2)(y.sum())[1])(x))
+    show("after scan in vmap", px.RKG.key.get())
+    choice = pxf.cond(lambda y: y * noise(), lambda y: y * 0.0)
+    show("cond in vmap", mapped(lambda y: choice(y.sum() > 2, y.sum()))(x))
+    show("after cond in vmap", px.RKG.key.get())
+    show("draws at both depths", mapped(lambda y: mapped(lambda z: z * noise())(y) + noise())(x))
+    show("after both depths", px.RKG.key.get())
+
+
+@program(ROW)
+def key_for_layers_made_inside(show):
+    x = jnp.arange(6.0).reshape(3, 2)
+    show("jit", pxf.jit()(lambda: pxnn.Linear(2, 2))())
+    show("vmap", pxf.vmap({}, in_axes=(0,), out_axes=0)(lambda x: pxnn.Linear(2, 2)(x))(x))
+    show("after", px.RKG.key.get())
