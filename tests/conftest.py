@@ -59,6 +59,16 @@ def _leave_doors_alone():
     pytest.raises = raises  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--rule",
+        action="append",
+        metavar="FILE:NAME",
+        help="test this rule alone by what every rule promises (tests/learning/test_every_rule.py): a function of the "
+        "rates of weights and values, (w, h), that returns a rule",
+    )
+
+
 def pytest_configure(config):
     """Libraries keep their settings and what they found out in a folder that goes when the tests end. Before any of
     them is imported, and for the processes that tests start, too."""

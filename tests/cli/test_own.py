@@ -169,7 +169,11 @@ def test_a_module(here, monkeypatch):
         (["--energy", "mine.py:made"], "must be a function energy(vode, rkg)"),
         (["--energy", "huber"], "--energy: there is no 'huber'; choose se, ce, or file.py:name of your own"),
         (["--energy", "mine.py:absolute", "--model", "mine.py:Net"], "mine.py:Net asks for no argument of the name"),
-        (["--rule", "mine.py:needy"], "needs something"),
+        (
+            ["--rule", "mine.py:needy"],
+            "needs something; it is called with those of optim, lr, samples that it asks for",
+        ),
+        (["--energy", "mine.py:needy"], "needs something; it is called with nothing"),
         (["--rule", "broken.py:rule"], "SyntaxError"),
         (["--rule", "leaves.py:rule"], "SystemExit"),
         (["--subset", "0"], "--subset must be at least 1"),

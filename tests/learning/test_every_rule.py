@@ -3,6 +3,9 @@
 import functools
 import inspect
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,7 @@ class Pair(pxc.EnergyModule):
 
 
 OWN = "one's own"
+MORE: dict[str, Any] = {}  # rules of users, by `--rule file.py:name`
 
 
 @functools.cache
@@ -83,6 +87,7 @@ def rules() -> dict[str, Any]:
         "hybrid": lambda w, h: pxl.hybrid(adam(w), sgd(h), 4),
         "bpc": lambda w, h: pxl.bpc(adam(w), sgd(h), 4),
         OWN: lambda w, h: contrastive()(adam(w), sgd(h), 4),
+        **MORE,
     }
 
 
@@ -121,7 +126,19 @@ def test_every_name_is_here():
     assert all(functions[n].__doc__ for n in named)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def pytest_generate_tests(metafunc):
+    """All rules, or those alone that `--rule` names."""
+    if "run" not in metafunc.fixturenames:
+        return
+    for place in metafunc.config.getoption("--rule", None) or ():
+        file, _, name = place.rpartition(":")
+        if not Path(file).is_file():
+            raise pytest.UsageError(f"--rule {place}: say file.py:name, there is no file {file!r}")
+        MORE[place] = runpy.run_path(file)[name]
+    metafunc.parametrize("run", tuple(MORE) or NAMES, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def run(request):
     """A rule with its model, first state, compiled step and what two steps gave; compiled once for all tests."""
     name = request.param
@@ -168,7 +185,7 @@ def test_a_seed_decides_everything(run):
     assert same(state, run["state"])
     assert same(run["step"](state, data()), (run["first"], run["info"]))
     other = run["step"](run["rule"].init(run["model"], data(), key=4), data())[0]
-    assert same(other.weights, run["first"].weights) == (run["name"] != "mcpc")
+    assert same(other.weights, run["first"].weights) != (run["name"] == "mcpc" or run["rule"].random)
 
 
 def test_the_model_is_read_once_for_a_shape(run):
@@ -233,6 +250,32 @@ def test_a_batch_of_another_size(run):
     state, info = jax.eval_shape(run["rule"].step, run["state"], data(8))
     assert jtu.tree_structure(state) == jtu.tree_structure(run["state"])
     assert info.output.shape == (8, 2)
+
+
+OF_USERS = """
+import optax, pcx.learning as pxl
+
+def good(w, h):
+    return pxl.pc(optax.adam(w), optax.sgd(h), 4)
+
+class Idle(pxl.Rule):
+    def learn(self, bound, forward, memory):
+        zero = {path: 0 * weight for path, weight in bound.weights.items()}
+        return pxl.Update(zero, bound.landscape(forward.targets, forward=forward).energies(forward.h))
+
+def idle(w, h):
+    return Idle(optax.sgd(w))
+"""
+
+
+@pytest.mark.slow
+def test_a_rule_of_a_user_is_tested_by_its_place(tmp_path):
+    (tmp_path / "mine.py").write_text(OF_USERS)
+    args = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "learns_and_says"]
+    for name, code, said in (("good", 0, "1 passed"), ("idle", 1, "1 failed"), ("", 2, "say file.py:name")):
+        place = f"{tmp_path / 'mine.py'}:{name}" if name else "mine"
+        done = subprocess.run([*args, "--rule", place], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
 
 
 def test_learned_params_can_be_chosen():

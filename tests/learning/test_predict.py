@@ -132,6 +132,14 @@ def test_latents_settle_at_the_posteriors_mode(both):
     state = rule.init(model, (x, None))
     for of in (model, state):
         np.testing.assert_allclose(rule.predict(of, x, settle=True), mode, atol=1e-8)
+    # Without y the loss is that of predicting x from the latents that are recognised.
+    loss = 0.5 * jnp.sum((x - guess @ A.T - a) ** 2, axis=1)
+    for of in (model, state):
+        shown, energy = rule.evaluate(of, (x, None))
+        np.testing.assert_allclose(shown, guess, atol=1e-12)
+        np.testing.assert_allclose(energy, loss, rtol=1e-12)
+    few = pxl.bpc(W, H, 2) if both else pxl.hybrid(W, H, 2)
+    np.testing.assert_allclose(few.step(few.init(model, (x, None)), (x, None))[1].loss, jnp.mean(loss), rtol=1e-12)
 
 
 @pytest.mark.parametrize("rule", [pxl.zil(W), pxl.hil(W, T=4), pxl.backprop(W)])

@@ -176,6 +176,24 @@ class Still(Growing):
     learn = pxl.Precision.learn
 
 
+class Deep(pxl.Precision):
+    """A precision that remembers nothing has one method."""
+
+    def values(self, problem, memory):
+        return {n: 0.5**i for i, n in enumerate(problem.free)}
+
+
+def test_a_precision_that_remembers_nothing_is_one_of_fixed_numbers():
+    model, batch = small()
+    given = {n: 0.5**i for i, n in enumerate(pxl.bind(model, batch).problem.free)}
+    after = []
+    for precision in (Deep(), given):
+        rule = pxl.pc(W, H, 4, precision=precision)
+        after.append(rule.step(rule.init(model, batch), batch)[0])
+    for path, weight in after[0].weights.items():
+        np.testing.assert_array_equal(weight, after[1].weights[path])
+
+
 def test_a_precision_of_ones_own_learns_by_a_method_or_is_refused():
     model, batch = small()
     rule = pxl.pc(W, H, 4, precision=Growing())

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+import pcx as px
 import pcx.inference as pxi
 import pcx.learning as pxl
 import pcx.models as pxm
@@ -127,6 +128,65 @@ def test_rules_that_cannot_leave_such_an_output_free_say_so():
     pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 3).init(decoder(), (None, y))
     with pytest.raises(ValueError, match="other nodes are predicted from the output top"):
         pxl.backprop(optax.sgd(0.1)).init(decoder(), (None, y))
+
+
+class Labelled(pxc.EnergyModule):
+    """Labels predict the data, at which the model's own call clamps their node, marked as an output or not."""
+
+    def __init__(self, marked: bool, own: bool = False):
+        super().__init__()
+        self.layers = [pxnn.Linear(2, 4), pxnn.Linear(4, 5)]
+        self.top, self.hidden = pxc.Vode(pxc.zero_energy, output=True), pxc.Vode()
+        self.data, self.own = pxc.Vode(output=marked), px.static(own)
+
+    def __call__(self, x, y):
+        h = self.hidden(jnp.tanh(self.layers[0](self.top(jnp.zeros(2)))))
+        self.data(self.layers[1](h))
+        self.data.set("h", x)
+        if self.own.get() and y is not None:
+            self.top.set("h", y)
+
+
+@pytest.mark.parametrize("rule", [pxl.pc, pxl.ipc, pxl.mcpc])
+@pytest.mark.parametrize("own", [False, True])
+def test_data_that_the_call_clamps_teach_without_a_label(double, rule, own):
+    rule = rule(GRADIENT, 0.1, 6) if rule is pxl.mcpc else rule(GRADIENT, optax.sgd(0.1), 6)
+    x, top, known = normal(4, 4, 5), normal(3, 4, 2), np.asarray([True, False, True, False])
+    y = pxl.Targets(top, known=known)
+    found, unmarked = [gradient(rule, x, y, seeded(Labelled, marked, own)) for marked in (True, False)]
+    assert error(found, unmarked) < 1e-12
+    without = gradient(rule, x, pxl.Targets(top, known=np.zeros(4, bool)), seeded(Labelled, True, own))
+    assert all(np.any(np.asarray(g) != 0) for g in without.values())
+    # The loss counts the data of every sample, and the labels of those that have one.
+    _, info = rule.step(rule.init(seeded(Labelled, True, own), (x, y)), (x, y))
+    model = seeded(Labelled, True, own)
+    assert float(info.loss) == pytest.approx(float(np.mean(rule.evaluate(model, (x, y))[1])), rel=1e-9)
+    assert np.all(np.asarray(rule.evaluate(model, (x, y))[1]) > 0)
+
+
+def test_where_targets_clamp_nothing_else_a_sample_without_one_is_free_as_a_whole():
+    x = normal(4, 4, 5)
+
+    class Auto(pxc.EnergyModule):
+        def __init__(self):
+            super().__init__()
+            self.layers = [pxnn.Linear(5, 2), pxnn.Linear(2, 5)]
+            self.code, self.data = pxc.Vode(), pxc.Vode(output=True)
+
+        def __call__(self, x):
+            self.data(self.layers[1](self.code(self.layers[0](x))))
+            self.data.set("h", x)
+
+    y = pxl.Targets(x, known=np.zeros(4, bool))
+    found = gradient(pxl.pc(GRADIENT, optax.sgd(0.1), 3), x, y, seeded(Auto))
+    assert not any(np.any(np.asarray(g)) for g in found.values())
+
+
+def test_one_mask_for_all_targets_of_a_sample():
+    with pytest.raises(
+        TypeError, match=r"Targets: known is one array, a number for each sample, got a dict.*set\('h', x\)"
+    ):
+        pxl.Targets({"top": np.zeros((4, 2))}, known={"top": np.ones(4, bool)})
 
 
 @pytest.mark.parametrize("rule", [pxl.pc, pxl.ipc])

@@ -49,7 +49,18 @@ def test_a_few_batches_uphill_are_no_failure():
         run = pxt.fit(model, rule, data, epochs=40, batch_size=8, show=False)
     assert run.ended == "done"
     assert run.why is None
-    assert len([w for w in caught if "uphill" in str(w.message)]) <= 1
+    said = [str(w.message) for w in caught if "uphill" in str(w.message)]
+    assert len(said) <= 1
+    # The mean over the epoch's batches fell: it is no way uphill.
+    assert all("went uphill, most of the energy is in vodes[" in text for text in said)
+
+
+def test_energies_are_named_only_where_they_rose():
+    rose, fell = [pxl.uphill_in_words(0.5, after, {"a": 0.1, "b": after}) for after in (0.6, 0.4)]
+    assert "from an energy of 0.5 to 0.6, most of it in b: lower" in rose
+    assert "went uphill, most of the energy is in b: lower" in fell
+    assert "0.4" not in fell
+    assert "from an energy of 0.5 to beyond all numbers" in pxl.uphill_in_words(0.5, None, {"a": None})
 
 
 def test_a_run_that_goes_well_says_nothing():

@@ -77,8 +77,8 @@ def call(made: Callable[..., Any], name: str, option: str, known: Mapping[str, A
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     missing = [p.name for p in found if p.name not in given and p.default is p.empty and p.kind not in kinds]
     if missing:
-        there = ", ".join(known)
-        raise Refused(f"{option} {name} needs {', '.join(missing)}; it is called with {there}, or nothing")
+        there = f"those of {', '.join(known)} that it asks for" if known else "nothing"
+        raise Refused(f"{option} {name} needs {', '.join(missing)}; it is called with {there}")
     try:
         return made(**given)
     except Exception as error:  # whatever the user's own code does

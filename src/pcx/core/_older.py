@@ -120,7 +120,8 @@ class OlderNames(Generic[MaskT]):
         - `mask`: as in `M`.
         - `map_to`: a pair of values (no match, match); None keeps what matches.
         """
-        said("pxu.Mask(mask, (a, b))", "pxu.M(mask).to((a, b))")
+        pair = map_to is not None
+        said("pxu.Mask(mask, (a, b))" if pair else "pxu.Mask(mask)", "pxu.M(mask)" + ".to((a, b))" * pair)
         return self.mask(mask).to(map_to)
 
     def m(self, mask: Constant) -> MaskT:

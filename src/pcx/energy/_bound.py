@@ -138,7 +138,7 @@ class Bound:
             )
         p = self.problem
         if self.samples.known is not None:
-            axes = {n: len(p.nodes[n].shape) for n in p.outputs if n in clamped}
+            axes = {n: len(p.nodes[n].shape) for n in p.optional if n in clamped}
             hold = {**{n: self.samples.known.reshape(-1, *[1] * d) for n, d in axes.items()}, **(hold or {})}
         whole, parts = split_clamped(p, clamped, hold or {})
         p.check_values(whole, "bound.landscape")
@@ -177,14 +177,15 @@ class Bound:
         - `u`: predictions, such as `start().u`, `{node: [batch, *shape]}`.
         - `targets`: the values that the output nodes are clamped at, likewise.
 
-        **Returns:** one number for each sample, 0 for those without a target.
+        **Returns:** one number for each sample; nodes whose target a sample lacks add nothing.
         """
         p = self.problem
         total: Array = jnp.zeros((p.size,))
         for name in p.outputs:
             if p.nodes[name].local:
-                total = total + row_sums(self.functions.elements(name, targets[name], u[name]))
-        return self.samples.masked(total)
+                each = row_sums(self.functions.elements(name, targets[name], u[name]))
+                total = total + (self.samples.masked(each) if name in p.optional else each)
+        return total
 
     def node_energy(self, name: str, elements: Array) -> Float[Array, " batch"]:
         """Return a node's energy, with its precision, from its elementwise one.
@@ -196,7 +197,7 @@ class Bound:
 
         **Returns:** one number for each sample; for an output, 0 for samples without a target.
         """
-        if name in self.problem.outputs:
+        if name in self.problem.optional:
             elements = self.samples.masked(elements)
         return weighed(elements, self.precision.get(name), self.problem.nodes[name].size)
 

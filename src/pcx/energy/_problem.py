@@ -51,7 +51,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
     - `nodes`: `{name: Node}`, in the order of the model.
     - `free`, `clamped`: the names of the nodes that settle, and of those that are clamped; `outputs`: of those that
-        targets clamp.
+        targets clamp; `optional`: of these, those that are free where a sample has no target.
     - `graph`: which node's value reaches which node's energy.
     - `size`: the number of samples.
     - `structure`, `training`: as given.
@@ -85,7 +85,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
             if avals[name]["h"] is None and avals[name]["u"] is None:
                 raise ValueError(f"the model's call never reached the value node {name}; call it, or remove it")
         self._targets = find_targets(structure, self._forward, set_in_call, shapes.y)
-        self.outputs = self._targets.outputs
+        self.outputs, self.optional = self._targets.outputs, self._targets.optional
         self.clamped = tuple(self._targets.places)
         self.free = tuple([n for n in structure.nodes if n not in self._targets.places])
         values = {n: value_of(avals[n], n in self.clamped) for n in structure.nodes}

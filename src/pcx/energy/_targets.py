@@ -30,11 +30,14 @@ class Clamped:
     - `places`: for each clamped node, the place of its leaf of y; None for a value of the forward pass.
     - `outputs`: the nodes that targets clamp.
     - `labels`: for each of these that a leaf of y alone decides, which one: where class numbers are looked for.
+    - `optional`: those of the outputs that are free where a sample has no target: what the model's own call clamps at
+        something else than y is clamped all the same, unless y clamps no node at all.
     """
 
     places: dict[str, int | None]
     outputs: tuple[str, ...]
     labels: dict[str, int]
+    optional: tuple[str, ...]
 
 
 def find_targets(structure: Structure, start: Program, set_in_call: Collection[str], y: PyTree) -> Clamped:
@@ -72,7 +75,7 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
         names = [n for n in structure.nodes if n in own or (n in marked and made[n]["h"] is not None)]
         deciding = {n: [i for i, r in enumerate(reached) if made[n]["h"] in r] for n in own}
         labels = {n: leaves[0] for n, leaves in deciding.items() if len(leaves) == 1}
-        return Clamped(dict.fromkeys(names), tuple(held), labels)
+        return Clamped(dict.fromkeys(names), tuple(held), labels, tuple(own))
     places: dict[str, int | None] = dict.fromkeys(said)
     if y is not None and (open_ or not (said or len(y_ids) == 1)):
         places |= _paired(structure, open_, said, y)
@@ -80,7 +83,8 @@ def find_targets(structure: Structure, start: Program, set_in_call: Collection[s
         _paired(structure, open_, said, y)
     places = {n: places[n] for n in structure.nodes if n in places}
     labels = {n: place for n, place in places.items() if place is not None}
-    return Clamped(places, tuple([n for n in places if n in held or n in labels]), labels)
+    outputs = tuple([n for n in places if n in held or n in labels])
+    return Clamped(places, outputs, labels, tuple(labels) or outputs)
 
 
 def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: PyTree) -> dict[str, int]:

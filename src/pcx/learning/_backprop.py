@@ -53,7 +53,8 @@ class Backprop(Rule):
             energies = {}
             for name in p.clamped:
                 if not p.nodes[name].silent:
-                    each = bound.samples.masked(now.functions.elements(name, forward.targets[name], u[name]))
+                    each = now.functions.elements(name, forward.targets[name], u[name])
+                    each = bound.samples.masked(each) if name in p.optional else each
                     energies[name] = weighed(each, bound.precision.get(name), each[0].size)
             return added([jnp.sum(bound.samples.weighted(e)) for e in energies.values()]) / p.size, energies
 

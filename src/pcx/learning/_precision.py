@@ -23,9 +23,8 @@ class Precision(abc.ABC):
     def __static_key__(self) -> Hashable:
         return (type(self), static_key(vars(self)))
 
-    @abc.abstractmethod
     def init(self, problem: Problem) -> dict[str, Any]:
-        """Return what the precision remembers before the first step.
+        """Return what the precision remembers before the first step; by default nothing.
 
         **Arguments:**
 
@@ -35,6 +34,7 @@ class Precision(abc.ABC):
 
         **Raises:** `ValueError` for nodes that the precision isn't made for.
         """
+        return {}
 
     @abc.abstractmethod
     def values(self, problem: Problem, memory: dict[str, Any]) -> dict[str, Any]:

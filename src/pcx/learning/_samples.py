@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ class Targets:
     Class weights are weights of samples: `pxl.Targets(y, weight=class_weight[y])`.
 
     Of a sample without a target the output nodes are free: they follow their predictions, or, where other nodes are
-    predicted from them, settle like hidden nodes (rules of predictive coding alone).
+    predicted from them, settle like hidden nodes (rules of predictive coding alone). A node that the model's own call
+    clamps by `vode.set("h", ...)`, at x for instance, is clamped all the same.
 
     **Arguments:**
 
@@ -47,6 +49,11 @@ class Targets:
 
     def __post_init__(self) -> None:
         for name in ("weight", "known"):
+            if isinstance(getattr(self, name), Mapping):
+                raise TypeError(
+                    f"Targets: {name} is one array, a number for each sample, got a dict. Where one target of a "
+                    "sample is there and another not, let the model's call clamp that which is, by vode.set('h', x)"
+                )
             if isinstance(getattr(self, name), list | tuple):
                 object.__setattr__(self, name, np.asarray(getattr(self, name)))
         leaves = jtu.tree_leaves(self.y)
@@ -101,7 +108,7 @@ def check_samples(
         raise ValueError(f"{rule}: a precision that learns takes no weights of samples and needs all targets")
     if samples.known is None:
         return
-    for name in problem.outputs:
+    for name in problem.optional:
         if problem.graph.children[name] and not settles_outputs:
             raise ValueError(
                 f"{rule}: some samples have no target, but other nodes are predicted from the output {name}, which "

@@ -177,8 +177,11 @@ def uphill_in_words(before: Array | float | None, after: Array | float | None, e
     sizes = {n: math.inf if e is None or not math.isfinite(e) else float(e) for n, e in energies.items()}
     worst = max(sizes, key=lambda n: sizes[n])
     begun, ended = ["beyond all numbers" if e is None else f"{float(e):.3g}" for e in (before, after)]
+    # Means over many batches may fall though a few of these went uphill.
+    fell = before is not None and after is not None and after <= before
+    way = "most of the energy is" if fell else f"from an energy of {begun} to {ended}, most of it"
     return (
-        f"settling went uphill, from an energy of {begun} to {ended}, most of it in {worst or 'the model itself'}: "
+        f"settling went uphill, {way} in {worst or 'the model itself'}: "
         "lower the rate of the states; or, if the batches before went well, of the weights or of a precision that "
         "learns"
     )

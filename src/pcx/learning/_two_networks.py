@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
+import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
@@ -23,6 +25,7 @@ from ..energy import (
 )
 from ..inference import AllNodes, SolverLike, Stop, relax
 from ..predictive_coding import EnergyModule
+from ._checks import taken_batch
 from ._clamp import Phase
 from ._coordinates import Coordinates
 from ._guards import bad_data
@@ -155,8 +158,24 @@ class TwoNetworks(PredictiveCoding):
 
     def loss(self, bound: Bound, forward: ForwardPass) -> Array:
         joint: Any = bound.problem
-        _, below = joint.parts_of(bound)
-        return below.output_energy(forward.u, forward.targets)
+        above, below = joint.parts_of(bound)
+        if joint.recognition.clamped:
+            return below.output_energy(forward.u, forward.targets)
+        # Without y the latents that are recognised are judged by the prediction of x that is made from them.
+        clamped = {n: forward.targets[n] for n in joint.generative.clamped}
+        return above.output_energy(above.predictions(forward.h, clamped), forward.targets)
+
+    def evaluate(self, state: State | EnergyModule, batch: tuple[PyTree, PyTree]) -> tuple[Any, Array]:
+        shown, energy = super().evaluate(state, batch)
+        x, y, samples = taken_batch(self.name, "evaluate", batch)
+        if jtu.tree_leaves(y):
+            return shown, energy
+        whole, arrays = super().predicting(state)
+        structure: Any = whole
+        key = state.key if isinstance(state, State) else jax.random.PRNGKey(0)
+        problem: Any = JointProblem(structure, arrays, x, y, training=False)
+        bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, {}, samples)
+        return shown, self.loss(bound, bound.start())
 
     def bad_start(self, bound: Bound, forward: ForwardPass) -> Array:
         # Values may have been pulled by a prediction of the generative part that was bad before they moved.
