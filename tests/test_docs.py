@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxtyping import config as jaxtyping_config
 
 import pcx as px
 import pcx.learning as pxl
@@ -29,6 +31,17 @@ def blocks(page: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+@contextlib.contextmanager
+def doors_alone(code: str) -> Iterator[None]:
+    """Where a block shows what is refused, nothing but the package itself checks types, as inside `pytest.raises`."""
+    before = jaxtyping_config.jaxtyping_disable
+    jaxtyping_config.update("jaxtyping_disable", before or "\nexcept " in code)
+    try:
+        yield
+    finally:
+        jaxtyping_config.update("jaxtyping_disable", before)
+
+
 def outputs(page: str) -> list[tuple[str, str, str | None]]:
     """Runs a page's Python blocks in one namespace: for each its code, what it printed, and what the page says that it
     prints, None if nothing is said."""
@@ -38,7 +51,7 @@ def outputs(page: str) -> list[tuple[str, str, str | None]]:
     for i, (language, code) in enumerate(found):
         if language == "python":
             printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            with contextlib.redirect_stdout(printed), doors_alone(code):
                 exec(compile(code, f"{page}, block {i}", "exec"), namespace)
             said = found[i + 1][1] if i + 1 < len(found) and found[i + 1][0] == "text" else None
             results.append((code, printed.getvalue(), said))

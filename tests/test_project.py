@@ -67,7 +67,8 @@ def test_ci_runs_the_test_command_of_the_readme():
 def test_ci_runs_the_slow_tests_too():
     done = subprocess.run(["bash", ".ci/run", "tests"], cwd=ROOT, capture_output=True, text=True, check=True)
     quick, slow = [shlex.split(line) for line in done.stdout.splitlines()]
-    *quick, typed = quick
+    (*quick, typed), (*slow, also) = quick, slow
+    assert typed == also
     assert typed.startswith("--jaxtyping-packages=pcx,beartype.beartype")
     assert quick == shlex.split(block("test-command"))[-len(quick) :]
     assert slow == ["slow" if word == "not slow" else word for word in quick]
