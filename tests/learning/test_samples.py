@@ -182,6 +182,25 @@ def test_where_targets_clamp_nothing_else_a_sample_without_one_is_free_as_a_whol
     assert not any(np.any(np.asarray(g)) for g in found.values())
 
 
+@pytest.mark.parametrize("rule", [pxl.pc, pxl.ipc])
+def test_what_is_predicted_from_y_itself_needs_all_targets(rule):
+    """A label that is not there was zero for the nodes below it, and never settled."""
+
+    class Passed(Labelled):
+        def __call__(self, x, y):
+            label = self.top(jnp.zeros(2))
+            if y is not None:
+                self.top.set("h", y)
+                label = self.top.get("h")
+            self.data(self.layers[1](self.hidden(jnp.tanh(self.layers[0](label)))))
+            self.data.set("h", x)
+
+    x, top, rule = normal(4, 4, 5), normal(3, 4, 2), rule(GRADIENT, optax.sgd(0.1), 3)
+    rule.init(seeded(Passed, True), (x, pxl.Targets(top, weight=np.ones(4))))
+    with pytest.raises(ValueError, match="computes the prediction of hidden from y itself"):
+        rule.init(seeded(Passed, True), (x, pxl.Targets(top, known=np.asarray([True, False, True, False]))))
+
+
 def test_one_mask_for_all_targets_of_a_sample():
     with pytest.raises(
         TypeError, match=r"Targets: known is one array, a number for each sample, got a dict.*set\('h', x\)"

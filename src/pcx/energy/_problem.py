@@ -52,7 +52,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
     - `nodes`: `{name: Node}`, in the order of the model.
     - `free`, `clamped`: the names of the nodes that settle, and of those that are clamped; `outputs`: of those that
         targets clamp; `optional`: of these, those that are free where a sample has no target.
-    - `graph`: which node's value reaches which node's energy.
+    - `graph`: which node's value reaches which node's energy; `predicted_from_y`: the nodes whose prediction reads y.
     - `size`: the number of samples.
     - `structure`, `training`: as given.
     - `draws`: whether the model draws random numbers.
@@ -96,7 +96,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         check_targets(self._targets, nodes, self.size, shapes.y, avals)
         self.wiring, self.own_energy = self._trace_energies(values, training)
         self.has_own_energy = self.own_energy is not None
-        self.graph = self.wiring.graph
+        self.graph, self.predicted_from_y = self.wiring.graph, self.wiring.predicted_from(self._inputs.y)
         self.nodes = {n: self._described(node) for n, node in nodes.items()}
         self._check_energies()
         self.with_error = tuple([n for n in self.free if not self._starts_without_error(n, made)])

@@ -55,6 +55,16 @@ class Wiring:
         inputs = set(self.program.needed(wanted, given)[1])
         return inputs | {w for w in wanted if w in self.h.values()}
 
+    def predicted_from(self, sources: PyTree) -> tuple[str, ...]:
+        """Return the nodes whose prediction is computed from these values otherwise than through a node's value.
+
+        **Arguments:**
+
+        - `sources`: numbers of the program's values.
+        """
+        reached = self.program.reached(jtu.tree_leaves(sources))
+        return tuple([n for n, u in self.u.items() if u in reached])
+
     def weights_of(self, name: str) -> tuple[str, ...]:
         """Return the paths of the weights that a node's prediction or energy is computed from."""
         return self._weights_among([i for i in (self.u[name], self.energy.get(name)) if i is not None], ())

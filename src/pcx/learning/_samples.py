@@ -108,6 +108,12 @@ def check_samples(
         raise ValueError(f"{rule}: a precision that learns takes no weights of samples and needs all targets")
     if samples.known is None:
         return
+    if problem.predicted_from_y:
+        raise ValueError(
+            f"{rule}: some samples have no target, but the model's call computes the prediction of "
+            f"{', '.join(problem.predicted_from_y)} from y itself: predict it from the value that the call of the "
+            "output node returns, and mark that node by pxc.Vode(output=True)"
+        )
     for name in problem.optional:
         if problem.graph.children[name] and not settles_outputs:
             raise ValueError(
