@@ -90,7 +90,7 @@ class RunStore(Store):
             if wrong:
                 raise CheckpointError(
                     f"the run in {folder.path} is of another model, rule or data: {in_words(wrong)}. Resume it "
-                    " with what it was begun with, or begin one in another folder"
+                    "with what it was begun with, or begin one in another folder"
                 )
         else:
             by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
