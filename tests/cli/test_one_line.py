@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pcx.cli._failures import CommandError
+
 from .commands import SMALL, call, listed
 
 LONG = "x" * 300
@@ -267,3 +269,13 @@ def test_names_that_are_no_text_are_printed_as_they_are(tmp_path):
 def test_training_that_fails_is_one_line(capsys):
     words = ["train", *SMALL, "--rule", "backprop", "--optimiser", "sgd", "--lr", "1e30", "--out", "run"]
     assert "training failed" in one_line(words, capsys, status=(3,))
+
+
+def test_lines_that_are_sentences_are_sentences_on_one_line(capsys):
+    assert str(CommandError("the shape is (3,)\nIt gets one-hot vectors,\nover 10 classes\n")) == (
+        "the shape is (3,). It gets one-hot vectors, over 10 classes"
+    )
+    assert str(CommandError("choose:\nNet, or\n\nMLP")) == "choose: Net, or MLP"
+    assert call("train", "--data", "nothing") == 2
+    assert "; for all options" in (said := capsys.readouterr().err)
+    assert ".;" not in said

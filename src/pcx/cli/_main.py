@@ -134,4 +134,4 @@ def _unboxed(text: str) -> str:
         if not inside.startswith(" " * 8) and not re.fullmatch(r"[ ─╰╯-]*", inside):
             kept.append(inside.strip())
     joined = re.sub(r"Argument helptext: .*(?=For full helptext)", "", " ".join(kept))
-    return re.sub(r"\s*For full helptext,", "; for all options,", joined)
+    return re.sub(r"\.?\s*For full helptext,", "; for all options,", joined)
