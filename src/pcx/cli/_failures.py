@@ -30,7 +30,9 @@ class Refused(CommandError):
 
 def one_line(text: str) -> str:
     """Return a text on one line, cut where it is endless."""
-    text = re.sub(r"(?<=[^\s.,:;!?])\s*\n\s*(?=[A-Z])", ". ", text)  # a line that begins a sentence ends the one before
+    text = re.sub(
+        r"(?<=[^\s.,:;!?])\s*\n\s*(?=[A-Z][a-z]+ [a-z])", ". ", text
+    )  # a line that begins a sentence ends the one before
     text = " ".join(text.split())
     return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
 
