@@ -14,6 +14,7 @@ import pytest
 
 import pcx as px
 import pcx.functional as pxf
+import pcx.nn as pxnn
 
 
 class Leaf(px.Module):
@@ -102,6 +103,41 @@ def test_no_mode_is_falsy_and_a_copy_has_a_mode_of_its_own():
     assert m.mode() is px.Module.MODE.NONE
     assert m.mode(px.Module.MODE.EVAL)
     assert new.is_train
+
+
+def test_modes_are_whole_numbers():
+    m, mode = Leaf(), px.Module.MODE
+    assert [int(x) for x in (mode.NONE, mode.TRAIN, mode.EVAL)] == [0, 1, 2]
+    assert m.mode(2) is mode.EVAL
+    assert m.is_eval
+    assert mode.NONE == None == mode.NONE  # noqa: E711
+    assert mode.TRAIN != None  # noqa: E711
+    assert bool(mode.TRAIN)
+    assert not bool(mode.NONE)
+    assert {mode.TRAIN: "t"}[m.mode(1)] == "t"
+
+
+def test_submodules_of_a_class_are_the_nearest_through_others():
+    m = Leaf()
+    m.bare = Bare()
+    m.bare.inner = [Leaf(), {"a": (Leaf(), Bare())}]
+    m.bare.inner[0].deep = Leaf()
+    assert list(m.submodules(cls=Leaf)) == [m.bare.inner[0], m.bare.inner[1]["a"][0]]
+    assert list(m.submodules(cls=Bare)) == [m.bare]
+    assert list(m.submodules()) == list(m.submodules(cls=px.BaseModule)) == [m.bare]
+    m.bare.me = m
+    assert len(list(m.submodules(cls=Leaf))) == 2
+
+
+def test_submodules_of_a_class_of_params_are_the_params_inside():
+    m = Leaf()
+    m.first = Leaf(1.0)
+    m.tree = {"a": (Leaf(2.0), m.first), "lin": pxnn.Linear(2, 2)}
+    m.static = px.static(3)
+    found = [m.p, m.first.p, m.tree["a"][0].p, m.tree["lin"].nn.weight, m.tree["lin"].nn.bias]
+    assert [id(p) for p in m.submodules(cls=px.Param)] == [id(p) for p in found]
+    assert [type(p) for p in m.submodules(cls=pxnn.LayerParam)] == [pxnn.LayerParam] * 2
+    assert any(p is m.static for p in m.submodules(cls=px.StaticParam))
 
 
 def test_a_copy_made_in_a_compiled_function_reads_what_it_copies():

@@ -7,6 +7,7 @@ import types
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 import pytest
 
 import pcx as px
@@ -30,6 +31,13 @@ def test_forwards():
     assert int(px.static(2.5)) == 2
     assert not px.static(0)
     assert hash(px.static("a")) == hash("a")
+
+
+def test_a_function_keeps_its_name():
+    assert px.static(jnp.tanh).__name__ == "tanh"
+    assert px.static(test_forwards).__qualname__ == "test_forwards"
+    assert not hasattr(px.static(3), "__name__")
+    assert not hasattr(px.static(np.ones(2)), "__array_interface__")
 
 
 def test_no_leaves_and_no_change_in_place():

@@ -6,12 +6,15 @@ import collections
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import numpy as np
 import optax
 import pytest
 
 import pcx as px
 import pcx.functional as pxf
+import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
 import pcx.utils as pxu
 
 
@@ -324,3 +327,55 @@ def test_a_keyword_may_have_any_name(name):
         p = px.Param(jnp.array([1.0, 2.0]))
         call({name: p})
         np.testing.assert_array_equal(p.get(), [2.0, 3.0])
+
+
+class Phases(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = pxnn.Linear(2, 2, rkg=px.RandomKeyGenerator(0))
+        self.vode = pxc.Vode()
+
+    def __call__(self, x):
+        self.vode.set("h", x)
+        self.vode(self.layer(x))
+        return self.energy()
+
+
+def phase(model, status, mode=None):
+    with pxu.step(model, status, clear_params=pxc.VodeParam.Cache):
+        if mode is not None:
+            model.mode(mode)
+        mask = {"model": pxu.M(pxnn.LayerParam).to((False, True))}
+        return pxf.value_and_grad(mask)(lambda *, model: model(jnp.ones(2)))(model=model)[1]["model"]
+
+
+@pytest.mark.parametrize("transform", [pxf.jit(), lambda f: f])
+def test_gradients_of_two_phases_fit_one_another_and_their_masks(transform):
+    selected = pxu.M(pxnn.LayerParam)
+
+    def contrast(*, model):
+        weights = selected(model)
+        free, nudged = (
+            phase(model, "free", px.Module.MODE.EVAL),
+            phase(model, ("nudged", "after"), px.Module.MODE.TRAIN),
+        )
+        difference = jtu.tree_map(lambda a, b: (a - b, b), free, nudged)
+        assert jtu.tree_structure(free) == jtu.tree_structure(weights) == jtu.tree_structure(selected(model))
+        update, _ = optax.sgd(0.5).update(nudged, optax.sgd(0.5).init(weights), weights)
+        moved = optax.apply_updates(weights, update)
+        return difference.layer.nn.weight.get(), moved.layer.nn.bias.get(), model.layer.nn.bias.get()
+
+    (zero, grad), moved, bias = transform(contrast)(model=Phases())
+    np.testing.assert_array_equal(zero, 0)
+    np.testing.assert_allclose(moved, bias - 0.5 * grad[:, 0], rtol=1e-6)
+
+
+def test_models_of_other_modes_are_other_trees_but_their_weights_are_averaged():
+    policy, target = Phases(), Phases()
+    policy.train()
+    target.eval()
+    assert jtu.tree_structure(policy) != jtu.tree_structure(target)
+    weights = pxu.M(pxnn.LayerParam)
+    mean = jtu.tree_map(lambda a, b: 0.5 * (a + b), weights(policy), weights(target))
+    np.testing.assert_allclose(mean.layer.nn.weight, policy.layer.nn.weight.get())
+    assert mean.is_train

@@ -41,7 +41,8 @@ def counts(layer):
 def test_state_is_a_param_of_arrays_and_moves_with_the_calls():
     layer = pxnn.StatefulLayer(Counter)
     assert type(layer.state) is pxnn.StateParam
-    assert isinstance(layer.state, pxnn.LayerState)
+    assert not isinstance(layer, pxnn.Layer)
+    assert not isinstance(layer.state, (pxnn.LayerParam, pxnn.LayerState))
     assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(layer.state.get()))
     first = layer.state.get()
     layer(jnp.ones(2))

@@ -49,15 +49,27 @@ def test_a_child_may_define_its_own_energy():
     assert Inner(Half(vode([2.0], [0.0])), vode([2.0], [0.0])).energy() == pytest.approx(3.0)
 
 
-def test_vodes_below_a_plain_module_are_that_modules_matter():
-    class Plain(px.Module):
-        def __init__(self):
-            super().__init__()
-            self.vode = vode([2.0], [0.0])
+class Plain(px.BaseModule):
+    def __init__(self, *children):
+        self.held = {"a": children}
 
-    tree = Inner(vode([1.0], [0.0]))
-    tree.plain = Plain()  # pyright: ignore[reportAttributeAccessIssue]
-    assert tree.energy() == pytest.approx(0.5)
+
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [
+        (lambda v: [Plain(v)], 0.5 + 2),
+        (lambda v: [Plain(Plain(v), v)], 0.5 + 2),
+        (lambda v: [Plain(Inner(v)), v], 0.5 + 2 + 2),
+        (lambda v: [{"k": Plain(Inner(Plain(v)))}], 0.5 + 2),
+    ],
+)
+def test_vodes_below_a_module_without_an_energy_count(below, expected):
+    assert Inner(vode([1.0], [0.0]), *below(vode([2.0], [0.0]))).energy() == pytest.approx(expected)
+
+
+def test_a_vode_below_a_plain_module_is_named_with_its_whole_path():
+    with pytest.raises(ValueError, match=r"energy\(\) of \.children\[0\]\.held\['a'\]\[0\]: "):
+        Inner(Plain(pxc.Vode())).energy()
 
 
 def test_a_scalar_inside_vmap_and_the_batch_outside():

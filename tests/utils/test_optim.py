@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
@@ -379,3 +380,22 @@ def test_a_scale_that_is_traced():
     step(0.5, gradients(model, 0), model=model, optim=optim)
     optim_plain.step(plain, gradients(plain, 0), scale_by=jnp.float32(0.5))
     assert_close(values(model), values(plain))
+
+
+def test_gradients_of_numbers_that_are_no_params_are_passed_over():
+    model: Any = Model()
+    model.rate, model.layers[0].offset = 2.0, jnp.ones(3)
+    optim = pxu.Optim(lambda: optax.sgd(0.5), pxu.M(pxnn.LayerParam)(model))
+
+    def loss(m):
+        return (m.rate * m.layers[1](m.layers[0](jnp.ones(2)) + m.layers[0].offset) * m.extra[:2]).sum()
+
+    grads: Any = jax.grad(loss)(model)
+    before = model.layers[1].nn.bias.get()
+    optim.step(model, grads)
+    np.testing.assert_allclose(model.layers[1].nn.bias, before - 0.5 * 2)
+    assert model.rate == 2
+    np.testing.assert_array_equal(model.layers[0].offset, 1)
+    grads.other = jnp.ones(1)
+    with pytest.raises(ValueError, match=r"the gradients have \.other, where the module has no param"):
+        optim.step(model, grads)

@@ -463,3 +463,18 @@ def test_masks_and_labels_of_optax_mean_what_they_say(name, kind, compiled):
     params = [model.w, model.b, model.h, model.layer.nn.weight, model.layer.nn.bias]
     for part, param in zip(PARTS, params, strict=True):
         assert moved[id(param)] == pytest.approx(2 * (0.5 if part in chosen.split() else 0.25)), part
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_steps_of_several_batches(compiled):
+    model = Net()
+    optim = pxu.Optim(lambda: optax.MultiSteps(optax.sgd(0.5), 2), pxu.M(pxnn.LayerParam)(model.layer))
+
+    def step(*, model, optim):
+        optim.step(model.layer, jtu.tree_map(jnp.ones_like, pxu.M(pxnn.LayerParam)(model.layer)))
+
+    call = pxf.jit()(step) if compiled else step
+    before = model.layer.nn.bias.get()
+    for moved in (0, 0.5, 0.5, 1.0):
+        call(model=model, optim=optim)
+        np.testing.assert_allclose(before - model.layer.nn.bias.get(), moved, rtol=1e-6)

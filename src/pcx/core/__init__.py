@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._identity import ById
     from ._key import Keyed, function_key, static_key
     from ._mark import ABSENT, Mark, Mismatched, NeedsInput, marks_for
-    from ._module import BaseModule, Module, modules, nearest_modules
+    from ._module import BaseModule, Module, modules, nearest
     from ._nodes import Filling, Match
     from ._numbers import not_negative, positive, real, whole
     from ._older import OlderMask, OlderNames, factory_of, said, scaled, shape_first
@@ -53,7 +53,7 @@ _NAMES = {
     # State: what users see as `px`, and what stands beside it.
     "_parameter": "BaseParam Param ParamDict ParamCache get set like",
     "_static": "StaticParam static Setting is_param",
-    "_module": "BaseModule Module modules nearest_modules",
+    "_module": "BaseModule Module modules nearest",
     "_random": "RKG RandomKeyGenerator RKGState LOCK again_from began_at seeded",
     "_tree": "tree_apply tree_extract tree_inject tree_ref tree_unref",
     # What is inside of an object, and what it would compute.

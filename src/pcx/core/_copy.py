@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._anatomy import MAY_HOLD_ITSELF, Kind, inside, kind_of, met_first, treedef_of
-from ._static import Setting
+from ._static import LooseSetting, Setting
 from ._tree import Reference
 from ._types import Constant, Tree
 
@@ -68,7 +68,7 @@ class Copy:
         if kind is Kind.STATIC:
             if not isinstance(x, Setting):
                 return self.leaf(x)
-            return Setting(x._value) if self.is_form else x.copy()
+            return LooseSetting(x._value) if self.is_form else x.copy()
         if kind is Kind.LEAF:
             return self.leaf(x)
         if kind is Kind.TUPLE:

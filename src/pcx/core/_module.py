@@ -38,13 +38,13 @@ class BaseModule:
 
         **Arguments:**
 
-        - `cls`: only instances of this class (a module of another class is not looked into).
+        - `cls`: only instances of this class, which may be one of params: the nearest ones, through modules of other
+          classes. None for the modules directly below.
 
         **Returns:** an iterator over them, each once, in the order of the attributes.
         """
-        for _, module in nearest_modules(self):
-            if cls is None or isinstance(module, cls):
-                yield module
+        for _, found in nearest(self, BaseModule if cls is None else cls):
+            yield found
 
     def __getstate__(self) -> Any:
         return vars(self)
@@ -67,8 +67,8 @@ _Structure = tuple[tuple[str, ...], tuple[tuple[str, Snapshot], ...]]  # names o
 def _structure(module: BaseModule) -> _Structure:
     attributes = vars(module)
     names = sorted(attributes)
-    settings = [(name, Snapshot(attributes[name])) for name in names if type(attributes[name]) is Setting]
-    return tuple([name for name in names if type(attributes[name]) is not Setting]), tuple(settings)
+    settings = [(name, Snapshot(attributes[name])) for name in names if isinstance(attributes[name], Setting)]
+    return tuple([name for name in names if not isinstance(attributes[name], Setting)]), tuple(settings)
 
 
 def _flatten(module: BaseModule) -> tuple[list[Any], _Structure]:
@@ -103,27 +103,27 @@ class Module(BaseModule):
     to False and True, whether they are held by a `pcx.nn.Layer` or are attributes themselves.
     """
 
-    class MODE(enum.Enum):
+    class MODE(enum.IntEnum):
         """The modes of a module. `NONE` is falsy and equals None."""
 
-        NONE = None
-        TRAIN = "train"
-        EVAL = "eval"
-
-        def __bool__(self) -> bool:
-            return self.value is not None
+        NONE = 0
+        TRAIN = 1
+        EVAL = 2
 
         def __eq__(self, other: object) -> bool:
-            return self is other or (other is None and self.value is None)
+            return self.value == 0 if other is None else int.__eq__(self, other)  # type: ignore[operator]
 
-        __hash__ = enum.Enum.__hash__
+        def __ne__(self, other: object) -> bool:
+            return not self == other
+
+        __hash__ = int.__hash__
 
     _mode: Setting
 
     def __init__(self) -> None:
         self._mode = Setting(Module.MODE.NONE)
 
-    def mode(self, value: Module.MODE | None = None) -> Module.MODE:
+    def mode(self, value: Module.MODE | int | None = None) -> Module.MODE:
         """Read the mode of this module, or set it.
 
         **Arguments:**
@@ -217,18 +217,27 @@ def modules(tree: Tree) -> Iterator[BaseModule]:
         todo.extend(reversed(inside(x, kind)))
 
 
-def nearest_modules(module: BaseModule) -> Iterator[tuple[str, BaseModule]]:
-    """Yield the modules directly below one, each once, with the path to where it stands first."""
+def nearest(module: BaseModule, cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield the modules or params of a class below a module that are in no other such, each once, with the path to
+    where it stands first."""
     seen: set[int] = set()
 
-    def below(x: Tree, path: str) -> Iterator[tuple[str, BaseModule]]:
-        kind, inner = parts(x)
-        if kind is not Kind.MODULE:
-            for name, child in inner:
-                yield from below(child, path + step(kind, name))
-        elif id(x) not in seen:
+    def below(x: Tree, path: str) -> Iterator[tuple[str, Any]]:
+        kind, held = parts(x)
+        if kind in _ONCE:
+            if id(x) in seen:
+                return
             seen.add(id(x))
-            yield path, x
+            if kind in _FOUND and isinstance(x, cls):
+                yield path, x
+                return
+        for name, child in held:
+            yield from below(child, path + step(kind, name))
 
+    seen.add(id(module))
     for name, child in parts(module)[1]:
         yield from below(child, step(Kind.MODULE, name))
+
+
+_FOUND = frozenset({Kind.MODULE, Kind.PARAM, Kind.STATIC})
+_ONCE = _FOUND | MAY_HOLD_ITSELF

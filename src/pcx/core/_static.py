@@ -17,6 +17,10 @@ from ._mark import Mark
 from ._parameter import BaseParam
 from ._types import Constant, Tree
 
+_SLOTS = ("_value", "_facts", "_mark")
+# The only names of this form that reach through: others tell a library how to treat an object, and a static isn't one
+# of its arrays, say.
+_OF_A_FUNCTION = ("__name__", "__qualname__")
 # Without the detour by way of `__setattr__`: statics are many.
 set_value, set_mark, set_facts = (vars(BaseParam)[name].__set__ for name in ("_value", "_mark", "_facts"))
 
@@ -100,7 +104,7 @@ class StaticParam(BaseParam):
         return self.get().ndim
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") and (name in ("_value", "_facts", "_mark") or name.endswith("__")):
+        if name.startswith("_") and (name in _SLOTS or (name.endswith("__") and name not in _OF_A_FUNCTION)):
             raise AttributeError(name)
         return getattr(self.get(), name)
 
@@ -146,8 +150,8 @@ class Setting(StaticParam):
     __slots__ = ()
 
     def copy(self) -> Setting:
-        """Return the setting of a copy of the module."""
-        return _copy(self, self._value)
+        """Return the setting of a copy of the module with other leaves."""
+        return _copy(self, self._value, LooseSetting)
 
     def saved(self) -> tuple[Constant, bool]:
         """Return what `restore` needs to bring back what is held now, without reading it."""
@@ -161,6 +165,13 @@ class Setting(StaticParam):
         set_value(self, value)
         if self._mark is not None:
             self._mark.written = written
+
+
+class LooseSetting(Setting):
+    """The setting of a mask, or of gradients: such a tree fits another one under whatever status and mode each of them
+    was made, so that gradients of two phases can be subtracted, or the weights of two networks averaged."""
+
+    __slots__ = ()
 
 
 def static(x: Constant) -> StaticParam:
@@ -201,6 +212,8 @@ class Snapshot(Keyed):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return False
+        if isinstance(self.param, LooseSetting) or isinstance(other.param, LooseSetting):
+            return True
         if self.value is not other.value:
             return self.key == other.key
         if self.param is not other.param:  # equal at a glance; still, who asks depends on both
@@ -217,9 +230,10 @@ class Snapshot(Keyed):
         return _copy(param, self.value)
 
 
-def _copy(param: StaticParam, value: Constant) -> Any:
-    """Return a static like `param` that holds `value`. In a traced function, reading it reads the first."""
-    new = object.__new__(type(param))
+def _copy(param: StaticParam, value: Constant, cls: type[StaticParam] | None = None) -> Any:
+    """Return a static like `param`, or of another class, that holds `value`. In a traced function, reading it reads the
+    first."""
+    new = object.__new__(cls or type(param))
     mark = param._mark
     set_facts(new, param._facts)
     set_value(new, value)

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..core import Module, get
+from ..core import Module, Param, get
 from ._call import Key, explained, with_key
-from ._layer import Layer, boxed, refuse_instance, unboxed
-from ._parameter import LayerState
+from ._layer import boxed, refuse_instance, unboxed
 
 
-class StateParam(LayerState):
+class StateParam(Param):
     """The state of a `StatefulLayer`.
 
     **Arguments:**
@@ -27,8 +26,9 @@ class StateParam(LayerState):
     __slots__ = ()
 
 
-class StatefulLayer(Layer):
+class StatefulLayer(Module):
     """Any stateful Equinox layer as a module: its `equinox.nn.State` is kept in the param `state` and updated by calls.
+    It is kept in `nn` as in a `Layer`, but is none itself.
 
     **Arguments:**
 
@@ -40,10 +40,11 @@ class StatefulLayer(Layer):
     **Raises:** `TypeError` for a layer in the place of a layer's class.
     """
 
+    nn: Any
     state: StateParam
 
     def __init__(self, cls: Callable[..., Any], *args: Any, filter: Callable[[Any], Any] = eqx.is_array, **kwargs: Any):
-        Module.__init__(self)  # not Layer's, which makes a layer without state
+        super().__init__()
         refuse_instance(type(self).__name__, cls)
         nn, state = eqx.nn.make_with_state(cls)(*args, **kwargs)
         state = _with_unit_variance(nn, state)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core import Choice, Module, Setting, clear_params, get, nearest_modules
+from ..core import Choice, Module, Setting, clear_params, get, nearest
 
 
 class STATUS:
@@ -26,7 +26,7 @@ class UnsetEnergyError(ValueError):
 
 
 class EnergyModule(Module):
-    """A module that has an energy: the sum of the energies of the energy modules directly below it."""
+    """A module that has an energy: the sum of the energies of the nearest energy modules below it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class EnergyModule(Module):
         self._status.set(value)
 
     def energy(self) -> jax.Array | float:
-        """Return the sum of the energies of the energy modules directly below.
+        """Return the sum of the energies of the nearest energy modules below, through modules that have none.
 
         **Returns:** a scalar inside a vmap, `[batch]` outside; 0.0 if there are none.
 
@@ -58,7 +58,7 @@ class EnergyModule(Module):
             try:
                 energy = child.energy()
             except UnsetEnergyError as e:
-                path = next(path for path, module in nearest_modules(self) if module is child)
+                path = next(path for path, module in nearest(self, EnergyModule) if module is child)
                 raise UnsetEnergyError(path + e.path, e.reason) from None
             total = energy if first else total + energy
             first = False

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core import BaseParam, RKGState, __version__, params_by_path
 from ..data import check_flags
-from ..nn import LayerParam, LayerState
+from ..nn import LayerParam, LayerState, StateParam
 from ..predictive_coding import EnergyModule
 from ._belongs import unlike
 from ._checkpoint import Checkpoints
@@ -151,7 +151,7 @@ def _set(model: EnergyModule, path: Path, network: int, best: bool) -> None:
             keys = [f"['states'][{network}]{part}[{name!r}]{jtu.keystr(inner)}" for inner, _ in leaves]
             if not keys or not all(key in arrays for key in keys):
                 continue
-            if isinstance(param, (LayerParam, LayerState)):
+            if isinstance(param, (LayerParam, LayerState, StateParam)):
                 weights |= {f"{name}{jtu.keystr(inner)}": arrays[k] for k, (inner, _) in zip(keys, leaves, strict=True)}
             elif not isinstance(param, RKGState) and [np.shape(arrays[k]) for k in keys] == [
                 np.shape(leaf) for _, leaf in leaves

@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 from ..core import BaseModule, BaseParam, __version__, params_by_path
 from ..data import check_flags
 from ..learning import State
-from ..nn import LayerParam, LayerState
+from ..nn import LayerParam, LayerState, StateParam
 from ._belongs import belonging, unlike
 from ._checksums import sealed, unsealed
 from ._describe import in_words
@@ -221,7 +221,7 @@ def _params(model: BaseModule) -> dict[str, tuple[BaseParam, int, Any]]:
     """Each array of the model's weights by path: its param, its place among the leaves, its value."""
     found = {}
     for path, param in params_by_path(model).items():
-        if isinstance(param, (LayerParam, LayerState)) and param.get() is not None:
+        if isinstance(param, (LayerParam, LayerState, StateParam)) and param.get() is not None:
             for place, (inner, leaf) in enumerate(jtu.tree_flatten_with_path(param.get())[0]):
                 found[f"{path.removeprefix('.')}{jtu.keystr(inner)}"] = (param, place, leaf)
     return found

@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 
 from ..core import Copy, Keyed, Plan, Value, again_from, began_at, factory_of, like
 
-Make: TypeAlias = Callable[[], optax.GradientTransformation]
+Make: TypeAlias = Callable[[], optax.GradientTransformation | optax.MultiSteps]
 """A function without arguments that makes an Optax transformation."""
 
 
@@ -41,7 +41,11 @@ class Made(Keyed):
 
 
 def _anew(factory: Make, is_random: bool) -> Made:
-    return Made(factory, None if is_random else factory())
+    return Made(factory, None if is_random else _plain(factory()))
+
+
+def _plain(made: Any) -> optax.GradientTransformation:
+    return made.gradient_transformation() if isinstance(made, optax.MultiSteps) else made
 
 
 class Group:
@@ -101,7 +105,7 @@ class Group:
         if self.transformation is not None:
             return self.transformation
         assert self.key is not None
-        return again_from(self.key, self.made.factory)
+        return _plain(again_from(self.key, self.made.factory))
 
 
 def _group(paths: Any, unset: Any, made: Made, tree: PyTree, state: optax.OptState, key: jax.Array | None) -> Group:
@@ -131,7 +135,8 @@ def begin(call: str, factory: Make, tree: PyTree, plan: Plan, chosen: Sequence[i
 
     **Raises:** `TypeError` if the factory makes anything else than an Optax transformation.
     """
-    transformation, key = began_at(factory)
+    made, key = began_at(factory)
+    transformation = _plain(made)
     if not isinstance(transformation, optax.GradientTransformation):
         raise TypeError(f"{call}: the factory must return an Optax transformation, it returned {transformation!r}")
     boxes = {id(plan.params[i]): like(plan.skeleton.params[i], i) for i in chosen}
@@ -141,8 +146,8 @@ def begin(call: str, factory: Make, tree: PyTree, plan: Plan, chosen: Sequence[i
     paths = tuple([plan.skeleton.param_paths[i] for i in order])
     unset = frozenset([path for path, value in zip(paths, values, strict=True) if value is None])
     leaves, kept = jtu.tree_flatten(transformation.init(form.unflatten(values)))
-    made = Made(factory, transformation if key is None else None)
-    return Group(paths, unset, made, form, kept, leaves, key, transformation)
+    kind = Made(factory, transformation if key is None else None)
+    return Group(paths, unset, kind, form, kept, leaves, key, transformation)
 
 
 class Groups:

@@ -93,7 +93,7 @@ class _BaseOptim(BaseModule):
 
         - `module`: the tree of params to change.
         - `grads`: a tree like `module` whose params hold gradients, as given by `pxf.value_and_grad`; it isn't changed.
-          Gradients of params that were not given to `init` are ignored.
+          Gradients of params that were not given to `init`, and of numbers that are no params, are ignored.
         - `scale_by`: a factor for all gradients, such as `1 / batch size`.
         - `apply_updates`: whether to change the params.
         - `allow_none`: whether params may lack a gradient. If one does, nothing is changed, and None is returned, with
@@ -112,6 +112,8 @@ class _BaseOptim(BaseModule):
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
         plan = plan_of(module)
         found = by_path(grads)
+        for path in plan.skeleton.raw_paths:  # numbers and arrays that are no params: `jax.grad` gives theirs, too
+            found.pop(path, None)
         scale_by, found = scaled(self._named(), scale_by, mul, found)
         check_scalars(self._named(), scale_by, value)
         paths = [path for group in state.groups for path in group.paths]
