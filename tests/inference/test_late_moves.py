@@ -69,3 +69,21 @@ def test_an_early_stop_waits_for_late_moves(posed):
     landscape, h = posed
     plan = pxi.AllNodes().prepare(landscape, h, pxi.Plateau(40), pxi.Optax(LATE["Adam, every other step"]))
     assert plan.reached == 6
+
+
+def test_a_rate_that_is_zero_at_one_late_step():
+    px.RKG.seed(0)
+    model = pxm.MLP([2, *[3] * 24, 2], jnp.tanh)
+    bound = pxl.bind(model, (jnp.ones((2, 2)), jnp.ones((2, 2))))
+    start = bound.start()
+    pause = optax.adam(lambda count: jnp.where(count == 18, 0.0, 0.05))
+    plan = pxi.AllNodes().prepare(bound.landscape(start.targets), start.h, pxi.Steps(30), pxi.Optax(pause))
+    assert plan.wave is not None
+    # The node that first feels an error at that step waits for the next one.
+    assert [plan.wave.arrival[f"vodes[{23 - t}]"] for t in range(24)] == [*range(19), *range(20, 25)]
+
+
+def test_what_is_proved_does_not_depend_on_the_steps_that_were_asked_for_before():
+    every = pxi.Optax(optax.chain(optax.adam(0.05), optax.apply_every(6)))
+    value = jnp.zeros((2, 3))
+    assert [every.first_move(value, 0, most) for most in (2, 4, 30)] == [2, 4, 5]

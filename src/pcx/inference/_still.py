@@ -72,7 +72,9 @@ def idle_states(
 
 
 _TRIED = 32
-_ASKED = 16  # most move at once, and each step that is looked at costs some milliseconds: after so many it is believed
+# Most move at once, and each step that is looked at costs a millisecond: after so many it is believed, in networks
+# of which each layer takes longer to compile.
+_ASKED = 128
 
 
 def never_moves(init: Callable[..., PyTree], update: Callable[..., PyTree], value: Shaped, steps: int) -> bool:
