@@ -252,6 +252,7 @@ def test_a_whole_program_computes_what_it_computes_as_written_today():
     assert told == {
         "Vode((5,), ...)",
         "Vode((2,), ...)",
+        "pxu.Mask(mask)",
         "pxu.Mask(mask, (a, b))",
         "pxu.m(mask)",
         ".has_not(...)",

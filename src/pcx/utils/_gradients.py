@@ -83,21 +83,24 @@ def check_scalars(call: str, scale_by: ArrayLike | None, value: ArrayLike | None
         raise ValueError(f"{call}: value must be a scalar, the loss, got shape {np.shape(value)}")
 
 
-def related(call: str, index: Mapping[str, int], grads: Mapping[str, PyTree]) -> dict[int, PyTree]:
-    """Return gradients by where their params are in the module's plan. Refuse such as stand where the module has no
-    param: they would be passed over without a word.
+def related(call: str, index: Mapping[str, int], grads: Mapping[str, PyTree], plan: Plan) -> dict[int, PyTree]:
+    """Return gradients by where their params are in the module's plan, without those of the arrays that stand beside
+    params. Refuse such as stand where the module has neither: they would be passed over without a word.
 
     **Arguments:**
 
     - `call`: the public call, for the message.
     - `index`: where each path is in the module's plan.
     - `grads`: the gradients, by path. If there are several for a shared param, the first counts.
+    - `plan`: that of the module.
 
     **Raises:** `ValueError`, naming the path.
     """
     found: dict[int, PyTree] = {}
     for path, value in grads.items():
         if path not in index:
+            if path in plan.skeleton.raw_paths:
+                continue
             raise ValueError(
                 f"{call}: the gradients have {path or 'a value'}, where the module has no param: "
                 "gradients of another model, or the dict by keyword in place of one entry, as in grads['model']?"

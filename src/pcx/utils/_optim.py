@@ -118,7 +118,7 @@ class _BaseOptim(BaseModule):
         check_scalars(self._named(), scale_by, value)
         paths = [path for group in state.groups for path in group.paths]
         index = index_of(module, plan, [*paths, *found])
-        found = related(self._named(), index, found)
+        found = related(self._named(), index, found, plan)
         other = next((path for path in paths if path not in index), None)
         if other is not None:
             raise ValueError(f"{self._named()}: the optimiser was made for {other}, which the module doesn't have")
