@@ -13,6 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -109,6 +110,28 @@ def test_several_networks_resume(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_an_optimiser_that_keeps_a_random_key(tmp_path, several):
+    def draws(seed):
+        key = jax.random.key(seed)
+
+        def noise(gradient, key, params=None):
+            key, draw = jax.random.split(key)
+            return jax.tree.map(lambda g: g + 0.01 * jax.random.normal(draw, g.shape), gradient), key
+
+        drawn = optax.GradientTransformation(lambda params: key, noise)
+        return pxl.pc(optax.chain(drawn, optax.sgd(0.1)), optax.sgd(0.1), 4)
+
+    options = {"net": make, "seeds": [0, 1]} if several else {}
+    whole = train(rule=draws(0), best="validation_loss", best_mode="min", folder=tmp_path / "whole", **options)
+    train(rule=draws(0), epochs=1, folder=tmp_path / "cut", **options)
+    with pytest.raises(pxt.CheckpointError, match="key"):
+        train(rule=draws(1), folder=tmp_path / "cut", resume=True, **options)
+    resumed = train(rule=draws(0), folder=tmp_path / "cut", resume=True, **options)
+    for one, two in zip(whole.states, resumed.states, strict=True):
+        assert all(bool(jnp.all(a == b)) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True))
+
+
 def test_streamed_batches_resume(tmp_path):
     def epoch(k):
         return (b for b in pxd.ArrayBatches(TRAIN, 16, seed=5).epoch(k))

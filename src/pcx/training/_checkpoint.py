@@ -239,9 +239,8 @@ def _manager(path: Path, keep: int) -> Any:
 def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
     """Arrays by number, their paths, and shapes and dtypes of those without elements."""
     # By number: paths hold characters that not every store takes; and none takes an array without elements.
-    leaves = [
-        (jtu.keystr(path), np.asarray(leaf)) for path, leaf in jtu.tree_flatten_with_path(jax.device_get(tree))[0]
-    ]
+    tree = jax.device_get(jtu.tree_map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    leaves = [(jtu.keystr(path), np.asarray(leaf)) for path, leaf in jtu.tree_flatten_with_path(tree)[0]]
     arrays = {f"{i:05d}": leaf for i, (_, leaf) in enumerate(leaves) if leaf.size}
     empty = {path: (list(leaf.shape), str(leaf.dtype)) for path, leaf in leaves if not leaf.size}
     return arrays, [path for path, _ in leaves], empty
@@ -249,7 +248,13 @@ def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any
 
 def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
     leaves, treedef = jtu.tree_flatten_with_path(like)
-    wanted = {jtu.keystr(path): (tuple(np.shape(leaf)), str(_dtype(leaf))) for path, leaf in leaves}
+    keys = {jtu.keystr(path): leaf for path, leaf in leaves if _is_key(leaf)}
+    # Random keys, such as those of an optimiser that draws noise, are kept as the numbers that they are made of.
+    forms = [
+        (jtu.keystr(path), jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf)
+        for path, leaf in leaves
+    ]
+    wanted = {path: (tuple(np.shape(leaf)), str(_dtype(leaf))) for path, leaf in forms}
     wrong = []
     for path in {**by_path, **wanted}:
         held = (tuple(by_path[path].shape), str(by_path[path].dtype)) if path in by_path else "nothing"
@@ -258,7 +263,15 @@ def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
             wrong.append(f"{path}: the checkpoint has {held}, the run {expected}")
     if wrong:
         raise CheckpointError(f"the checkpoint is of another model or rule: {in_words(wrong)}")
-    return jtu.tree_unflatten(treedef, [by_path[path] for path in wanted])
+    found: dict[str, Any] = dict(by_path)
+    found |= {
+        n: jax.random.wrap_key_data(jax.numpy.asarray(by_path[n]), impl=jax.random.key_impl(k)) for n, k in keys.items()
+    }
+    return jtu.tree_unflatten(treedef, [found[path] for path in wanted])
+
+
+def _is_key(leaf: PyTree) -> bool:
+    return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _dtype(leaf: PyTree) -> np.dtype:

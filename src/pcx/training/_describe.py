@@ -46,6 +46,8 @@ class _Description:
             return x.__name__
         if isinstance(x, Tracer):
             return str(x.aval)
+        if isinstance(x, jax.Array) and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return {"random key": str(x.dtype), **_array(np.asarray(jax.random.key_data(x)))}
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
             return _array(np.asarray(x))
         if id(x) in self._inside or self._parts > _MOST:
