@@ -379,3 +379,23 @@ def test_models_of_other_modes_are_other_trees_but_their_weights_are_averaged():
     mean = jtu.tree_map(lambda a, b: 0.5 * (a + b), weights(policy), weights(target))
     np.testing.assert_allclose(mean.layer.nn.weight, policy.layer.nn.weight.get())
     assert mean.is_train
+
+
+def test_an_array_that_stands_in_several_places_has_a_gradient_in_each():
+    class Twice(px.Module):
+        def __init__(self):
+            super().__init__()
+            table = jnp.ones(2)
+            self.b = self.a = table
+            self.rows, self.rate, self.p = [table, jnp.ones(2)], 1.0, px.Param(jnp.ones(2))
+            self.again = self.p
+
+    def loss(*, m):
+        return jnp.sum(2 * m.a + 3 * m.b + 5 * m.p + 7 * m.rows[0] + m.rate * m.again)
+
+    _, grads = pxf.value_and_grad({"m": True})(loss)(m=Twice())
+    found = grads["m"]
+    for got, expected in ((found.a, 2), (found.b, 3), (found.p.get(), 6), (found.rows[0], 7), (found.rows[1], 0)):
+        np.testing.assert_array_equal(got, jnp.full(2, expected, jnp.float32))
+    assert found.again is None
+    assert found.rate is None

@@ -14,6 +14,7 @@ from ..core import (
     BaseParam,
     Copy,
     Mask,
+    Plan,
     Tree,
     Value,
     commit,
@@ -80,8 +81,11 @@ class ValueAndGrad(Transform):
         grads, arg_grads, raw_grads = gradients
         commit(params, changed)
         boxes = {id(params[i]): like(plan.skeleton.params[i], grads.get(i)) for i in range(1, plan.n) if chosen[i]}
-        boxes |= {id(plan.raws[j]): g for j, g in raw_grads.items()}
-        by_keyword = Copy(lambda x: boxes.get(id(x))).visit({name: kwargs[name] for name in sorted(kwargs)})
+        by_keyword = {name: kwargs[name] for name in sorted(kwargs)}
+        if raw_grads:
+            by_keyword, places = _one_array_a_place(by_keyword, plan, boxes)
+            boxes |= {id(places[plan.skeleton.raw_paths[j]]): g for j, g in raw_grads.items()}
+        by_keyword = Copy(lambda x: boxes.get(id(x))).visit(by_keyword)
         if argnums:
             positional = arg_grads[0] if isinstance(self.argnums, int) else arg_grads
             found: Any = positional, by_keyword
@@ -113,6 +117,19 @@ class ValueAndGrad(Transform):
                 raise TypeError(f"{self.named}: {path} is no array and no number: {leaf!r}") from None
             if not jnp.issubdtype(dtype, jnp.inexact):
                 raise TypeError(f"{self.named}: {path} has dtype {dtype}, which has no gradient; don't select it")
+
+
+def _one_array_a_place(
+    objects: dict[str, Tree], plan: Plan, boxes: dict[int, BaseParam]
+) -> tuple[dict[str, Tree], dict[str, Value]]:
+    """Return a copy of tracked objects with an array of its own in each place of one, and these by path: the same array
+    may stand in several places, where each has its own gradient. The copy's params are those of `boxes`, which get
+    themselves as their boxes."""
+    raws = {id(x) for x in plan.raws}
+    copy = Copy(lambda x: boxes.get(id(x), np.empty(0) if id(x) in raws else None)).visit(objects)
+    boxes |= {id(box): box for box in boxes.values()}
+    found = plan_for(copy)
+    return copy, dict(zip(found.skeleton.raw_paths, found.raws, strict=True))
 
 
 def _is_inexact(x: Value) -> bool:
