@@ -112,8 +112,6 @@ class _BaseOptim(BaseModule):
             raise ValueError(f"{self._named()}: the optimiser has no state; call init(params) first")
         plan = plan_of(module)
         found = by_path(grads)
-        for path in plan.skeleton.raw_paths:  # numbers and arrays that are no params: `jax.grad` gives theirs, too
-            found.pop(path, None)
         scale_by, found = scaled(self._named(), scale_by, mul, found)
         check_scalars(self._named(), scale_by, value)
         paths = [path for group in state.groups for path in group.paths]
