@@ -132,7 +132,9 @@ KINDS = {
         nn/test_sizes.py
         learning/test_without_effect.py: test_complex_numbers_are_refused_by_node
             test_what_a_model_makes_real_is_taken test_values_of_another_kind_are_refused""",
-    "arrays and keys of other libraries": "core/test_arrays.py",
+    "arrays and keys of other libraries; typed random keys in an optimiser": """
+        core/test_arrays.py
+        training/test_resume.py: test_an_optimiser_that_keeps_a_random_key""",
     # -- first guesses and messages --
     "a bare call, wrong shapes, bare modules, nodes inside transformations": "energy/test_door.py",
     "metrics, callbacks and options of fit; short reprs": "training/test_what_is_given.py",
