@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import optax
@@ -413,3 +414,31 @@ def test_equal_masks_are_equal_programs():
     assert static_key(make()) == static_key(make())
     assert static_key(make()) != static_key(make().to((None, 1)))
     assert static_key(pxu.M(pxc.VodeParam).has(a=1)) != static_key(pxu.M(pxc.VodeParam).hasnot(a=1))
+
+
+class OfItsMode(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.w = px.Param(1.0)
+
+
+@pytest.mark.parametrize("transform", [jax.jit, lambda f: lambda t: pxf.jit()(lambda *, t: f(t))(t=t)])
+@pytest.mark.parametrize(
+    "whole", [lambda m: pxu.M(px.BaseParam)(m), lambda m: jtu.tree_map(jnp.add, *[pxu.M(None)(m)] * 2)]
+)
+def test_a_mode_or_status_set_in_a_tree_of_weights_is_part_of_the_program(transform, whole):
+    model = OfItsMode()
+    f = transform(lambda t: (t.w * 0 + t.is_train, t.w * 0 + len(t.status or "")))
+    model.train()
+    tree = whole(model)
+    assert f(tree) == (1, 0)
+    model.eval()
+    assert f(model) == (0, 0)
+    for change, expected in ((tree.eval, (0, 0)), (tree.train, (1, 0)), (tree.eval, (0, 0))):
+        change()
+        assert f(tree) == expected
+    with pxu.step(tree, "long"):
+        assert f(tree) == (0, 4)
+    with pxu.step(tree, "longer"):
+        assert f(tree) == (0, 6)
+    assert f(tree) == (0, 0)

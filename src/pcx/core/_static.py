@@ -169,9 +169,17 @@ class Setting(StaticParam):
 
 class LooseSetting(Setting):
     """The setting of a mask, or of gradients: such a tree fits another one under whatever status and mode each of them
-    was made, so that gradients of two phases can be subtracted, or the weights of two networks averaged."""
+    was made, so that gradients of two phases can be subtracted, or the weights of two networks averaged.
+
+    Once it is set, it is a setting like any other: what computes with the tree depends on it, also under `jax.jit`,
+    which knows a program by the structure of its arguments alone.
+    """
 
     __slots__ = ()
+
+    def set(self, value: Constant) -> StaticParam:
+        object.__setattr__(self, "__class__", Setting)
+        return self.set(value)
 
 
 def static(x: Constant) -> StaticParam:
@@ -212,7 +220,8 @@ class Snapshot(Keyed):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return False
-        if isinstance(self.param, LooseSetting) or isinstance(other.param, LooseSetting):
+        # Beside a model, a loose setting counts: jax.jit would run the program of one mode for the other.
+        if isinstance(self.param, LooseSetting) and isinstance(other.param, LooseSetting):
             return True
         if self.value is not other.value:
             return self.key == other.key
