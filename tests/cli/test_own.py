@@ -40,6 +40,11 @@ def needy(something):
     return made
 
 
+class Needy:
+    def __init__(self, something):
+        pass
+
+
 def Measured(shape, energy):
     return pxm.MLP([*shape, 3, 2], energy=energy)
 
@@ -173,7 +178,8 @@ def test_a_module(here, monkeypatch):
             ["--rule", "mine.py:needy"],
             "needs something; it is called with those of optim, lr, samples that it asks for",
         ),
-        (["--energy", "mine.py:needy"], "needs something; it is called with nothing"),
+        (["--energy", "mine.py:Needy"], "needs something; it is called with nothing"),
+        (["--energy", "mine.py:needy"], "'needy' can't be called so"),
         (["--rule", "broken.py:rule"], "SyntaxError"),
         (["--rule", "leaves.py:rule"], "SystemExit"),
         (["--subset", "0"], "--subset must be at least 1"),

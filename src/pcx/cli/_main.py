@@ -48,7 +48,7 @@ def _main(args: list[str]) -> int:
         return ERROR
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warned
+            warnings.showwarning = _told_once()
             return _parsed(args or ["--help"])()
     except CommandError as error:
         complain(f"pcx: error: {error}")
@@ -65,8 +65,17 @@ def _main(args: list[str]) -> int:
         return ERROR
 
 
-def _warned(message: Warning | str, *args: object) -> None:
-    complain(f"pcx: warning: {one_line(str(message))}")
+def _told_once() -> Callable[..., None]:
+    """Return what prints a warning, a line each, and each line once: networks are made one by one."""
+    told: set[str] = set()
+
+    def tell(message: Warning | str, *args: object) -> None:
+        line = f"pcx: warning: {one_line(str(message))}"
+        if line not in told:
+            told.add(line)
+            complain(line)
+
+    return tell
 
 
 def _parsed(args: list[str]) -> Callable[[], int]:

@@ -39,6 +39,10 @@ class Optax(Descent):
         self._apart: dict[Hashable, bool] = {}  # by shape and dtype: whether samples may be handed over together
         self._late: dict[Hashable, FirstMoves] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Programs of JAX can't be pickled, and are found out again.
+        return vars(self) | {"_apart": {}, "_late": {}}
+
     def __static_key__(self) -> Hashable:
         return (type(self), static_key(self.transformation))
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from jaxtyping import PyTree
 
+from ..core import Whole
 from ..predictive_coding import EnergyModule
 from ._member import Member
 from ._stopping import direction
@@ -68,7 +69,7 @@ class Fit:
             found[row["network"]] = row[metric]
         return [found[i] for i in sorted(found)]
 
-    def restore_best(self, model: EnergyModule, network: int = 0) -> None:
+    def restore_best(self, model: EnergyModule, network: Whole = 0) -> None:
         """Set a model to the weights of a network's best epoch.
 
         **Arguments:**
@@ -105,7 +106,7 @@ class Fit:
             way = mode or (self.mode if by == self.by else direction(by, "table: mode"))
         return tabled(self.members, self.history, by, way)
 
-    def of(self, network: int) -> list[Row]:
+    def of(self, network: Whole) -> list[Row]:
         """Return the history of one network.
 
         **Arguments:**
@@ -119,7 +120,7 @@ class Fit:
         self._check_network("of", network)
         return [row for row in self.history if row["network"] == network]
 
-    def _check_network(self, call: str, network: int) -> None:
+    def _check_network(self, call: str, network: Whole) -> None:
         if not is_whole(network) or not 0 <= network < len(self.members):
             raise ValueError(f"{call}: there is no network {network!r}; the run has {len(self.members)}, from 0")
 
