@@ -54,6 +54,7 @@ class Fails:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [[1], [0, 2], [0, 1, 2]])
 def test_networks_that_failed_are_left_out(seeds, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -80,6 +80,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "ignored", "words", "status", "cleared"),
     [

@@ -159,6 +159,7 @@ def seeds_of(folder):
     return [network["seed"] for network in json.loads((folder / "summary.json").read_text())["networks"]]
 
 
+@pytest.mark.slow
 def test_a_run_with_the_options_of_another(tmp_path):
     words = ["--rule", "nudged", "--hidden", "3", "4", "--lr", "0.1", "--patience", "2", "--nudged.beta", "-0.25"]
     words += ["--nudged.phases", "centred", "--seeds", "1", "5", "--data-folder", "somewhere"]
@@ -227,6 +228,7 @@ def images(monkeypatch):
     monkeypatch.setattr(pxd, "cifar10", lambda folder, **options: found)
 
 
+@pytest.mark.slow
 def test_networks(images, monkeypatch, tmp_path):
     words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
     assert call(*words, "--model", "mu-mlp", "--hidden", "2", "2", "--out", "flat") == 0
@@ -245,6 +247,7 @@ def test_networks(images, monkeypatch, tmp_path):
     assert all(each == expected for each in asked)
 
 
+@pytest.mark.slow
 def test_augmentation(images, tmp_path):
     words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
     words += ["--hidden", "2"]

@@ -112,6 +112,7 @@ def test_train_eval_and_resume(here, monkeypatch, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_compare(here):
     words = ["--model", "mine.py:Fixed", "--rules", "mine.py:made", "backprop", "--seeds", "1", "--out", "c"]
     assert call("compare", *FEW, *words) == 0
@@ -119,6 +120,7 @@ def test_compare(here):
     assert call("eval", here / "c" / "made") == 0
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_a_plain_class(here):
     words = [
         "--model",

@@ -90,6 +90,7 @@ def test_training_that_fails(tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["ended"] == "failed"
 
 
+@pytest.mark.slow
 def test_longer_is_as_if_it_had_never_ended(trained, tmp_path):
     options = ["--rule", "backprop", "--lr", "0.01", "--schedule", "warmup-cosine"]
     short, long = tmp_path / "short", tmp_path / "long"
@@ -122,6 +123,7 @@ def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path):
     assert len(rows(run)) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_is_left_as_it_is(tmp_path, capsys):
     run = tmp_path / "run"
     args = ["--rule", "backprop", "--lr", "0.3", "--patience", 1, "--out", run]

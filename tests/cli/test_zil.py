@@ -88,6 +88,7 @@ def test_each_seed_learns_as_if_it_were_alone(rule, run):
         check_as_alone(row)
 
 
+@pytest.mark.slow
 def test_what_is_left_over_of_an_epoch_is_left_out(tmp_path):
     (row,) = study(tmp_path / "run", "--seeds", 1, "--epochs", 1, "--rule", "backprop", "--batch-size", 1000)
     check_as_alone(row, 1000)

@@ -129,6 +129,7 @@ def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tol
         assert np.max(relative_errors(found, expected)) <= tolerance
 
 
+@pytest.mark.slow
 def test_it_is_the_same_without_compilation():
     with enable_x64(True):
         model = Net(jnp.tanh, pxc.ce_energy, "after", "float64")

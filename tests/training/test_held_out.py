@@ -82,6 +82,7 @@ def test_streams_over_a_resume(tmp_path):
     assert timeless(again.history) == timeless(whole.history)
 
 
+@pytest.mark.slow
 def test_streams_that_changed_between_run_and_resume(tmp_path):
     pytest.importorskip("orbax.checkpoint")
     changed = [(x + 1e-3, y) for x, y in PARTS]

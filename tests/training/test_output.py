@@ -211,6 +211,7 @@ def test_constants_of_a_class_are_described(monkeypatch):
     assert pxt.differences(before, pxt.describe(Reader())) == ["reads.gain: was 0.1, is 0.2"]
 
 
+@pytest.mark.slow
 def test_a_resume_under_another_configuration_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("orbax.checkpoint")
     options = {"settings": [{"lr": 1e-2}], "validation": None, "folder": tmp_path, "resume": True}

@@ -108,6 +108,7 @@ def test_it_learns_as_by_hand():
     np.testing.assert_array_equal(arrays(model().layers[0].nn.weight.get()), arrays(net.layers[0].nn.weight.get()))
 
 
+@pytest.mark.slow
 def test_it_resumes_to_the_same_bits(tmp_path):
     pytest.importorskip("orbax.checkpoint")
     options = {"net": make, "rule": Descent(), "seeds": [0, 1]}

@@ -132,6 +132,7 @@ def test_an_optimiser_that_keeps_a_random_key(tmp_path, several):
         assert all(bool(jnp.all(a == b)) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True))
 
 
+@pytest.mark.slow
 def test_streamed_batches_resume(tmp_path):
     def epoch(k):
         return (b for b in pxd.ArrayBatches(TRAIN, 16, seed=5).epoch(k))
