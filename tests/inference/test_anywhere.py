@@ -15,17 +15,6 @@ import pcx.models as pxm
 from pcx.inference._by_node import as_descent
 
 
-@pytest.fixture(scope="module")
-def posed():
-    px.RKG.seed(0)
-    model = pxm.MLP([4, 5, 5, 5, 5, 2], jnp.tanh)
-    rng = np.random.default_rng(0)
-    x, y = jnp.asarray(rng.normal(size=(6, 4)), jnp.float32), jnp.asarray(rng.normal(size=(6, 2)), jnp.float32)
-    bound = pxl.bind(model, (x, y))
-    start = bound.start()
-    return bound, bound.landscape(start.targets), start.h
-
-
 def by_hand(field, h, steps, transformation, order=None):
     """Every node and every sample by itself, with gradients of the whole energy."""
     states = {n: jax.vmap(transformation.init)(v) for n, v in h.items()}

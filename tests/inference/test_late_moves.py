@@ -4,7 +4,6 @@ step in several), what lies beyond a node that has not moved has no error, and i
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
 
@@ -33,20 +32,9 @@ FIRST = {
 }
 
 
-@pytest.fixture(scope="module")
-def posed():
-    px.RKG.seed(0)
-    model = pxm.MLP([4, 5, 5, 5, 5, 2], jnp.tanh)
-    rng = np.random.default_rng(0)
-    x, y = jnp.asarray(rng.normal(size=(6, 4)), jnp.float32), jnp.asarray(rng.normal(size=(6, 2)), jnp.float32)
-    bound = pxl.bind(model, (x, y))
-    start = bound.start()
-    return bound.landscape(start.targets), start.h
-
-
 @pytest.mark.parametrize("name", LATE)
 def test_first_moves_are_proved_from_the_transformation(name, posed):
-    landscape, h = posed
+    _, landscape, h = posed
     plan = pxi.AllNodes().prepare(landscape, h, pxi.Steps(12), pxi.Optax(LATE[name]))
     assert plan.wave is not None
     # A node feels an error one step after its child has moved.
@@ -56,7 +44,7 @@ def test_first_moves_are_proved_from_the_transformation(name, posed):
 @pytest.mark.parametrize("name", LATE)
 @pytest.mark.parametrize("schedule", [pxi.AllNodes(), pxi.Sweeps("up")])
 def test_rounding_moves_nothing_before_the_error_has_come(name, schedule, posed):
-    landscape, h = posed
+    _, landscape, h = posed
     beside = {n: jnp.nextafter(v, jnp.float32(9)) for n, v in h.items()}
     for steps in (3, 5):
         moved = pxi.relax(landscape, beside, descent=LATE[name], stop=steps, schedule=schedule).nodes
@@ -66,7 +54,7 @@ def test_rounding_moves_nothing_before_the_error_has_come(name, schedule, posed)
 
 
 def test_an_early_stop_waits_for_late_moves(posed):
-    landscape, h = posed
+    _, landscape, h = posed
     plan = pxi.AllNodes().prepare(landscape, h, pxi.Plateau(40), pxi.Optax(LATE["Adam, every other step"]))
     assert plan.reached == 6
 

@@ -15,6 +15,8 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.utils as pxu
 
+from .optimised import assert_close, by_layer, gradients, values
+
 
 class Model(px.Module):
     def __init__(self, seed=0):
@@ -32,25 +34,6 @@ FACTORIES = {
     "clipped": lambda: optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(optax.exponential_decay(0.1, 2, 0.5))),
     "scheduled sgd": lambda: optax.sgd(optax.piecewise_constant_schedule(0.1, {2: 0.1})),
 }
-
-
-def values(tree):
-    return [p.get() for p in px.tree_extract(tree)]
-
-
-def gradients(model, t):
-    """Gradients for every param: a copy of the model that holds them."""
-    rng = np.random.default_rng(t)
-    return jtu.tree_map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), model)
-
-
-def assert_close(one, two, rtol=1e-6):
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
-
-
-def by_layer(node):
-    return isinstance(node, pxnn.Layer)
 
 
 def directly(factory, groups, steps, scale=1.0):

@@ -19,29 +19,13 @@ import pcx.functional as pxf
 import pcx.nn as pxnn
 import pcx.utils as pxu
 
+from .optimised import assert_close, by_layer, gradients, values
+
 
 class Model(px.Module):
     def __init__(self):
         super().__init__()
         self.layers = [pxnn.Linear(2, 3), pxnn.Linear(3, 2)]
-
-
-def values(tree):
-    return [p.get() for p in px.tree_extract(tree)]
-
-
-def gradients(model, t):
-    rng = np.random.default_rng(t)
-    return jtu.tree_map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), model)
-
-
-def assert_close(one, two, rtol=1e-6):
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-7)
-
-
-def by_layer(node):
-    return isinstance(node, pxnn.Layer)
 
 
 class Pair(px.Module):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
         step,
         treedef_of,
     )
-    from ._arrays import is_data, raw_key, taken
+    from ._arrays import is_data, is_typed_key, raw_key, taken
     from ._copy import Copy
     from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
@@ -73,7 +73,7 @@ _NAMES = {
     "_depth": "in_vmap one_more_vmap vmap_depth",
     # Choosing params; taking data; refusing what can't be taken; showing values.
     "_select": "Choice clear_params params_by_path predicate",
-    "_arrays": "is_data raw_key taken",
+    "_arrays": "is_data is_typed_key raw_key taken",
     "_numbers": "not_negative positive real whole",
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",

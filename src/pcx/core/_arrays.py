@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +97,11 @@ def _refuse_overflow(what: str, x: Constant, dtype: np.dtype) -> None:
         )
 
 
+def is_typed_key(x: Constant) -> TypeGuard[jax.Array]:
+    """Return whether something is a random key of JAX's own type, as from `jax.random.key(0)`, or an array of them."""
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
 def raw_key(call: str, key: int | np.integer | jax.Array | np.ndarray) -> jax.Array:
     """Return a raw key, from a seed or a key of either form.
 
@@ -110,7 +115,7 @@ def raw_key(call: str, key: int | np.integer | jax.Array | np.ndarray) -> jax.Ar
             return jax.random.PRNGKey(key)
         except OverflowError:
             raise ValueError(f"{what} {key}, which is beyond 64 bits") from None
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if is_typed_key(key):
         kind, default = str(jax.random.key_impl(key)), str(cast(Any, jax.config).jax_default_prng_impl)
         if key.ndim or kind != default:
             raise ValueError(f"{what} {key.dtype}{list(key.shape)}; keys are of the kind {default!r}")

@@ -10,6 +10,7 @@ from ._flags import check_flags
 from ._images import cifar10, cifar100, fashion_mnist, mnist
 from ._iterables import as_batches
 from ._order import shuffled
+from ._paths import given_path
 from ._scaling import Scaling
 from ._search import VARIABLE, cache_folder, find, search_path
 from ._small import digits, two_moons

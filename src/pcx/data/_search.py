@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._paths import given_path
+
 VARIABLE = "PCX_DATA"
 _SYSTEM = ("/usr/share/datasets", "/usr/local/share/datasets", "/data", "/datasets")
 
@@ -121,9 +123,7 @@ def not_found(wanted: Wanted, folder: str | os.PathLike[str] | None, sources: Se
 
 
 def _path(name: str | os.PathLike[str]) -> Path:
-    if not os.fspath(name):  # which Path takes for "."
-        raise ValueError("folder is an empty path; '.' is the folder that the program runs in")
-    return Path(os.path.expanduser(name))  # unlike Path.expanduser, it does without a home
+    return Path(os.path.expanduser(given_path("folder", name)))  # unlike Path.expanduser, it does without a home
 
 
 def _places(wanted: Wanted, folder: str | os.PathLike[str] | None) -> list[Path]:

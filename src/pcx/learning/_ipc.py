@@ -17,7 +17,7 @@ from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
-from ._start import Start, coords_of, kept_of
+from ._start import Start
 from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
@@ -51,8 +51,7 @@ class IncrementalPC(PredictiveCoding):
         phase = Phase(forward.targets)
         first = self.coordinates.landscape(bound, forward, phase)
         key = self.draw_if_random(bound)
-        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
-        start = first.begin(coords_of(self.name, self.start, first, kept, key))
+        start = self.begin(bound, first, memory, key)
         descent = self.solver.descent
         assert descent is not None
         plan = AllNodes().prepare(first, start, self.stop, descent)

@@ -15,7 +15,7 @@ from ..nn import LayerParam
 from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
-from ._start import Start, coords_of, kept_of
+from ._start import Start
 from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
@@ -46,9 +46,8 @@ class MonteCarloPC(PredictiveCoding):
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         key = self.draw_if_random(bound)
-        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
         landscape = self.coordinates.landscape(bound, forward, Phase(forward.targets))
-        start = landscape.begin(coords_of(self.name, self.start, landscape, kept, key))
+        start = self.begin(bound, landscape, memory, key)
         # One chain, which is only looked at later: momentum, moments and rates go on through the burn-in.
         solution = settle(
             landscape,

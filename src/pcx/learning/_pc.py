@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Nodes, Problem, WeightGradient, Weights
+from ..energy import Bound, ForwardPass, Landscape, Nodes, Problem, WeightGradient, Weights
 from ..inference import (
     AllNodes,
     Descents,
@@ -120,7 +120,6 @@ class PredictiveCoding(Rule):
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         key = self.draw_if_random(bound)
-        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
         parts: list[Weights] = []
         update = Update(None, {})
         uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
@@ -131,7 +130,7 @@ class PredictiveCoding(Rule):
             )
         for phase in phases:
             landscape = landscape_of(self.name, self.coordinates, bound, forward, phase)
-            start = landscape.begin(coords_of(self.name, self.start, landscape, kept, key))
+            start = self.begin(bound, landscape, memory, key)
             solution = settle(landscape, start, self.solver, self.stop, key=key)
             found = landscape.weight_gradient(solution.nodes)
             if not isinstance(found, WeightGradient):
@@ -147,6 +146,23 @@ class PredictiveCoding(Rule):
             update = Update(None, found.energies, found.elements, before, memory=new)
         gradient = jtu.tree_map(lambda *a: sum(a[1:], a[0]), *parts)
         return update._replace(gradient=gradient, uphill=uphill, steps=steps, first_bad=first_bad)
+
+    def begin(self, bound: Bound, landscape: Landscape, memory: Memory, key: Array | None) -> Nodes:
+        """Return the coordinates that values settle from, as the rule's start gives them.
+
+        **Arguments:**
+
+        - `bound`: the problem.
+        - `landscape`: the landscape of this phase.
+        - `memory`: what the rule remembers, in which kept coordinates are.
+        - `key`: the rule's key, None if nothing draws.
+
+        **Returns:** the coordinates of all nodes of the landscape, `{node: [batch, *shape]}`.
+
+        **Raises:** `TypeError` or `ValueError` for what the start gives, or keeps of another number of samples.
+        """
+        kept = kept_of(self.name, self.start, bound.problem, memory.get("nodes"))
+        return landscape.begin(coords_of(self.name, self.start, landscape, kept, key))
 
     def _memory(self, problem: Problem, memory: Memory, nodes: Nodes) -> Memory:
         new: Memory = {"count": memory["count"] + 1} if self.clamp.counts else {}

@@ -15,9 +15,11 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
+from ..core import is_typed_key
+from ..data import given_path
 from ._checksums import sealed, unsealed
 from ._describe import in_words
-from ._files import CheckpointError, given_path, refuse_links
+from ._files import CheckpointError, refuse_links
 from ._types import is_whole
 
 
@@ -239,7 +241,7 @@ def _manager(path: Path, keep: int) -> Any:
 def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
     """Arrays by number, their paths, and shapes and dtypes of those without elements."""
     # By number: paths hold characters that not every store takes; and none takes an array without elements.
-    tree = jax.device_get(jtu.tree_map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree))
+    tree = jax.device_get(jtu.tree_map(lambda leaf: jax.random.key_data(leaf) if is_typed_key(leaf) else leaf, tree))
     leaves = [(jtu.keystr(path), np.asarray(leaf)) for path, leaf in jtu.tree_flatten_with_path(tree)[0]]
     arrays = {f"{i:05d}": leaf for i, (_, leaf) in enumerate(leaves) if leaf.size}
     empty = {path: (list(leaf.shape), str(leaf.dtype)) for path, leaf in leaves if not leaf.size}
@@ -248,10 +250,10 @@ def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any
 
 def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
     leaves, treedef = jtu.tree_flatten_with_path(like)
-    keys = {jtu.keystr(path): leaf for path, leaf in leaves if _is_key(leaf)}
+    keys = {jtu.keystr(path): leaf for path, leaf in leaves if is_typed_key(leaf)}
     # Random keys, such as those of an optimiser that draws noise, are kept as the numbers that they are made of.
     forms = [
-        (jtu.keystr(path), jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf)
+        (jtu.keystr(path), jax.eval_shape(jax.random.key_data, leaf) if is_typed_key(leaf) else leaf)
         for path, leaf in leaves
     ]
     wanted = {path: (tuple(np.shape(leaf)), str(_dtype(leaf))) for path, leaf in forms}
@@ -268,10 +270,6 @@ def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
         n: jax.random.wrap_key_data(jax.numpy.asarray(by_path[n]), impl=jax.random.key_impl(k)) for n, k in keys.items()
     }
     return jtu.tree_unflatten(treedef, [found[path] for path in wanted])
-
-
-def _is_key(leaf: PyTree) -> bool:
-    return isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _dtype(leaf: PyTree) -> np.dtype:

@@ -14,7 +14,19 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from ..core import MUTATORS, BaseParam, Kind, Path, contents, in_library, is_library, is_machinery, of_class, reads_of
+from ..core import (
+    MUTATORS,
+    BaseParam,
+    Kind,
+    Path,
+    contents,
+    in_library,
+    is_library,
+    is_machinery,
+    is_typed_key,
+    of_class,
+    reads_of,
+)
 from ..predictive_coding import Energy, Ruleset
 from ._types import Json
 
@@ -46,7 +58,7 @@ class _Description:
             return x.__name__
         if isinstance(x, Tracer):
             return str(x.aval)
-        if isinstance(x, jax.Array) and jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key):
+        if is_typed_key(x):
             return {"random key": str(x.dtype), **_array(np.asarray(jax.random.key_data(x)))}
         if isinstance(x, (jax.Array, np.ndarray, np.generic)):
             return _array(np.asarray(x))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ._files import given_path
+from ..data import given_path
 from ._result import Report
 
 

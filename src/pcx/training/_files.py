@@ -18,23 +18,6 @@ class CheckpointError(RuntimeError):
     """A checkpoint that can't be written, read, or used."""
 
 
-def given_path(call: str, path: str | os.PathLike[str]) -> Path:
-    """Return a path that was given by a user.
-
-    **Arguments:**
-
-    - `call`: for the message.
-
-    **Raises:** `TypeError` for what is no path; `ValueError` for an empty one, which would be taken for the folder that
-    the program runs in.
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{call} must be a path, got {path!r}")
-    if not os.fspath(path):
-        raise ValueError(f"{call} is an empty path; '.' is the folder that the program runs in")
-    return Path(path)
-
-
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Make a new empty file beside `target`, which takes its name at the end: once it is complete and on the disk.

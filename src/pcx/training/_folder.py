@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core import __version__
+from ..data import given_path
 from ._commit import commit
-from ._files import CheckpointError, append, given_path, is_partial, refuse_links, replacing
+from ._files import CheckpointError, append, is_partial, refuse_links, replacing
 from ._types import Row
 
 

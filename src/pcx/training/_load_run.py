@@ -14,13 +14,13 @@ import jax.tree_util as jtu
 import numpy as np
 
 from ..core import BaseParam, RKGState, __version__, params_by_path
-from ..data import check_flags
+from ..data import check_flags, given_path
 from ..nn import LayerParam, LayerState, StateParam
 from ..predictive_coding import EnergyModule
 from ._belongs import unlike
 from ._checkpoint import Checkpoints
 from ._describe import describe, in_words
-from ._files import CheckpointError, given_path
+from ._files import CheckpointError
 from ._folder import read_json
 from ._model import model_of
 from ._rule import LearningRule, RuleMaker, is_rule, lacking

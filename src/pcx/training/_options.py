@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..data import check_flags
-from ._files import given_path
+from ..data import check_flags, given_path
 from ._result import Dispatch, Report
 from ._stopping import EarlyStopping, Mode, check_mode
 from ._types import Augment, Metric, Settings, is_whole

@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import BaseModule, BaseParam, __version__, params_by_path
-from ..data import check_flags
+from ..data import check_flags, given_path
 from ..learning import State
 from ..nn import LayerParam, LayerState, StateParam
 from ._belongs import belonging, unlike
 from ._checksums import sealed, unsealed
 from ._describe import in_words
-from ._files import given_path, replacing
+from ._files import replacing
 
 _KEY = "pcx"  # in the file's metadata: what the weights belong to, and checksums
 
