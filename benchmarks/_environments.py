@@ -1,4 +1,4 @@
-"""Environments for this pcx and for the published pcx 0.6.3, and the running of scripts in them."""
+"""Environments for this pcx and for published packages, and the running of scripts in them."""
 
 import json
 import os
@@ -32,13 +32,19 @@ def environments(args):
     return {name: _environment(args.work.resolve(), name, args.rebuild) for name in INSTALL}
 
 
-def _environment(work, name, rebuild):
+def neighbour(args, name, *requirements):
+    """The Python of an environment with another package, at the versions of JAX that this pcx is tested with."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    return _environment(args.work.resolve(), name, args.rebuild, ["-c", str(ROOT / "constraints.txt"), *requirements])
+
+
+def _environment(work, name, rebuild, install=None):
     folder = work / name.replace(" ", "-").replace("(", "").replace(")", "")
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "-q"]
     if rebuild or not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([*pip, *INSTALL[name]], check=True)
+        subprocess.run([*pip, *(install or INSTALL[name])], check=True)
     elif name == OURS:
         subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
     return python
