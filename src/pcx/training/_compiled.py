@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from ..core import Keyed
 from ..energy import scan, while_loop
 from ..learning import OUTCOME, split
+from ._layout import Layout
 from ._metrics import COUNTED, measured
 from ._rule import NUMBERS, LearningRule, RuleMaker, as_function, field
 from ._types import Augment, Batch, Metric, SettingArrays
@@ -29,15 +30,25 @@ class Compiled:
     - `make`: the rule, as a function of the settings that are compared.
     - `augment`: `augment(key, x) -> x`, or None.
     - `metrics`: `{name: f(output, y) -> [batch]}`.
-    - `many`: whether states, rows and settings have a first axis over networks, all trained at once.
+    - `layout`: the devices.
+    - `at_once`: whether the networks of one device are trained at once; else they are in turn.
     """
 
-    def __init__(self, make: RuleMaker, augment: Augment | None, metrics: Mapping[str, Metric], many: bool) -> None:
-        self.make, self.augment, self.metrics = make, augment, dict(metrics)
+    def __init__(
+        self,
+        make: RuleMaker,
+        augment: Augment | None,
+        metrics: Mapping[str, Metric],
+        layout: Layout,
+        at_once: bool,
+    ) -> None:
+        self.make, self.augment, self.metrics, self.layout = make, augment, dict(metrics), layout
+        # Whether states, rows and settings have a first axis over networks, and one dispatch trains all.
+        self.many = at_once or layout.ensembles > 1
         run, judge = self._run, self._judge
-        if many:
-            run = jax.vmap(run, in_axes=(0, 0, 0, None, 0, None, None, 0, 0))
-            judge = jax.vmap(judge, in_axes=(0, 0, None, None, None))
+        if self.many:
+            run = layout.over_networks(run, (0, 0, 0, None, 0, None, None, 0, 0), at_once)
+            judge = layout.over_networks(judge, (0, 0, None, None, None), at_once)
         # By itself, so that it is traced once: `totals` asks for the form of what a step gives before any is taken.
         self._stepped = jax.jit(self._step_and_sums)
         self.run = jax.jit(run, donate_argnums=(0, 1))
@@ -48,10 +59,11 @@ class Compiled:
         rule: LearningRule | RuleMaker,
         augment: Augment | None,
         metrics: Mapping[str, Metric],
-        many: bool,
+        layout: Layout,
+        at_once: bool,
     ) -> Compiled:
         """Return the same object for equal arguments: a second run of equal things finds its programs compiled."""
-        return _compiled(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), many)
+        return _compiled(Keyed(rule), Keyed(augment), Keyed(dict(metrics)), layout, at_once)
 
     def totals(self, state: PyTree, settings: SettingArrays, batch: Batch) -> dict[str, PyTree]:
         """Return zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs
@@ -68,13 +80,14 @@ class Compiled:
         totals: PyTree,
         settings: SettingArrays,
         arrays: PyTree,
-        rows: jax.Array,
+        rows: jax.Array | None,
         start: jax.Array,
         stop: jax.Array,
         active: jax.Array,
         key: jax.Array,
     ) -> tuple[PyTree, PyTree]:
-        """Learn from batches `start` to `stop`; the samples of batch i are `rows[i]`. Ends where a step fails."""
+        """Learn from batches `start` to `stop`; batch i is `arrays[rows[i]]`, or `arrays[i]`. Ends where a step
+        fails."""
 
         def going(carry: PyTree) -> jax.Array:
             i, _, totals = carry
@@ -82,7 +95,7 @@ class Compiled:
 
         def body(carry: PyTree) -> PyTree:
             i, state, totals = carry
-            batch = jtu.tree_map(lambda a: a[rows[i]], arrays)
+            batch = self.layout.divided(jtu.tree_map(lambda a: a[i if rows is None else rows[i]], arrays))
             state, ((result, first_bad), sums) = self._stepped(state, settings, batch, jax.random.fold_in(key, i))
             uphill = result == OUTCOME.diverged  # which is said, but the weights have learned
             good = (result == OUTCOME.ok) | uphill
@@ -99,7 +112,7 @@ class Compiled:
             return i + 1, state, totals
 
         _, state, totals = while_loop(going, body, (start, state, totals))
-        return state, totals
+        return self.layout.whole((state, totals))
 
     def _step_and_sums(self, state: PyTree, settings: SettingArrays, batch: Batch, key: jax.Array) -> PyTree:
         """One step: the next state, how it ended (result and first_bad), and the numbers of the history."""
@@ -124,7 +137,7 @@ class Compiled:
 
         def body(total: PyTree, at: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
             rows, counts = at
-            x, y = jtu.tree_map(lambda a: a[rows], arrays)
+            x, y = self.layout.divided(jtu.tree_map(lambda a: a[rows], arrays))
             output, loss = rule.evaluate(state, (x, y))
             loss = split(y)[1].weighted(loss)
             each = {"loss": loss, **measured(self.metrics, output, y, rows.shape[0])}
@@ -133,13 +146,13 @@ class Compiled:
         names = ["loss", *self.metrics, *([COUNTED] if any(a is not None for a in split(arrays[1])[1]) else [])]
         zero = dict.fromkeys(names, jnp.float32(0))
         total, _ = scan(body, zero, (rows, counts))
-        return total
+        return self.layout.whole(total)
 
 
 def _sum_where(counts: jax.Array, each: jax.Array) -> jax.Array:
-    return jnp.sum(jnp.asarray(jnp.where(counts, each, 0.0)))
+    return jnp.asarray(jnp.sum(jnp.asarray(jnp.where(counts, each, 0.0))), jnp.float32)
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(rule: Keyed, augment: Keyed, metrics: Keyed, many: bool) -> Compiled:
-    return Compiled(as_function(rule.value), augment.value, metrics.value, many)
+def _compiled(rule: Keyed, augment: Keyed, metrics: Keyed, layout: Layout, at_once: bool) -> Compiled:
+    return Compiled(as_function(rule.value), augment.value, metrics.value, layout, at_once)

@@ -18,20 +18,21 @@ from ._types import Batch, Settings
 class Ensemble:
     """The states of several networks, and the compiled programs that train them.
 
-    On an accelerator one dispatch trains all (`many`): their arrays are stacked. A CPU gains nothing from that, so
-    there each network has a dispatch of its own, of the same compiled program.
+    On an accelerator, and where they are shared out among devices, one dispatch trains all (`many`): their arrays are
+    stacked. One CPU gains nothing from that, so there each network has a dispatch of its own, of the same compiled
+    program.
 
     **Arguments:**
 
-    - `compiled`: the programs, made with the same `many`.
+    - `compiled`: the programs.
     - `states`: of each network. They are copied: the programs use up what they are given, and these may be a model's
         own arrays.
     - `settings`: of each network.
-    - `many`: whether one dispatch trains all.
     """
 
-    def __init__(self, compiled: Compiled, states: Sequence[PyTree], settings: Sequence[Settings], many: bool) -> None:
-        self.compiled, self.many, self.size = compiled, many, len(states)
+    def __init__(self, compiled: Compiled, states: Sequence[PyTree], settings: Sequence[Settings]) -> None:
+        self.compiled, self.layout, self.many, self.size = compiled, compiled.layout, compiled.many, len(states)
+        self._placed: list[tuple[list[PyTree], PyTree]] = []  # arrays, and the same as they lie on the devices
         self._settings = self._packed([jtu.tree_map(jnp.asarray, dict(s)) for s in settings])
         self._totals: list[PyTree] = []
         self._zero: PyTree = None
@@ -73,20 +74,27 @@ class Ensemble:
 
         - `keys`: of each network, for what is drawn in the chunk.
         """
-        given = [self._packed(each) for each in (chunk.rows, [np.bool_(a) for a in active], keys)]
-        for i, (rows, on, key) in enumerate(zip(*given, strict=True)):
-            if np.any(on):
+        if not any(active):
+            return
+        keys = self._packed(keys)
+        if chunk.rows is None:
+            arrays, rows = self.layout.batch(chunk.arrays, axis=1), [None] * len(keys)
+        else:
+            arrays, rows = self._whole(chunk.arrays), self._packed(chunk.rows, batch=0)
+        on = self._packed([np.bool_(a) for a in active])
+        for i, key in enumerate(keys):
+            if self.many or active[i]:
                 self._states[i], self._totals[i] = self.compiled.run(
-                    self._states[i], self._totals[i], self._settings[i], chunk.arrays, rows,
-                    np.int32(chunk.start), np.int32(chunk.stop), on, key,
+                    self._states[i], self._totals[i], self._settings[i], arrays, rows[i],
+                    np.int32(chunk.start), np.int32(chunk.stop), on[i], key,
                 )  # fmt: skip
         jax.block_until_ready(self._totals)
 
     def results(self) -> list[int]:
         """Return how the last step of each network ended, a `pcx.learning.OUTCOME`."""
-        return [int(r) for r in self._unpacked(jax.device_get([t["result"] for t in self._totals]))]
+        return [int(r) for r in jax.device_get(self._unpacked([t["result"] for t in self._totals]))]
 
-    def try_judge(self, arrays: PyTree, rows: jax.Array, counts: jax.Array) -> None:
+    def try_judge(self, arrays: PyTree, rows: np.ndarray, counts: np.ndarray) -> None:
         """Refuse held-out samples that can't be judged.
 
         **Raises:** `ValueError`, with the reason.
@@ -97,20 +105,44 @@ class Ensemble:
             shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in jtu.tree_leaves(arrays))
             raise ValueError(f"fit: the model can't be judged on validation ({shapes}): {e}") from e
 
-    def judge(self, arrays: PyTree, rows: jax.Array, counts: jax.Array) -> list[dict[str, float]]:
+    def judge(self, arrays: PyTree, rows: np.ndarray, counts: np.ndarray) -> list[dict[str, float]]:
         """Return sums of loss and metrics over held-out samples, for each network.
 
         **Arguments:** see `Compiled.judge`.
         """
         pairs = zip(self._states, self._settings, strict=True)
-        found = jax.device_get([self.compiled.judge(s, c, arrays, rows, counts) for s, c in pairs])
-        return [{k: float(v) for k, v in sums.items()} for sums in self._unpacked(found)]
+        given = self._whole(arrays), *self.layout.batch((rows, counts), axis=1)
+        found = jax.device_get(self._unpacked([self.compiled.judge(s, c, *given) for s, c in pairs]))
+        return [{k: float(v) for k, v in sums.items()} for sums in found]
 
-    def _packed(self, trees: Sequence[PyTree]) -> list[PyTree]:
-        """Trees of the networks, as the dispatches take them: stacked, or one by one."""
-        return [jtu.tree_map(lambda *a: jnp.stack(a), *trees)] if self.many else list(trees)
+    def _whole(self, arrays: PyTree) -> PyTree:
+        """Return samples as they lie on the devices, all of them on each. Those to train on and those to judge by are
+        placed once."""
+        if self.layout.mesh is None:
+            return arrays
+        leaves = jtu.tree_leaves(arrays)
+        for known, placed in self._placed:
+            if len(known) == len(leaves) and all(a is b for a, b in zip(known, leaves, strict=True)):
+                return placed
+        placed = self.layout.replicated(arrays)
+        self._placed = [*self._placed[-1:], (leaves, placed)]
+        return placed
+
+    def _packed(self, trees: Sequence[PyTree], batch: int | None = None) -> list[PyTree]:
+        """Trees of the networks, as the dispatches take them: stacked, or one by one.
+
+        **Arguments:**
+
+        - `batch`: an axis of samples.
+        """
+        if self.many:
+            stacked = jtu.tree_map(lambda *a: jnp.stack(a), *trees)
+            return [self.layout.networks(stacked, None if batch is None else batch + 1)]
+        return [self.layout.replicated(t) if batch is None else self.layout.batch(t, batch) for t in trees]
 
     def _unpacked(self, packed: Sequence[PyTree]) -> list[PyTree]:
         if not self.many:
-            return list(packed)
-        return [jtu.tree_map(lambda leaf, i=i: leaf[i], packed[0]) for i in range(self.size)]
+            return [self.layout.one(tree) for tree in packed]
+        whole = packed[0] if self.layout.ensembles == 1 else self.layout.gathered(packed[0])
+        stacked = self.layout.one(whole)
+        return [jtu.tree_map(lambda leaf, i=i: leaf[i], stacked) for i in range(self.size)]

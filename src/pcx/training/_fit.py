@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from jax.sharding import Mesh
+
 from ..predictive_coding import EnergyModule
 from ._alone import alone
 from ._held_out import as_held_out
+from ._layout import Layout
 from ._loop import loop
 from ._member import members_of
 from ._options import FitOptions
@@ -51,6 +54,7 @@ def fit(
     figure: bool = True,
     show: bool = True,
     parallel: Literal["auto", "vmap", "loop"] = "auto",
+    mesh: Mesh | int | None = None,
 ) -> Fit:
     """Train a model by a rule. At its end the model that was given holds the learned weights.
 
@@ -98,7 +102,12 @@ def fit(
     - `config`: anything to be kept in the folder's `config.json`, as JSON.
     - `figure`: whether a figure of the run is drawn in the folder, if matplotlib is installed.
     - `show`: whether to show progress.
-    - `parallel`: several networks at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on CPUs.
+    - `parallel`: several networks of one device at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on
+        CPUs.
+    - `mesh`: several devices: how many, or a `jax.sharding.Mesh` with axes out of `"batch"`, over which the samples of
+        each batch are shared out evenly, and `"ensemble"`, over which the networks are. A number is shared out among
+        the networks as far as it goes evenly, and the rest of it to the batch. The weights are those of one device but
+        for rounding, and a run goes on on any other number of devices.
 
     **Returns:** the states of the networks, and the history; see `Fit`.
 
@@ -111,10 +120,11 @@ def fit(
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
     options.check()
     members = members_of(model, rule, options.seeds, options.settings)
+    layout = Layout.of(options.mesh, len(members))
     check_store(options)
     with alone(model):
         source = as_source(train, options, [m.seed for m in members])
-        run = prepare(model, rule, members, source, as_held_out(validation), options)
+        run = prepare(model, rule, members, source, as_held_out(validation), options, layout)
         store = store_for(run, options)
         try:
             store.begin(run, options)

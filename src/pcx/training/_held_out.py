@@ -6,8 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
@@ -43,7 +41,7 @@ class HeldOut:
         for batch in [first] if self._whole is None else map(placed, self._whole):
             samples(batch)
             check_labels(batch[1])
-        ensemble.try_judge(first, *rows_of(samples(first)))
+        ensemble.try_judge(first, *rows_of(samples(first), ensemble.layout.batches))
         if self._whole is None:
             self._check_labels = check_labels
 
@@ -67,10 +65,10 @@ class HeldOut:
         """
         total: list[dict[str, float]] = [{} for _ in range(ensemble.size)]
         size = 0
-        for chunk in self._source.epoch(epoch, 0):
-            count = samples(chunk.arrays)
-            self._check_labels(chunk.arrays[1])
-            sums = ensemble.judge(chunk.arrays, *rows_of(count))
+        for batch in self._source.batches(epoch):
+            count = samples(batch)
+            self._check_labels(batch[1])
+            sums = ensemble.judge(batch, *rows_of(count, ensemble.layout.batches))
             total = [{k: t.get(k, 0.0) + v for k, v in s.items()} for t, s in zip(total, sums, strict=True)]
             size += count
         return [means(sums, size) for sums in total]
@@ -88,12 +86,12 @@ def as_held_out(validation: Data | None) -> HeldOut | None:
     if arrays is not None:
         samples(arrays)
         whole = [placed(arrays)]
-        return HeldOut(Streamed(whole, 1, "validation"), whole)
+        return HeldOut(Streamed(whole, "validation"), whole)
     if hasattr(validation, "train") and hasattr(validation, "test"):
         raise TypeError("fit: give the split to judge by as validation, such as data.test")
     try:
         return HeldOut(
-            Streamed(cast(Batches, validation), 1, "validation"), validation if isinstance(validation, list) else None
+            Streamed(cast(Batches, validation), "validation"), validation if isinstance(validation, list) else None
         )
     except (TypeError, ValueError) as e:
         raise TypeError(
@@ -114,9 +112,14 @@ def samples(arrays: PyTree) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def rows_of(n: int) -> tuple[jax.Array, jax.Array]:
-    """Return rows that go through n samples in batches of one size, `[batches, B]`, and which of them count."""
-    size = min(_JUDGED, n)
+def rows_of(n: int, parts: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows that go through n samples in batches of one size, `[batches, B]`, and which of them count.
+
+    **Arguments:**
+
+    - `parts`: what B is a multiple of.
+    """
+    size = -(-min(_JUDGED, n) // parts) * parts
     count = -(-n // size)
-    flat = jnp.arange(count * size, dtype=jnp.int32)
-    return jnp.minimum(flat, n - 1).reshape(count, size), (flat < n).reshape(count, size)
+    flat = np.arange(count * size, dtype=np.int32)
+    return np.minimum(flat, n - 1).reshape(count, size), (flat < n).reshape(count, size)

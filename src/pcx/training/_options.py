@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from jax.sharding import Mesh
 
 from ..data import check_flags, given_path
 from ._result import Dispatch, Report
@@ -24,8 +25,8 @@ class FitOptions:
 
     - `epochs`, `batch_size`, `seeds`, `settings`, `augment`, `metrics`, `early_stopping`, `callbacks`, `on_dispatch`,
         `batches_per_dispatch`, `folder`, `resume`, `overwrite`, `checkpoint_every`, `checkpoint_seconds`, `keep`,
-        `best`, `best_mode`, `restore_best`, `config`, `figure`, `show`, `parallel`: those of `fit`, where they are
-        explained. An iterator of callbacks is gone through once.
+        `best`, `best_mode`, `restore_best`, `config`, `figure`, `show`, `parallel`, `mesh`: those of `fit`, where they
+        are explained. An iterator of callbacks is gone through once.
     """
 
     epochs: int
@@ -51,6 +52,7 @@ class FitOptions:
     figure: bool = True
     show: bool = True
     parallel: Literal["auto", "vmap", "loop"] = "auto"
+    mesh: Mesh | int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.callbacks, Iterable):

@@ -18,6 +18,7 @@ from ._describe import describe
 from ._ensemble import Ensemble
 from ._held_out import HeldOut
 from ._history import OWN
+from ._layout import Layout
 from ._member import Member
 from ._metrics import accuracy, is_class
 from ._model import model_of
@@ -82,12 +83,14 @@ def prepare(
     source: Source,
     held_out: HeldOut | None,
     options: FitOptions,
+    layout: Layout,
 ) -> Run:
     """Put a run together. Nothing outside of it changes, the model included.
 
     **Raises:** `TypeError` or `ValueError` for arguments of `fit` that don't fit together.
     """
     example = source.example()
+    layout.check_batch(len(jtu.tree_leaves(example)[0]))
     states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
     made_of |= {"data": source.describe(), "augment": describe(options.augment)}
     made_of |= {"networks": [dataclasses.asdict(m) for m in members]}
@@ -99,11 +102,11 @@ def prepare(
     names = _names(first, states[0], example, metrics, held_out is not None)
     _check_names(names, members[0].settings, metrics, held_out is not None, options)
     best, early = _judges(metrics, len(members), held_out is not None, options)
-    many = len(members) > 1 and (
+    at_once = len(members) > layout.ensembles and (
         options.parallel == "vmap" or (options.parallel == "auto" and jax.default_backend() != "cpu")
     )
-    compiled = Compiled.of(rule, options.augment, metrics, many)
-    ensemble = Ensemble(compiled, states, [m.settings for m in members], many)
+    compiled = Compiled.of(rule, options.augment, metrics, layout, at_once)
+    ensemble = Ensemble(compiled, states, [m.settings for m in members])
     shapes = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
     ensemble.begin(shapes)  # traces a step: what is wrong with it is said now
     if held_out is not None:

@@ -25,19 +25,21 @@ _SAMPLES = 128  # in a batch, if nothing is said
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Batches of one form that follow each other: shared arrays, and each network's rows of them.
+    """Batches of one form that follow each other: shared arrays and each network's rows of them, or the batches
+    themselves.
 
     **Attributes:**
 
-    - `arrays`: a tree of arrays `[N, ...]`.
-    - `rows`: of each network, `[batches, B]`: the samples of batch i are those of `rows[i]`.
-    - `first`: the number in the epoch of the batch of `rows[0]`.
-    - `start`, `stop`: the batches of the chunk are those of `rows[start:stop]`. A part of a chunk has the same rows, so
-        that the compiled program is the same.
+    - `arrays`: a tree of arrays `[N, ...]`; without rows `[batches, B, ...]`.
+    - `rows`: of each network, `[batches, B]`: the samples of batch i are those of `rows[i]`. None: they are
+        `arrays[i]`, for all networks.
+    - `first`: the number in the epoch of batch 0 of these.
+    - `start`, `stop`: the batches of the chunk are those from `start` to `stop`. A part of a chunk has the same arrays
+        and rows, so that the compiled program is the same.
     """
 
     arrays: PyTree
-    rows: Sequence[np.ndarray]
+    rows: Sequence[np.ndarray] | None
     first: int
     start: int
     stop: int
@@ -122,14 +124,11 @@ class Streamed:
     **Arguments:**
 
     - `source`: as `pcx.data.as_batches` takes it.
-    - `networks`: how many there are.
     - `name`: of the argument of `fit`, for errors.
     """
 
-    def __init__(
-        self, source: Batches | Iterable[Batch] | Callable[..., Iterable[Batch]], networks: int, name: str = "train"
-    ) -> None:
-        self.source, self.networks, self.name = as_batches(source), networks, name
+    def __init__(self, source: Batches | Iterable[Batch] | Callable[..., Iterable[Batch]], name: str = "train") -> None:
+        self.source, self.name = as_batches(source), name
         self.per_epoch = self.source.batches_per_epoch
         self._first: list[Batch] = []
         self._walk: Iterator[Batch] | None = None  # through the first epoch, once its first batch has been looked at
@@ -148,16 +147,23 @@ class Streamed:
         return self._first[0]
 
     def epoch(self, k: int, start: int) -> Iterator[Chunk]:
-        """Go through an epoch, from batch number `start` on.
+        """Go through an epoch, from batch number `start` on, in chunks of one batch.
+
+        **Raises:** as `batches`.
+        """
+        for i, batch in enumerate(self.batches(k, start), start):
+            yield Chunk(jtu.tree_map(lambda a: a[None], batch), None, i, 0, 1)
+
+    def batches(self, k: int, start: int = 0) -> Iterator[Batch]:
+        """Go through the batches of an epoch, from number `start` on.
 
         **Raises:** `ValueError` if there is no batch in it.
         """
-        i = start - 1
-        for i, batch in enumerate(self._batches(k, start), start):
-            arrays = self._placed(batch)
-            size = np.shape(jtu.tree_leaves(arrays)[0])[0]
-            yield Chunk(arrays, [np.arange(size, dtype=np.int32)[None]] * self.networks, i, 0, 1)
-        if i < 0:
+        any_batch = start > 0
+        for batch in self._batches(k, start):
+            any_batch = True
+            yield self._placed(batch)
+        if not any_batch:
             raise ValueError(
                 f"fit: {self.name} gave no batch in epoch {k + 1}: they must come anew every epoch. Give a list, a "
                 "loader, or a function epoch -> iterable that makes a new iterator each time"
@@ -230,7 +236,7 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> Source:
         )
     if arrays is not None:
         return InMemory(arrays, _SAMPLES if options.batch_size is None else options.batch_size, seeds)
-    streamed = Streamed(cast(Batches, train), len(seeds))
+    streamed = Streamed(cast(Batches, train))
     if options.batch_size is not None:
         _check_size(options, len(jtu.tree_leaves(streamed.example())[0]))
     if (options.batches_per_dispatch or 1) > 1:

@@ -1,0 +1,305 @@
+"""The devices of a run: how its arrays lie on one, or on a mesh of them.
+
+Of a mesh two axes mean something. Over `batch` the samples of a batch are shared out: every device has all weights and
+a part of each batch, and the sums over samples are sums over devices, too. Over `ensemble` the networks of a run are:
+they share nothing, so that no device waits for another. What is computed doesn't depend on the mesh: the programs are
+those of one device, and JAX divides them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from ..core import is_typed_key
+from ._types import is_whole
+
+T = TypeVar("T", bound=PyTree)
+
+BATCH, ENSEMBLE = "batch", "ensemble"
+AXES = (ENSEMBLE, BATCH)
+"""The names of a mesh's axes, from the one that is talked over least."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A mesh of devices, and how the arrays of a run lie on it.
+
+    Methods that place arrays return them as they are where there is no mesh. All take arrays of JAX or NumPy, the whole
+    ones, the same in every process; of a mesh that spans processes, each process places what its devices hold.
+
+    **Arguments:**
+
+    - `mesh`: with axes out of `AXES`; None for the one device that JAX takes by itself.
+    """
+
+    mesh: Mesh | None = None
+
+    @staticmethod
+    def of(mesh: Mesh | int | None, networks: int) -> Layout:
+        """Return the layout that the argument of `fit` says.
+
+        **Arguments:**
+
+        - `mesh`: as `fit` takes it. A number of devices is shared out among the networks as far as it goes evenly, and
+            what is left of it to the batch: with 4 devices and 6 networks each half of the networks is on 2 devices.
+        - `networks`: of the run.
+
+        **Raises:** `TypeError` or `ValueError` for what is no mesh, or doesn't fit.
+        """
+        if mesh is None:
+            return Layout()
+        if not isinstance(mesh, Mesh):
+            if not is_whole(mesh):
+                raise TypeError(
+                    f"fit: mesh must be a jax.sharding.Mesh or a number of devices, got {type(mesh).__name__}"
+                )
+            devices = _chosen(int(mesh))
+            if len(devices) == 1:
+                return Layout()
+            mesh = Mesh(devices.reshape(math.gcd(networks, len(devices)), -1), AXES)
+        return Layout(_plain(mesh))._checked(networks)
+
+    # -- what it is -----------------------------------------------------------------------------------
+    @property
+    def devices(self) -> int:
+        """The number of devices."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def batches(self) -> int:
+        """The number of parts that a batch is in."""
+        return self._size(BATCH)
+
+    @property
+    def ensembles(self) -> int:
+        """The number of parts that the networks are in."""
+        return self._size(ENSEMBLE)
+
+    @property
+    def spans_processes(self) -> bool:
+        """True if some of its devices belong to other processes."""
+        return self.mesh is not None and self.mesh.is_multi_process
+
+    def _size(self, axis: str) -> int:
+        return 1 if self.mesh is None else dict(self.mesh.shape).get(axis, 1)
+
+    def describe(self) -> dict[str, int]:
+        """Return, as plain data, how many devices each axis has."""
+        return {BATCH: self.batches, ENSEMBLE: self.ensembles}
+
+    def words(self) -> str:
+        """Return it in words, such as `4 devices (2 parts of the networks x 2 parts of each batch)`."""
+        if self.devices == 1:
+            return "1 device"
+        parts = [f"{self.ensembles} parts of the networks"] if self.ensembles > 1 else []
+        parts += [f"{self.batches} parts of each batch"] if self.batches > 1 else []
+        return f"{self.devices} devices ({' x '.join(parts)})"
+
+    # -- what fits ------------------------------------------------------------------------------------
+    def _checked(self, networks: int) -> Layout:
+        if networks % self.ensembles:
+            raise ValueError(
+                f"fit: the mesh has {self.ensembles} devices on its axis {ENSEMBLE!r}, over which networks are shared "
+                f"out evenly, and there {_are(networks, 'network')}; take another number of seeds or settings, or of "
+                "devices"
+            )
+        return self
+
+    def check_batch(self, size: int) -> None:
+        """Refuse batches that can't be shared out evenly.
+
+        **Arguments:**
+
+        - `size`: samples in a batch.
+
+        **Raises:** `ValueError`.
+        """
+        if size % self.batches:
+            near = max(size - size % self.batches, self.batches)
+            raise ValueError(
+                f"fit: batches of {size} samples can't be shared out evenly among {self.batches} devices; take batches "
+                f"of {near}, or another number of devices"
+            )
+
+    # -- where arrays lie -----------------------------------------------------------------------------
+    def replicated(self, tree: T) -> T:
+        """Place a tree of arrays whole on every device."""
+        return self._placed(tree, PartitionSpec())
+
+    def batch(self, tree: T, axis: int = 0) -> T:
+        """Place a tree of arrays with the samples of `axis` shared out.
+
+        An axis that doesn't divide, such as that of the smaller batch at an epoch's end, is whole on every device.
+        """
+        return jtu.tree_map(lambda a: self._placed(a, self._over_batch(a, axis)), tree)
+
+    def networks(self, tree: T, batch: int | None = None) -> T:
+        """Place a tree of arrays with their first axis, over networks, shared out.
+
+        **Arguments:**
+
+        - `batch`: an axis of samples that is shared out, too.
+        """
+        if batch is None:
+            return self._placed(tree, self._over_networks())
+        return jtu.tree_map(lambda a: self._placed(a, self._over_batch(a, batch, self._over_networks())), tree)
+
+    def one(self, tree: T) -> T:
+        """Return a tree of arrays that are whole on every device as they lie on one: views, not copies."""
+        if self.mesh is None:
+            return tree
+        return jtu.tree_map(lambda a: a.addressable_data(0) if isinstance(a, jax.Array) else a, tree)
+
+    def gathered(self, tree: T) -> T:
+        """Place arrays whole on every device, in every process, wherever their parts lie."""
+        if self.mesh is None:
+            return tree
+        return _identity(NamedSharding(self.mesh, PartitionSpec()))(tree)
+
+    def _over_networks(self) -> PartitionSpec:
+        return PartitionSpec(ENSEMBLE) if self.ensembles > 1 else PartitionSpec()
+
+    def _over_batch(self, a: jax.Array | np.ndarray, axis: int, first: PartitionSpec | None = None) -> PartitionSpec:
+        first = PartitionSpec() if first is None else first
+        if self.batches == 1 or a.shape[axis] % self.batches:
+            return first
+        return PartitionSpec(*first, *[None] * (axis - len(first)), BATCH)
+
+    def _placed(self, tree: T, spec: PartitionSpec) -> T:
+        if self.mesh is None:
+            return tree
+        sharding = NamedSharding(self.mesh, spec)
+        if not self.spans_processes:
+            return jax.device_put(tree, sharding)
+        return jtu.tree_map(lambda a: _of_this_process(a, sharding), tree)
+
+    # -- inside of compiled programs ------------------------------------------------------------------
+    def divided(self, batch: T) -> T:
+        """Say, in a compiled program, that the samples of a batch, `[batch, ...]` each, are shared out."""
+        return jtu.tree_map(lambda a: self._said(a, self._over_batch(a, 0)), batch)
+
+    def whole(self, tree: T) -> T:
+        """Say, in a compiled program, that every device has all of a network's arrays."""
+        return jtu.tree_map(lambda a: self._said(a, PartitionSpec()), tree)
+
+    def _said(self, a: jax.Array, spec: PartitionSpec) -> jax.Array:
+        if self.mesh is None or self.batches == 1:
+            return a
+        # Inside of `over_networks` the mesh is that of the networks' devices alone.
+        return jax.lax.with_sharding_constraint(a, spec if self.ensembles > 1 else NamedSharding(self.mesh, spec))
+
+    def over_networks(self, f: Callable[..., T], axes: Sequence[int | None], at_once: bool) -> Callable[..., T]:
+        """Return a function of one network as one of all of them.
+
+        **Arguments:**
+
+        - `f`: the function.
+        - `axes`: for each argument 0, if it has a first axis over networks, or None.
+        - `at_once`: whether the networks of one device are computed at once, or in turn.
+
+        **Returns:** a function of the same arguments, whose results have a first axis over networks.
+        """
+        mapped = jax.vmap(f, in_axes=tuple(axes)) if at_once else _in_turn(f, axes)
+        if self.ensembles == 1:
+            return mapped
+        specs = tuple(PartitionSpec() if axis is None else self._over_networks() for axis in axes)
+        return jax.shard_map(
+            mapped,
+            mesh=self.mesh,
+            in_specs=specs,
+            out_specs=self._over_networks(),
+            axis_names={ENSEMBLE},
+            check_vma=False,
+        )
+
+
+def _in_turn(f: Callable[..., T], axes: Sequence[int | None]) -> Callable[..., T]:
+    """Map a function over networks one after the other."""
+
+    def mapped(*args: Any) -> T:
+        stacked = [a for a, axis in zip(args, axes, strict=True) if axis is not None]
+
+        def one(own: list[PyTree]) -> T:
+            left = iter(own)
+            return f(*[next(left) if axis is not None else a for a, axis in zip(args, axes, strict=True)])
+
+        if jtu.tree_leaves(stacked)[0].shape[0] == 1:  # no loop around it
+            return jtu.tree_map(lambda a: a[None], one(jtu.tree_map(lambda a: a[0], stacked)))
+        return jax.lax.map(one, stacked)
+
+    return mapped
+
+
+def _chosen(number: int) -> np.ndarray:
+    """Return so many devices, from every process the same number."""
+    found = jax.devices()
+    if number < 1:
+        raise ValueError(f"fit: mesh must be at least 1 device, got {number}")
+    if number > len(found):
+        kind = found[0].platform
+        more = (
+            ". On a CPU JAX makes more of them where it is told to before it starts: "
+            f"XLA_FLAGS=--xla_force_host_platform_device_count={number}"
+            if kind == "cpu"
+            else ""
+        )
+        raise ValueError(f"fit: mesh asks for {_count(number, 'device')}, and JAX has {len(found)} ({kind}){more}")
+    processes = sorted({device.process_index for device in found})
+    each, left = divmod(number, len(processes))
+    chosen = [[d for d in found if d.process_index == process][:each] for process in processes]
+    if left or any(len(own) < each for own in chosen):
+        raise ValueError(
+            f"fit: mesh asks for {_count(number, 'device')}, which is not the same number from each of the "
+            f"{len(processes)} processes; take a multiple of {len(processes)}"
+        )
+    return np.array(chosen).reshape(-1)
+
+
+def _plain(mesh: Mesh) -> Mesh:
+    """Return a mesh whose program JAX divides by itself, with all axes in the order of `AXES`.
+
+    **Raises:** `ValueError` for axes that mean nothing here.
+    """
+    odd = [str(name) for name in mesh.axis_names if name not in AXES]
+    if odd or mesh.empty:
+        raise ValueError(
+            f"fit: the axes of a mesh are {' and '.join(map(repr, reversed(AXES)))}, got "
+            f"{', '.join(map(repr, odd)) or 'none'}; for example jax.make_mesh((4,), ({BATCH!r},))"
+        )
+    names = [name for name in AXES if name in mesh.axis_names]
+    devices = np.transpose(mesh.devices, [mesh.axis_names.index(name) for name in names])
+    return Mesh(devices, tuple(names))
+
+
+def _of_this_process(a: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array:
+    if isinstance(a, jax.Array) and is_typed_key(a):
+        data = _of_this_process(jax.random.key_data(a), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(a))
+    if isinstance(a, jax.Array) and not a.is_fully_addressable:
+        return jax.device_put(a, sharding)
+    host = np.asarray(a)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+
+@functools.lru_cache(maxsize=8)
+def _identity(sharding: NamedSharding) -> Callable[[T], T]:
+    return jax.jit(lambda tree: jtu.tree_map(jnp.asarray, tree), out_shardings=sharding)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _are(n: int, what: str) -> str:
+    return f"{'is' if n == 1 else 'are'} {_count(n, what)}"
