@@ -29,8 +29,9 @@ PUBLIC = {
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
     "pcx.predictive_coding": """Energy EnergyFn EnergyModule Huber Laplace Poisson STATUS Ruleset Vode VodeParam
         ce_energy se_energy zero_energy""",
-    "pcx.training": """CheckpointError Checkpoints Dispatch EarlyStopping EventFiles Fit FitOptions LearningRule
-        Report RunExists accuracy fit load_run load_weights save_weights versions""",
+    "pcx.training": """CheckpointError Checkpoints Choice Dispatch EarlyStopping EventFiles Fit FitOptions Integers
+        LearningRule Log Report RunExists Sweep Uniform accuracy fit load_run load_weights save_weights sweep
+        versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 
@@ -75,7 +76,18 @@ LIBRARIES = {
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
     # All but the first two where they are used.
-    "training": {"jax", "numpy", "jaxtyping", "matplotlib", "orbax", "rich", "safetensors", "tensorboardX"},
+    "training": {
+        "jax",
+        "numpy",
+        "jaxtyping",
+        "matplotlib",
+        "optuna",
+        "orbax",
+        "rich",
+        "safetensors",
+        "sqlalchemy",
+        "tensorboardX",
+    },
 }
 STANDARD = sys.stdlib_module_names
 

@@ -6,6 +6,7 @@
 from ._checkpoint import Checkpoints
 from ._describe import describe, differences
 from ._display import display
+from ._domains import Choice, Integers, Log, Uniform
 from ._events import EventFiles
 from ._files import CheckpointError
 from ._fit import fit
@@ -17,23 +18,31 @@ from ._options import FitOptions
 from ._result import Dispatch, Fit, Report
 from ._rule import LearningRule
 from ._stopping import EarlyStopping
+from ._sweep import sweep
+from ._sweep_result import Sweep
 from ._weights import load_weights, save_weights
 
 __all__ = [
     "CheckpointError",
     "Checkpoints",
+    "Choice",
     "Dispatch",
     "EarlyStopping",
     "EventFiles",
     "Fit",
     "FitOptions",
+    "Integers",
     "LearningRule",
+    "Log",
     "Report",
     "RunExists",
+    "Sweep",
+    "Uniform",
     "accuracy",
     "fit",
     "load_run",
     "load_weights",
     "save_weights",
+    "sweep",
     "versions",
 ]

@@ -79,7 +79,8 @@ def _warn(run: Run, rows: Sequence[Row]) -> None:
 
 
 def judge_epoch(run: Run, store: Store, rows: Sequence[Row], callbacks: Iterable[Callable[[Report], object]]) -> bool:
-    """Look at an epoch that is done: stop networks that are out of patience, hold the best, call the callbacks.
+    """Look at an epoch that is done: stop networks that are out of patience, hold the best, call the callbacks,
+    which may stop networks, too.
 
     **Returns:** whether a callback asked to stop the run.
     """
@@ -99,6 +100,8 @@ def judge_epoch(run: Run, store: Store, rows: Sequence[Row], callbacks: Iterable
     reports = [Report(progress.epoch, copy.deepcopy(list(rows)), jtu.tree_map(lambda a: a, copied)) for _ in callbacks]
     for callback, report in zip(callbacks, reports, strict=True):
         callback(report)
+        for i in report.left:
+            progress.active[i] = False
     return any(report.stopped for report in reports)
 
 

@@ -150,14 +150,28 @@ class Report:
     - `epoch`: epochs that are done.
     - `rows`: this epoch's history, one row for each network.
     - `states`: the states of the networks now.
-    - `stopped`: whether `stop` was called.
+    - `stopped`: whether `stop` was called for the run.
+    - `left`: the networks that it was called for.
     """
 
     epoch: int
     rows: list[Row]
     states: list[PyTree]
     stopped: bool = False
+    left: set[int] = dataclasses.field(default_factory=set)
 
-    def stop(self) -> None:
-        """End the run after this epoch."""
-        self.stopped = True
+    def stop(self, network: Whole | None = None) -> None:
+        """End the run after this epoch, or the training of one network; the others go on.
+
+        **Arguments:**
+
+        - `network`: its number in `states`; all if it is left out.
+
+        **Raises:** `ValueError` if there is no such network.
+        """
+        if network is None:
+            self.stopped = True
+        elif not is_whole(network) or not 0 <= network < len(self.states):
+            raise ValueError(f"stop: there is no network {network!r}; the run has {len(self.states)}, from 0")
+        else:
+            self.left.add(int(network))
