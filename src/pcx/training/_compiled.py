@@ -51,8 +51,8 @@ class Compiled:
             judge = layout.over_networks(judge, (0, 0, None, None, None), at_once)
         # By itself, so that it is traced once: `totals` asks for the form of what a step gives before any is taken.
         self._stepped = jax.jit(self._step_and_sums)
-        self.run = jax.jit(run, donate_argnums=(0, 1))
-        self.judge = jax.jit(judge)
+        self.run = jax.jit(run, donate_argnums=(0, 1), out_shardings=layout.of_networks)
+        self.judge = jax.jit(judge, out_shardings=layout.of_networks)
 
     @staticmethod
     def of(
@@ -112,7 +112,7 @@ class Compiled:
             return i + 1, state, totals
 
         _, state, totals = while_loop(going, body, (start, state, totals))
-        return self.layout.whole((state, totals))
+        return state, totals
 
     def _step_and_sums(self, state: PyTree, settings: SettingArrays, batch: Batch, key: jax.Array) -> PyTree:
         """One step: the next state, how it ended (result and first_bad), and the numbers of the history."""
@@ -146,7 +146,7 @@ class Compiled:
         names = ["loss", *self.metrics, *([COUNTED] if any(a is not None for a in split(arrays[1])[1]) else [])]
         zero = dict.fromkeys(names, jnp.float32(0))
         total, _ = scan(body, zero, (rows, counts))
-        return self.layout.whole(total)
+        return total
 
 
 def _sum_where(counts: jax.Array, each: jax.Array) -> jax.Array:

@@ -103,7 +103,7 @@ def fit(
     - `figure`: whether a figure of the run is drawn in the folder, if matplotlib is installed.
     - `show`: whether to show progress.
     - `parallel`: several networks of one device at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on
-        CPUs.
+        CPUs, and where batches are shared out.
     - `mesh`: several devices: how many, or a `jax.sharding.Mesh` with axes out of `"batch"`, over which the samples of
         each batch are shared out evenly, and `"ensemble"`, over which the networks are. A number is shared out among
         the networks as far as it goes evenly, and the rest of it to the batch. The weights are those of one device but

@@ -184,20 +184,21 @@ class Layout:
             return jax.device_put(tree, sharding)
         return jtu.tree_map(lambda a: _of_this_process(a, sharding), tree)
 
-    # -- inside of compiled programs ------------------------------------------------------------------
+    # -- compiled programs ----------------------------------------------------------------------------
+    @property
+    def of_networks(self) -> NamedSharding | None:
+        """The sharding of arrays of networks: states, and what is found for each. None leaves it to JAX."""
+        return None if self.mesh is None else NamedSharding(self.mesh, self._over_networks())
+
     def divided(self, batch: T) -> T:
-        """Say, in a compiled program, that the samples of a batch, `[batch, ...]` each, are shared out."""
-        return jtu.tree_map(lambda a: self._said(a, self._over_batch(a, 0)), batch)
-
-    def whole(self, tree: T) -> T:
-        """Say, in a compiled program, that every device has all of a network's arrays."""
-        return jtu.tree_map(lambda a: self._said(a, PartitionSpec()), tree)
-
-    def _said(self, a: jax.Array, spec: PartitionSpec) -> jax.Array:
+        """Say, inside of a program, that the samples of a batch, `[batch, ...]` each, are shared out. The rest follows
+        from that: sums over samples become sums over devices, and what is computed from them is whole on each."""
         if self.mesh is None or self.batches == 1:
-            return a
-        # Inside of `over_networks` the mesh is that of the networks' devices alone.
-        return jax.lax.with_sharding_constraint(a, spec if self.ensembles > 1 else NamedSharding(self.mesh, spec))
+            return batch
+        mesh = self.mesh
+        return jtu.tree_map(
+            lambda a: jax.lax.with_sharding_constraint(a, NamedSharding(mesh, self._over_batch(a, 0))), batch
+        )
 
     def over_networks(self, f: Callable[..., T], axes: Sequence[int | None], at_once: bool) -> Callable[..., T]:
         """Return a function of one network as one of all of them.

@@ -102,9 +102,7 @@ def prepare(
     names = _names(first, states[0], example, metrics, held_out is not None)
     _check_names(names, members[0].settings, metrics, held_out is not None, options)
     best, early = _judges(metrics, len(members), held_out is not None, options)
-    at_once = len(members) > layout.ensembles and (
-        options.parallel == "vmap" or (options.parallel == "auto" and jax.default_backend() != "cpu")
-    )
+    at_once = len(members) > layout.ensembles and _at_once(options, layout)
     compiled = Compiled.of(rule, options.augment, metrics, layout, at_once)
     ensemble = Ensemble(compiled, states, [m.settings for m in members])
     shapes = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
@@ -118,6 +116,14 @@ def prepare(
     return Run(
         model, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of, belongs, progress
     )
+
+
+def _at_once(options: FitOptions, layout: Layout) -> bool:
+    """Return whether one device trains its networks at once."""
+    if options.parallel != "auto":
+        return options.parallel == "vmap"
+    # Where batches are shared out, JAX would collect them again for convolutions of several networks at once.
+    return jax.default_backend() != "cpu" and layout.batches == 1
 
 
 def _networks(
