@@ -52,12 +52,15 @@ class Landscape(abc.ABC):
     - `names`: those of all nodes, in the order of the model; `order`: parents before children.
     - `arrival`: the step, from 0, at which each free node's gradient may first be other than zero when settling starts
         at `start()`; None if nothing is known.
+    - `rounding`: the energy of an error of nothing but rounding, where predictions are rounded to fewer bits than
+        coordinates.
     """
 
     free: tuple[str, ...]
     names: tuple[str, ...]
     order: tuple[str, ...]
     arrival: Mapping[str, int] | None = None
+    rounding: float = 0.0
 
     # -- what every landscape says --------------------------------------------------------------------
     @abc.abstractmethod
@@ -277,7 +280,7 @@ class Landscape(abc.ABC):
         of = sum_each if each else jnp.sum
         scale = added([jnp.abs(of(e)) for e in self.without_logs(before).values()])
         rise = added([of(e) for e in after.values()]) - added([of(e) for e in before.values()])
-        return rose(coords, rise, scale, temperature)
+        return rose(coords, rise, scale, temperature, self.rounding)
 
     def without_logs(self, energies: Energies) -> Energies:
         """Take the log-determinants of precisions, which say nothing of how large the errors are, from energies.
@@ -296,7 +299,11 @@ SLACK = 0.1
 
 
 def rose(
-    coords: Mapping[str, Array | jax.ShapeDtypeStruct], rise: Array, scale: Array, temperature: Array | float | None
+    coords: Mapping[str, Array | jax.ShapeDtypeStruct],
+    rise: Array,
+    scale: Array,
+    temperature: Array | float | None,
+    rounding: float = 0.0,
 ) -> Bool[Array, "*batch"]:
     """Return whether a rise of the energy is more than rounding and noise explain, and a part of it that counts.
 
@@ -307,11 +314,12 @@ def rose(
     - `scale`: how large it was, likewise.
     - `temperature`: see `Landscape.went_uphill`. At equilibrium noise holds each number half of it above the least
         energy; twice that is allowed for.
+    - `rounding`: see `Landscape`.
     """
     if temperature is None:
         return jnp.array(False)
     elements = sum(v.size // (v.shape[0] if jnp.ndim(rise) else 1) for v in coords.values())
-    eps = max([float(jnp.finfo(v.dtype).eps) for v in coords.values()], default=0.0)
+    eps = max([float(jnp.finfo(v.dtype).eps) for v in coords.values()], default=0.0) + rounding
     return rise > SLACK * scale + elements * (eps + temperature)
 
 

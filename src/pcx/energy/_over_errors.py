@@ -62,7 +62,7 @@ class _Errors(Landscape):
 
     def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
         p = bound.problem
-        self.bound, self.problem = bound, p
+        self.bound, self.problem, self.rounding = bound, p, p.structure.rounding
         self.clamped, self.scale = dict(clamped), dict(scale or {})
         self.free, self.names, self.order = p.free, tuple(p.nodes), p.graph.order
         check_scale(p, self.scale)
@@ -245,4 +245,4 @@ class OverFixedErrors(_Errors):
             begun[name] = of(0.5 * jnp.square(g) / precision)
             ended[name] = of(0.5 * precision * jnp.square(coords[name]) + coords[name] * g) + begun[name]
         begun_at = added(list(begun.values()))
-        return rose(coords, added(list(ended.values())) - begun_at, begun_at, temperature)
+        return rose(coords, added(list(ended.values())) - begun_at, begun_at, temperature, self.rounding)

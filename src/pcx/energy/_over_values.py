@@ -13,6 +13,7 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import Bool
 
+from ._dtypes import grad_of_mean
 from ._functions import OWN, Functions
 from ._landscape import Landscape, WeightGradient, added
 from ._node import ForwardPass
@@ -54,7 +55,7 @@ class OverValues(Landscape):
         forward: ForwardPass | None = None,
     ) -> None:
         p = bound.problem
-        self.bound, self.problem = bound, p
+        self.bound, self.problem, self.rounding = bound, p, p.structure.rounding
         self.clamped = dict(clamped)
         self.scale = dict(scale or {})
         self.parts = Parts({}, {}) if parts is None else parts
@@ -192,15 +193,15 @@ class OverValues(Landscape):
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         p, samples, values = self.problem, self.bound.samples, self.values(coords)
 
-        def mean(weights: Weights) -> tuple[Array, Nodes]:
+        def summed(weights: Weights) -> tuple[Array, Nodes]:
             elements = self._functions.energies(values, weights=weights)
             if samples.weight is None:
                 total = added([self._weighed(n, e, summed=True) for n, e in elements.items()])
             else:
                 total = added([jnp.sum(samples.weighted(self._weighed(n, e))) for n, e in elements.items()])
-            return total / p.size, elements
+            return total, elements
 
-        gradient, found = jax.grad(mean, has_aux=True)(self.bound.weights)
+        gradient, found = grad_of_mean(summed, p.size, p.structure.dtypes)(self.bound.weights)
         names = [n for n in (*self.names, OWN) if n in found]  # JAX sorts them
         elements = {n: found[n] for n in names}
         return WeightGradient(gradient, {n: self._weighed(n, e) for n, e in elements.items()}, elements)

@@ -6,7 +6,7 @@ import abc
 import warnings
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,13 @@ from jaxtyping import PyTree
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
 from ..predictive_coding import EnergyModule, Vode, VodeParam
 from ._about import form_of, is_squared, params_of, positional
+from ._dtypes import Casts, check_weights
 from ._model_errors import no_model
 from ._types import Weights
 
 Call = Callable[..., PyTree]
 Part = Callable[[Any], Any]
+T = TypeVar("T")
 _interned: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
 
 
@@ -49,17 +51,27 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
     - `call`: how the model is called on one sample, `call(model, x, y)`. By default `model(x, y)`, or `model(x)` if
         it takes one argument.
     - `part`: the part of the model whose value nodes count, `part(model)`; by default all of it.
+    - `casts`: the dtypes that the model's call is traced at, if not those of its arrays.
     """
 
-    def __init__(self, model: EnergyModule, learn: Choice, call: Call | None = None, part: Part | None = None) -> None:
+    def __init__(
+        self,
+        model: EnergyModule,
+        learn: Choice,
+        call: Call | None = None,
+        part: Part | None = None,
+        casts: Casts | None = None,
+    ) -> None:
         if not isinstance(model, EnergyModule):
             raise no_model("", model)
         self.call = call
         self.part = part
+        self.dtypes = None if casts is None else casts.policy
+        self.rounding = 0.0 if casts is None else casts.policy.rounding
         self.called: tuple[str, str] = getattr(call, "names", ("x", "y"))  # what x and y are in the batch
         self.takes_y = call is not None or positional(model) >= 2
         self.takes_x = call is not None or positional(model) >= 1
-        self._made_by = learn, call, part
+        self._made_by = learn, call, part, casts
         self._learn = predicate("learn", learn)
         plan = plan_for({"model": model}, fresh=True)
         self.skeleton = plan.skeleton
@@ -77,6 +89,10 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         states = {id(vode.h) for vode in modules(model) if isinstance(vode, Vode)}
         # What subclasses of vodes keep of a sample beside h.
         self.own_params = {i for i, p in enumerate(plan.params) if isinstance(p, VodeParam) and id(p) not in states}
+        self.cast: set[int] = set()
+        if casts is not None:  # weights, also those that don't learn; no other state, such as running statistics
+            layers = predicate("casts", casts.layers)
+            self.cast = {i for i in range(1, plan.n) if self.is_weight(i) or layers(self.skeleton.params[i])}
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
         self.squared = {name: is_squared(vode) for name, vode in nodes.items()}
         self.forms = {name: form_of(vode) for name, vode in nodes.items()}
@@ -94,6 +110,8 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
             tuple([(i, type(x), x) for i, x in self.numbers.items()]),
             _key_of(call),
             _key_of(part),
+            self.dtypes,
+            tuple(sorted(self.cast)),
             tuple([i for i in range(1, plan.n) if self.is_weight(i)]),
             self.nodes,  # in their order: targets go by it
         )
@@ -107,10 +125,17 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         return self is other or (type(other) is type(self) and self._key == other._key)
 
     @classmethod
-    def of(cls, model: EnergyModule, learn: Choice, call: Call | None = None, part: Part | None = None) -> Structure:
+    def of(
+        cls,
+        model: EnergyModule,
+        learn: Choice,
+        call: Call | None = None,
+        part: Part | None = None,
+        casts: Casts | None = None,
+    ) -> Structure:
         """Return the structure of a model: the very one made before of an equal model, with all that was traced of
         it."""
-        new = cls(model, learn, call, part)
+        new = cls(model, learn, call, part, casts)
         return _interned.setdefault(new, new)
 
     def __reduce__(self) -> Any:
@@ -123,6 +148,10 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
 
     def __deepcopy__(self, memo: Any) -> Structure:
         return self
+
+    def outside(self, made: T) -> T:
+        """Return values and predictions, or their shapes, in the dtype that they have outside of the model's call."""
+        return made if self.dtypes is None else self.dtypes.outside(made)
 
     def learns(self, param: BaseParam) -> bool:
         """Return whether a param that is no part of the model is one that would have to learn."""
@@ -157,6 +186,7 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
                         raise TypeError(
                             f"{path} is to learn but holds {jnp.result_type(leaf)}; mark it `frozen = True`"
                         )
+                    check_weights(self.dtypes, path, jnp.result_type(leaf))
                 weights[path] = jtu.tree_map(jnp.asarray, value)
             else:
                 rest[path] = jtu.tree_map(jnp.asarray, value)
@@ -200,8 +230,10 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
             )
 
 
-def _restored(model: EnergyModule, learn: Choice, call: Call | None, part: Part | None) -> Structure:
-    return Structure.of(model, learn, call, part)
+def _restored(
+    model: EnergyModule, learn: Choice, call: Call | None, part: Part | None, casts: Casts | None = None
+) -> Structure:
+    return Structure.of(model, learn, call, part, casts)
 
 
 def _short(path: str) -> str:

@@ -36,7 +36,7 @@ class OverSharedValues(Landscape):
         start: NodesIn,
     ) -> None:
         self.first, self.second, self.pairs = first, second, dict(pairs)
-        self.factors = factors
+        self.factors, self.rounding = factors, first.rounding
         self.both, self._start = both, dict(start)
         self.free, self.order = first.free, first.order
         self.names = tuple(dict.fromkeys((*first.names, *second.names)))

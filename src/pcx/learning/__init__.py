@@ -3,7 +3,7 @@
 # What `__all__` does not list is for other rooms, and not public.
 # ruff: noqa: F401
 
-from ..energy import Bound
+from ..energy import Bound, DTypePolicy
 from ._backprop import backprop
 from ._bidirectional import bpc
 from ._bound import bind, weight_gradient
@@ -38,6 +38,7 @@ __all__ = [
     "Bound",
     "Clamp",
     "Coordinates",
+    "DTypePolicy",
     "Errors",
     "FixedErrors",
     "Forward",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, Energies, ForwardPass, Problem, Weights, added, weighed
+from ..energy import Bound, Energies, ForwardPass, PolicyLike, Problem, Weights, added, grad_of_mean, weighed
 from ..nn import LayerParam
 from ._idle import from_outputs
 from ._precision import learns, values_of
@@ -47,7 +46,7 @@ class Backprop(Rule):
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p = bound.problem
 
-        def mean(weights: Weights) -> tuple[Array, Energies]:
+        def summed(weights: Weights) -> tuple[Array, Energies]:
             now = bound.at(weights)
             u = now.start(effects=False).u
             energies = {}
@@ -56,9 +55,9 @@ class Backprop(Rule):
                     each = now.functions.elements(name, forward.targets[name], u[name])
                     each = bound.samples.masked(each) if name in p.optional else each
                     energies[name] = weighed(each, bound.precision.get(name), each[0].size)
-            return added([jnp.sum(bound.samples.weighted(e)) for e in energies.values()]) / p.size, energies
+            return added([jnp.sum(bound.samples.weighted(e)) for e in energies.values()]), energies
 
-        gradient, energies = jax.grad(mean, has_aux=True)(bound.weights)
+        gradient, energies = grad_of_mean(summed, p.size, p.structure.dtypes)(bound.weights)
         return Update(gradient, energies)
 
 
@@ -72,6 +71,7 @@ def backprop(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Backpropagation: the same network, its output energy as the loss, `dLoss/dW` through all layers.
 
@@ -80,7 +80,7 @@ def backprop(
     **Arguments:**
 
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
-    - `learn`, `call`: see `Rule`.
+    - `learn`, `call`, `dtype`: see `Rule`.
     - `precision`: as in `pc`; it counts for output nodes alone.
 
     **Returns:** the rule.
@@ -98,4 +98,4 @@ def backprop(
     }
     ```
     """
-    return Backprop(optim_w, learn=learn, call=call, precision=precision)
+    return Backprop(optim_w, learn=learn, call=call, precision=precision, dtype=dtype)

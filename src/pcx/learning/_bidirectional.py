@@ -8,6 +8,7 @@ from typing import Any
 from jax import Array
 
 from ..core import Choice, positive
+from ..energy import PolicyLike
 from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
@@ -33,6 +34,7 @@ def bpc(
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
     learn: Choice = LayerParam,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Bidirectional PC: values settle on
 
@@ -47,7 +49,7 @@ def bpc(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `learn`, `precision`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`: see `pc`.
     - `generative`, `discriminative`: a_g and a_d, above 0.
     - `parts`: see `hybrid`.
 
@@ -65,4 +67,6 @@ def bpc(
     ```
     """
     factors = positive("bpc", "generative", generative), positive("bpc", "discriminative", discriminative)
-    return Bidirectional(optim_w, optim_h, T, both=True, factors=factors, parts=parts, learn=learn, precision=precision)
+    return Bidirectional(
+        optim_w, optim_h, T, both=True, factors=factors, parts=parts, learn=learn, precision=precision, dtype=dtype
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from jaxtyping import PyTree
 
 from ..core import Choice, raw_key, taken
-from ..energy import Bound, Landscape, Nodes, Problem, Structure, WeightGradient, no_model
+from ..energy import Bound, Landscape, Nodes, PolicyLike, Problem, Structure, WeightGradient, as_policy, no_model
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
+from ._dtypes import casts_of
 from ._precision import as_precision, values_of
 from ._samples import split
 from ._types import Call, KeyLike, PrecisionLike
@@ -21,6 +22,7 @@ def bind(
     call: Call | None = None,
     precision: PrecisionLike = None,
     key: KeyLike = 0,
+    dtype: PolicyLike = None,
 ) -> Bound:
     """Put a model and a batch together as pure functions of arrays.
 
@@ -28,7 +30,7 @@ def bind(
 
     - `model`: an energy module; it is not changed.
     - `batch`: `(x, y)`, each an array `[batch, ...]` or a tree of them; for y also `Targets`.
-    - `learn`, `call`, `precision`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
     - `key`: a seed or a random key, for models that draw random numbers.
 
     **Returns:** a `Bound`.
@@ -42,7 +44,7 @@ def bind(
     x, y = taken("bind", "x", batch[0]), taken("bind", "y", y)
     if not isinstance(model, EnergyModule):
         raise no_model("bind: ", model)
-    structure = Structure.of(model, learn, call)
+    structure = Structure.of(model, learn, call, casts=casts_of(as_policy("bind", dtype)))
     arrays = structure.values_of(model)
     problem = Problem.of(structure, arrays, (x, y))
     problem.check_labels(y)

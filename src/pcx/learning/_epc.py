@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Nodes, Problem
+from ..energy import Bound, ForwardPass, Nodes, PolicyLike, Problem
 from ..inference import AllNodes, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Clamp
@@ -56,6 +56,7 @@ def epc(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """PC with errors as coordinates: values follow errors, `s = u(parents) + e`, all errors zero at first; T steps of
 
@@ -73,7 +74,7 @@ def epc(
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
     - `optim_h`: how errors move, see `pc`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
-    - `clamp`, `start`, `learn`, `call`, `precision`: see `pc`; `Kept()` keeps errors.
+    - `clamp`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`; `Kept()` keeps errors.
 
     **Returns:** the rule.
 
@@ -89,5 +90,5 @@ def epc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return EPC(optim_w, optim_h, T, coordinates=Errors(), schedule=AllNodes(), clamp=clamp, start=start, **options)

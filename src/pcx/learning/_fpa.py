@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..core import Choice
+from ..energy import PolicyLike
 from ..inference import Schedule, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Clamp
@@ -32,6 +33,7 @@ def fpa(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Fixed-prediction assumption: predictions u and Jacobians J stay at their forward values, and the errors relax,
 
@@ -47,7 +49,7 @@ def fpa(
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
     - `optim_h`: how errors move, see `pc`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
-    - `schedule`, `clamp`, `start`, `learn`, `call`, `precision`: see `pc`.
+    - `schedule`, `clamp`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
 
     **Returns:** the rule.
 
@@ -63,5 +65,5 @@ def fpa(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return FPA(optim_w, optim_h, T, coordinates=FixedErrors(), schedule=schedule, clamp=clamp, start=start, **options)

@@ -92,7 +92,7 @@ def _uphill(bound: Bound, update: Update) -> Array:
     p = bound.problem
     free = {n: jax.ShapeDtypeStruct((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
     begun, ended = (added([jnp.sum(e) for e in each.values()]) for each in (update.before, update.energies))
-    return rose(free, ended - begun, jnp.abs(begun), 0.0)
+    return rose(free, ended - begun, jnp.abs(begun), 0.0, p.structure.rounding)
 
 
 def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mapping[str, Array]) -> Array:

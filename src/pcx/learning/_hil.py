@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice, whole
-from ..energy import Bound, Energies, ForwardPass, Problem, Weights, check_errors, scan
+from ..energy import Bound, Energies, ForwardPass, PolicyLike, Problem, Weights, check_errors, scan
 from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
 from ._idle import from_outputs
@@ -131,6 +131,7 @@ def hil(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """The hybrid of Z-IL and PC: while the error travels, at step t the weights learn whose predictions it has just
     reached, and all nodes that it has reached keep settling, T steps in all; then all weights learn once more from the
@@ -146,7 +147,7 @@ def hil(
         their own.
     - `optim_h`: how nodes move, see `pc`; by default a first step of 1 and 0.1 from then on.
     - `T`: the number of inference steps, no fewer than the error needs to reach every weight.
-    - `learn`, `call`, `precision`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
 
     **Returns:** the rule.
 
@@ -163,4 +164,4 @@ def hil(
     }
     ```
     """
-    return HIL(optim_w, optim_h, T, learn=learn, call=call, precision=precision)
+    return HIL(optim_w, optim_h, T, learn=learn, call=call, precision=precision, dtype=dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core import Choice
+from ..energy import PolicyLike
 from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
@@ -29,6 +30,7 @@ def hybrid(
     parts: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None,
     learn: Choice = LayerParam,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Hybrid (amortised) PC: values start at a recognition network's forward pass and settle on the generative energy,
 
@@ -46,7 +48,7 @@ def hybrid(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `learn`, `precision`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`: see `pc`.
     - `parts`: `(generative, recognition)`, functions of the model that give its two parts; by default its attributes of
         those names.
 
@@ -65,4 +67,4 @@ def hybrid(
     }
     ```
     """
-    return Hybrid(optim_w, optim_h, T, both=False, parts=parts, learn=learn, precision=precision)
+    return Hybrid(optim_w, optim_h, T, both=False, parts=parts, learn=learn, precision=precision, dtype=dtype)

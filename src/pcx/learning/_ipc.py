@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Problem, scan
+from ..energy import Bound, ForwardPass, PolicyLike, Problem, scan
 from ..inference import AllNodes, DescentLike, Descents, Schedule, find_bad, stands_still, take_step
 from ..nn import LayerParam
 from ._clamp import Phase
@@ -100,6 +100,7 @@ def ipc(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Incremental PC: at each of T steps the gradients of the energy by values and weights are taken at one point, and
     both move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.
@@ -111,7 +112,7 @@ def ipc(
     - `optim_w`: an Optax transformation for the weights, see `Rule`; it takes T steps a batch.
     - `optim_h`: how values move, see `pc`.
     - `T`: the number of inference steps.
-    - `start`, `learn`, `call`, `precision`: see `pc`.
+    - `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
     - `schedule`: `pcx.inference.AllNodes()`, or None: values and weights move at one point.
 
     **Returns:** the rule.
@@ -129,5 +130,5 @@ def ipc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return IncrementalPC(optim_w, optim_h, T, start=start, schedule=schedule, **options)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, PyTree
 from ..core import Choice
 from ..energy import (
     Bound,
+    Casts,
     ForwardPass,
     Inputs,
     ModelArrays,
@@ -57,18 +58,21 @@ class JointStructure:
         # Of the whole model, whichever part's nodes count.
         self.skeleton, self.statics = generative.skeleton, generative.statics
         self.numbers, self.raw_paths = generative.numbers, generative.raw_paths
+        self.dtypes, self.rounding = generative.dtypes, generative.rounding
 
     @classmethod
-    def of(cls, model: EnergyModule, learn: Choice, parts: tuple[Part, Part]) -> JointStructure:
+    def of(
+        cls, model: EnergyModule, learn: Choice, parts: tuple[Part, Part], casts: Casts | None = None
+    ) -> JointStructure:
         """Return the structure of a model whose parts are `parts` of it, the generative one first.
 
         **Raises:** `ValueError` or `TypeError` for a part that is none, naming it.
         """
         generative, recognition = parts
         with told_of_part("generative"):
-            above = Structure.of(model, learn, PartCall(generative, ("y", "x")), generative)
+            above = Structure.of(model, learn, PartCall(generative, ("y", "x")), generative, casts)
         with told_of_part("recognition"):
-            below = Structure.of(model, learn, PartCall(recognition, ("x", "y")), recognition)
+            below = Structure.of(model, learn, PartCall(recognition, ("x", "y")), recognition, casts)
         return cls(above, below)
 
     def __hash__(self) -> int:
@@ -106,6 +110,7 @@ class JointProblem:
     def __init__(
         self, structure: JointStructure, values: ModelArrays, x: PyTree, y: PyTree, training: bool = True
     ) -> None:
+        self.structure = structure
         with told_of_part("recognition"):
             self.recognition = recognition = Problem.of(structure.recognition, values, (x, y), training)
         self._classes = _classes_of(recognition, y)

@@ -9,7 +9,7 @@ import jax.tree_util as jtu
 from jax import Array
 
 from ..core import Choice, whole
-from ..energy import Bound, ForwardPass
+from ..energy import Bound, ForwardPass, PolicyLike
 from ..inference import Descent, DescentLike, Langevin, Schedule, Solver, is_transformation, settle
 from ..nn import LayerParam
 from ._clamp import Phase
@@ -86,6 +86,7 @@ def mcpc(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior,
 
@@ -103,7 +104,7 @@ def mcpc(
     - `T`: the number of inference steps.
     - `burn_in`: the number of steps at the beginning that the gradients are not taken from.
     - `variance`, `momentum`: s^2, by default 1, and a number in [0, 1), see `pcx.inference.Langevin`.
-    - `schedule`, `start`, `learn`, `call`, `precision`: see `pc`. `Kept()` goes on with the chain.
+    - `schedule`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`. `Kept()` goes on with the chain.
 
     **Returns:** the rule.
 
@@ -126,5 +127,5 @@ def mcpc(
     else:
         number: Any = step
         descent = Langevin(number, 1.0 if variance is None else variance, momentum)
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return MonteCarloPC(optim_w, descent, T, burn_in, schedule=schedule, start=start, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jax.typing import ArrayLike
 
 from ..core import Choice
+from ..energy import PolicyLike
 from ..inference import Schedule, SolverLike, Stop
 from ..nn import LayerParam
 from ._clamp import Nudged
@@ -36,6 +37,7 @@ def nudged(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Nudged PC: the output is clamped near its prediction, at `u - b (u - y)`, values settle as in `pc`, and the
     weight gradient is divided by b. Positive (b > 0), negative (b < 0), centred (both, and their difference) or
@@ -48,7 +50,7 @@ def nudged(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `schedule`, `start`, `learn`, `call`, `precision`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `schedule`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
     - `beta`: b, other than 0 and at most 1 in size.
     - `centred`: settle twice, at +b and -b, and take the difference over 2 b.
     - `alternate`: change the sign of b with every batch.
@@ -75,5 +77,5 @@ def nudged(
     ```
     """
     clamp = Nudged(beta, centred, alternate, follow)
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return NudgedPC(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)

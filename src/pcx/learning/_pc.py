@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from jax import Array
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, Landscape, Nodes, Problem, WeightGradient, Weights
+from ..energy import Bound, ForwardPass, Landscape, Nodes, PolicyLike, Problem, WeightGradient, Weights
 from ..inference import (
     AllNodes,
     Descents,
@@ -42,7 +42,7 @@ class PredictiveCoding(Rule):
 
     - `optim_w`, `optim_h`, `T`, `schedule`, `clamp`, `start`: see `pc`.
     - `coordinates`: what settles, by default the values of the nodes.
-    - `options`: `learn`, `call` and `precision`, see `Rule`.
+    - `options`: `learn`, `call`, `precision` and `dtype`, see `Rule`.
 
     **Raises:** `TypeError` or `ValueError` for parts that don't go together, with the reason.
     """
@@ -217,6 +217,7 @@ def pc(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Predictive coding, or inference learning: values start at a forward pass, settle for T steps of
 
@@ -238,7 +239,7 @@ def pc(
     - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
     - `clamp`: `Hard()` or `Nudged(...)`.
     - `start`: `Forward()`, `Zeros()` or `Kept()`.
-    - `learn`, `call`, `precision`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
 
     **Returns:** the rule.
 
@@ -255,7 +256,7 @@ def pc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
     return PredictiveCoding(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)
 
 

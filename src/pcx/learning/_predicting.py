@@ -9,9 +9,10 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, taken
-from ..energy import Bound, ForwardPass, ModelArrays, Nodes, Problem, Structure, no_model
+from ..energy import Bound, DTypePolicy, ForwardPass, ModelArrays, Nodes, Problem, Structure, no_model
 from ..predictive_coding import EnergyModule
 from ._checks import taken_batch
+from ._dtypes import casts_of
 from ._intern import Interned
 from ._precision import Precision
 from ._predict import evaluated, predicted
@@ -28,6 +29,8 @@ class Predicting(Interned):
     learned_params: Choice
     call: Call | None
     precision: Precision | None
+    dtype: DTypePolicy | None = None
+    """The dtypes of a step; None for those of the model."""
 
     def predict(
         self,
@@ -136,7 +139,7 @@ class Predicting(Interned):
         """
         if not isinstance(model, EnergyModule):
             raise no_model(f"{self.name}: ", model)
-        return Structure.of(model, self.learned_params, self.call)
+        return Structure.of(model, self.learned_params, self.call, casts=casts_of(self.dtype))
 
     def problem(
         self, structure: Structure, arrays: ModelArrays, x: PyTree, y: PyTree, training: bool = True

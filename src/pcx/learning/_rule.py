@@ -18,11 +18,12 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, raw_key
-from ..energy import Bound, Energies, ForwardPass, ModelArrays, Problem, Samples, Weights
+from ..energy import Bound, Energies, ForwardPass, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
 from ._checks import check_learns, check_optim, taken_batch
+from ._dtypes import check_dtype
 from ._guards import bad_data, guarded
 from ._idle import from_any_energy, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
@@ -56,9 +57,12 @@ class Rule(Predicting):
     - `call`: how the model is called on one sample, `call(model, x, y)`; by default `model(x, y)`, or `model(x)` if it
         takes one argument.
     - `precision`: a number for the nodes that are not clamped, a dict by node, or a `Precision`; None is 1 everywhere.
+    - `dtype`: of the products of a step, `"bfloat16"` or `"float16"`, from copies of weights, batch and values in that
+        dtype; or a `DTypePolicy`. Weights, their optimiser and all sums stay float32. None computes in the dtypes of
+        the model. A model's weights must be float32 otherwise.
 
     **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
-    precision.
+    precision or no such dtype.
     """
 
     random: bool = False
@@ -71,6 +75,7 @@ class Rule(Predicting):
         learn: Choice = LayerParam,
         call: Call | None = None,
         precision: PrecisionLike = None,
+        dtype: PolicyLike = None,
     ) -> None:
         if not (hasattr(optim_w, "init") and hasattr(optim_w, "update")):
             raise TypeError(
@@ -79,6 +84,8 @@ class Rule(Predicting):
             )
         self.optim_w, self.learned_params, self.call = optim_w, learn, call
         self.precision = as_precision(precision)
+        if dtype is not None:
+            self.dtype = as_policy(self.name, dtype)
 
     # -- the four functions of a rule -----------------------------------------------------------------
     def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
@@ -136,6 +143,7 @@ class Rule(Predicting):
             raise TypeError(
                 f"{self.name}.step: expected the state that init or the step before gave, got {type(state).__name__}"
             )
+        check_dtype(self, state)
         problem = self.problem(state.structure, ModelArrays(state.weights, state.rest), x, y)
         check_optim(self, problem, state)
         problem.check_labels(y)

@@ -28,6 +28,7 @@ from ..predictive_coding import EnergyModule
 from ._checks import taken_batch
 from ._clamp import Phase
 from ._coordinates import Coordinates
+from ._dtypes import casts_of
 from ._guards import bad_data
 from ._idle import from_any_energy
 from ._joint_problem import PARTS, JointProblem, JointStructure, generative_of, recognition_of
@@ -118,7 +119,7 @@ class TwoNetworks(PredictiveCoding):
                     f"{self.name}: the {name} part of {type(model).__name__} must be a pxc.EnergyModule, got "
                     f"{type(found).__name__}"
                 )
-        return JointStructure.of(model, self.learned_params, self.parts)
+        return JointStructure.of(model, self.learned_params, self.parts, casts_of(self.dtype))
 
     def problem(self, structure: Any, arrays: ModelArrays, x: PyTree, y: PyTree, training: bool = True) -> Any:
         if training:

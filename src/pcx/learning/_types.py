@@ -11,6 +11,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice, Whole
+from ..energy import PolicyLike
 from ..inference import Schedule
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class RuleOptions(TypedDict, total=False):
     learn: Choice
     call: Call | None
     precision: PrecisionLike
+    dtype: PolicyLike
 
 
 class PCOptions(RuleOptions, total=False):

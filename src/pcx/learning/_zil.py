@@ -16,6 +16,7 @@ from ..energy import (
     ForwardPass,
     LocalVJPs,
     Nodes,
+    PolicyLike,
     Problem,
     add,
     add_parts,
@@ -140,6 +141,7 @@ def zil(
     learn: Choice = LayerParam,
     call: Call | None = None,
     precision: PrecisionLike = None,
+    dtype: PolicyLike = None,
 ) -> Rule:
     """Zero-divergence inference learning: backpropagation's update, exactly, by local steps.
 
@@ -159,7 +161,7 @@ def zil(
     - `optim_h`: how a node takes its one step, by default `optax.sgd(1.0)`, for exactness.
     - `level`: put identity nodes on skips, so that all paths from a node to the output have the same number of nodes;
         otherwise such a model is refused.
-    - `learn`, `call`, `precision`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
 
     **Returns:** the rule.
 
@@ -181,4 +183,4 @@ def zil(
     }
     ```
     """
-    return ZIL(optim_w, optim_h, level, learn=learn, call=call, precision=precision)
+    return ZIL(optim_w, optim_h, level, learn=learn, call=call, precision=precision, dtype=dtype)

@@ -35,14 +35,22 @@ class _BatchNorm(eqx.nn.BatchNorm):
         key: jax.Array | None = None,
         inference: bool | None = None,
     ) -> tuple[jax.Array, eqx.nn.State]:
-        if inference is None:
-            inference = self.inference
+        x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating) or jnp.finfo(x.dtype).bits >= 32:
+            return self._normalised(x, state, self.inference if inference is None else inference)
+        # Means over a batch of 16-bit numbers are taken in the dtype of the running ones, as Equinox's other norms do.
+        index: Any = self.ema_state_index if self.batch_state_index is None else self.batch_state_index
+        wide = x.astype(jnp.promote_types(x.dtype, state.get(index)[0].dtype))
+        out, state = self._normalised(wide, state, self.inference if inference is None else inference)
+        return out.astype(x.dtype), state
+
+    def _normalised(self, x: jax.Array, state: eqx.nn.State, inference: bool) -> tuple[jax.Array, eqx.nn.State]:
         if not inference or self.batch_state_index is None or self.batch_counter is None:
-            return super().__call__(jnp.asarray(x), state, inference=inference)
+            return super().__call__(x, state, inference=inference)
         mean, var = state.get(self.batch_state_index)
         at_first = state.get(self.batch_counter) == 0
         state = state.set(self.batch_state_index, (mean, jnp.where(at_first, 1, var)))
-        out, state = super().__call__(jnp.asarray(x), state, inference=True)
+        out, state = super().__call__(x, state, inference=True)
         return out, state.set(self.batch_state_index, (mean, var))
 
 

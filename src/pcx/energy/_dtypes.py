@@ -1,0 +1,191 @@
+"""The dtypes that a model is traced at: products in fewer bits, sums and weights in 32.
+
+A policy is part of a model's structure. Weights and batch are cast where the model's call begins, values where they
+enter it, predictions where they leave it. So a traced program takes and gives float32 arrays, whatever its products are
+computed in: gradients come back through the casts in float32, and nothing outside of this room knows of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
+
+from ..core import Choice
+from ._types import Weights
+
+T = TypeVar("T")
+
+_COMPUTE = ("bfloat16", "float16", "float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class DTypePolicy:
+    """The dtypes of a step. Weights, the state of their optimiser and checkpoints stay float32; energies, their sums
+    over a batch, and the mean of the weights' gradients are float32.
+
+    **Arguments:**
+
+    - `compute`: of the copies of weights, batch and values that the model's layers work on: `"bfloat16"`, `"float16"`
+        or `"float32"`.
+    - `values`: of values, predictions and errors of nodes, and of what the optimiser of the values remembers:
+        `"float32"`, or that of `compute`. In fewer bits than 32 a move of a value is lost where it rounds to nothing,
+        and so is an error that is small beside its value.
+
+    **Raises:** `TypeError` for what is no dtype; `ValueError` for another one.
+    """
+
+    compute: DTypeLike
+    values: DTypeLike = "float32"
+
+    def __post_init__(self) -> None:
+        # As names: equal policies compare equal, and can be written into a run's folder.
+        for field in ("compute", "values"):
+            object.__setattr__(self, field, _named(field, getattr(self, field)))
+        if self.compute not in _COMPUTE:
+            raise ValueError(f"DTypePolicy: compute must be one of {', '.join(_COMPUTE)}, got {self.compute}")
+        if self.values not in ("float32", self.compute):
+            raise ValueError(f"DTypePolicy: values must be float32 or that of compute, got {self.values}")
+
+    @property
+    def rounding(self) -> float:
+        """The energy of an error that is nothing but the rounding of a prediction of size 1, if that is more than the
+        rounding of values."""
+        inside, outside = (float(jnp.finfo(dtype).eps) for dtype in (self.compute, self.values))
+        return (inside / 2) ** 2 if inside > outside else 0.0
+
+    def inside(self, tree: T) -> T:
+        """Return a tree with its floats in the dtype that layers work in.
+
+        **Arguments:**
+
+        - `tree`: of arrays.
+
+        **Returns:** likewise.
+        """
+        return cast_floats(tree, self.compute)
+
+    def outside(self, tree: T) -> T:
+        """Return a tree with its floats in the dtype of values.
+
+        **Arguments:**
+
+        - `tree`: of arrays, or of their shapes.
+
+        **Returns:** likewise.
+        """
+        return cast_floats(tree, self.values)
+
+
+class Casts(NamedTuple):
+    """A policy, and the params that it casts beside weights.
+
+    **Attributes:**
+
+    - `policy`: the dtypes of a step.
+    - `layers`: says which params layers multiply by, whether they learn or not.
+    """
+
+    policy: DTypePolicy
+    layers: Choice
+
+
+PolicyLike: TypeAlias = DTypePolicy | DTypeLike | None
+"""The dtypes of a step: a policy, the dtype of its products, or None for those of the model."""
+
+
+def as_policy(call: str, x: PolicyLike) -> DTypePolicy | None:
+    """Return a policy, from one or from the dtype of its products; None for None.
+
+    **Raises:** `TypeError` or `ValueError` in the name of `call` for anything else.
+    """
+    if x is None or isinstance(x, DTypePolicy):
+        return x
+    name = _named(f"{call}: dtype", x)
+    if name not in _COMPUTE:
+        raise ValueError(
+            f"{call}: dtype must be one of {', '.join(_COMPUTE)}, or a DTypePolicy, got {name}; for float64 leave it "
+            "out, and give a model of float64 weights under jax_enable_x64"
+        )
+    return DTypePolicy(name)
+
+
+def cast_floats(tree: T, dtype: DTypeLike) -> T:
+    """Return a tree with its floats, or the shapes of floats, in another dtype; whole numbers, booleans and keys as
+    they are."""
+
+    def cast(a: object) -> object:
+        found = getattr(a, "dtype", None)
+        if found is None or not jnp.issubdtype(found, jnp.floating) or found == jnp.dtype(dtype):
+            return a
+        if isinstance(a, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(a.shape, jnp.dtype(dtype))
+        return jnp.asarray(a, dtype)  # pyright: ignore[reportArgumentType]
+
+    return jtu.tree_map(cast, tree)
+
+
+def cast_like(tree: T, like: PyTree) -> T:
+    """Return a tree with its floats in the dtypes of those of another one of the same structure."""
+
+    if jtu.tree_structure(tree) != jtu.tree_structure(like):
+        return tree
+    return jtu.tree_map(
+        lambda a, b: cast_floats(a, b.dtype) if jnp.issubdtype(b.dtype, jnp.floating) else a, tree, like
+    )
+
+
+def grad_of_mean(
+    total: Callable[[Weights], tuple[Array, T]], size: int, policy: DTypePolicy | None
+) -> Callable[[Weights], tuple[Weights, T]]:
+    """Return a function that gives the gradient of a mean over a batch, and what comes with it.
+
+    Under a policy the sum is differentiated, and its gradient divided in float32: shares of a batch in float16 would
+    soon be too small for it. That is all the scaling of losses that a sum of energies needs.
+
+    **Arguments:**
+
+    - `total`: gives the sum over the batch, and anything else, from the weights.
+    - `size`: the number of samples.
+    - `policy`: the dtypes of the step.
+    """
+
+    def mean(weights: Weights) -> tuple[Array, T]:
+        found, more = total(weights)
+        return found / size, more
+
+    if policy is None or policy.compute == "float32":
+        return jax.grad(mean, has_aux=True)
+    summed = jax.grad(total, has_aux=True)
+
+    def gradient(weights: Weights) -> tuple[Weights, T]:
+        found, more = summed(weights)
+        return jtu.tree_map(lambda g: g / size, found), more
+
+    return gradient
+
+
+def check_weights(policy: DTypePolicy | None, path: str, dtype: DTypeLike) -> None:
+    """Refuse a weight that is not of 32 bits where a step computes in copies.
+
+    **Raises:** `ValueError`, naming the weight.
+    """
+    if policy is not None and dtype != jnp.float32:
+        raise ValueError(
+            f"dtype={policy.compute}: {path} is {jnp.dtype(dtype)}, but the weights stay float32 where a step computes "
+            "in copies of fewer bits: cast the model's weights to float32, or leave dtype out to compute in theirs"
+        )
+
+
+def _named(what: str, x: DTypeLike) -> str:
+    try:
+        return jnp.dtype(x).name
+    except TypeError as e:
+        raise TypeError(f"{what} must be a dtype, such as 'bfloat16', got {x!r}") from e
