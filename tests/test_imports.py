@@ -30,8 +30,8 @@ PUBLIC = {
     "pcx.predictive_coding": """Energy EnergyFn EnergyModule Huber Laplace Poisson STATUS Ruleset Vode VodeParam
         ce_energy se_energy zero_energy""",
     "pcx.training": """CheckpointError Checkpoints Choice Dispatch EarlyStopping EventFiles Fit FitOptions Integers
-        LearningRule Log Report RunExists Sweep Uniform accuracy fit load_run load_weights save_weights sweep
-        versions""",
+        LearningRule Log ProcessLost Report RunExists Sweep Uniform accuracy fit join load_run load_weights save_weights
+        sweep versions""",
     "pcx.utils": "M M_has M_hasnot M_is Optim OptimTree load_params save_params step",
 }
 

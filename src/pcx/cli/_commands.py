@@ -10,10 +10,12 @@ import tyro
 
 from ._failures import CommandError
 from ._install import missing_of, not_installed
+from ._job import Job
 from ._options import ZilOptions
 from ._saved import option_in, read_config
 from ._settings import CompareOptions, TrainOptions
 
+_ALONE = Job()
 _STORES = ("orbax", "safetensors")  # top-level modules
 T = TypeVar("T")
 Run = Annotated[Path, tyro.conf.Positional]
@@ -39,7 +41,13 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 
         return train(options, argv)
 
-    def resume(run: Run, epochs: int | None = None, data_folder: Path | None = None, quiet: bool = False) -> int:
+    def resume(
+        run: Run,
+        epochs: int | None = None,
+        data_folder: Path | None = None,
+        quiet: bool = False,
+        job: Annotated[Job, tyro.conf.arg(name="")] = _ALONE,
+    ) -> int:
         """Go on with a run that was interrupted or killed, or train it longer.
 
         The options are those that it was begun with. It ends with the same bits as if it had never stopped.
@@ -49,11 +57,13 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             epochs: Train up to so many epochs in all, more than it was begun with.
             data_folder: Where the data files are now.
             quiet: Show no progress.
+            job: Which processes train together.
         """
+        job.check_job()
         _need_stores()
         from ._train import resume
 
-        return resume(run, epochs, data_folder, quiet)
+        return resume(run, epochs, data_folder, quiet, job)
 
     def evaluate(
         run: Run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,8 +34,14 @@ def say_what_has_no_effect(options: Experiment, args: Sequence[str]) -> None:
             complain(f"pcx: warning: --{name} has no effect: {reason}")
 
 
-def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> Fit:
+def train_in(
+    folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool, quiet: bool = False
+) -> Fit:
     """Train, or go on with the run in the folder.
+
+    **Arguments:**
+
+    - `quiet`: say nothing, whatever the options say: another process of the job does.
 
     **Raises:** `CommandError` for what the library refuses.
     """
@@ -42,6 +49,9 @@ def train_in(folder: Path, options: TrainOptions, splits: Splits, argv: list[str
         warnings.filterwarnings("ignore", "fit: training failed")  # the command says it itself
         # Said already, in the words of the command's options.
         warnings.filterwarnings("ignore", "fit: checkpoint_seconds has no effect")
+        if quiet:
+            warnings.simplefilter("ignore")
+            options = dataclasses.replace(options, quiet=True)
         return fit(
             model_maker(options, splits),
             make_rule(options, options.rule, len(splits.train)),

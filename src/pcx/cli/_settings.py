@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from . import _checks
 from ._checks import MOST
 from ._failures import Refused
+from ._job import Job
 from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
@@ -171,7 +172,7 @@ class Experiment(Rules):
 
 
 @dataclass(frozen=True)
-class TrainOptions(Experiment):
+class TrainOptions(Job, Experiment):
     """Train a network by a learning rule and keep the run in a folder."""
 
     rule: RuleName | str = "pc"
@@ -193,6 +194,7 @@ class TrainOptions(Experiment):
 
     def check(self) -> None:
         super().check()
+        self.check_job()
         if self.resume == "auto" and self.out is None:
             raise Refused("--resume auto needs --out, the folder of the run")
 

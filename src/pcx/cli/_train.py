@@ -8,10 +8,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ..training import Fit, Folder, differences
+from ..training import Fit, Folder, Processes, differences
 from ._build import Splits
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
+from ._job import Job, joined
 from ._own import settled
 from ._run import lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
@@ -22,17 +23,23 @@ from ._tables import console, counted, number, percent, say, spread, table
 
 def train(options: TrainOptions, argv: list[str]) -> int:
     """Train and print what came out; the exit status."""
-    options = settled(options)
+    with joined(options) as processes:
+        return _train(settled(options), argv, processes)
+
+
+def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
     if options.resume == "auto" and options.out is not None and (options.out / "config.json").exists():
-        return _go_on(options.out, options)
+        return _go_on(options.out, options, processes)
     folder = new_folder(options.out, "train", f"go on with it by `pcx resume {shlex.quote(str(options.out))}`")
+    folder = Path(processes.first(str(folder)))  # which may have the time in its name
     with told():
         splits = Splits(options)
-    say_what_has_no_effect(options, argv)
-    return _go(folder, options, splits, argv, resume=False)
+    if processes.writes:
+        say_what_has_no_effect(options, argv)
+    return _go(folder, options, splits, argv, processes, resume=False)
 
 
-def _go_on(folder: Path, options: TrainOptions) -> int:
+def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
     """Go on with a run by the same command that began it; more epochs make it longer."""
     free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
     both = read_config(folder, TrainOptions), options
@@ -43,11 +50,16 @@ def _go_on(folder: Path, options: TrainOptions) -> int:
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
             "with, or begin another one with --out"
         )
-    return resume(folder, options.epochs, options.data_folder, options.quiet)
+    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes)
 
 
-def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool) -> int:
+def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool, job: Job) -> int:
     """Go on with a run; the exit status."""
+    with joined(job) as processes:
+        return _resume(folder, epochs, data_folder, quiet, processes)
+
+
+def _resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool, processes: Processes) -> int:
     options = read_config(folder, TrainOptions)
     changed: dict[str, Any] = {"quiet": quiet}
     if data_folder is not None:
@@ -63,9 +75,10 @@ def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bo
     options = dataclasses.replace(options, **changed)
     with told():
         splits = Splits(options)
-    if "epochs" in changed:
+    processes.meet()  # all have read what process 0 now changes
+    if "epochs" in changed and processes.writes:
         lengthen(folder, options)
-    return _go(folder, options, splits, [], resume=True)
+    return _go(folder, options, splits, [], processes, resume=True)
 
 
 def _finished(folder: Path, options: TrainOptions, longer: bool) -> bool:
@@ -87,14 +100,17 @@ def _finished(folder: Path, options: TrainOptions, longer: bool) -> bool:
     return True
 
 
-def _go(folder: Path, options: TrainOptions, splits: Splits, argv: list[str], resume: bool) -> int:
+def _go(
+    folder: Path, options: TrainOptions, splits: Splits, argv: list[str], processes: Processes, resume: bool
+) -> int:
     how = f"pcx resume {shlex.quote(str(folder))}"
     resumable(folder, how)
-    found = train_in(folder, options, splits, argv, resume)
+    found = train_in(folder, options, splits, argv, resume, quiet=not processes.writes)
     summary = summarise(found, options)
-    with told():
-        Folder(folder, resume=True).write_json("summary.json", summary)
-    show(summary, options, folder)
+    if processes.writes:
+        with told():
+            Folder(folder, resume=True).write_json("summary.json", summary)
+        show(summary, options, folder)
     return ending(found, how)
 
 

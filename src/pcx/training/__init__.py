@@ -11,10 +11,12 @@ from ._events import EventFiles
 from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, foreign, versions
+from ._join import join
 from ._load_run import load_run
 from ._matplotlib import own_config
 from ._metrics import accuracy
 from ._options import FitOptions
+from ._processes import Processes, ProcessLost
 from ._result import Dispatch, Fit, Report
 from ._rule import LearningRule
 from ._stopping import EarlyStopping
@@ -34,12 +36,14 @@ __all__ = [
     "Integers",
     "LearningRule",
     "Log",
+    "ProcessLost",
     "Report",
     "RunExists",
     "Sweep",
     "Uniform",
     "accuracy",
     "fit",
+    "join",
     "load_run",
     "load_weights",
     "save_weights",

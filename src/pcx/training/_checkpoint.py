@@ -16,10 +16,12 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import is_typed_key
-from ..data import given_path
+from ..data import check_flags, given_path
 from ._checksums import sealed, unsealed
 from ._describe import in_words
 from ._files import CheckpointError, refuse_links
+from ._processes import Processes
+from ._shared_out import forms_of, shared_out, wanted
 from ._types import is_whole
 
 
@@ -38,22 +40,28 @@ class Checkpoints:
 
     - `path`: their folder, made if need be; that of a run is `checkpoints` inside it.
     - `keep`: how many of the last are kept.
+    - `together`: in a job of several processes (see `join`), whether all of them make this object and call its methods,
+        in the same order and with equal arrays, and write each checkpoint together, to a folder that all see. False:
+        this process alone does.
 
     **Raises:** `ValueError` for an empty path or a `keep` below 1; `TypeError` for what is no path or no number;
     `CheckpointError` if there are links in the folder: nothing is written through one; `ImportError` if Orbax is not
     installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2, *, together: bool = True) -> None:
+        check_flags("Checkpoints", together=together)
         if not is_whole(keep):
             raise TypeError(f"Checkpoints: keep must be a whole number, got {keep!r}")
         if keep < 1:
             raise ValueError(f"Checkpoints: keep must be at least 1, got {keep}")
         self.path = given_path("Checkpoints: path", path).absolute()
         refuse_links(self.path)
-        _remove_partial(self.path)  # Orbax writes over what it finds there
-        self._last = _manager(self.path / "last", keep)
-        self._best = _manager(self.path / "best", 1)
+        self._processes = Processes.of(together)
+        self._remove_partial()  # Orbax writes over what it finds there
+        self._processes.meet()
+        self._last = _manager(self.path / "last", keep, together)
+        self._best = _manager(self.path / "best", 1, together)
 
     def save(self, step: int, tree: PyTree, meta: dict[str, Any], best: bool = False) -> None:
         """Save a tree of arrays and a JSON value under a step's number, as the newest or as the best.
@@ -86,15 +94,17 @@ class Checkpoints:
                 )
             manager.delete(later)  # of a future that comes again, as a run went on from before it
         arrays, paths, empty = _flat(tree)
+        several = self._processes.count > 1
+        described = {"meta": meta, "paths": paths, "empty": empty, **({"forms": forms_of(arrays)} if several else {})}
         content = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays),
-            meta=ocp.args.JsonSave(sealed({"meta": meta, "paths": paths, "empty": empty}, arrays)),
+            arrays=ocp.args.StandardSave(shared_out(arrays) if several else arrays),
+            meta=ocp.args.JsonSave(sealed(described, arrays)),
         )
         try:
             manager.save(step, args=content, force=True)
             manager.wait_until_finished()
         except Exception as e:  # the file system's, TensorStore's or Orbax's own
-            _remove_partial(self.path)
+            self._remove_partial()
             reason = _reason(e)
             raise CheckpointError(
                 f"checkpoint {step} can't be written to {self.path}: {reason}. The earlier checkpoints are whole; make "
@@ -178,22 +188,34 @@ class Checkpoints:
         target, count = self.path / "damaged" / f"{kind}-{step}", 1
         while target.exists():
             target, count = target.with_name(f"{kind}-{step}-{count}"), count + 1
-        target.parent.mkdir(exist_ok=True)
-        os.rename(self.path / kind / str(step), target)
+        self._processes.meet()  # all have looked
+        if self._processes.writes:
+            target.parent.mkdir(exist_ok=True)
+            os.rename(self.path / kind / str(step), target)
+        self._processes.meet()
         manager.reload()
         return target
 
+    def _remove_partial(self) -> None:
+        """Remove what a failed save left, which may be what fills the disk."""
+        for folder in _partial(self.path) if self._processes.writes else ():
+            with contextlib.suppress(OSError):
+                shutil.rmtree(folder)
+
     def _read(self, step: int, best: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ocp = require_orbax()
-        content = ocp.args.Composite(arrays=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore())
-        where = f"checkpoint {step} in {self.path}"
+        manager, where = self._best if best else self._last, f"checkpoint {step} in {self.path}"
         try:
-            found = (self._best if best else self._last).restore(step, args=content)
+            description = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
+            # What several processes wrote in parts is read whole, by however many there are now.
+            forms = description.get("forms") if isinstance(description, dict) else None
+            target = None if forms is None else wanted(forms)
+            found = manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(target)))
             arrays = {name: np.asarray(array) for name, array in (found.arrays or {}).items()}
         except Exception as e:
             raise Damaged(f"{where} can't be read: {str(e).strip()[:300]}") from e
         try:
-            seal = unsealed(found.meta, arrays)
+            seal = unsealed(description, arrays)
             paths, empty = seal["paths"], seal["empty"]
             by_path = {
                 path: np.zeros(*empty[path]) if path in empty else arrays[f"{i:05d}"] for i, path in enumerate(paths)
@@ -230,10 +252,17 @@ def require_orbax() -> Any:
     return ocp
 
 
-def _manager(path: Path, keep: int) -> Any:
+def _manager(path: Path, keep: int, together: bool) -> Any:
     ocp = require_orbax()
+    more: dict[str, Any] = {}
+    if not together and jax.distributed.is_initialized():
+        path.mkdir(parents=True, exist_ok=True)
+        me = jax.process_index()
+        more["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"pcx{me}"
+        )
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep, create=True, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        max_to_keep=keep, create=not more, enable_async_checkpointing=False, cleanup_tmp_directories=True, **more
     )
     return ocp.CheckpointManager(path, options=options)
 
@@ -281,13 +310,6 @@ def _reason(e: Exception) -> str:
     if "No space left on device" in text:  # TensorStore says so at length
         return "No space left on device"
     return text.splitlines()[0] if text else type(e).__name__
-
-
-def _remove_partial(path: Path) -> None:
-    """Remove what a failed save left, which may be what fills the disk."""
-    for folder in _partial(path):
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
 
 
 def _partial(path: Path) -> Iterator[Path]:

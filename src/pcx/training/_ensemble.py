@@ -32,6 +32,7 @@ class Ensemble:
 
     def __init__(self, compiled: Compiled, states: Sequence[PyTree], settings: Sequence[Settings]) -> None:
         self.compiled, self.layout, self.many, self.size = compiled, compiled.layout, compiled.many, len(states)
+        self._read: tuple[np.ndarray, PyTree] | None = None
         self._placed: list[tuple[list[PyTree], PyTree]] = []  # arrays, and the same as they lie on the devices
         self._settings = self._packed([jtu.tree_map(jnp.asarray, dict(s)) for s in settings])
         self._totals: list[PyTree] = []
@@ -79,6 +80,8 @@ class Ensemble:
         keys = self._packed(keys)
         if chunk.rows is None:
             arrays, rows = self.layout.batch(chunk.arrays, axis=1), [None] * len(keys)
+        elif self.layout.spans_processes and all(np.array_equal(each, chunk.rows[0]) for each in chunk.rows):
+            arrays, rows = self._own(chunk.arrays, chunk.rows[0]), [None] * len(keys)
         else:
             arrays, rows = self._whole(chunk.arrays), self._packed(chunk.rows, batch=0)
         on = self._packed([np.bool_(a) for a in active])
@@ -114,6 +117,14 @@ class Ensemble:
         given = self._whole(arrays), *self.layout.batch((rows, counts), axis=1)
         found = jax.device_get(self._unpacked([self.compiled.judge(s, c, *given) for s, c in pairs]))
         return [{k: float(v) for k, v in sums.items()} for sums in found]
+
+    def _own(self, arrays: PyTree, rows: np.ndarray) -> PyTree:
+        """Return an epoch's batches, of which each process has read the part that its devices work on. They are read
+        once an epoch, however many dispatches it has."""
+        if self._read is None or self._read[0] is not rows:
+            self._read = None  # before the next ones are read, these go
+            self._read = rows, self.layout.rows(arrays, rows)
+        return self._read[1]
 
     def _whole(self, arrays: PyTree) -> PyTree:
         """Return samples as they lie on the devices, all of them on each. Those to train on and those to judge by are

@@ -12,11 +12,12 @@ from jax.sharding import Mesh
 from ..predictive_coding import EnergyModule
 from ._alone import alone
 from ._held_out import as_held_out
-from ._layout import Layout
+from ._layout import Layout, of_this_job
 from ._loop import loop
 from ._member import members_of
 from ._options import FitOptions
-from ._prepare import prepare
+from ._prepare import all_of, prepare
+from ._processes import Processes
 from ._result import Dispatch, Fit, Report
 from ._rule import LearningRule, RuleMaker
 from ._source import Data, as_source
@@ -120,14 +121,15 @@ def fit(
     # All is judged before the folder is made, so that a refused call leaves nothing behind.
     options.check()
     members = members_of(model, rule, options.seeds, options.settings)
-    layout = Layout.of(options.mesh, len(members))
-    check_store(options)
-    with alone(model):
-        source = as_source(train, options, [m.seed for m in members])
+    with Processes.of(of_this_job(options.mesh)) as processes, alone(model):
+        layout = Layout.of(options.mesh, len(members))
+        check_store(options)
+        source = as_source(train, options, [m.seed for m in members], on_host=processes.count > 1)
         run = prepare(model, rule, members, source, as_held_out(validation), options, layout)
-        store = store_for(run, options)
+        processes.check_same(lambda: all_of(run, options))
+        store = store_for(run, options, processes)
         try:
             store.begin(run, options)
-            return loop(run, store, options)
+            return loop(run, store, options, processes)
         finally:
             store.close()

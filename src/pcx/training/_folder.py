@@ -17,6 +17,7 @@ from ..core import __version__
 from ..data import given_path
 from ._commit import commit
 from ._files import CheckpointError, append, is_partial, refuse_links, replacing
+from ._processes import Processes
 from ._types import Row
 
 
@@ -36,13 +37,20 @@ class Folder:
 
     - `path`: the folder.
     - `resume`: whether a run in it is to go on, see `check_folder`; `resumed` says whether there is one.
+    - `processes`: that train the run. The first of them writes, for all.
 
     **Raises:** as `check_folder`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], resume: bool | Literal["auto"]) -> None:
-        self.resumed = check_folder(path, resume)
+    def __init__(
+        self, path: str | os.PathLike[str], resume: bool | Literal["auto"], processes: Processes | None = None
+    ) -> None:
+        processes = processes or Processes()
+        self.resumed, self._writes = check_folder(path, resume), processes.writes
+        processes.meet()  # all have looked into it, before anything changes there
         self.path = given_path("Folder: path", path).absolute()
+        if not self._writes:
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         if not self.resumed:
             for left in filter(is_partial, os.listdir(self.path)):
@@ -54,8 +62,9 @@ class Folder:
         **Raises:** `CheckpointError` if that fails; a file that was there under this name stays as it is.
         """
         target = self.path / name
-        with self._told(name), replacing(target) as partial:
-            save(partial)
+        if self._writes:
+            with self._told(name), replacing(target) as partial:
+                save(partial)
         return target
 
     def write_json(self, name: str, value: object) -> Path:
@@ -84,8 +93,9 @@ class Folder:
         self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
 
     def _append(self, name: str, text: str) -> None:
-        with self._told(name):
-            append(self.path / name, text)
+        if self._writes:
+            with self._told(name):
+                append(self.path / name, text)
 
     @contextlib.contextmanager
     def _told(self, name: str) -> Iterator[None]:
@@ -171,6 +181,7 @@ def versions() -> dict[str, Any]:
         "backend": device.platform,
         "device": device.device_kind,
         "device_count": jax.device_count(),
+        "process_count": jax.process_count(),
         "packages": packages,
         "git": None if found is None else {"commit": found},
     }

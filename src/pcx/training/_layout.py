@@ -53,12 +53,15 @@ class Layout:
 
         - `mesh`: as `fit` takes it. A number of devices is shared out among the networks as far as it goes evenly, and
             what is left of it to the batch: with 4 devices and 6 networks each half of the networks is on 2 devices.
+            None is all devices of a job of several processes.
         - `networks`: of the run.
 
         **Raises:** `TypeError` or `ValueError` for what is no mesh, or doesn't fit.
         """
-        if mesh is None:
+        if mesh is None and not of_this_job(mesh):
             return Layout()
+        if mesh is None:
+            mesh = jax.device_count()
         if not isinstance(mesh, Mesh):
             if not is_whole(mesh):
                 raise TypeError(
@@ -144,6 +147,28 @@ class Layout:
         """
         return jtu.tree_map(lambda a: self._placed(a, self._over_batch(a, axis)), tree)
 
+    def rows(self, arrays: PyTree, rows: np.ndarray) -> PyTree:
+        """Place batches of samples with those of each batch shared out. A process reads those alone that its devices
+        get.
+
+        **Arguments:**
+
+        - `arrays`: a tree of arrays `[N, ...]` on the host.
+        - `rows`: `[batches, B]`: the samples of batch i are those of `rows[i]`.
+
+        **Returns:** a tree of arrays `[batches, B, ...]`.
+        """
+        assert self.mesh is not None
+        sharding = NamedSharding(self.mesh, self._over_batch(rows, 1))
+
+        def placed(a: np.ndarray) -> jax.Array:
+            def read(place: tuple[slice, ...] | None) -> np.ndarray:
+                return np.ascontiguousarray(a[rows if place is None else rows[place[:2]]])
+
+            return jax.make_array_from_callback((*rows.shape, *a.shape[1:]), sharding, read)
+
+        return jtu.tree_map(placed, arrays)
+
     def networks(self, tree: T, batch: int | None = None) -> T:
         """Place a tree of arrays with their first axis, over networks, shared out.
 
@@ -225,6 +250,13 @@ class Layout:
         )
 
 
+def of_this_job(mesh: Mesh | int | None) -> bool:
+    """Return whether the argument of `fit` means devices of several processes, those of a job that they joined."""
+    if not jax.distributed.is_initialized() or jax.process_count() == 1:
+        return False
+    return mesh.is_multi_process if isinstance(mesh, Mesh) else True
+
+
 def _in_turn(f: Callable[..., T], axes: Sequence[int | None]) -> Callable[..., T]:
     """Map a function over networks one after the other."""
 
@@ -278,6 +310,11 @@ def _plain(mesh: Mesh) -> Mesh:
             f"fit: the axes of a mesh are {' and '.join(map(repr, reversed(AXES)))}, got "
             f"{', '.join(map(repr, odd)) or 'none'}; for example jax.make_mesh((4,), ({BATCH!r},))"
         )
+    if mesh.is_multi_process and len({device.process_index for device in mesh.devices.flat}) < jax.process_count():
+        raise ValueError(
+            f"fit: the mesh has devices of some of the {jax.process_count()} processes; take one of all processes, or, "
+            "for a run that this process trains by itself, of its own: jax.local_devices()"
+        )
     names = [name for name in AXES if name in mesh.axis_names]
     devices = np.transpose(mesh.devices, [mesh.axis_names.index(name) for name in names])
     return Mesh(devices, tuple(names))
@@ -288,7 +325,7 @@ def _of_this_process(a: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.
         data = _of_this_process(jax.random.key_data(a), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(a))
     if isinstance(a, jax.Array) and not a.is_fully_addressable:
-        return jax.device_put(a, sharding)
+        return a if a.sharding == sharding else jax.device_put(a, sharding)
     host = np.asarray(a)
     return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 

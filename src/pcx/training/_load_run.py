@@ -135,7 +135,7 @@ def _compare(path: Path, made_of: Mapping[str, Any], now: Mapping[str, Any]) -> 
 def _set(model: EnergyModule, path: Path, network: int, best: bool) -> None:
     if not (path / "checkpoints").is_dir():
         raise CheckpointError(f"load_run: {path} has no checkpoint yet")
-    checkpoints = Checkpoints(path / "checkpoints")
+    checkpoints = Checkpoints(path / "checkpoints", together=False)
     try:
         arrays, _ = checkpoints.load(best=best)
     finally:

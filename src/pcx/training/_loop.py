@@ -11,6 +11,7 @@ from ._display import display
 from ._epoch import advance, finish, finish_epoch, judge_epoch
 from ._options import FitOptions
 from ._prepare import Run
+from ._processes import Processes
 from ._result import Dispatch, Fit
 from ._signals import interruptible
 from ._source import Chunk
@@ -19,34 +20,47 @@ from ._store import Store
 _SECONDS = 1.0  # between two looks at a run, whatever a batch takes
 
 
-def loop(run: Run, store: Store, options: FitOptions) -> Fit:
-    """Train from where the run is to its end."""
+def loop(run: Run, store: Store, options: FitOptions, processes: Processes) -> Fit:
+    """Train from where the run is to its end.
+
+    **Arguments:**
+
+    - `processes`: that train it. They agree on all that depends on a clock, or on what happens to one of them.
+    """
     progress = run.progress
     # A run that ended by early stopping is not resumed, even with more epochs.
     ended = "done" if any(progress.active) or progress.epoch >= options.epochs else "stopped early"
     per_epoch = run.source.per_epoch
     total = None if per_epoch is None else options.epochs * per_epoch
     with interruptible() as asked:
-        with display(total, run.number, options.show) as (shown, say):
+        with display(total, run.number, options.show and processes.writes) as (shown, say):
             while progress.epoch < options.epochs and any(progress.active):
-                if not _epoch(run, store, options, asked, shown):
+                if not _epoch(run, store, options, processes, asked, shown):
                     ended = "interrupted"
                     break
                 rows = finish_epoch(run, store, options.epochs, say)
-                if judge_epoch(run, store, rows, options.callbacks) or not any(progress.active):
+                stopped = processes.any(judge_epoch(run, store, rows, options.callbacks))
+                if stopped or not any(progress.active):
                     ended = "stopped early"
                     break
-                if asked():
+                if processes.any(asked()):
                     ended = "interrupted" if progress.epoch < options.epochs else ended
                     break
-                if store.due(run.passed, epoch_ended=True):
+                if processes.first(store.due(run.passed, epoch_ended=True)):
                     store.save(run)
         store.save(run)
-        return finish(run, store, ended, options)  # a signal that asked the run to end waits until all is written
+        found = finish(run, store, ended, options)
+        processes.meet()
+        return found  # a signal that asked the run to end waits until all is written
 
 
 def _epoch(
-    run: Run, store: Store, options: FitOptions, asked: Callable[[], bool], shown: Callable[[int, str], None]
+    run: Run,
+    store: Store,
+    options: FitOptions,
+    processes: Processes,
+    asked: Callable[[], bool],
+    shown: Callable[[int, str], None],
 ) -> bool:
     """Go through the rest of an epoch.
 
@@ -55,7 +69,7 @@ def _epoch(
     progress, text = run.progress, f"epoch {run.progress.epoch + 1}/{options.epochs}"
     keys = [jax.random.fold_in(key, progress.epoch) for key in run.keys]
     begun = time.perf_counter()
-    for chunk in _chunks(run, store, options.batches_per_dispatch):
+    for chunk in _chunks(run, store, options.batches_per_dispatch, processes):
         if options.on_dispatch is not None:
             options.on_dispatch(Dispatch(progress.epoch + 1, chunk.number, chunk.batches))
         # A streamed batch is the first of its chunk, and still has a key of its own.
@@ -69,14 +83,14 @@ def _epoch(
             return True
         if progress.batch == run.source.per_epoch:
             continue  # what comes next waits for the epoch's end
-        if asked():
+        if processes.any(asked()):
             return False
-        if store.due(run.passed, epoch_ended=False):
+        if processes.first(store.due(run.passed, epoch_ended=False)):
             store.save(run)
     return True
 
 
-def _chunks(run: Run, store: Store, fixed: int | None) -> Iterator[Chunk]:
+def _chunks(run: Run, store: Store, fixed: int | None, processes: Processes) -> Iterator[Chunk]:
     """Go through the rest of an epoch in chunks that take about a second each, and end where a checkpoint is due.
 
     **Arguments:**
@@ -89,7 +103,7 @@ def _chunks(run: Run, store: Store, fixed: int | None) -> Iterator[Chunk]:
         while rest.batches:
             # The first one is to be compiled, and seen to work, before more are asked for.
             chosen = 1 if per_batch is None else int(min(max(_SECONDS / per_batch, 1), most))
-            size = fixed or chosen
+            size = fixed or processes.first(chosen)
             chunk, rest = rest.split(min(size, store.at_most(run.passed) or size))
             start = time.perf_counter()
             yield chunk

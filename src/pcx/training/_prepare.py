@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.tree_util as jtu
+import numpy as np
 from jaxtyping import PyTree
 
+from ..core import is_typed_key
 from ..predictive_coding import EnergyModule
 from ._belongs import belonging
 from ._best import Best
+from ._checksums import of_array
 from ._compiled import Compiled
 from ._describe import describe
 from ._ensemble import Ensemble
@@ -24,7 +28,7 @@ from ._metrics import accuracy, is_class
 from ._model import model_of
 from ._options import FitOptions
 from ._progress import Progress
-from ._rule import NUMBERS, LearningRule, RuleMaker, fields_of, rule_of
+from ._rule import NUMBERS, LearningRule, RuleMaker, as_tree, fields_of, rule_of
 from ._source import Source
 from ._stopping import EarlyStopping, Mode, direction, direction_or_more
 from ._types import Batch, Metric, Settings
@@ -124,6 +128,24 @@ def _at_once(options: FitOptions, layout: Layout) -> bool:
         return options.parallel == "vmap"
     # Where batches are shared out, JAX would collect them again for convolutions of several networks at once.
     return jax.default_backend() != "cpu" and layout.batches == 1
+
+
+def all_of(run: Run, options: FitOptions) -> dict[str, Any]:
+    """Return, as plain data, all that must be the same in each process of a run."""
+    count = ("epochs", "batches_per_dispatch", "checkpoint_every", "resume", "overwrite", "restore_best", "keep")
+    digest = hashlib.sha256()
+    for state in run.ensemble.states:
+        for leaf in jtu.tree_leaves(as_tree(state)):
+            digest.update(of_array(np.asarray(jax.random.key_data(leaf) if is_typed_key(leaf) else leaf)).encode())
+    return {
+        **run.made_of,
+        "devices": run.ensemble.layout.describe(),
+        "first_weights": digest.hexdigest(),
+        **{name: getattr(options, name) for name in count},
+        **{name: run.judged_by[i] for i, name in enumerate(("best", "best_mode"))},
+        "early_stopping": describe(run.early),
+        "validation": run.held_out is not None,
+    }
 
 
 def _networks(

@@ -68,27 +68,28 @@ class InMemory:
     - `arrays`: a tree of arrays `[N, ...]`.
     - `batch_size`: samples in a batch.
     - `seeds`: of each network.
+    - `on_host`: leave the arrays on the host, from where several processes take a part each.
     """
 
-    def __init__(self, arrays: PyTree, batch_size: int, seeds: Sequence[int]) -> None:
+    def __init__(self, arrays: PyTree, batch_size: int, seeds: Sequence[int], on_host: bool = False) -> None:
         self.orders, self.given = [ArrayBatches(arrays, batch_size, seed=s) for s in seeds], False
-        self._place(arrays)
+        self._place(arrays, on_host)
 
     @classmethod
-    def of(cls, batches: ArrayBatches, networks: int) -> InMemory:
+    def of(cls, batches: ArrayBatches, networks: int, on_host: bool = False) -> InMemory:
         """Return a source of batches that have an order of their own, the same for all networks."""
         new = object.__new__(cls)
         new.orders, new.given = [batches] * networks, True
-        new._place(batches.arrays)
+        new._place(batches.arrays, on_host)
         return new
 
-    def _place(self, arrays: PyTree) -> None:
-        self.arrays = placed(arrays)
+    def _place(self, arrays: PyTree, on_host: bool) -> None:
+        self.arrays = jtu.tree_map(_on_host, arrays) if on_host else placed(arrays)
         self.per_epoch: int | None = self.orders[0].batches_per_epoch
 
     def example(self) -> Batch:
         """Return one batch."""
-        return jtu.tree_map(lambda a: a[: self.orders[0].batch_size], self.arrays)
+        return placed(jtu.tree_map(lambda a: a[: self.orders[0].batch_size], self.arrays))
 
     def epoch(self, k: int, start: int) -> Iterator[Chunk]:
         """Go through an epoch, from batch number `start` on, in chunks as large as there are."""
@@ -216,8 +217,12 @@ Data = Split | tuple[PyTree, PyTree] | Batches | Iterable[Batch] | Callable[...,
 """The forms of data that `fit` takes."""
 
 
-def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> Source:
+def as_source(train: Data, options: FitOptions, seeds: Sequence[int], on_host: bool = False) -> Source:
     """Return a source from a `pcx.data.Split`, a pair of arrays, batches, or any iterable of batches.
+
+    **Arguments:**
+
+    - `on_host`: see `InMemory`.
 
     **Raises:** `TypeError` for a data set with several splits; `ValueError` for arrays that don't fit together.
     **Warns** of options that such a source leaves without an effect.
@@ -226,7 +231,7 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> Source:
         raise TypeError("fit: give the split to train on, such as data.train, and the one to judge by as validation")
     if isinstance(train, ArrayBatches):
         _check_size(options, train.batch_size)
-        return InMemory.of(train, len(seeds))
+        return InMemory.of(train, len(seeds), on_host)
     arrays = as_arrays(train)
     if arrays is None and (hasattr(train, "shape") or _no_pair(train)):
         shape = list(getattr(train, "shape", ()))
@@ -235,7 +240,8 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int]) -> Source:
             f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
         )
     if arrays is not None:
-        return InMemory(arrays, _SAMPLES if options.batch_size is None else options.batch_size, seeds)
+        size = _SAMPLES if options.batch_size is None else options.batch_size
+        return InMemory(arrays, size, seeds, on_host)
     streamed = Streamed(cast(Batches, train))
     if options.batch_size is not None:
         _check_size(options, len(jtu.tree_leaves(streamed.example())[0]))
@@ -276,6 +282,13 @@ def as_arrays(source: Data) -> Batch | None:
         if leaves and all(is_data(a) for a in leaves):  # lists, tensors of another library
             return placed(source)
     return None
+
+
+def _on_host(a: PyTree) -> np.ndarray:
+    """Return an array of NumPy, with JAX's dtype; one that a file holds stays there."""
+    if type(a) in (np.ndarray, np.memmap) and a.dtype.isnative and jax.dtypes.canonicalize_dtype(a.dtype) == a.dtype:
+        return a
+    return np.asarray(placed(a))
 
 
 def placed(batch: PyTree) -> PyTree:

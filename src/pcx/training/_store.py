@@ -22,6 +22,7 @@ from ._folder import Folder, check_folder, versions
 from ._options import FitOptions
 from ._overwrite import check_overwrite, remove_run
 from ._prepare import Run
+from ._processes import Processes
 from ._progress import Progress
 from ._result import Fit
 from ._resume import check_same, first_held_out, take_up, tree_of
@@ -29,6 +30,8 @@ from ._rule import as_tree, named_weights
 from ._types import Json, Row
 from ._warn import warn
 from ._weights import file_name, require_safetensors, write_weights
+
+_UNSEEN = 60.0  # seconds that a network file system may take to show a new file
 
 _OWN = ("best", "best_mode", "first_held_out_batch", "made_of")  # in config.json
 
@@ -77,14 +80,33 @@ class RunStore(Store):
 
     - `folder`: of the run.
     - `run`, `options`: as `prepare` and `fit` have them.
+    - `processes`: that train the run. All read; the first of them writes, but for checkpoints, which all do.
 
-    **Raises:** `CheckpointError` if the run to be resumed was made of something else.
+    **Raises:** `CheckpointError` if the run to be resumed was made of something else, or not all processes see the
+    folder.
     """
 
-    def __init__(self, folder: Folder, run: Run, options: FitOptions) -> None:
+    def __init__(self, folder: Folder, run: Run, options: FitOptions, processes: Processes) -> None:
         self.folder, self.path = folder, folder.path
         self.every, self.seconds = options.checkpoint_every, options.checkpoint_seconds
-        made_of = _with_data(run)
+        if processes.writes:  # others needn't read all data for a checksum
+            self._compare_or_describe(run, options)
+        processes.meet()
+        if not _appears(folder.path / "config.json"):
+            raise CheckpointError(
+                f"process {processes.index} doesn't see the run that process 0 keeps in {folder.path}: several "
+                "processes need a folder on a file system that all of them see"
+            )
+        self.checkpoints = Checkpoints(folder.path / "checkpoints", options.keep, together=processes.count > 1)
+        self._belongs = run.belongs
+        self._best: tuple[int, PyTree, dict[str, Json]] | None = None
+        self._saved = -1
+        self._said: str | None = None  # of damaged checkpoints
+        self._passed_at_save, self._time_of_save = 0, time.monotonic()
+
+    def _compare_or_describe(self, run: Run, options: FitOptions) -> None:
+        """Refuse to go on with what is another run, or write down what a new one is made of."""
+        folder, made_of = self.folder, _with_data(run)
         if folder.resumed:
             wrong = differences(folder.read_json("config.json")["made_of"], plain(made_of))
             if wrong:
@@ -92,19 +114,13 @@ class RunStore(Store):
                     f"the run in {folder.path} is of another model, rule or data: {in_words(wrong)}. Resume it "
                     "with what it was begun with, or begin one in another folder"
                 )
-        else:
-            by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
-            config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
-            config |= plain(dict(options.config or {}))
-            folder.write_json("versions.json", versions())
-            # Last: it is what makes the folder a run.
-            folder.write_json("config.json", {**config, "made_of": made_of})
-        self.checkpoints = Checkpoints(folder.path / "checkpoints", options.keep)
-        self._belongs = run.belongs
-        self._best: tuple[int, PyTree, dict[str, Json]] | None = None
-        self._saved = -1
-        self._said: str | None = None  # of damaged checkpoints
-        self._passed_at_save, self._time_of_save = 0, time.monotonic()
+            return
+        by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
+        config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
+        config |= plain(dict(options.config or {}))
+        folder.write_json("versions.json", versions())
+        # Last: it is what makes the folder a run.
+        folder.write_json("config.json", {**config, "made_of": made_of})
 
     def begin(self, run: Run, options: FitOptions) -> None:
         text = f"began: {len(run.members)} network(s), {options.epochs} epochs"
@@ -252,13 +268,25 @@ def check_store(options: FitOptions) -> None:
         raise TypeError(f"fit: config can't be written as JSON: {e}") from e
 
 
-def store_for(run: Run, options: FitOptions) -> Store:
+def store_for(run: Run, options: FitOptions, processes: Processes) -> Store:
     """Return the store of a run, whose folder is made if need be."""
     if options.folder is None:
         return Store()
     if options.overwrite:
-        remove_run(options.folder)
-    return RunStore(Folder(options.folder, options.resume), run, options)
+        if processes.writes:
+            remove_run(options.folder)
+        processes.meet()
+    return RunStore(Folder(options.folder, options.resume, processes), run, options, processes)
+
+
+def _appears(path: Path) -> bool:
+    """Return whether there is a file. What another machine has written may take a while to be seen."""
+    until = time.monotonic() + _UNSEEN
+    while not path.is_file():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def _with_data(run: Run) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""A thread that sees when another process of a run is gone, and ends this one if it can't end by itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import jax
+
+from ._coordinator import Coordinator
+
+_BEAT = 1.0  # seconds between two looks
+_SILENT = 20.0  # seconds without a sign of life, after which a process is taken for dead
+_GRACE = 5.0  # seconds that this one then has to end by itself: its main thread may hang in a sum over all
+_GONE = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
+
+
+class Watch:
+    """Looks every second at the other processes of a run, and lets them see that this one is alive.
+
+    JAX sees it, too, when a process dies: `jax.distributed.initialize(heartbeat_timeout_seconds=...)`, 100 s by
+    default. It then breaks the others off, by SIGABRT, with a trace of C++ calls; and a process that ends with an error
+    and lives on is not noticed. When process 0 dies, JAX is first: the others lose their connections to it, and JAX
+    breaks them off in the same moment, with words of its own.
+
+    **Arguments:**
+
+    - `coordinator`: of the job.
+    - `run`: a name that no other run has.
+    - `count`, `index`: the number of processes, and which this one is.
+
+    **Attributes:**
+
+    - `lost`: in words, why the run can't go on, if it can't.
+    """
+
+    def __init__(self, coordinator: Coordinator, run: str, count: int, index: int) -> None:
+        self.lost: str | None = None
+        self._coordinator, self._run, self._count, self._index = coordinator, run, count, index
+        self._ended = threading.Event()
+        self._seen: dict[str, tuple[str, float]] = {}
+        self._thread = threading.Thread(target=self._look_all_the_time, name="pcx-watch", daemon=True)
+        self._thread.start()
+
+    def fail(self, why: str) -> None:
+        """Tell the others that this process ends with an error."""
+        self._coordinator.tell(f"{self._run}/failed/{self._index}", why)
+
+    def leave(self) -> None:
+        """Look no more, and let nobody wait for a sign of life."""
+        self._ended.set()
+        self._thread.join(timeout=_SILENT)
+        try:
+            self._coordinator.tell(f"{self._run}/alive/{self._index}", "left")
+        except jax.errors.JaxRuntimeError:
+            return  # the coordinator is gone, and everybody knows
+
+    def wait(self, seconds: float = _SILENT + 2 * _BEAT) -> str | None:
+        """Return why the run can't go on, as soon as that is known; None if it isn't in so many seconds."""
+        until = time.monotonic() + seconds
+        while self.lost is None and time.monotonic() < until:
+            time.sleep(0.1)
+        return self.lost
+
+    def wait_until_heard(self, seconds: float = 10.0) -> None:
+        """Wait until all others have left, or so many seconds: process 0 holds the coordinator, by which they hear of
+        an error."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            told = self._coordinator.all(f"{self._run}/alive")
+            if all(text == "left" for index, text in told.items() if index != str(self._index)):
+                return
+            time.sleep(0.1)
+
+    def _look_all_the_time(self) -> None:
+        beat = 0
+        while not self._ended.wait(_BEAT if beat else 0):
+            beat += 1
+            try:
+                self._coordinator.tell(f"{self._run}/alive/{self._index}", str(beat))
+                self.lost = self._failed() or self._silent()
+            except jax.errors.JaxRuntimeError:
+                self.lost = _GONE
+            if self.lost is not None:
+                break
+        if not self._ended.wait(_GRACE if self.lost is not None else 0):
+            _end(_words(str(self.lost)))
+
+    def _failed(self) -> str | None:
+        found = self._coordinator.all(f"{self._run}/failed")
+        for index, why in sorted(found.items(), key=lambda item: int(item[0])):
+            if index != str(self._index):
+                return f"process {index} of {self._count} has ended: {why}"
+        return None
+
+    def _silent(self) -> str | None:
+        now = time.monotonic()
+        # A process that has not come to this run yet is not waited for: it may still read its data.
+        for index, text in self._coordinator.all(f"{self._run}/alive").items():
+            if self._seen.get(index, ("", 0.0))[0] != text:
+                self._seen[index] = (text, now)
+            elif text != "left" and now - self._seen[index][1] > _SILENT:
+                return f"process {index} of {self._count} gives no sign of life: it was killed, or its machine is away"
+        return None
+
+
+def _words(lost: str) -> str:
+    return f"pcx: error: {lost}; this process ends, too. Start all again to go on from the last checkpoint"
+
+
+def _end(text: str) -> None:
+    # By the number: a main thread that hangs may hold the lock of sys.stderr.
+    os.write(2, f"{text}\n".encode())
+    os._exit(1)
