@@ -24,7 +24,7 @@ from ._samples import (
     as_rows,
 )
 from ._structure import ModelArrays, Structure
-from ._sums import all_finite, first_not_finite
+from ._sums import Finiteness, are_finite, spoilt
 from ._targets import is_label
 from ._two_networks import OverSharedValues
 from ._types import Energies, Factors, Gradient, Inputs, Moves, Nodes, NodesIn, Weights

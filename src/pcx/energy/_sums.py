@@ -1,29 +1,37 @@
 """Sums over features, and tests for bad numbers at the price of reading the values once.
 
-XLA on CPUs adds up the numbers of a row one after the other; a product with ones is vectorised. So are sums over the
-first axis, which do where it doesn't matter which sample a bad number is in. A test for each number would store what it
-finds as an array of its own; a sum is finite where its numbers are. Each of those products is compiled by itself, at
-10 to 30 ms; sums are compiled once for all arrays of one shape.
+A test for each number would store what it finds as an array of its own; a sum is finite where its numbers are.
+
+On CPUs sums are taken by products with columns of ones and zeros. XLA hands products of matrices to a library, and so
+has nothing to compile: a product with one column takes it 10 to 30 ms for each, a plain sum 20 ms for each shape and 2
+for each further array of it. A sum over rows by itself would also add up their numbers one after the other.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jaxtyping import PyTree
+from jax import Array
+from jaxtyping import Bool, Float, PyTree
 
 _MANY = 2048  # numbers in a row
+_ROW = 64  # of numbers that are tested together
+# Any finite numbers; equal ones would be written by a program that has to be compiled.
+_FILL = np.linspace(0, 1, _ROW, dtype=np.float32)
 
 
-def row_sums(x: jax.Array) -> jax.Array:
+def row_sums(x: Array) -> Float[Array, " batch"]:
     """Return the sum of everything but the first axis, `[batch]`, in float32 at least."""
-    if math.prod(x.shape[1:]) >= _MANY:
+    if _by_products(x):
+        return _row_products(x)[:, 0]
+    if _row(x) >= _MANY:
         # Convolutions are dear enough. A plain sum takes numbers as they are made and in the layout that they have; a
         # product would need them in memory, in rows.
         return jnp.sum(x, axis=tuple(range(1, x.ndim)), dtype=_wide(x))
@@ -32,36 +40,144 @@ def row_sums(x: jax.Array) -> jax.Array:
     return jnp.matmul(rows, ones, precision=jax.lax.Precision.HIGHEST, preferred_element_type=_wide(x))
 
 
-def first_not_finite(values: Sequence[jax.Array]) -> jax.Array:
-    """Return the place of the first of the arrays `[batch, ...]` that holds a NaN, an infinity, or numbers with no
-    finite sum; -1 if there is none."""
-    if not values:
-        return jnp.int32(-1)
-    sums = [_column_sums(v) for v in values]
-    places = np.repeat(np.arange(len(sums), dtype=np.int32), [s.size for s in sums])
-    first = jnp.min(jnp.where(jnp.isfinite(_joined(sums)), np.int32(len(sums)), places))
-    return jnp.where(first < len(sums), first, -1).astype(jnp.int32)
+def are_finite(values: Sequence[Array]) -> list[Bool[Array, ""]]:
+    """Return whether each of the arrays `[batch, ...]` holds finite numbers alone, with a finite sum."""
+    return [jnp.isfinite(_sum(v)) for v in values]
 
 
-def all_finite(tree: PyTree) -> jax.Array:
-    """Return whether all floats in the tree are finite, and so are their sums over the first axis."""
-    sums = [
-        _column_sums(leaf)
-        for leaf in jtu.tree_leaves(tree)
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and jnp.size(leaf)
-    ]
-    return jnp.all(jnp.isfinite(_joined(sums))) if sums else jnp.array(True)
+class Finiteness:
+    """The numbers of several trees, tested for those that are not finite.
+
+    **Arguments:**
+
+    - `trees`: trees of arrays, by name. What holds no floats counts as finite.
+    """
+
+    def __init__(self, trees: Mapping[str, PyTree]) -> None:
+        self._names = tuple(trees)
+        self._parts = _Parts([[_some_sums(a) for a in jtu.tree_leaves(t) if _is_float(a)] for t in trees.values()])
+        self._sums = self._parts.row_sums(self._parts.joined())
+
+    def all(self) -> Bool[Array, ""]:
+        """Return whether all numbers are finite, and have a finite sum."""
+        return jnp.isfinite(_first_column(self._sums))
+
+    def each(self) -> dict[str, Bool[Array, ""]]:
+        """Return whether the numbers of each tree are finite, by name."""
+        bad = jax.lax.select(jnp.isfinite(self._sums), jnp.zeros_like(self._sums), jnp.ones_like(self._sums))
+        return dict(zip(self._names, self._parts.none(bad), strict=True))
 
 
-def _wide(x: jax.Array) -> Any:
+def spoilt(pairs: Mapping[str, Sequence[tuple[Array, Array]]]) -> dict[str, Bool[Array, ""]]:
+    """Return of each of several lists of pairs, a new array and an old one of the same shape, whether a number is not
+    finite now that was, or not a number that was one."""
+    found: dict[str, list[Array]] = {n: [] for n in pairs}
+    few: dict[str, list[tuple[Array, Array]]] = {n: [] for n in pairs}
+    for name, each in pairs.items():
+        for new, old in each:
+            if new.size < _TOGETHER and jnp.isrealobj(new):
+                few[name].append((new, old))
+            else:
+                found[name].append(jnp.any(_is_spoilt(new, old)))
+    # As one array: each shape would be compiled by itself.
+    parts, before = (_Parts([[jnp.ravel(pair[i]) for pair in each] for each in few.values()]) for i in range(2))
+    bad = _is_spoilt(parts.joined(), before.joined())
+    sums = parts.row_sums(jax.lax.select(bad, np.ones(bad.shape, np.float32), np.zeros(bad.shape, np.float32)))
+    for name, none in zip(few, parts.none(sums), strict=True):
+        found[name].append(~none)
+    return {n: functools.reduce(jnp.logical_or, each) for n, each in found.items()}
+
+
+class _Parts:
+    """Lists of flat arrays, as one array of rows, of which each belongs to one list.
+
+    **Arguments:**
+
+    - `lists`: the lists.
+    """
+
+    def __init__(self, lists: Sequence[Sequence[Array]]) -> None:
+        self._arrays: list[Any] = []
+        rows = []
+        for each in lists:
+            size = sum(a.size for a in each)
+            self._arrays += [*each, _FILL[: -size % _ROW]]
+            rows.append(-(-size // _ROW))
+        self._of = np.repeat(np.arange(len(lists)), rows)
+        self._number = len(lists)
+
+    def joined(self) -> Array:
+        """Return all arrays as one, each list filled up to whole rows; and one row that belongs to none."""
+        arrays = [*[a for a in self._arrays if a.size], _FILL]
+        dtype = jnp.result_type(*[_wide(a) for a in arrays])
+        return jnp.concatenate([a.astype(dtype) for a in arrays])
+
+    def row_sums(self, x: Array) -> Array:
+        """Return sums over the rows of what is joined, `[rows, 2]`, of which the second column counts for nothing."""
+        return _row_products(x.reshape(-1, _ROW))
+
+    def none(self, counts: Array) -> list[Bool[Array, ""]]:
+        """Return for each list whether none of its rows, `[rows, 2]`, counts anything."""
+        lists = np.zeros((max(self._number, 8), len(counts)), counts.dtype)
+        lists[self._of, np.arange(len(self._of))] = 1
+        found = jnp.matmul(lists, counts, precision=jax.lax.Precision.HIGHEST)
+        return [_at(found, i) == 0 for i in range(self._number)]
+
+
+_TOGETHER = 2**17  # numbers of an array: larger ones are not copied for a test
+
+
+def _is_spoilt(new: Array, old: Array) -> Array:
+    return (jnp.isfinite(old) & ~jnp.isfinite(new)) | (jnp.isnan(new) & ~jnp.isnan(old))
+
+
+def _some_sums(x: Array) -> Array:
+    """Return sums of an array's numbers, flat, each number in one of them: not finite where one of the numbers is not.
+    What has no more than one axis comes back as it is."""
+    if jnp.ndim(x) < 2:
+        return jnp.ravel(x)
+    return jnp.ravel(_row_products(x) if _by_products(x) else jnp.sum(x, axis=0, dtype=_wide(x)))
+
+
+def _sum(x: Array) -> Array:
+    """Return a number that is finite where all numbers of an array `[rows, ...]` are, and so is their sum."""
+    return _first_column(_row_products(x)) if _by_products(x) else jnp.sum(x, dtype=_wide(x))
+
+
+def _first_column(products: Array) -> Array:
+    """Return the sum of the first column of a matrix."""
+    if not 1 < len(products) < _MANY or jax.default_backend() != "cpu":
+        return jnp.sum(products[:, 0])
+    row = np.zeros((8, len(products)), products.dtype)
+    row[0] = 1
+    return _at(jnp.matmul(row, products, precision=jax.lax.Precision.HIGHEST), 0)
+
+
+def _row_products(x: Array) -> Array:
+    """Return the products of rows with a column of ones and one of zeros, `[rows, 2]`. Both columns are finite where
+    all numbers of the row are."""
+    rows = jax.lax.reshape(x, (x.shape[0], _row(x)))
+    columns = np.zeros((rows.shape[1], 2), x.dtype)
+    columns[:, 0] = 1
+    return jnp.matmul(rows, columns, precision=jax.lax.Precision.HIGHEST, preferred_element_type=_wide(x))
+
+
+def _at(x: Array, row: int) -> Array:
+    """Return the first number of a row of a matrix."""
+    return jax.lax.reshape(jax.lax.slice(x, (row, 0), (row + 1, 1)), ())
+
+
+def _by_products(x: Array) -> bool:
+    return jax.default_backend() == "cpu" and x.shape[0] > 1 and 1 < _row(x) < _MANY
+
+
+def _row(x: Array) -> int:
+    return math.prod(x.shape[1:])
+
+
+def _is_float(x: Array) -> bool:
+    return bool(jnp.issubdtype(jnp.result_type(x), jnp.floating)) and jnp.size(x) > 0
+
+
+def _wide(x: Array) -> Any:
     return jnp.promote_types(x.dtype, jnp.float32)
-
-
-def _column_sums(x: jax.Array) -> jax.Array:
-    """Return the sums over the first axis, flat; what has no more than one axis as it is."""
-    return jnp.ravel(jnp.sum(x, axis=0, dtype=_wide(x)) if jnp.ndim(x) > 1 else x)
-
-
-def _joined(sums: Sequence[jax.Array]) -> jax.Array:
-    dtype = jnp.result_type(*[_wide(s) for s in sums])
-    return jnp.concatenate([s.astype(dtype) for s in sums])

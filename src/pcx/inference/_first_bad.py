@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from ..energy import first_not_finite
+from ..energy import are_finite
 
 Number: TypeAlias = Array | np.ndarray | int
 
@@ -36,18 +37,15 @@ def find_bad(
 
     **Returns:** the number to be read by `where_bad`, a scalar; -1 if all are finite.
     """
-    place = {name: i for i, name in enumerate(names)}
-    pairs = list(values)
-    first = first_not_finite([v for _, v in pairs])
-    if not pairs:
-        return jnp.where(before < 0, first, before).astype(jnp.int32)
-    places = np.asarray([place[name] for name, _ in pairs], np.int32)
-    if isinstance(step, Mapping):
-        steps = np.asarray([step[name] for name, _ in pairs], np.int32)
-        number = jnp.asarray(_numbered(len(place), steps, places), jnp.int32)[first]
-    else:
-        number = _numbered(jnp.int32(len(place)), step, jnp.asarray(places)[first])
-    return jnp.where((before < 0) & (first >= 0), number, before).astype(jnp.int32)
+    place, pairs = {name: i for i, name in enumerate(names)}, list(values)
+    found: Array = jnp.int32(-1)
+    for (name, _), finite in reversed(list(zip(pairs, are_finite([v for _, v in pairs]), strict=True))):
+        number = _numbered(len(place), step[name] if isinstance(step, Mapping) else 0, place[name])
+        found = jax.lax.select(finite, found, jnp.int32(number))
+    if not isinstance(step, Mapping):
+        found = jax.lax.select(found < 0, found, _numbered(jnp.int32(len(place)), jnp.asarray(step, jnp.int32), found))
+    before = jnp.asarray(before, jnp.int32)
+    return jax.lax.select(before < 0, found, before)
 
 
 def where_bad(first_bad: Array | int, names: Sequence[str]) -> tuple[str, int] | None:

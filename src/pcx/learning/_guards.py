@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,14 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy import Bound, Energies, ForwardPass, Weights, added, all_finite, rose
+from ..energy import Bound, Finiteness, ForwardPass, Weights, added, rose
 from ..inference import find_bad
 from ._ordered import in_order
-from ._sound import unsound
+from ._sound import changed, unsound
 from ._state import BAD_INPUT, OUTCOME, UPHILL, Info, State
 from ._update import Update
+
+T = TypeVar("T")
 
 
 def guarded(
@@ -43,44 +45,84 @@ def guarded(
     """
     problem, samples, uphill = bound.problem, bound.samples, _uphill(bound, update)
     weights, optim, memory, rest = new
-    energies = {n: samples.weighted(e) for n, e in update.energies.items()}
-    total: Array = sum(energies.values(), jnp.zeros((problem.size,)))
+    energies = {n: jnp.mean(samples.weighted(e)) for n, e in update.energies.items()}
     before = update.energies if update.before is None else update.before
-    begun: Array = sum([samples.weighted(e) for e in before.values()], jnp.zeros((problem.size,)))
+    total, begun = _sum(energies), _sum({n: jnp.mean(samples.weighted(e)) for n, e in before.items()})
     first_bad: Array = jnp.asarray(update.first_bad)
-    # An infinity may saturate: what is made of it is finite, and wrong.
-    given = all_finite(bound.x)
-    settled = given & all_finite(forward.targets) & (first_bad < 0) & jnp.all(jnp.isfinite(total))
     kept = {"optim": (optim, old.optim), "memory": (memory, old.memory), "rest": (rest, old.rest)}
-    code = unsound(weights, kept, strict)
-    finite = settled & (code == -1)
-    # What is not finite at the start makes the energy so: only then is the start looked at.
-    started: Any = jax.lax.cond(settled, lambda: jnp.int32(-1), bad_start)
-    started = jnp.asarray(jnp.where(given | (started >= 0), started, BAD_INPUT), jnp.int32)
-    good = finite & forward.labels_valid
-    weights, rest, optim, memory = jtu.tree_map(
-        lambda a, b: a if a is b else jnp.where(good, a, b),
+    tests = Finiteness(
+        {
+            # An infinity may saturate: what is made of it is finite, and wrong.
+            "x": bound.x,
+            "targets": forward.targets,
+            "energy": total,
+            "weights": weights,
+            "strict": strict,
+            "kept": [[a for a, _ in changed(*trees)] for trees in kept.values()],
+        }
+    )
+
+    def look() -> tuple[Array, Array]:
+        """Return whether all is well after all, and the place of what is not."""
+        fine = tests.each()
+        given, settled = fine["x"], fine["x"] & fine["targets"] & fine["energy"] & (first_bad < 0)
+        code = unsound(fine["weights"], kept, fine["strict"])
+        # What is not finite at the start makes the energy so: only then is the start looked at.
+        start: Any = jax.lax.cond(settled, lambda: jnp.int32(-1), bad_start)
+        started = jnp.asarray(jnp.where(given | (start >= 0), start, BAD_INPUT))
+        reached: Any = jnp.where(started == -1, first_bad, started)
+        place: Any = jnp.where(settled, code, reached)
+        # Where settling drove energies up, they overflow, or what the optimiser makes of their gradients does.
+        beyond = (first_bad < 0) & jnp.isfinite(begun) & ~fine["energy"]
+        climbed = beyond | (uphill & (code < -1))
+        place = jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), place)
+        return settled & (code == -1), place.astype(jnp.int32)
+
+    # A good step reads its numbers once; the rest is asked only where something is not finite.
+    well: Any = jax.lax.cond(tests.all() & (first_bad < 0), lambda: (jnp.array(True), jnp.int32(-1)), look)
+    finite, place = well
+    weights, rest, optim, memory = _chosen(
+        finite & forward.labels_valid,
         (weights, rest, optim, memory),
         (old.weights, old.rest, old.optim, old.memory),
     )
     result = jnp.where(uphill, OUTCOME.diverged, OUTCOME.ok)
     result = jnp.where(forward.labels_valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
-    reached: Any = jnp.where(started == -1, first_bad, started)
-    place = jnp.where(settled, code, reached)
-    # Where settling drove energies up, they overflow, or what the optimiser makes of their gradients does.
-    beyond = (first_bad < 0) & jnp.all(jnp.isfinite(begun)) & ~jnp.all(jnp.isfinite(total))
-    climbed = beyond | (uphill & (code < -1))
     info = Info(
-        energy=jnp.mean(total),
-        energies=in_order(problem.nodes, {n: jnp.mean(e) for n, e in energies.items()}),
+        energy=total,
+        energies=in_order(problem.nodes, energies),
         loss=jnp.mean(samples.weighted(loss)),
         output=one_or_by_node(in_order(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
         steps=_mean(jnp.asarray(update.steps)),
         result=result.astype(jnp.int32),
-        first_bad=jnp.where(climbed & (started == -1), UPHILL - _most(problem.nodes, energies), jnp.asarray(place)),
-        energy_before=jnp.mean(begun),
+        first_bad=place,
+        energy_before=begun,
     )
     return State(weights, rest, optim, old.key, memory, old.structure, old.outputs), info
+
+
+def _sum(means: Mapping[str, Array]) -> Array:
+    return sum(means.values(), jnp.zeros(()))
+
+
+def _chosen(good: Array, new: T, old: T) -> T:
+    """Return the new tree where all is well, or else the old one."""
+    pairs, treedef = list(zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)), jtu.tree_structure(new)
+    differ = [(a, b) for a, b in pairs if a is not b]
+    if jax.default_backend() == "cpu":
+        # Copies take no compiling, where a choice by element is compiled for each shape.
+        wide = [(_as(a, a, b), _as(b, a, b)) for a, b in differ]
+        chosen: Any = jax.lax.cond(good, lambda: [a for a, _ in wide], lambda: [b for _, b in wide])
+    else:
+        chosen = [jnp.where(good, a, b) for a, b in differ]
+    left = iter(chosen)
+    return jtu.tree_unflatten(treedef, [a if a is b else next(left) for a, b in pairs])
+
+
+def _as(x: Array, a: Array, b: Array) -> Array:
+    """Return an array in the dtype that two others have together."""
+    dtype = jnp.result_type(a, b) if jnp.result_type(a) != jnp.result_type(b) else jnp.result_type(a)
+    return jnp.asarray(x, dtype)
 
 
 def _uphill(bound: Bound, update: Update) -> Array:
@@ -114,10 +156,10 @@ def one_or_by_node(u: dict[str, Any]) -> Any:
     return next(iter(u.values())) if len(u) == 1 else u
 
 
-def _most(nodes: Iterable[str], energies: Energies) -> Array:
+def _most(nodes: Iterable[str], energies: Mapping[str, Array]) -> Array:
     """Return the place of the node with the most energy."""
-    sums = [jnp.sum(energies[n], dtype=jnp.float32) if n in energies else jnp.float32(0) for n in nodes]
-    return jnp.argmax(jnp.stack(sums)).astype(jnp.int32)
+    means = [energies[n].astype(jnp.float32) if n in energies else jnp.float32(0) for n in nodes]
+    return jnp.argmax(jnp.stack(means)).astype(jnp.int32)
 
 
 def _mean(steps: Array) -> Array:

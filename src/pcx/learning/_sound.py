@@ -1,16 +1,15 @@
-"""Tests of whether all that a step would keep is finite."""
+"""Tests of whether all that a step takes and gives is finite."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy import all_finite
+from ..energy import spoilt
 
 _FIRST = -3  # codes from here on downwards; -1 is none, and -2 the input
 
@@ -30,38 +29,25 @@ PARTS = {
 """What may go bad, in words; by the parts of a state."""
 
 
-def unsound(weights: PyTree, kept: dict[str, tuple[PyTree, PyTree]], strict: PyTree) -> Array:
+def unsound(weights: Array, kept: Mapping[str, tuple[PyTree, PyTree]], strict: Array) -> Array:
     """Return a code of -3 or below for the first part of a new state that holds a number that is not finite; -1 if none
     does.
 
     A number that was not finite before either is left alone, unless it is none now: an optimiser's best value so far
-    begins at infinity, and a mask may hold some. It is looked for only where something is not finite, so that a good
-    step reads its numbers once.
+    begins at infinity, and a mask may hold some.
 
     **Arguments:**
 
-    - `weights`: the new ones.
+    - `weights`: whether the new ones are finite.
     - `kept`: the other parts, new and old, by their names in a `State`.
-    - `strict`: of the memory, what must be finite whatever it was.
+    - `strict`: whether all is finite that must be so whatever it was before, which is of the memory.
     """
-    pairs = {name: _changed(*trees) for name, trees in kept.items()}
-    fine = all_finite((weights, strict, [[new for new, _ in each] for each in pairs.values()]))
-
-    def look() -> Any:
-        bad = {"weights": ~all_finite(weights)}
-        for name, each in pairs.items():
-            gone = [
-                jnp.any((jnp.isfinite(old) & ~jnp.isfinite(new)) | (jnp.isnan(new) & ~jnp.isnan(old)))
-                for new, old in each
-            ]
-            bad[name] = jnp.any(jnp.stack(gone)) if gone else jnp.array(False)
-        bad["memory"] |= ~all_finite(strict)
-        code = jnp.int32(-1)
-        for i, name in reversed(list(enumerate(PARTS))):
-            code = jnp.where(bad[name], jnp.int32(_FIRST - i), code)
-        return code
-
-    return jax.lax.cond(fine, lambda: jnp.int32(-1), look)
+    bad = {"weights": ~weights} | spoilt({name: changed(*trees) for name, trees in kept.items()})
+    bad["memory"] |= ~strict
+    code = jnp.int32(-1)
+    for i, name in reversed(list(enumerate(PARTS))):
+        code = jnp.where(bad[name], jnp.int32(_FIRST - i), code)
+    return code
 
 
 def in_words(code: int) -> str:
@@ -71,6 +57,7 @@ def in_words(code: int) -> str:
     return list(PARTS.values())[_FIRST - code]
 
 
-def _changed(new: PyTree, old: PyTree) -> list[tuple[Array, Array]]:
+def changed(new: PyTree, old: PyTree) -> list[tuple[Array, Array]]:
+    """Return the arrays of two trees that are not the very same ones, in pairs, where they hold real numbers."""
     pairs = zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)
     return [(a, b) for a, b in pairs if a is not b and jnp.issubdtype(jnp.result_type(a), jnp.inexact)]
