@@ -37,7 +37,7 @@ from ._schedules import AllNodes, LayerTime, Sweeps
 from ._solution import RESULT, Solution
 from ._solver import Solver
 from ._step import take_step
-from ._still import stands_still
+from ._still import made_of_nothing, stands_still
 from ._stop import (
     GradientNorm,
     Plateau,

@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, PyTree
@@ -38,10 +39,11 @@ class Optax(Descent):
         self.transformation = transformation
         self._apart: dict[Hashable, bool] = {}  # by shape and dtype: whether samples may be handed over together
         self._late: dict[Hashable, FirstMoves] = {}
+        self._idle: dict[Hashable, tuple[int, list[PyTree] | None]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Programs of JAX can't be pickled, and are found out again.
-        return vars(self) | {"_apart": {}, "_late": {}}
+        return vars(self) | {"_apart": {}, "_late": {}, "_idle": {}}
 
     def __static_key__(self) -> Hashable:
         return (type(self), static_key(self.transformation))
@@ -59,13 +61,22 @@ class Optax(Descent):
         return moved
 
     def idle(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> list[PyTree] | None:
+        form = value.shape, value.dtype, jnp.result_type(float)
+        known, states = self._idle.get(form, (-1, None))
+        if known < steps and (known < 0 or states is not None):
+            states = self._idle_states(value, steps)
+            self._idle[form] = steps, states
+        return None if states is None else states[: steps + 1]
+
+    def _idle_states(self, value: Array | jax.ShapeDtypeStruct, steps: int) -> list[PyTree] | None:
         # Of one sample; all samples wait alike.
         one = self._one(value)
         like = jax.eval_shape(self.init, jax.ShapeDtypeStruct(value.shape, value.dtype))
         states = idle_states(self.transformation.init, self.transformation.update, one, steps)
         if states is None:
             return None
-        return [jtu.tree_map(lambda a, b: jnp.broadcast_to(a, b.shape), s, like) for s in states]
+        # Views on NumPy's side, which take no room and nothing to compile.
+        return [jtu.tree_map(lambda a, b: np.broadcast_to(np.asarray(a), b.shape), s, like) for s in states]
 
     def first_move(self, value: Array | jax.ShapeDtypeStruct, felt: int, most: int) -> int:
         one = self._one(value)

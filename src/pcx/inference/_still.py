@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ..energy import bind_as_it_stands
+from ._exactly import performed_exactly
 from ._operations import Shaped, aval_of, called
 
 
@@ -168,6 +169,28 @@ def stands_still(update: Callable[..., PyTree], params: PyTree, state: PyTree) -
         return False
 
 
+def made_of_nothing(fn: Callable[..., PyTree], *args: PyTree) -> PyTree | None:
+    """Return what a function gives, as NumPy arrays, if it is proved that no number in it depends on the arguments';
+    else None. Nothing is compiled for that.
+
+    **Arguments:**
+
+    - `fn`: a pure function of trees of arrays.
+    - `args`: its arguments, or their shapes.
+    """
+    try:
+        made, like = jax.make_jaxpr(fn, return_shape=True)(*args)
+    except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
+        return None
+    if any(getattr(aval, "weak_type", False) for aval in made.out_avals):
+        return None
+    with jax.ensure_compile_time_eval():
+        found = _known(made.jaxpr, made.consts, [UNKNOWN] * len(made.jaxpr.invars))
+    if not all(isinstance(leaf, np.ndarray) for leaf in found):
+        return None
+    return jtu.tree_unflatten(jtu.tree_structure(like), found)
+
+
 def _known(jaxpr: jex.Jaxpr, consts: Sequence[Known], args: Sequence[Known]) -> list[Known]:
     """Return a program's results, as far as they are known from the arguments that are."""
     env: dict[jex.Var, Known] = dict(zip(jaxpr.invars, args, strict=True))
@@ -190,16 +213,19 @@ def _performed(eqn: jex.JaxprEqn, args: list[Known]) -> list[Known]:
         return _known(*inner, args)
     known = [a for a in args if a is not UNKNOWN]
     if len(known) == len(args):
+        exact = performed_exactly(eqn, known)
+        if exact is not None:
+            return [exact]
         made = bind_as_it_stands(eqn, known)
         return list(made) if eqn.primitive.multiple_results else [made]
     if name == "mul" and any(_zero(a) for a in args):
         aval = aval_of(eqn.outvars[0])
-        return [jnp.zeros(aval.shape, aval.dtype)]
+        return [np.broadcast_to(np.zeros((), aval.dtype), aval.shape)]
     if name == "select_n" and args[0] is not UNKNOWN:
         which = np.asarray(args[0])
         if which.size and (which == which.flat[0]).all():
             case, aval = args[1 + int(which.flat[0])], aval_of(eqn.outvars[0])
-            return [case if case is UNKNOWN else jnp.broadcast_to(case, aval.shape)]
+            return [case if case is UNKNOWN else np.broadcast_to(np.asarray(case), aval.shape)]
     if name == "cond" and args[0] is not UNKNOWN:
         branch = eqn.params["branches"][int(np.asarray(args[0]))]
         return _known(branch.jaxpr, branch.consts, args[1:])

@@ -13,6 +13,7 @@ from ..core import Choice, whole
 from ..energy import Bound, Energies, ForwardPass, PolicyLike, Problem, Weights, check_errors, scan
 from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
+from ._begun import first_state
 from ._idle import from_outputs
 from ._reach import check_moves
 from ._rule import Memory, Rule
@@ -60,7 +61,7 @@ class HIL(Rule):
 
     def init_optim(self, problem: Problem, weights: Weights) -> PyTree:
         groups = self._weights_by_node(problem)
-        return {n: self.optim_w.init({w: weights[w] for w in own}) for n, own in groups.items()}
+        return {n: first_state(self.optim_w, {w: weights[w] for w in own}) for n, own in groups.items()}
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p, targets = bound.problem, forward.targets

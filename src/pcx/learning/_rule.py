@@ -22,6 +22,7 @@ from ..energy import Bound, Energies, ForwardPass, ModelArrays, PolicyLike, Prob
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
+from ._begun import first_state
 from ._checks import check_learns, check_optim, taken_batch
 from ._dtypes import check_dtype
 from ._guards import bad_data, guarded
@@ -237,7 +238,7 @@ class Rule(Predicting):
 
         **Returns:** a tree of arrays.
         """
-        return self.optim_w.init(weights)
+        return first_state(self.optim_w, weights)
 
     def apply(
         self, gradient: Weights, optim: PyTree, weights: Weights, bound: Bound, value: Energies

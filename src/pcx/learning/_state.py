@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from ..core import fields_shown, shown
 from ..energy import ModelArrays, Structure
@@ -163,7 +164,14 @@ def explain(info: Info, state: State) -> str | None:
 
 def owned(tree: T) -> T:
     """Return the tree with a copy of every array in it, so that no buffer is shared with another, nor met twice."""
-    return jtu.tree_map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else leaf, tree)
+    return jtu.tree_map(_copy, tree)
+
+
+def _copy(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array):
+        return leaf
+    # A program that copies would be compiled for each shape.
+    return jnp.array(leaf) if isinstance(leaf, Tracer) else jax.device_put(leaf, may_alias=False)
 
 
 def uphill_in_words(before: Array | float | None, after: Array | float | None, energies: Mapping[str, Any]) -> str:
