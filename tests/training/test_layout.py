@@ -1,7 +1,11 @@
 # pyright: reportArgumentType=false
 """Several devices: what doesn't fit is refused, and what is trained is the same as on one."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -10,7 +14,7 @@ from jax.sharding import Mesh
 
 from pcx.training._layout import Layout
 
-from .small import make, same_bits, train
+from .small import train
 
 ONE = np.array(jax.devices()[:1])
 
@@ -22,7 +26,7 @@ ONE = np.array(jax.devices()[:1])
         (-2, ValueError, "at least 1 device, got -2"),
         (True, TypeError, "a jax.sharding.Mesh or a number of devices, got bool"),
         ("cpu", TypeError, "a jax.sharding.Mesh or a number of devices, got str"),
-        (1000, ValueError, "asks for 1000 devices, and JAX has "),
+        (1000, ValueError, "1000 devices are asked for (mesh), and JAX has "),
         (1000, ValueError, "XLA_FLAGS=--xla_force_host_platform_device_count=1000"),
         (Mesh(ONE, ("data",)), ValueError, "the axes of a mesh are 'batch' and 'ensemble', got 'data'"),
         (Mesh(np.zeros(()), ()), ValueError, "the axes of a mesh are 'batch' and 'ensemble', got none"),
@@ -39,7 +43,18 @@ def test_one_device_of_a_number_is_that_of_jax():
 
 
 @pytest.mark.slow
-def test_a_mesh_of_one_device_is_that_device():
-    alone = train(make, seeds=[0, 1])
-    for mesh in (Mesh(ONE, ("batch",)), Mesh(ONE.reshape(1, 1), ("batch", "ensemble"))):
-        assert same_bits(train(make, seeds=[0, 1], mesh=mesh), alone)
+def test_on_four_devices():
+    """What stands in `on_devices.py` here and in `learning`, by a process that has so many."""
+    tests = Path(__file__).parents[1]
+    files = [tests / room / "on_devices.py" for room in ("learning", "training")]
+    asked = "--xla_force_host_platform_device_count=4"
+    hasty = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"XLA_FLAGS": f"{asked} {hasty}", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -45,17 +45,20 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         run: Run,
         epochs: int | None = None,
         data_folder: Path | None = None,
+        devices: int | None = None,
         quiet: bool = False,
         job: Annotated[Job, tyro.conf.arg(name="")] = _ALONE,
     ) -> int:
         """Go on with a run that was interrupted or killed, or train it longer.
 
-        The options are those that it was begun with. It ends with the same bits as if it had never stopped.
+        The options are those that it was begun with. On as many devices it ends with the same bits as if it had never
+        stopped; on more or fewer, with the same numbers but for rounding.
 
         Args:
             run: The run's folder.
             epochs: Train up to so many epochs in all, more than it was begun with.
             data_folder: Where the data files are now.
+            devices: Devices to train on from here on; as many as it was begun with if left out.
             quiet: Show no progress.
             job: Which processes train together.
         """
@@ -63,7 +66,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         _need_stores()
         from ._train import resume
 
-        return resume(run, epochs, data_folder, quiet, job)
+        return resume(run, epochs, data_folder, quiet, job, devices)
 
     def evaluate(
         run: Run,

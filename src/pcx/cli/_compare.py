@@ -18,7 +18,7 @@ from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._run import lengthen, own_of, say_what_has_no_effect, train_in
+from ._run import check_devices, lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
@@ -41,6 +41,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         how = f"pcx compare --out {shlex.quote(str(folder))} --resume"
     with told():
         splits = Splits(options)
+        check_devices(options)
         place = Folder(folder, options.resume)
         place.write_json(
             "config.json",
@@ -76,7 +77,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
 
 def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     """The options of a comparison that goes on: more epochs, and rules in any number, but the same networks."""
-    free = ("epochs", "rules", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
+    free = ("epochs", "rules", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds", "devices")
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in (old, options))
     changed = differences(was, now)
     if changed:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training import EarlyStopping, Fit, FitOptions, Folder, fit
+from ..training import EarlyStopping, Fit, FitOptions, Folder, Layout, fit
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._failures import complain, told
 from ._own import sources
@@ -61,6 +61,15 @@ def train_in(
         )
 
 
+def check_devices(options: Experiment) -> None:
+    """Refuse, before there is a folder, devices that there are not, or that networks and batches can't be shared out
+    among.
+
+    **Raises:** `ValueError`.
+    """
+    Layout.of(options.devices, len(options.all_seeds)).check_batch(options.batch_size)
+
+
 def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bool) -> FitOptions:
     """Return the options of `fit` that those of the command say."""
     metric = monitored(options)
@@ -78,6 +87,7 @@ def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bo
         config=config_of(options, argv),
         show=not options.quiet,
         parallel=options.parallel,
+        mesh=options.devices,
     )
 
 

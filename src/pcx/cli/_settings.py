@@ -85,8 +85,12 @@ class Experiment(Rules):
     """Batches between checkpoints; if left out, one at an epoch's end once --checkpoint-seconds have passed."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints. One is always written at the end, and on Ctrl-C."""
+    devices: int | None = None
+    """Devices to train on, 1 if left out: the networks of all seeds are shared out among them as far as it goes
+    evenly, and what is left of it to the samples of each batch. pcx info says how many there are."""
     parallel: Literal["auto", "vmap", "loop"] = "auto"
-    """Several networks at once, or one after the other; auto: at once, except on CPUs."""
+    """Several networks of one device at once, or one after the other; auto: at once, except on CPUs, and where batches
+    are shared out."""
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -108,7 +112,7 @@ class Experiment(Rules):
                 raise Refused(
                     f"--{name}: there is no {value!r}; choose {', '.join(names)}, or file.py:name of your own"
                 )
-        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "subset"):
+        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "subset", "devices"):
             _checks.at_least(name, getattr(self, name), 1)
         for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
             _checks.at_least(name, getattr(self, name), 0)

@@ -41,7 +41,7 @@ def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
 
 def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
     """Go on with a run by the same command that began it; more epochs make it longer."""
-    free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds")
+    free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds", "devices")
     both = read_config(folder, TrainOptions), options
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in both)
     changed = differences(was, now)
@@ -50,18 +50,32 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
             "with, or begin another one with --out"
         )
-    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes)
+    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, options.devices)
 
 
-def resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool, job: Job) -> int:
+def resume(
+    folder: Path,
+    epochs: int | None,
+    data_folder: Path | None,
+    quiet: bool,
+    job: Job,
+    devices: int | None = None,
+) -> int:
     """Go on with a run; the exit status."""
     with joined(job) as processes:
-        return _resume(folder, epochs, data_folder, quiet, processes)
+        return _resume(folder, epochs, data_folder, quiet, processes, devices)
 
 
-def _resume(folder: Path, epochs: int | None, data_folder: Path | None, quiet: bool, processes: Processes) -> int:
+def _resume(
+    folder: Path,
+    epochs: int | None,
+    data_folder: Path | None,
+    quiet: bool,
+    processes: Processes,
+    devices: int | None,
+) -> int:
     options = read_config(folder, TrainOptions)
-    changed: dict[str, Any] = {"quiet": quiet}
+    changed: dict[str, Any] = {"quiet": quiet, "devices": options.devices if devices is None else devices}
     if data_folder is not None:
         changed["data_folder"] = data_folder
     if epochs is not None and epochs < options.epochs:

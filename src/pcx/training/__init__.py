@@ -12,6 +12,7 @@ from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, foreign, versions
 from ._join import join
+from ._layout import Layout
 from ._load_run import load_run
 from ._matplotlib import own_config
 from ._metrics import accuracy

@@ -287,13 +287,15 @@ def _chosen(number: int) -> np.ndarray:
             if kind == "cpu"
             else ""
         )
-        raise ValueError(f"fit: mesh asks for {_count(number, 'device')}, and JAX has {len(found)} ({kind}){more}")
+        raise ValueError(
+            f"fit: {_count(number, 'device')} are asked for (mesh), and JAX has {len(found)} ({kind}){more}"
+        )
     processes = sorted({device.process_index for device in found})
     each, left = divmod(number, len(processes))
     chosen = [[d for d in found if d.process_index == process][:each] for process in processes]
     if left or any(len(own) < each for own in chosen):
         raise ValueError(
-            f"fit: mesh asks for {_count(number, 'device')}, which is not the same number from each of the "
+            f"fit: {_count(number, 'device')} are asked for (mesh), and that is not the same number from each of the "
             f"{len(processes)} processes; take a multiple of {len(processes)}"
         )
     return np.array(chosen).reshape(-1)

@@ -33,7 +33,7 @@ from ._weights import file_name, require_safetensors, write_weights
 
 _UNSEEN = 60.0  # seconds that a network file system may take to show a new file
 
-_OWN = ("best", "best_mode", "first_held_out_batch", "made_of")  # in config.json
+_OWN = ("best", "best_mode", "first_held_out_batch", "layout", "made_of")  # in config.json
 
 
 class Store:
@@ -117,16 +117,17 @@ class RunStore(Store):
             return
         by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
         config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
+        config |= {"layout": run.ensemble.layout.describe()}
         config |= plain(dict(options.config or {}))
         folder.write_json("versions.json", versions())
         # Last: it is what makes the folder a run.
         folder.write_json("config.json", {**config, "made_of": made_of})
 
     def begin(self, run: Run, options: FitOptions) -> None:
-        text = f"began: {len(run.members)} network(s), {options.epochs} epochs"
+        text = f"began: {len(run.members)} network(s), {options.epochs} epochs, {run.ensemble.layout.words()}"
         if self.folder.resumed:
             self._go_on(run, options.epochs)
-            text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}"
+            text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}, {run.ensemble.layout.words()}"
         if self._said is not None:
             self.folder.log(self._said)
         if self.folder.resumed:

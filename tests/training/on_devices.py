@@ -1,0 +1,127 @@
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+"""Runs on four devices against one, and what is refused. Run by `test_layout.py`, in a process that has so many."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh
+
+import pcx.data as pxd
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.training as pxt
+
+from .small import TRAIN, Cut, arrays, by_rate, cut_after, make, model, moons, same_bits, timeless, train
+
+DEVICES = np.array(jax.devices())
+HALVES = Mesh(DEVICES.reshape(2, 2), ("batch", "ensemble"))
+
+
+def apart(one: pxt.Fit, two: pxt.Fit) -> float:
+    """The largest relative difference of an array of the states, and of a number of the histories."""
+    assert one.ended == two.ended == "done"
+    assert len(one.states) == len(two.states)
+    pairs = [p for s, t in zip(one.states, two.states, strict=True) for p in zip(arrays(s), arrays(t), strict=True)]
+    for a, b in zip(timeless(one.history), timeless(two.history), strict=True):
+        assert a.keys() == b.keys()
+        pairs += [(np.asarray(a[k]), np.asarray(b[k])) for k in a if isinstance(a[k], (int, float))]
+    floats = [(a, b) for a, b in pairs if np.issubdtype(a.dtype, np.floating)]
+    assert all(np.array_equal(a, b) for a, b in pairs if not np.issubdtype(a.dtype, np.floating))
+    return max(float(np.linalg.norm(a - b) / (np.linalg.norm(a) + 1e-9)) for a, b in floats)
+
+
+def test_there_are_four_devices():
+    assert len(DEVICES) == 4
+
+
+@pytest.mark.parametrize("parallel", ["vmap", "loop"])
+def test_seeds_and_settings(parallel):
+    """Eight networks, of which two stop early, two on each device."""
+
+    options: dict[str, Any] = {"seeds": [3, 1, 2, 0], "settings": [{"lr": 0.0}, {"lr": 0.01}], "epochs": 4}
+    options["early_stopping"] = pxt.EarlyStopping("validation_loss", patience=1)
+    one = train(make, by_rate, parallel="loop", **options)
+    four = train(make, by_rate, parallel=parallel, mesh=4, **options)
+    assert [len(four.of(i)) for i in range(8)] == [len(one.of(i)) for i in range(8)] == [2, 4] * 4
+    assert apart(one, four) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["rest of an epoch", "streamed"])
+def test_batches_of_other_forms(kind):
+    """The smaller batch at the end of an epoch, of 6 samples, is whole on every device."""
+    batches = pxd.ArrayBatches(moons(54), 16, drop_last=False)
+    data = batches if kind == "rest of an epoch" else lambda epoch: batches.epoch(epoch)
+    one, four = (train(data=data, validation=None, epochs=2, mesh=mesh) for mesh in (None, 4))
+    assert apart(one, four) < 1e-5
+
+
+def test_a_run_goes_on_on_another_layout(tmp_path):
+    whole = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}], mesh=4)
+    options: dict[str, Any] = {"net": make, "rule": by_rate, "seeds": [0, 1], "settings": [{"lr": 1e-2}]}
+    for mesh in (4, 2, None, HALVES):
+        folder = tmp_path / ("halves" if mesh is HALVES else str(mesh))
+        with pytest.raises(Cut):
+            train(mesh=4, folder=folder, checkpoint_every=1, **options, **cut_after(8))
+        resumed = train(mesh=mesh, folder=folder, resume=True, **options)
+        if mesh == 4 or mesh is HALVES:  # the same layout, said in another way
+            assert same_bits(resumed, whole)
+        assert apart(resumed, whole) < 1e-5
+        log = (folder / "log.txt").read_text()
+        assert "4 devices (2 parts of the networks x 2 parts of each batch)" in log.splitlines()[0]
+        assert (
+            f"resumed at epoch 1, batch 2, {'1 device' if mesh is None else f'{2 if mesh == 2 else 4} devices ('}"
+            in log
+        )
+
+
+def test_the_model_is_as_it_would_be_on_one_device():
+    net = model()
+    fit = train(net, mesh=4)
+    weight = net.layers[0].nn.weight.get()
+    assert weight.devices() == {DEVICES[0]}
+    assert np.array_equal(weight, fit.states[0].weights["layers[0].nn.weight"])
+    assert (jax.device_put(TRAIN[0], DEVICES[0]) @ weight.T).devices() == {DEVICES[0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"mesh": 4, "batch_size": 18},
+            "batches of 18 samples can't be shared out evenly among 4 devices; take batches of 16",
+        ),
+        ({"mesh": 4, "batch_size": 3}, "take batches of 4"),
+        ({"mesh": Mesh(DEVICES, ("ensemble",))}, "4 devices on its axis 'ensemble'.* and there is 1 network;"),
+        ({"mesh": Mesh(DEVICES, ("ensemble",)), "net": make, "seeds": range(6)}, "and there are 6 networks;"),
+        ({"mesh": Mesh(DEVICES.reshape(2, 2), ("batch", "model"))}, "got 'model'"),
+        ({"mesh": 5}, "5 devices are asked for"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, said):
+    with pytest.raises(ValueError, match=f"^fit: .*{said}"):
+        train(folder=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_each_device_works_on_its_part_of_the_batch():
+    """By XLA's count of the operations of one device."""
+    from pcx.training._compiled import Compiled
+    from pcx.training._layout import Layout
+
+    rule, data = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 4), (jnp.ones((256, 64)), jnp.zeros((256, 64)))
+    state = rule.init(pxm.MLP([64, 64, 64]), jax.tree.map(lambda a: a[:128], data))
+    counted = {}
+    for devices in (None, 4):
+        layout = Layout.of(devices, 1)
+        compiled = Compiled.of(rule, None, {}, layout, False)
+        batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((128, *a.shape[1:]), a.dtype), data)
+        given = layout.replicated((state, compiled.totals(state, {}, batch))), {}, layout.replicated(data)
+        rows = layout.batch(np.arange(256, dtype=np.int32).reshape(2, 128), 1)
+        (state_, totals), settings, whole = given
+        lowered = compiled.run.lower(state_, totals, settings, whole, rows, 0, 2, True, jax.random.PRNGKey(0))
+        counted[devices] = lowered.compile().cost_analysis()["flops"]  # pyright: ignore[reportOptionalSubscript]
+    assert counted[4] < 0.3 * counted[None]
