@@ -20,6 +20,7 @@ from ..training import LearningRule
 from . import _own as own_code
 from ._failures import CommandError, Refused
 from ._interrupt import by_exception
+from ._rules import momentum_of
 from ._settings import Experiment, is_own
 
 _ACTS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -205,7 +206,7 @@ def _optimiser(options: Experiment, updates: int, samples: int) -> optax.Gradien
             options.lr, 1.1 * options.lr, max(total // 10, 1), max(total, 2), 0.1 * options.lr
         )
     if options.optimiser == "sgd":
-        return optax.sgd(rate, options.momentum or None)
+        return optax.sgd(rate, momentum_of(options.momentum))  # pyright: ignore[reportArgumentType]  # it may be traced
     if options.optimiser == "adam":
         return optax.adam(rate)
     return optax.adamw(rate, weight_decay=options.weight_decay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -12,8 +13,9 @@ from ._failures import CommandError
 from ._install import missing_of, not_installed
 from ._job import Job
 from ._options import ZilOptions
-from ._saved import option_in, read_config
-from ._settings import CompareOptions, TrainOptions
+from ._saved import command_of, option_in, read_config
+from ._settings import CompareOptions, Experiment, TrainOptions
+from ._sweep_options import SweepOptions
 
 _ALONE = Job()
 _STORES = ("orbax", "safetensors")  # top-level modules
@@ -32,6 +34,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
     command = argv[0] if argv else ""
     of_train = _base(TrainOptions, argv) if command == "train" else TrainOptions()
     of_compare = _base(CompareOptions, argv) if command == "compare" else CompareOptions()
+    of_sweep = _of_sweep(argv) if command == "sweep" else SweepOptions()
 
     def train(options: Annotated[TrainOptions, tyro.conf.arg(name="")] = of_train) -> int:
         options.check()
@@ -97,6 +100,15 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 
         return compare(options, argv)
 
+    def sweep(options: Annotated[SweepOptions, tyro.conf.arg(name="")] = of_sweep) -> int:
+        options.check()
+        options.check_given(argv)
+        if missing := missing_of(["optuna"]):
+            raise CommandError(not_installed(missing))
+        from ._sweep import run
+
+        return run(options, argv)
+
     def runs(folder: Run = Path("runs"), json: bool = False) -> int:
         """List the runs in a folder and below it: rule, data, state, epochs, and accuracy.
 
@@ -131,6 +143,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         "resume": (resume, None),
         "eval": (evaluate, None),
         "compare": (compare, CompareOptions.__doc__),
+        "sweep": (sweep, SweepOptions.__doc__),
         "runs": (runs, None),
         "info": (info, None),
         "run zil": (zil, ZilOptions.__doc__),
@@ -140,11 +153,21 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 def _base(cls: type[T], argv: list[str]) -> T:
     """The options that the command line comes on top of."""
     config = option_in(argv, "--config")
-    if config is None and cls is CompareOptions and "--resume" in argv:
+    if config is None and cls in (CompareOptions, SweepOptions) and "--resume" in argv:
         config = option_in(argv, "--out")
     if config is None or {"-h", "--help"} & set(argv):
         return cls()
-    return read_config(config, cls, checked=False)  # what can't be used may be replaced by the command line
+    # What can't be used may be replaced by the command line.
+    return read_config(config, cls, checked=False)
+
+
+def _of_sweep(argv: list[str]) -> SweepOptions:
+    """The same of `pcx sweep`, which may begin with the options of a run of `pcx train`."""
+    config = option_in(argv, "--config")
+    if config is None or {"-h", "--help"} & set(argv) or command_of(config) != "train":
+        return _base(SweepOptions, argv)
+    run = _base(TrainOptions, argv)
+    return SweepOptions(**{f.name: getattr(run, f.name) for f in dataclasses.fields(Experiment)}, rule=run.rule)
 
 
 def _need_stores() -> None:

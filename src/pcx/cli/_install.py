@@ -9,6 +9,7 @@ from importlib.util import find_spec
 # By name, never as an extra of pcx: the registry has another package of that name, which would replace this one.
 _PACKAGES = {
     "matplotlib": "matplotlib>=3.8",
+    "optuna": "optuna>=4",
     "orbax": "orbax-checkpoint>=0.11",
     "rich": "rich>=13",
     "safetensors": "safetensors>=0.5",

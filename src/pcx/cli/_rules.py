@@ -13,6 +13,7 @@ from . import _checks
 from ._failures import Refused
 
 if TYPE_CHECKING:
+    import jax
     import optax
 
     from ..learning import Rule
@@ -251,8 +252,13 @@ else:
     RuleName = Literal[RULE_NAMES]
 
 
-def _sgd(rate: float, momentum: float = 0.0) -> optax.GradientTransformation:
+def momentum_of(momentum: float | jax.Array) -> float | jax.Array | None:
+    """Return a momentum as Optax takes it; one of 0 is none, unless it is traced, as in a sweep."""
+    return None if isinstance(momentum, (int, float)) and not momentum else momentum
+
+
+def _sgd(rate: float | jax.Array, momentum: float | jax.Array = 0.0) -> optax.GradientTransformation:
     """The transformation of the values."""
     import optax
 
-    return optax.sgd(rate, momentum or None)
+    return optax.sgd(rate, momentum_of(momentum))  # pyright: ignore[reportArgumentType]  # it may be traced

@@ -74,7 +74,7 @@ def described(folder: Path) -> dict[str, Any]:
     metric = next((name for name in _METRICS if any(name in row for row in rows)), None)
     settings = _by_setting(config, rows, metric)
     means = [] if study or settings or metric is None else _means(rows, metric)
-    epochs = None if command == "compare" else config.get("epochs") or options.get("epochs")
+    epochs = None if command in ("compare", "sweep") else config.get("epochs") or options.get("epochs")
     return {
         "run": str(folder),
         "command": command,
@@ -159,7 +159,7 @@ def _text(value: object) -> str:
 
 def _state(folder: Path, command: str) -> str:
     """done, interrupted or failed, by the log's last entry; else unfinished: the run goes on, or was killed."""
-    if command == "compare":
+    if command in ("compare", "sweep"):
         return "done" if (folder / "summary.json").exists() else "unfinished"
     return _STATES.get(last_entry(folder).partition(":")[0], "unfinished")
 

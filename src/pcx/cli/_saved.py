@@ -14,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ._failures import CommandError, Refused
 from ._job import JOB
-from ._settings import Experiment, TrainOptions, is_own
+from ._settings import Experiment, is_own
 
 _NOT_KEPT = ("out", "config", "resume", "quiet", "download", *JOB)  # of the call, not of the run
 T = TypeVar("T")
@@ -86,8 +86,10 @@ def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
             "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
         )
     if command != _command(cls):
-        made = f"pcx {command}" if command in ("train", "compare") else "something else"
+        made = f"pcx {command}" if command in ("train", "compare", "sweep") else "something else"
         hint = "; the folders of its rules are such runs" if command == "compare" else ""
+        if command == "sweep" and _command(cls) == "train":
+            hint = f"; {file.with_name('best.json')} is one, of its best setting"
         raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}{hint}")
     if not isinstance(options, dict):
         raise CommandError(f"{file} has no options; it can't be gone on with, or begun with")
@@ -104,7 +106,15 @@ def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
 
 
 def _command(cls: type) -> str:
-    return "train" if cls is TrainOptions else "compare"
+    return cls.__name__.removesuffix("Options").lower()
+
+
+def command_of(path: Path) -> object:
+    """Return which command a `config.json` is of, given itself or its folder.
+
+    **Raises:** `CommandError` if there is none, or it can't be read.
+    """
+    return read_run(path).get("command")
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ._space import Space
 from ._stopping import Mode
 from ._types import Row
 
+_FEW = 5  # values that an axis names, each
 LEAST = 4  # settings that are done, below which nothing is said
 
 
@@ -104,9 +105,11 @@ def _panel(axes: Any, space: Space, done: Sequence[Row], name: str, mode: Mode) 
     if numbers:
         at: list[Any] = values
     else:  # in the order of the list
-        labels = [str(v) for v in domain.values] if isinstance(domain, Choice) else sorted(set(map(str, values)))
-        at = [labels.index(str(v)) for v in values]
-        axes.set_xticks(range(len(labels)), labels)
+        chosen = (
+            [v for v in domain.values if v in values] if isinstance(domain, Choice) else list(dict.fromkeys(values))
+        )
+        at = [chosen.index(v) for v in values]
+        axes.set_xticks(range(len(chosen)), [_label(v) for v in chosen])
     axes.plot(at, [row["value"] for row in done], "o", color="#4878a8", alpha=0.5, markersize=4, markeredgewidth=0)
     pick = max if mode == "max" else min
     best = {x: pick(row["value"] for row, y in zip(done, at, strict=True) if y == x) for x in sorted(set(at))}
@@ -115,4 +118,13 @@ def _panel(axes: Any, space: Space, done: Sequence[Row], name: str, mode: Mode) 
     wide = numbers and min(at) > 0 and max(at) > 20 * min(at)
     if isinstance(domain, Log) or (isinstance(domain, Integers) and domain.log) or wide:
         axes.set_xscale("log")
-    axes.set(title=name)
+    if numbers and len(best) <= _FEW:
+        axes.set_xticks(list(best), [_label(v) for v in best])
+        axes.minorticks_off()
+    axes.set_title(name.replace("_", " "))
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_label, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

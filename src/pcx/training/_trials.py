@@ -170,7 +170,7 @@ class Trials:
 
     def should_prune(self, number: int) -> bool:
         """Return whether the pruner says that a trial isn't worth going on with."""
-        return self.study.pruner.prune(self.study, self.storage.get_trial(self._trial(number)))
+        return bool(self.study.pruner.prune(self.study, self.storage.get_trial(self._trial(number))))
 
     def finish(self, number: int, ended: str, value: float | None, result: Mapping[str, Json]) -> None:
         """Keep the end of a trial.

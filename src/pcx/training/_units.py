@@ -99,7 +99,7 @@ class Trainer:
             if not numbers[0]:
                 rule = rule()
         changed: dict[str, Any] = {"settings": numbers if numbers[0] else None}
-        if "batch_size" in first and "batch_size" not in space.of_model | space.of_rule:
+        if "batch_size" in first:
             changed["batch_size"] = first["batch_size"]
         return model, rule, dataclasses.replace(self.options, **changed)
 
