@@ -170,6 +170,7 @@ def test_settings_that_fail_or_are_pruned_are_said_and_never_best():
             {"rule": lambda lr: Linear(lr if lr > 0 else 0.1)},
             "'lr' are numbers that one compiled program is given, .* say static=True",
         ),
+        ({"lr": [0.1]}, {"mesh": 3}, "batches of 16 samples can't be shared out evenly over mesh=3 devices"),
         ({"batch_size": [0.5], "lr": [0.1]}, {}, "'batch_size' must be whole numbers"),
     ],
 )

@@ -24,7 +24,16 @@ from ._tables import console, counted, number, percent, say, table
 from ._vary import OF_MODEL, with_setting
 
 _SHOWN = 20  # lines of the table
-_FREE = ("trials", "ensemble", "data_folder", "checkpoint_every", "checkpoint_seconds", "parallel", "storage")
+_FREE = (
+    "trials",
+    "ensemble",
+    "data_folder",
+    "checkpoint_every",
+    "checkpoint_seconds",
+    "parallel",
+    "devices",
+    "storage",
+)
 
 
 @dataclasses.dataclass
@@ -74,6 +83,7 @@ def run(options: SweepOptions, argv: list[str]) -> int:
             pruner=None if options.pruner == "none" else options.pruner,
             ensemble=options.ensemble,
             parallel=options.parallel,
+            mesh=options.devices,
             folder=folder,
             storage=options.storage,
             config={"command": "sweep", "argv": ["pcx", *argv], "options": as_json(options), **own_of(options)},

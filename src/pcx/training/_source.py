@@ -20,7 +20,7 @@ from ._options import FitOptions
 from ._types import Batch
 from ._warn import warn
 
-_SAMPLES = 128  # in a batch, if nothing is said
+SAMPLES = 128  # in a batch, if nothing is said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +240,7 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int], on_host: b
             f"fit: arrays to train on are a pair (x, y), got {got}; where the network has no input, (None, y)"
         )
     if arrays is not None:
-        size = _SAMPLES if options.batch_size is None else options.batch_size
+        size = SAMPLES if options.batch_size is None else options.batch_size
         return InMemory(arrays, size, seeds, on_host)
     streamed = Streamed(cast(Batches, train))
     if options.batch_size is not None:

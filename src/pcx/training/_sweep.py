@@ -16,7 +16,7 @@ from ._search import PrunerName, SamplerMaker, SamplerName, pruner_of, sampler_o
 from ._source import Data
 from ._space import space_of
 from ._stopping import EarlyStopping, Mode
-from ._sweep_checks import check_model, check_numbers, described, metric_of, tried
+from ._sweep_checks import check_devices, check_model, check_numbers, described, metric_of, tried
 from ._sweep_folder import begin, check_sweep_folder, keep, url_of
 from ._sweep_loop import Plan, go_through, result_of
 from ._sweep_result import Sweep
@@ -114,6 +114,7 @@ def sweep(
         best_mode=mode, figure=False, show=False, parallel=parallel, mesh=mesh,
     )  # fmt: skip
     options.check()
+    check_devices(made, batch_size, mesh)
     plan = Plan(made, trials, sampler, seed, at_once)
     plan.check()
     sampler_of(sampler, seed)

@@ -18,7 +18,8 @@ from ._layout import Layout
 from ._member import members_of
 from ._prepare import Run, prepare
 from ._rule import LearningRule, RuleMaker, is_rule, rule_of
-from ._source import as_source
+from ._source import SAMPLES, as_source
+from ._space import Space
 from ._stopping import Mode, check_mode, direction
 from ._sweep_loop import Plan
 from ._types import Json, is_whole
@@ -59,6 +60,24 @@ def check_model(model: Callable[..., EnergyModule], rule: LearningRule | RuleMak
         raise no_model("sweep: model must be a function that makes an EnergyModule; ", model)
     if not is_rule(rule) and not callable(rule):
         raise TypeError(f"sweep: rule must be a function that makes a learning rule, got {type(rule).__name__}")
+
+
+def check_devices(space: Space, batch_size: int | None, mesh: int | None) -> None:
+    """Refuse batches that can't be shared out over all devices, as the last networks of an ensemble may need it; and
+    processes that train together.
+
+    **Raises:** `ValueError`.
+    """
+    if jax.process_count() > 1:
+        raise ValueError(
+            "sweep: processes of jax.distributed train one network together; the processes of a sweep share trials by "
+            "its folder or storage: start them without jax.distributed"
+        )
+    domain = space.domains.get("batch_size")
+    sizes = [batch_size or SAMPLES] if domain is None else domain._grid() or []
+    odd = [size for size in sizes if isinstance(size, int) and size % (mesh or 1)]
+    if odd:
+        raise ValueError(f"sweep: batches of {odd[0]} samples can't be shared out evenly over mesh={mesh} devices")
 
 
 def metric_of(metric: str | None, mode: Mode | None, validation: bool) -> tuple[str, Mode]:
