@@ -14,6 +14,8 @@ import pcx.data as pxd
 import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
+from pcx.training._compiled import Compiled
+from pcx.training._layout import Layout
 
 from .small import TRAIN, Cut, arrays, by_rate, cut_after, make, model, moons, same_bits, timeless, train
 
@@ -108,20 +110,18 @@ def test_what_does_not_fit_is_refused(tmp_path, options, said):
 
 
 def test_each_device_works_on_its_part_of_the_batch():
-    """By XLA's count of the operations of one device."""
-    from pcx.training._compiled import Compiled
-    from pcx.training._layout import Layout
-
-    rule, data = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 4), (jnp.ones((256, 64)), jnp.zeros((256, 64)))
-    state = rule.init(pxm.MLP([64, 64, 64]), jax.tree.map(lambda a: a[:128], data))
-    counted = {}
+    """By XLA's count of the operations of one device. And no device is sent what it has, or could compute."""
+    rule, data = pxl.pc(optax.adam(0.1), optax.sgd(0.1), 4), (jnp.ones((128, 64)), jnp.zeros((128, 64)))
+    state, counted = rule.init(pxm.MLP([64, 64, 64]), data), {}
     for devices in (None, 4):
         layout = Layout.of(devices, 1)
         compiled = Compiled.of(rule, None, {}, layout, False)
-        batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((128, *a.shape[1:]), a.dtype), data)
-        given = layout.replicated((state, compiled.totals(state, {}, batch))), {}, layout.replicated(data)
-        rows = layout.batch(np.arange(256, dtype=np.int32).reshape(2, 128), 1)
-        (state_, totals), settings, whole = given
-        lowered = compiled.run.lower(state_, totals, settings, whole, rows, 0, 2, True, jax.random.PRNGKey(0))
-        counted[devices] = lowered.compile().cost_analysis()["flops"]  # pyright: ignore[reportOptionalSubscript]
-    assert counted[4] < 0.3 * counted[None]
+        given = layout.replicated((state, compiled.totals(state, {}, data), {}, data))
+        rows = layout.batch(np.arange(128, dtype=np.int32)[None], 1)
+        with layout.context():
+            lowered = compiled.steps.lower(*given, rows, 0, 1, True, jax.random.PRNGKey(0))
+        program: Any = lowered.compile()
+        counted[devices] = program.cost_analysis()["flops"]
+    assert counted[4] < 0.35 * counted[None]
+    assert "all-reduce" in program.as_text()
+    assert "all-gather" not in program.as_text()

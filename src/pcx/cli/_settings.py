@@ -9,7 +9,6 @@ from . import _checks
 from ._checks import MOST
 from ._failures import Refused
 from ._job import Job
-from ._programs import Programs
 from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
@@ -177,7 +176,7 @@ class Experiment(Rules):
 
 
 @dataclass(frozen=True)
-class TrainOptions(Programs, Job, Experiment):
+class TrainOptions(Job, Experiment):
     """Train a network by a learning rule and keep the run in a folder."""
 
     rule: RuleName | str = "pc"
@@ -205,7 +204,7 @@ class TrainOptions(Programs, Job, Experiment):
 
 
 @dataclass(frozen=True)
-class CompareOptions(Programs, Experiment):
+class CompareOptions(Experiment):
     """Train the same networks by several rules, with the same seeds, and say how sure the differences are."""
 
     seeds: tuple[int, ...] = (3,)

@@ -75,7 +75,7 @@ def spoilt(pairs: Mapping[str, Sequence[tuple[Array, Array]]]) -> dict[str, Bool
     few: dict[str, list[tuple[Array, Array]]] = {n: [] for n in pairs}
     for name, each in pairs.items():
         for new, old in each:
-            if new.size < _TOGETHER and jnp.isrealobj(new):
+            if new.size < _TOGETHER and jnp.isrealobj(new) and not _is_shared_out():
                 few[name].append((new, old))
             else:
                 found[name].append(jnp.any(_is_spoilt(new, old)))
@@ -134,6 +134,8 @@ def _is_spoilt(new: Array, old: Array) -> Array:
 def _some_sums(x: Array) -> Array:
     """Return sums of an array's numbers, flat, each number in one of them: not finite where one of the numbers is not.
     What has no more than one axis comes back as it is."""
+    if _is_shared_out():
+        return jnp.sum(x, dtype=_wide(x))[None]
     if jnp.ndim(x) < 2:
         return jnp.ravel(x)
     return jnp.ravel(_row_products(x) if _by_products(x) else jnp.sum(x, axis=0, dtype=_wide(x)))
@@ -167,8 +169,16 @@ def _at(x: Array, row: int) -> Array:
     return jax.lax.reshape(jax.lax.slice(x, (row, 0), (row + 1, 1)), ())
 
 
+def _is_shared_out() -> bool:
+    """Return whether JAX divides the program among devices. Then arrays that lie on them in different ways are summed
+    up each by itself: as one array they would have to lie in one way, and all weights would be sent around."""
+    mesh = jax.sharding.get_abstract_mesh()
+    axes = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+    return any(size > 1 and kind != jax.sharding.AxisType.Manual for size, kind in axes)
+
+
 def _by_products(x: Array) -> bool:
-    return jax.default_backend() == "cpu" and x.shape[0] > 1 and 1 < _row(x) < _MANY
+    return not _is_shared_out() and jax.default_backend() == "cpu" and x.shape[0] > 1 and 1 < _row(x) < _MANY
 
 
 def _row(x: Array) -> int:

@@ -51,8 +51,8 @@ class Compiled:
             judge = layout.over_networks(judge, (0, 0, None, None, None), at_once)
         # By itself, so that it is traced once: `totals` asks for the form of what a step gives before any is taken.
         self._stepped = jax.jit(self._step_and_sums)
-        self.run = jax.jit(run, donate_argnums=(0, 1), out_shardings=layout.of_networks)
-        self.judge = jax.jit(judge, out_shardings=layout.of_networks)
+        self.steps = jax.jit(run, donate_argnums=(0, 1), out_shardings=layout.of_networks)
+        self.judging = jax.jit(judge, out_shardings=layout.of_networks)
 
     @staticmethod
     def of(
@@ -68,11 +68,22 @@ class Compiled:
     def totals(self, state: PyTree, settings: SettingArrays, batch: Batch) -> dict[str, PyTree]:
         """Return zero for all that is summed over an epoch: each number by samples, so that a smaller batch weighs
         less."""
-        _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
+        with self.layout.context():
+            _, (_, sums) = jax.eval_shape(self._stepped, state, settings, batch, jax.random.PRNGKey(0))
         zero = jtu.tree_map(lambda a: jnp.zeros(a.shape, a.dtype), sums)
         none = jnp.int32(0)
         counts = {"samples": none, "batches": none, "uphill": none}
         return {"sums": zero, **counts, "result": none, "bad": jnp.int32(-1)}
+
+    def run(self, *args: PyTree) -> tuple[PyTree, PyTree]:
+        """Take steps, by the program `steps`: the states and totals afterwards, from the arguments of `_run`."""
+        with self.layout.context():
+            return self.steps(*args)
+
+    def judge(self, *args: PyTree) -> PyTree:
+        """Judge networks, by the program `judging`: sums of loss and metrics, from the arguments of `_judge`."""
+        with self.layout.context():
+            return self.judging(*args)
 
     def _run(
         self,

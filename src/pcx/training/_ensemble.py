@@ -103,7 +103,8 @@ class Ensemble:
         **Raises:** `ValueError`, with the reason.
         """
         try:
-            jax.eval_shape(self.compiled.judge, self._states[0], self._settings[0], arrays, rows, counts)
+            with self.layout.context():
+                jax.eval_shape(self.compiled.judging, self._states[0], self._settings[0], arrays, rows, counts)
         except (TypeError, ValueError) as e:
             shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in jtu.tree_leaves(arrays))
             raise ValueError(f"fit: the model can't be judged on validation ({shapes}): {e}") from e

@@ -8,6 +8,7 @@ those of one device, and JAX divides them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -214,6 +215,13 @@ class Layout:
     def of_networks(self) -> NamedSharding | None:
         """The sharding of arrays of networks: states, and what is found for each. None leaves it to JAX."""
         return None if self.mesh is None else NamedSharding(self.mesh, self._over_networks())
+
+    def context(self) -> contextlib.AbstractContextManager[object]:
+        """Say, around calls of compiled functions, that JAX divides them; what they are made of may depend on that."""
+        if self.mesh is None:
+            return contextlib.nullcontext()
+        # Under another name before JAX 0.8.
+        return jax.set_mesh(self.mesh) if hasattr(jax, "set_mesh") else jax.sharding.use_mesh(self.mesh)  # pyright: ignore
 
     def divided(self, batch: T) -> T:
         """Say, inside of a program, that the samples of a batch, `[batch, ...]` each, are shared out. The rest follows
