@@ -33,6 +33,11 @@ def rule(optim):
     return pxl.zil(optim)
 
 
+def low(optim, dtype):
+    assert dtype == "bfloat16"
+    return pxl.zil(optim, dtype=dtype)
+
+
 made = pxl.backprop(optax.sgd(0.1))
 
 
@@ -112,6 +117,27 @@ def test_train_eval_and_resume(here, monkeypatch, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rule", ["rule", "made"])
+def test_a_dtype_that_a_rule_does_not_ask_for(rule, here, capsys):
+    words = ["--model", "mine.py:Net", "--rule", f"mine.py:{rule}", "--dtype", "bfloat16", "--out", here / "run"]
+    assert call("train", *FEW, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"mine.py:{rule} asks for no argument of the name dtype" in line
+
+
+@pytest.mark.slow
+def test_a_run_in_fewer_bits(here, capsys):
+    """By a rule of one's own that asks for them, and by one of the table; judged in them, too."""
+    for name, words in {"own": ["--rule", "mine.py:low"], "zil": ["--rule", "zil"]}.items():
+        assert call("train", *FEW, "--hidden", "4", *words, "--dtype", "bfloat16", "--out", here / name) == 0
+        assert call("eval", here / name) == 0
+    made = json.loads((here / "zil" / "config.json").read_text())
+    assert made["options"]["dtype"] == "bfloat16"
+    assert "bfloat16" in json.dumps(made["made_of"])
+    assert call("train", *FEW, "--dtype", "float8", "--out", here / "other") == 2
+    assert "--dtype" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_compare(here):
     words = ["--model", "mine.py:Fixed", "--rules", "mine.py:made", "backprop", "--seeds", "1", "--out", "c"]
@@ -178,7 +204,7 @@ def test_a_module(here, monkeypatch):
         (["--energy", "mine.py:absolute", "--model", "mine.py:Net"], "mine.py:Net asks for no argument of the name"),
         (
             ["--rule", "mine.py:needy"],
-            "needs something; it is called with those of optim, lr, samples that it asks for",
+            "needs something; it is called with those of optim, lr, samples, dtype that it asks for",
         ),
         (["--energy", "mine.py:Needy"], "needs something; it is called with nothing"),
         (["--energy", "mine.py:needy"], "'needy' can't be called so"),

@@ -33,16 +33,28 @@ def under(dtype, name, monkeypatch):
 
 
 def products(jaxpr):
-    """The dtypes of the operands of all products of matrices, wherever they are; not of sums, which may be products
-    with a vector of ones."""
+    """The dtypes of the operands of all products of matrices, wherever they are; not of sums, which are products
+    with ones in full precision."""
     found = set()
     for eqn in jaxpr.eqns:
-        if eqn.primitive.name == "dot_general" and min(v.aval.ndim for v in eqn.invars) > 1:
+        if eqn.primitive.name == "dot_general" and eqn.params["precision"] is None:
             found |= {v.aval.dtype.name for v in eqn.invars}
         for sub in jtu.tree_leaves(list(eqn.params.values()), is_leaf=lambda x: isinstance(x, jex.ClosedJaxpr)):
             inner = sub.jaxpr if isinstance(sub, jex.ClosedJaxpr) else sub
             found |= products(inner) if hasattr(inner, "eqns") else set()
     return found
+
+
+class Other(pxm.MLP):
+    """A network that is traced in one test alone."""
+
+
+class Elsewhere(pxc.EnergyModule):
+    """Likewise, of two parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.generative, self.recognition = Other([2, 4, 4, 3], jnp.tanh), Other([3, 4, 4, 2], jnp.tanh)
 
 
 NAMES = [name for name in rules() if name != OWN]
@@ -51,7 +63,8 @@ NAMES = [name for name in rules() if name != OWN]
 @pytest.mark.parametrize("name", [n if n in ("pc", "zil") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_every_rule_multiplies_in_fewer_bits_and_keeps_its_state_in_32(name, monkeypatch):
     rule = under("bfloat16", name, monkeypatch)
-    state = rule.init(build(name), data(), key=3)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # where products are taken as they are written
+    state = rule.init(Elsewhere() if name in ("hybrid", "bpc") else Other([3, 4, 4, 2], jnp.tanh), data(), key=3)
     jaxpr, (new, info) = jax.make_jaxpr(rule.step, return_shape=True)(state, data())
     assert products(jaxpr.jaxpr) == {"bfloat16"}
     assert jtu.tree_structure(new) == jtu.tree_structure(state)
@@ -65,49 +78,57 @@ def test_every_rule_multiplies_in_fewer_bits_and_keeps_its_state_in_32(name, mon
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_rule_learns_in_every_dtype(name, monkeypatch):
-    plain = rules()[name](0.01, 0.05)
+def test_every_rule_learns_in_16_bits(name, monkeypatch):
     model = build(name)
-    _, expected = jit(plain.step)(plain.init(model, data(), key=3), data())
-    for dtype in ("float16", pxl.DTypePolicy("bfloat16", values="bfloat16")):
+    whole = [pxl.DTypePolicy("bfloat16", values="bfloat16")] if name in ("pc", "ipc", "epc") else []
+    for dtype in ("float16", *whole):
         rule = under(dtype, name, monkeypatch)
         state = rule.init(model, data(), key=3)
         new, info = jit(rule.step)(state, data())
         assert int(info.result) == pxl.OUTCOME.ok
-        assert float(info.loss) == pytest.approx(float(expected.loss), rel=0.02)
         assert all(a.dtype == jnp.float32 for a in new.weights.values())
         assert all(bool(jnp.any(w != state.weights[path])) for path, w in new.weights.items() if "layers[2]" in path)
 
 
 def by_hand(w, x, y, dtype, rate, steps):
-    """PC of `MLP([3, 4, 4, 2], tanh)`: values, errors and energies in float32, what is between them in `dtype`."""
-    low = {path: a.astype(dtype) for path, a in w.items()}
+    """PC of `MLP([3, 4, 4, 2], tanh)`: float32, but for copies of what is multiplied."""
 
-    def predict(low, i, h):
-        u = h.astype(dtype) @ low[f"layers[{i}].nn.weight"].T + low[f"layers[{i}].nn.bias"]
-        return (jnp.tanh(u) if i < 2 else u).astype(jnp.float32)
+    def low(a):
+        return a.astype(dtype).astype(jnp.float32)
 
-    def energy(low, hidden):
+    @jax.custom_vjp
+    def product(h, w):
+        return low(h) @ low(w).T
+
+    def back(kept, grad):
+        (h, w), grad = kept, low(grad)
+        return grad @ w, grad.T @ h
+
+    product.defvjp(lambda h, w: (product(h, w), (low(h), low(w))), back)
+
+    def predict(w, i, h):
+        u = product(h, w[f"layers[{i}].nn.weight"]) + w[f"layers[{i}].nn.bias"]
+        return jnp.tanh(u) if i < 2 else u
+
+    def energy(w, hidden):
         h = [x, *hidden, y]
-        return sum(0.5 * jnp.sum((h[i + 1] - predict(low, i, h[i])) ** 2) for i in range(3))
+        return sum(0.5 * jnp.sum((h[i + 1] - predict(w, i, h[i])) ** 2) for i in range(3))
 
-    hidden = [predict(low, 0, x)]
-    hidden.append(predict(low, 1, hidden[0]))
+    hidden = [predict(w, 0, x)]
+    hidden.append(predict(w, 1, hidden[0]))
     for _ in range(steps):
-        hidden = [h - rate * g for h, g in zip(hidden, jax.grad(energy, argnums=1)(low, hidden), strict=True)]
-
-    def total(w):
-        return energy({path: a.astype(dtype) for path, a in w.items()}, hidden)
-
-    return {path: g / len(x) for path, g in jax.grad(total)(w).items()}
+        hidden = [h - rate * g for h, g in zip(hidden, jax.grad(energy, argnums=1)(w, hidden), strict=True)]
+    return {path: g / len(x) for path, g in jax.grad(energy)(w, hidden).items()}
 
 
-@pytest.mark.parametrize(("dtype", "most"), [("bfloat16", 0.03), ("float16", 0.004)])
-def test_a_step_is_that_of_plain_jax_with_casts(dtype, most):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_step_is_that_of_plain_jax_with_casts(dtype):
     model = seeded(pxm.MLP, [3, 4, 4, 2], jnp.tanh)
     rule = pxl.pc(GRADIENT, optax.sgd(0.1), 4, dtype=dtype)
-    expected = jit(functools.partial(by_hand, dtype=dtype, rate=0.1, steps=4))(weights(model), *data())
-    assert error(gradients(model, data(), rule=rule), expected) < most
+    expected, full = (
+        jit(functools.partial(by_hand, dtype=d, rate=0.1, steps=4))(weights(model), *data()) for d in (dtype, "float32")
+    )
+    assert error(gradients(model, data(), rule=rule), expected) < 0.1 * error(full, expected)
 
 
 @pytest.mark.slow
@@ -162,13 +183,14 @@ def test_running_statistics_stay_float32(mode):
     model = seeded(Normed, mode)
     x, y = jnp.asarray(normal(0, 4, 1, 4, 4), jnp.float32), jnp.arange(4) % 2
     found = {}
-    for dtype in (None, "bfloat16"):
-        rule = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2, dtype=dtype)
+    for values in (None, "float32", "bfloat16"):
+        policy = None if values is None else pxl.DTypePolicy("bfloat16", values=values)
+        rule = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2, dtype=policy)
         state = rule.init(model, (x, y))
-        found[dtype], _ = jax.eval_shape(rule.step, state, (x, y))
-        jax.eval_shape(rule.evaluate, state, (x, y))
-    made = jtu.tree_map(lambda a: (a.shape, a.dtype), (found[None].rest, found["bfloat16"].rest))
-    assert made[0] == made[1]
+        found[values], _ = jax.eval_shape(rule.step, state, (x, y))
+        assert jax.eval_shape(rule.evaluate, state, (x, y))[0].dtype == (values or "float32")
+    made = [jtu.tree_map(lambda a: (a.shape, a.dtype), state.rest) for state in found.values()]
+    assert made[0] == made[1] == made[2]
 
 
 def test_a_normed_layer_gives_16_bits_for_16_bits():
@@ -182,25 +204,22 @@ def test_a_normed_layer_gives_16_bits_for_16_bits():
 
 
 def test_what_leaves_the_range_of_float16_changes_nothing():
-    """The sum over the batch of a weight's gradient, here; the step says so, and the weights stay."""
     x, y = data()
     rule = pxl.backprop(optax.sgd(0.1), dtype="float16")
     state = rule.init(build("backprop"), (x, y))
-    new, info = jit(rule.step)(state, (x, 1e5 * y))
+    new, info = jit(rule.step)(state, (1e5 * x, y))
     assert int(info.result) == pxl.OUTCOME.not_finite
     assert same(new.weights, state.weights)
-    assert np.isfinite(info.loss)  # energies have the range of float32
-    text = pxl.explain(info, new)
-    assert "finite" in str(text)
+    assert "is not finite at the start" in str(pxl.explain(info, new))
 
 
 def test_small_shares_of_a_large_batch_count_in_float16():
-    """Of 1e-7 times the errors, over 4096 samples: a mean would have been differentiated in numbers near 1e-11."""
+    """Errors of 1e-7, shared by 4096 samples: float16 has no numbers below 6e-8."""
     x, y = data(4096)
-    model = seeded(pxm.MLP, [3, 2], jnp.tanh)
-    batch = x, pxl.backprop(GRADIENT).predict(model, x) + 1e-4 * y
-    low, full = (gradients(model, batch, r=pxl.backprop(GRADIENT, dtype=d)) for d in ("float16", None))
-    assert float(jnp.max(jnp.abs(full["layers[0].nn.weight"]))) < 1e-4
+    model = seeded(pxm.MLP, [3, 4, 2], jnp.tanh)
+    batch = x, pxl.backprop(GRADIENT).predict(model, x) + 1e-6 * y
+    low, full = gradients(model, batch, low=pxl.backprop(GRADIENT, dtype="float16"), full=pxl.backprop(GRADIENT))
+    assert float(jnp.max(jnp.abs(full["layers[0].nn.weight"]))) < 1e-6
     assert all(bool(jnp.all(g != 0)) for g in low.values())
 
 
@@ -217,9 +236,9 @@ def test_rounding_of_predictions_is_no_rise():
 
 def test_binding_takes_a_policy():
     model = build("pc")
-    bound = pxl.bind(model, data(), dtype="bfloat16")
+    bound = pxl.bind(model, data(), dtype=pxl.DTypePolicy("bfloat16", values="bfloat16"))
     landscape = bound.landscape(bound.start().targets)
-    assert all(h.dtype == jnp.float32 for h in landscape.start().values())
+    assert all(h.dtype == jnp.bfloat16 for h in landscape.start().values())
     shown = jax.make_jaxpr(lambda h: landscape.weight_gradient(h))(landscape.start())
     assert products(shown.jaxpr) == {"bfloat16"}
 
@@ -233,9 +252,9 @@ def test_what_is_no_policy_is_refused():
     ]:
         with pytest.raises(kind, match=text):
             pxl.pc(rate, rate, 4, dtype=dtype)
-    with pytest.raises(ValueError, match="values must be float32 or that of compute, got float16"):
+    with pytest.raises(ValueError, match="values must be float32 or that of products, got float16"):
         pxl.DTypePolicy("bfloat16", values="float16")
-    with pytest.raises(ValueError, match="compute must be one of"):
+    with pytest.raises(ValueError, match="products must be one of"):
         pxl.DTypePolicy("float64")
 
 

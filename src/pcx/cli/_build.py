@@ -147,6 +147,8 @@ def energy_of(options: Experiment) -> pxc.EnergyFn:
 
 def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     rule = own_code.load(name, "--rule")
+    if known["dtype"] is not None and (_is_rule(rule) or "dtype" not in own_code.parameters(rule, name, "--rule")):
+        raise Refused(f"--dtype has no effect: {name} asks for no argument of the name dtype")
     rule = rule if _is_rule(rule) else own_code.call(rule, name, "--rule", known)
     if not _is_rule(rule):
         raise Refused(
@@ -189,11 +191,13 @@ def make_rule(options: Experiment, name: str, samples: int) -> LearningRule:
     - `name`: of the table of rules, or of a rule of the user's own.
     - `samples`: how many there are to train on.
     """
+    # In the network's own dtype a rule is what it was before there were others.
+    dtype = None if options.dtype == "float32" else options.dtype
     if is_own(name):
-        known = {"optim": _optimiser(options, 1, samples), "lr": options.lr, "samples": samples}
+        known = {"optim": _optimiser(options, 1, samples), "lr": options.lr, "samples": samples, "dtype": dtype}
         return _own_rule(name, known)
     rule = getattr(options, name)
-    return rule.make(_optimiser(options, rule.updates, samples))
+    return rule.make(_optimiser(options, rule.updates, samples), dtype)
 
 
 def _optimiser(options: Experiment, updates: int, samples: int) -> optax.GradientTransformation:

@@ -42,12 +42,13 @@ class RuleOptions:
             elif each.name in ("state_momentum", "momentum"):
                 _checks.momentum(option, value)
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         """Return the rule.
 
         **Arguments:**
 
         - `optim`: the optimiser of the weights.
+        - `dtype`: of the products of layers; None for that of the network.
         """
         raise NotImplementedError
 
@@ -70,10 +71,10 @@ class PCOptions(RuleOptions):
     state_momentum: float = 0.3
     """Momentum of the values, from 0 to below 1."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.pc(optim, _sgd(self.state_lr, self.state_momentum), self.T)
+        return pxl.pc(optim, _sgd(self.state_lr, self.state_momentum), self.T, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class IPCOptions(RuleOptions):
     state_momentum: float = 0.3
     """Momentum of the values, from 0 to below 1."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.ipc(optim, _sgd(self.state_lr, self.state_momentum), self.T)
+        return pxl.ipc(optim, _sgd(self.state_lr, self.state_momentum), self.T, dtype=dtype)
 
     @property
     def updates(self) -> int:
@@ -104,10 +105,10 @@ class ZILOptions(RuleOptions):
     state_lr: float = 1.0
     """Step size of the values. 1 is exact; g < 1 scales a layer's update by g for each layer above it."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.zil(optim, _sgd(self.state_lr))
+        return pxl.zil(optim, _sgd(self.state_lr), dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,12 @@ class HILOptions(RuleOptions):
     state_lr: float = 0.1
     """Step size of the values after their first step, which is 1."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         import optax
 
         from .. import learning as pxl
 
-        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, self.state_lr, 1)), self.T)
+        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, self.state_lr, 1)), self.T, dtype=dtype)
 
     @property
     def updates(self) -> int:
@@ -141,10 +142,10 @@ class FPAOptions(RuleOptions):
     state_lr: float = 0.5
     """Step size of the errors, below 2."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.fpa(optim, _sgd(self.state_lr), self.T)
+        return pxl.fpa(optim, _sgd(self.state_lr), self.T, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,14 @@ class NudgedOptions(RuleOptions):
         if not 0 < abs(self.beta) <= 1:
             raise Refused(f"--{rule}.beta must be from -1 to 1 and not 0, got {self.beta}")
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
         optim_h = _sgd(self.state_lr, self.state_momentum)
         centred, alternate = self.phases == "centred", self.phases == "alternate"
-        return pxl.nudged(optim, optim_h, self.T, self.beta, centred=centred, alternate=alternate, follow=self.follow)
+        return pxl.nudged(
+            optim, optim_h, self.T, self.beta, centred=centred, alternate=alternate, follow=self.follow, dtype=dtype
+        )
 
 
 @dataclass(frozen=True)
@@ -187,10 +190,10 @@ class EPCOptions(RuleOptions):
     state_lr: float = 0.05
     """Step size of the errors; 0.001 to 0.1 are usual. What is stable falls as training goes on."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.epc(optim, _sgd(self.state_lr), self.T)
+        return pxl.epc(optim, _sgd(self.state_lr), self.T, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -214,20 +217,22 @@ class MCPCOptions(RuleOptions):
         if self.burn_in >= self.T:
             raise Refused(f"--{rule}.burn-in must be below --{rule}.T, got {self.burn_in} of {self.T}")
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.mcpc(optim, self.step, self.T, burn_in=self.burn_in, variance=self.variance, momentum=self.momentum)
+        return pxl.mcpc(
+            optim, self.step, self.T, burn_in=self.burn_in, variance=self.variance, momentum=self.momentum, dtype=dtype
+        )
 
 
 @dataclass(frozen=True)
 class BackpropOptions(RuleOptions):
     """Backpropagation of the same loss."""
 
-    def make(self, optim: optax.GradientTransformation) -> Rule:
+    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
         from .. import learning as pxl
 
-        return pxl.backprop(optim)
+        return pxl.backprop(optim, dtype=dtype)
 
 
 @dataclass(frozen=True)

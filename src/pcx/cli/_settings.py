@@ -56,6 +56,10 @@ class Experiment(Rules):
     module:name, such as pcx.predictive_coding:Laplace: a function f(vode, rkg), or a class of such. With a --model of
     your own such an energy is its argument energy."""
 
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Dtype of the products of layers. Weights, their optimiser, the values of nodes and all sums are float32. 16 bits
+    are for accelerators that are fast at them; CPUs are not."""
+
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     """Optimiser of the weights."""
     lr: float = 3e-4
@@ -181,8 +185,8 @@ class TrainOptions(Job, Experiment):
 
     rule: RuleName | str = "pc"
     """Learning rule. Each has options of its own, listed below; or one of your own, file.py:name or module:name, a
-    rule, or a function that makes one and is called with those of optim (of the weights), lr and samples that it asks
-    for by name."""
+    rule, or a function that makes one and is called with those of optim (of the weights), lr, samples and dtype that it
+    asks for by name."""
     out: Path | None = None
     """Folder of the run, new or empty; runs/train-<date>-<time> if left out."""
     resume: Literal["never", "auto"] = "never"

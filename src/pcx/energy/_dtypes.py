@@ -1,8 +1,8 @@
-"""The dtypes that a model is traced at: products in fewer bits, sums and weights in 32.
+"""The dtypes of a step: products in fewer bits, sums and weights in 32.
 
-A policy is part of a model's structure. Weights and batch are cast where the model's call begins, values where they
-enter it, predictions where they leave it. So a traced program takes and gives float32 arrays, whatever its products are
-computed in: gradients come back through the casts in float32, and nothing outside of this room knows of them.
+A policy is part of a model's structure. Weights and batch are cast where the model's call begins, and come back through
+the casts as gradients in float32; products are replaced as the call is traced. So nothing outside of this room knows of
+either.
 """
 
 from __future__ import annotations
@@ -23,56 +23,49 @@ from ._types import Weights
 
 T = TypeVar("T")
 
-_COMPUTE = ("bfloat16", "float16", "float32")
+_PRODUCTS = ("bfloat16", "float16", "float32")
 
 
 @dataclasses.dataclass(frozen=True)
 class DTypePolicy:
-    """The dtypes of a step. Weights, the state of their optimiser and checkpoints stay float32; energies, their sums
-    over a batch, and the mean of the weights' gradients are float32.
+    """The dtypes of a step. Weights, the state of their optimiser and checkpoints stay float32, as do the sums of
+    energies and the mean of the weights' gradients.
 
     **Arguments:**
 
-    - `compute`: of the copies of weights, batch and values that the model's layers work on: `"bfloat16"`, `"float16"`
-        or `"float32"`.
-    - `values`: of values, predictions and errors of nodes, and of what the optimiser of the values remembers:
-        `"float32"`, or that of `compute`. In fewer bits than 32 a move of a value is lost where it rounds to nothing,
-        and so is an error that is small beside its value.
+    - `products`: of the operands of matrix products and convolutions: `"bfloat16"`, `"float16"` or `"float32"`. What
+        is summed of them is float32, if the values are.
+    - `values`: of all else: values, predictions and errors of nodes, what the layers compute between products, and what
+        the optimiser of the values remembers: `"float32"`, or that of `products`. In 16 bits a move of a value is lost
+        where it rounds to nothing, and so is an error that is small beside its value.
 
     **Raises:** `TypeError` for what is no dtype; `ValueError` for another one.
     """
 
-    compute: DTypeLike
+    products: DTypeLike
     values: DTypeLike = "float32"
 
     def __post_init__(self) -> None:
         # As names: equal policies compare equal, and can be written into a run's folder.
-        for field in ("compute", "values"):
-            object.__setattr__(self, field, _named(field, getattr(self, field)))
-        if self.compute not in _COMPUTE:
-            raise ValueError(f"DTypePolicy: compute must be one of {', '.join(_COMPUTE)}, got {self.compute}")
-        if self.values not in ("float32", self.compute):
-            raise ValueError(f"DTypePolicy: values must be float32 or that of compute, got {self.values}")
+        for field in ("products", "values"):
+            object.__setattr__(self, field, _named(f"DTypePolicy: {field}", getattr(self, field)))
+        if self.products not in _PRODUCTS:
+            raise ValueError(f"DTypePolicy: products must be one of {', '.join(_PRODUCTS)}, got {self.products}")
+        if self.values not in ("float32", self.products):
+            raise ValueError(f"DTypePolicy: values must be float32 or that of products, got {self.values}")
+
+    @property
+    def replaced(self) -> str | None:
+        """The dtype of products, where it is another one than that of values."""
+        return None if self.products == self.values else str(self.products)
 
     @property
     def rounding(self) -> float:
-        """The energy of an error that is nothing but the rounding of a prediction of size 1, if that is more than the
-        rounding of values."""
-        inside, outside = (float(jnp.finfo(dtype).eps) for dtype in (self.compute, self.values))
-        return (inside / 2) ** 2 if inside > outside else 0.0
+        """The energy of an error that is nothing but the rounding of products to a prediction of size 1, if that is
+        more than the rounding of values."""
+        return 0.0 if self.replaced is None else float(jnp.finfo(self.replaced).eps / 2) ** 2
 
-    def inside(self, tree: T) -> T:
-        """Return a tree with its floats in the dtype that layers work in.
-
-        **Arguments:**
-
-        - `tree`: of arrays.
-
-        **Returns:** likewise.
-        """
-        return cast_floats(tree, self.compute)
-
-    def outside(self, tree: T) -> T:
+    def cast(self, tree: T) -> T:
         """Return a tree with its floats in the dtype of values.
 
         **Arguments:**
@@ -90,7 +83,7 @@ class Casts(NamedTuple):
     **Attributes:**
 
     - `policy`: the dtypes of a step.
-    - `layers`: says which params layers multiply by, whether they learn or not.
+    - `layers`: says which params belong to layers, whether they learn or not.
     """
 
     policy: DTypePolicy
@@ -109,9 +102,9 @@ def as_policy(call: str, x: PolicyLike) -> DTypePolicy | None:
     if x is None or isinstance(x, DTypePolicy):
         return x
     name = _named(f"{call}: dtype", x)
-    if name not in _COMPUTE:
+    if name not in _PRODUCTS:
         raise ValueError(
-            f"{call}: dtype must be one of {', '.join(_COMPUTE)}, or a DTypePolicy, got {name}; for float64 leave it "
+            f"{call}: dtype must be one of {', '.join(_PRODUCTS)}, or a DTypePolicy, got {name}; for float64 leave it "
             "out, and give a model of float64 weights under jax_enable_x64"
         )
     return DTypePolicy(name)
@@ -148,7 +141,7 @@ def grad_of_mean(
     """Return a function that gives the gradient of a mean over a batch, and what comes with it.
 
     Under a policy the sum is differentiated, and its gradient divided in float32: shares of a batch in float16 would
-    soon be too small for it. That is all the scaling of losses that a sum of energies needs.
+    soon be too small for it.
 
     **Arguments:**
 
@@ -161,7 +154,7 @@ def grad_of_mean(
         found, more = total(weights)
         return found / size, more
 
-    if policy is None or policy.compute == "float32":
+    if policy is None or policy.products == "float32":
         return jax.grad(mean, has_aux=True)
     summed = jax.grad(total, has_aux=True)
 
@@ -173,14 +166,14 @@ def grad_of_mean(
 
 
 def check_weights(policy: DTypePolicy | None, path: str, dtype: DTypeLike) -> None:
-    """Refuse a weight that is not of 32 bits where a step computes in copies.
+    """Refuse a weight that is not float32 under a policy.
 
     **Raises:** `ValueError`, naming the weight.
     """
     if policy is not None and dtype != jnp.float32:
         raise ValueError(
-            f"dtype={policy.compute}: {path} is {jnp.dtype(dtype)}, but the weights stay float32 where a step computes "
-            "in copies of fewer bits: cast the model's weights to float32, or leave dtype out to compute in theirs"
+            f"dtype={policy.products}: {path} is {jnp.dtype(dtype)}, but the weights stay float32 where products are "
+            "taken of copies: cast the model's weights to float32, or leave dtype out to compute in theirs"
         )
 
 

@@ -77,7 +77,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
             forward = functools.partial(forward_pass, structure, training=training, set_in_call=set_in_call)
             self._forward = Program(forward, shapes)
         (made, _), _ = self._forward.outputs
-        (avals, _), _ = structure.outside(self._forward.avals)
+        (avals, _), _ = structure.as_values(self._forward.avals)
         self.draws = bool(
             self._forward.reached([self._forward.inputs[0].key]) & set(jtu.tree_leaves(self._forward.outputs[0]))
         )
@@ -323,7 +323,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         known = matched(self._forward.inputs[0], self._shapes, inputs)
         flat, treedef = jtu.tree_flatten(self._forward.outputs)
         (made, output), rest = jtu.tree_unflatten(treedef, self._forward.evaluate(flat, known, effects=effects))
-        made = self.structure.outside(made)
+        made = self.structure.as_values(made)
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
         u = {n: made[n]["u"] for n in self.nodes}
         targets, valid = targets_of(self._targets, self.nodes, inputs.y, {n: made[n]["h"] for n in self.clamped})

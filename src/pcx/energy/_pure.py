@@ -20,6 +20,7 @@ from ..predictive_coding import STATUS, EnergyModule, Vode, elements_of, predict
 from ._batch_first import batch_first
 from ._dtypes import cast_like
 from ._model_errors import refuse_nodes_inside, told_of_one_sample
+from ._products import in_fewer_bits
 from ._structure import Structure
 from ._types import Inputs, NodesIn, Weights
 
@@ -102,28 +103,19 @@ def energies_at(
 
     **Returns:** `{node: {"u", "E"}}`, with E elementwise, or one for each sample if the node says so itself; and
     `[batch]` of what the modules' own energies add, None if they add nothing.
-
-    Under a policy of dtypes the model's call works on copies of the values in fewer bits, and energies are computed
-    from the values themselves.
     """
-    dtypes = structure.dtypes
 
     def energies(x: PyTree, y: PyTree, lane: Array, h: NodesIn, *, model: EnergyModule) -> tuple[Made, Array | None]:
         _prepare(model, training, None)
         vodes = _vodes(structure, model)
-        inside = h if dtypes is None else dtypes.inside(h)
         for name, vode in vodes.items():
-            vode.h.set(inside.get(name))
+            vode.h.set(h.get(name))
         _call(structure, model, x, y)
         out: Made = {}
         for name, vode in vodes.items():
             if name in clamped:
                 vode.h.set(h[name])
-            elif dtypes is not None:  # what the call itself has set stays
-                left = vode.h.get()
-                vode.h.set(h[name] if name in h and left is inside[name] else dtypes.outside(left))
-            u = batch_first(vode.get("u"), lane)
-            u = u if dtypes is None else dtypes.outside(u)
+            u = structure.as_values(batch_first(vode.get("u"), lane))
             _pin_prediction(vode, u)
             out[name] = {"u": u, "E": _own_energy(vode)}
         extra = None
@@ -182,17 +174,17 @@ def _over_batch(
     - `unknown`: the places of params that must not be read before they are set.
     """
     skeleton, paths, dtypes = structure.skeleton, structure.params, structure.dtypes
-    x = inputs.x if dtypes is None else dtypes.inside(inputs.x)  # not y: targets keep their digits
+    x = inputs.x if dtypes is None else dtypes.cast(inputs.x)  # not y: targets keep their digits
     values: list[Any] = [None] * len(skeleton.params)
     keys = [0]
     values[0] = inputs.key
     for path, index in paths.items():
         if path in inputs.weights:
-            values[index] = inputs.weights[path] if dtypes is None else dtypes.inside(inputs.weights[path])
+            values[index] = inputs.weights[path] if dtypes is None else dtypes.cast(inputs.weights[path])
         elif path in inputs.rest:
             values[index] = inputs.rest[path]
             if dtypes is not None and index in structure.cast:
-                values[index] = dtypes.inside(values[index])
+                values[index] = dtypes.cast(values[index])
             if isinstance(skeleton.params[index], RKGState):
                 keys.append(index)
     raws = [structure.numbers.get(i, inputs.rest.get(f"={path}")) for i, path in enumerate(structure.raw_paths)]
@@ -212,7 +204,10 @@ def _over_batch(
 
     lanes = jnp.arange(_size(inputs.x, inputs.y, *more) if size is None else size)
     try:
-        result, changed = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)(x, inputs.y, lanes, *more)
+        every = jax.vmap(one, out_axes=(0, None), axis_name=BATCH)
+        if dtypes is not None and dtypes.replaced is not None:
+            every = in_fewer_bits(every, dtypes.replaced)
+        result, changed = every(x, inputs.y, lanes, *more)
     except ValueError as e:
         if "out_axes" in str(e):
             raise ValueError(

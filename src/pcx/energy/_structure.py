@@ -149,9 +149,9 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
     def __deepcopy__(self, memo: Any) -> Structure:
         return self
 
-    def outside(self, made: T) -> T:
-        """Return values and predictions, or their shapes, in the dtype that they have outside of the model's call."""
-        return made if self.dtypes is None else self.dtypes.outside(made)
+    def as_values(self, made: T) -> T:
+        """Return values and predictions, or their shapes, in the dtype of values, whatever the model's call makes."""
+        return made if self.dtypes is None else self.dtypes.cast(made)
 
     def learns(self, param: BaseParam) -> bool:
         """Return whether a param that is no part of the model is one that would have to learn."""

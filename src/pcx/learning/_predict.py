@@ -98,7 +98,7 @@ def _forward(
 ) -> dict[str, Any]:
     inputs = Inputs(weights, rest, jax.random.PRNGKey(0), x, None)
     (made, _), _ = forward_pass(structure, inputs, training=False, size=size)
-    made = structure.outside(made)
+    made = structure.as_values(made)
     u = {n: made[n]["u"] for n in structure.nodes if made[n]["u"] is not None}  # an input kept in a node has none
     names = [n for n in u if n in (outputs or structure.frozen)]
     if not names:

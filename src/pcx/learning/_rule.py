@@ -58,9 +58,9 @@ class Rule(Predicting):
     - `call`: how the model is called on one sample, `call(model, x, y)`; by default `model(x, y)`, or `model(x)` if it
         takes one argument.
     - `precision`: a number for the nodes that are not clamped, a dict by node, or a `Precision`; None is 1 everywhere.
-    - `dtype`: of the products of a step, `"bfloat16"` or `"float16"`, from copies of weights, batch and values in that
-        dtype; or a `DTypePolicy`. Weights, their optimiser and all sums stay float32. None computes in the dtypes of
-        the model. A model's weights must be float32 otherwise.
+    - `dtype`: of the products of layers, `"bfloat16"` or `"float16"`, from copies of weights and values; or a
+        `DTypePolicy`. Weights, which must be float32, their optimiser, values and all sums stay float32. None computes
+        in the dtypes of the model.
 
     **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
     precision or no such dtype.
