@@ -77,6 +77,7 @@ def pytest_configure(config):
     for name in _VARIABLES:
         os.environ[name] = os.path.join(_folder, name.lower())
         os.mkdir(os.environ[name])
+    os.environ["PCX_COMPILE_CACHE"] = "off"
     if config.option.markexpr == "not slow":
         _compile_in_haste()
     if config.getoption("jaxtyping_packages", None):

@@ -15,7 +15,7 @@ def test_home_stays_empty(words, tmp_path):
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_") and k != "MPLCONFIGDIR"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "PCX_")) and k != "MPLCONFIGDIR"}
     command = [sys.executable, "-m", "pcx.cli", *words]
     environment |= {"HOME": str(home)}
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, timeout=120, check=False)

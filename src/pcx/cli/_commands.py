@@ -13,11 +13,13 @@ from ._failures import CommandError
 from ._install import missing_of, not_installed
 from ._job import Job
 from ._options import ZilOptions
+from ._programs import Programs, kept_programs
 from ._saved import command_of, option_in, read_config
 from ._settings import CompareOptions, Experiment, TrainOptions
 from ._sweep_options import SweepOptions
 
 _ALONE = Job()
+_PROGRAMS = Programs()
 _STORES = ("orbax", "safetensors")  # top-level modules
 T = TypeVar("T")
 Run = Annotated[Path, tyro.conf.Positional]
@@ -40,9 +42,10 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         options.check()
         options.check_given(argv)
         _need_stores()
-        from ._train import train
+        with kept_programs(options):
+            from ._train import train
 
-        return train(options, argv)
+            return train(options, argv)
 
     def resume(
         run: Run,
@@ -51,6 +54,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         devices: int | None = None,
         quiet: bool = False,
         job: Annotated[Job, tyro.conf.arg(name="")] = _ALONE,
+        programs: Annotated[Programs, tyro.conf.arg(name="")] = _PROGRAMS,
     ) -> int:
         """Go on with a run that was interrupted or killed, or train it longer.
 
@@ -64,6 +68,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             devices: Devices to train on from here on; as many as it was begun with if left out.
             quiet: Show no progress.
             job: Which processes train together.
+            programs: Where compiled programs are kept.
         """
         job.check_job()
         _need_stores()
@@ -77,6 +82,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         split: Literal["test", "validation", "train"] = "test",
         json: bool = False,
         data_folder: Path | None = None,
+        programs: Annotated[Programs, tyro.conf.arg(name="")] = _PROGRAMS,
     ) -> int:
         """Judge the networks of a run: accuracy and loss for each seed, mean and sample deviation.
 
@@ -86,28 +92,32 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             split: What to judge by; validation is what the run held out.
             json: Print JSON.
             data_folder: Where the data files are now.
+            programs: Where compiled programs are kept.
         """
         _need_stores()
-        from ._evaluate import evaluate
+        with kept_programs(programs):
+            from ._evaluate import evaluate
 
-        return evaluate(run, split, best, json, data_folder)
+            return evaluate(run, split, best, json, data_folder)
 
     def compare(options: Annotated[CompareOptions, tyro.conf.arg(name="")] = of_compare) -> int:
         options.check()
         options.check_given(argv)
         _need_stores()
-        from ._compare import compare
+        with kept_programs(options):
+            from ._compare import compare
 
-        return compare(options, argv)
+            return compare(options, argv)
 
     def sweep(options: Annotated[SweepOptions, tyro.conf.arg(name="")] = of_sweep) -> int:
         options.check()
         options.check_given(argv)
         if missing := missing_of(["optuna"]):
             raise CommandError(not_installed(missing))
-        from ._sweep import run
+        with kept_programs(options):
+            from ._sweep import run
 
-        return run(options, argv)
+            return run(options, argv)
 
     def runs(folder: Run = Path("runs"), json: bool = False) -> int:
         """List the runs in a folder and below it: rule, data, state, epochs, and accuracy.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,8 +66,4 @@ def joined(job: Job) -> Iterator[Processes]:
         with processes:
             yield processes
     except ProcessLost as error:
-        from ._failures import ERROR, complain
-
-        complain(f"pcx: error: {error}. Start all again with the same command and --resume auto, or pcx resume")
-        sys.stdout.flush()
-        os._exit(ERROR)  # at its end JAX would wait for the one that is gone
+        raise CommandError(f"{error}. Start all again, with pcx resume, or as now with --resume auto") from error

@@ -14,9 +14,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ._failures import CommandError, Refused
 from ._job import JOB
+from ._programs import PROGRAMS
 from ._settings import Experiment, is_own
 
-_NOT_KEPT = ("out", "config", "resume", "quiet", "download", *JOB)  # of the call, not of the run
+_NOT_KEPT = ("out", "config", "resume", "quiet", "download", *JOB, *PROGRAMS)  # of the call, not of the run
 T = TypeVar("T")
 
 

@@ -9,6 +9,7 @@ from . import _checks
 from ._checks import MOST
 from ._failures import Refused
 from ._job import Job
+from ._programs import Programs
 from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
@@ -180,7 +181,7 @@ class Experiment(Rules):
 
 
 @dataclass(frozen=True)
-class TrainOptions(Job, Experiment):
+class TrainOptions(Programs, Job, Experiment):
     """Train a network by a learning rule and keep the run in a folder."""
 
     rule: RuleName | str = "pc"
@@ -208,7 +209,7 @@ class TrainOptions(Job, Experiment):
 
 
 @dataclass(frozen=True)
-class CompareOptions(Experiment):
+class CompareOptions(Programs, Experiment):
     """Train the same networks by several rules, with the same seeds, and say how sure the differences are."""
 
     seeds: tuple[int, ...] = (3,)

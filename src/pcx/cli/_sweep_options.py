@@ -12,13 +12,14 @@ import tyro
 
 from . import _checks
 from ._failures import Refused
+from ._programs import Programs
 from ._rules import RuleName
 from ._settings import Experiment, TrainOptions
 from ._vary import Vary, varied, with_setting
 
 
 @dataclass(frozen=True)
-class SweepOptions(Experiment):
+class SweepOptions(Programs, Experiment):
     """Train a network by many settings of rule, optimiser and layers, all of a grid or those that a search draws, and
     say which is best and what mattered. The same command goes on with a sweep, and may run several times at once."""
 

@@ -7,12 +7,23 @@ there is no public name for it. This is the only file that knows of that.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import os
+import sys
 import time
 from typing import Any
 
 import jax
 
-_abandoned: list[Any] = []
+_broken: list[bool] = []
+
+
+def _leave() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or nobody reads it
+            stream.flush()
+    os._exit(1)
 
 
 class Coordinator:
@@ -32,7 +43,7 @@ class Coordinator:
 
         **Raises:** `RuntimeError` if this process's job has broken off.
         """
-        if _abandoned:
+        if _broken:
             raise RuntimeError(
                 "the processes of this job can't reach each other any more, since one of them ended with an error; "
                 "start all again"
@@ -44,13 +55,15 @@ class Coordinator:
         return Coordinator(distributed.global_state.client)
 
     def abandon(self) -> None:
-        """Leave a job that has broken off. Otherwise JAX would wait, at the end of the program, for processes that are
-        gone, and then end it by a signal."""
-        from jax._src import distributed
+        """Give up a job of which a process is dead: the exit of this program doesn't wait for it. JAX would, and then
+        end the program by a signal."""
+        if not _broken:
+            _broken.append(True)
+            atexit.register(_leave)
 
-        state = distributed.global_state
-        _abandoned.extend([state.client, state.service])  # they are kept: to delete them is to shut them down
-        state.client = state.service = state.preemption_sync_manager = None
+    def leave(self) -> None:
+        """Leave the job as one leaves at the end of a program: together with all others."""
+        jax.distributed.shutdown()
 
     def tell(self, name: str, text: str) -> None:
         """Give a name a text, in place of one that it has."""

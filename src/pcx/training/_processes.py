@@ -102,6 +102,14 @@ class Processes:
         return None
 
 
+def _of_the_runtime(error: BaseException | None) -> bool:
+    """Return whether an error is, or came of, one of JAX's runtime. It is what a sum over all processes, or Orbax's
+    waiting for all, raises when one of them is gone."""
+    while error is not None and not isinstance(error, jax.errors.JaxRuntimeError):
+        error = error.__cause__
+    return error is not None
+
+
 class Several(Processes):
     """Several processes of one job, of which each runs the same program on devices of its own.
 
@@ -143,15 +151,11 @@ class Several(Processes):
         try:
             if error is None or isinstance(error, (ProcessLost, SystemExit)):  # a signal's, after an end in order
                 return
-            # What another's death does to a sum over all processes comes as an error of the runtime.
-            lost = watch.wait() if isinstance(error, jax.errors.JaxRuntimeError) else watch.lost
-            if lost is not None:
+            if _of_the_runtime(error) and (lost := watch.wait()) is not None:
                 raise ProcessLost(f"fit: {lost}") from error
             with contextlib.suppress(jax.errors.JaxRuntimeError):  # the coordinator is gone: there is nobody to tell
                 watch.fail(f"{type(error).__name__}: {str(error).strip()[:500]}")
-                if self.writes:
-                    watch.wait_until_heard()
         finally:
             watch.leave()
-            if error is not None and not isinstance(error, SystemExit):
+            if watch.dead:
                 self._coordinator.abandon()

@@ -13,7 +13,6 @@ from ._coordinator import Coordinator
 _BEAT = 1.0  # seconds between two looks
 _SILENT = 20.0  # seconds without a sign of life, after which a process is taken for dead
 _GRACE = 5.0  # seconds that this one then has to end by itself: its main thread may hang in a sum over all
-_GONE = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
 
 
 class Watch:
@@ -33,10 +32,12 @@ class Watch:
     **Attributes:**
 
     - `lost`: in words, why the run can't go on, if it can't.
+    - `dead`: whether that is since a process is dead: it can't be waited for, as one that ends with an error can.
     """
 
     def __init__(self, coordinator: Coordinator, run: str, count: int, index: int) -> None:
         self.lost: str | None = None
+        self.dead = False
         self._coordinator, self._run, self._count, self._index = coordinator, run, count, index
         self._ended = threading.Event()
         self._seen: dict[str, tuple[str, float]] = {}
@@ -56,22 +57,12 @@ class Watch:
         except jax.errors.JaxRuntimeError:
             return  # the coordinator is gone, and everybody knows
 
-    def wait(self, seconds: float = _SILENT + 2 * _BEAT) -> str | None:
-        """Return why the run can't go on, as soon as that is known; None if it isn't in so many seconds."""
-        until = time.monotonic() + seconds
+    def wait(self) -> str | None:
+        """Return why the run can't go on, as soon as that is known; None if there is no reason outside."""
+        until = time.monotonic() + _SILENT + 3 * _BEAT
         while self.lost is None and time.monotonic() < until:
             time.sleep(0.1)
         return self.lost
-
-    def wait_until_heard(self, seconds: float = 10.0) -> None:
-        """Wait until all others have left, or so many seconds: process 0 holds the coordinator, by which they hear of
-        an error."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            told = self._coordinator.all(f"{self._run}/alive")
-            if all(text == "left" for index, text in told.items() if index != str(self._index)):
-                return
-            time.sleep(0.1)
 
     def _look_all_the_time(self) -> None:
         beat = 0
@@ -79,13 +70,26 @@ class Watch:
             beat += 1
             try:
                 self._coordinator.tell(f"{self._run}/alive/{self._index}", str(beat))
-                self.lost = self._failed() or self._silent()
+                why = self._failed()
+                dead = None if why is not None else self._silent()
             except jax.errors.JaxRuntimeError:
-                self.lost = _GONE
+                why, dead = None, "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
+            self.dead, self.lost = dead is not None, why or dead
             if self.lost is not None:
                 break
         if not self._ended.wait(_GRACE if self.lost is not None else 0):
-            _end(_words(str(self.lost)))
+            self._end()
+
+    def _end(self) -> None:
+        """End this process, whose main thread can't be reached."""
+        # By the number: the main thread may hold the lock of sys.stderr.
+        text = f"pcx: error: {self.lost}; this process ends, too. Start all again to go on from the last checkpoint"
+        os.write(2, f"{text}\n".encode())
+        if not self.dead:
+            leaving = threading.Thread(target=self._coordinator.leave, daemon=True)
+            leaving.start()
+            leaving.join(_GRACE)
+        os._exit(1)
 
     def _failed(self) -> str | None:
         found = self._coordinator.all(f"{self._run}/failed")
@@ -103,13 +107,3 @@ class Watch:
             elif text != "left" and now - self._seen[index][1] > _SILENT:
                 return f"process {index} of {self._count} gives no sign of life: it was killed, or its machine is away"
         return None
-
-
-def _words(lost: str) -> str:
-    return f"pcx: error: {lost}; this process ends, too. Start all again to go on from the last checkpoint"
-
-
-def _end(text: str) -> None:
-    # By the number: a main thread that hangs may hold the lock of sys.stderr.
-    os.write(2, f"{text}\n".encode())
-    os._exit(1)
