@@ -12,9 +12,10 @@ from jax.sharding import Mesh
 from ..predictive_coding import EnergyModule
 from ._alone import alone
 from ._held_out import as_held_out
-from ._layout import Layout, of_this_job
+from ._layout import Layout
 from ._loop import loop
 from ._member import members_of
+from ._mesh import of_this_job
 from ._options import FitOptions
 from ._prepare import all_of, prepare
 from ._processes import Processes

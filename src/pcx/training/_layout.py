@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -23,13 +22,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from ..core import is_typed_key
-from ._types import is_whole
+from ._mesh import BATCH, ENSEMBLE, mesh_of
 
 T = TypeVar("T", bound=PyTree)
-
-BATCH, ENSEMBLE = "batch", "ensemble"
-AXES = (ENSEMBLE, BATCH)
-"""The names of a mesh's axes, from the one that is talked over least."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,20 +54,7 @@ class Layout:
 
         **Raises:** `TypeError` or `ValueError` for what is no mesh, or doesn't fit.
         """
-        if mesh is None and not of_this_job(mesh):
-            return Layout()
-        if mesh is None:
-            mesh = jax.device_count()
-        if not isinstance(mesh, Mesh):
-            if not is_whole(mesh):
-                raise TypeError(
-                    f"fit: mesh must be a jax.sharding.Mesh or a number of devices, got {type(mesh).__name__}"
-                )
-            devices = _chosen(int(mesh))
-            if len(devices) == 1:
-                return Layout()
-            mesh = Mesh(devices.reshape(math.gcd(networks, len(devices)), -1), AXES)
-        return Layout(_plain(mesh))._checked(networks)
+        return Layout(mesh_of(mesh, networks))._checked(networks)
 
     # -- what it is -----------------------------------------------------------------------------------
     @property
@@ -113,10 +95,10 @@ class Layout:
     # -- what fits ------------------------------------------------------------------------------------
     def _checked(self, networks: int) -> Layout:
         if networks % self.ensembles:
+            there = "is 1 network" if networks == 1 else f"are {networks} networks"
             raise ValueError(
                 f"fit: the mesh has {self.ensembles} devices on its axis {ENSEMBLE!r}, over which networks are shared "
-                f"out evenly, and there {_are(networks, 'network')}; take another number of seeds or settings, or of "
-                "devices"
+                f"out evenly, and there {there}; take another number of seeds or settings, or of devices"
             )
         return self
 
@@ -258,13 +240,6 @@ class Layout:
         )
 
 
-def of_this_job(mesh: Mesh | int | None) -> bool:
-    """Return whether the argument of `fit` means devices of several processes, those of a job that they joined."""
-    if not jax.distributed.is_initialized() or jax.process_count() == 1:
-        return False
-    return mesh.is_multi_process if isinstance(mesh, Mesh) else True
-
-
 def _in_turn(f: Callable[..., T], axes: Sequence[int | None]) -> Callable[..., T]:
     """Map a function over networks one after the other."""
 
@@ -282,54 +257,6 @@ def _in_turn(f: Callable[..., T], axes: Sequence[int | None]) -> Callable[..., T
     return mapped
 
 
-def _chosen(number: int) -> np.ndarray:
-    """Return so many devices, from every process the same number."""
-    found = jax.devices()
-    if number < 1:
-        raise ValueError(f"fit: mesh must be at least 1 device, got {number}")
-    if number > len(found):
-        kind = found[0].platform
-        more = (
-            ". On a CPU JAX makes more of them where it is told to before it starts: "
-            f"XLA_FLAGS=--xla_force_host_platform_device_count={number}"
-            if kind == "cpu"
-            else ""
-        )
-        raise ValueError(
-            f"fit: {_count(number, 'device')} are asked for (mesh), and JAX has {len(found)} ({kind}){more}"
-        )
-    processes = sorted({device.process_index for device in found})
-    each, left = divmod(number, len(processes))
-    chosen = [[d for d in found if d.process_index == process][:each] for process in processes]
-    if left or any(len(own) < each for own in chosen):
-        raise ValueError(
-            f"fit: {_count(number, 'device')} are asked for (mesh), and that is not the same number from each of the "
-            f"{len(processes)} processes; take a multiple of {len(processes)}"
-        )
-    return np.array(chosen).reshape(-1)
-
-
-def _plain(mesh: Mesh) -> Mesh:
-    """Return a mesh whose program JAX divides by itself, with all axes in the order of `AXES`.
-
-    **Raises:** `ValueError` for axes that mean nothing here.
-    """
-    odd = [str(name) for name in mesh.axis_names if name not in AXES]
-    if odd or mesh.empty:
-        raise ValueError(
-            f"fit: the axes of a mesh are {' and '.join(map(repr, reversed(AXES)))}, got "
-            f"{', '.join(map(repr, odd)) or 'none'}; for example jax.make_mesh((4,), ({BATCH!r},))"
-        )
-    if mesh.is_multi_process and len({device.process_index for device in mesh.devices.flat}) < jax.process_count():
-        raise ValueError(
-            f"fit: the mesh has devices of some of the {jax.process_count()} processes; take one of all processes, or, "
-            "for a run that this process trains by itself, of its own: jax.local_devices()"
-        )
-    names = [name for name in AXES if name in mesh.axis_names]
-    devices = np.transpose(mesh.devices, [mesh.axis_names.index(name) for name in names])
-    return Mesh(devices, tuple(names))
-
-
 def _of_this_process(a: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array:
     if isinstance(a, jax.Array) and is_typed_key(a):
         data = _of_this_process(jax.random.key_data(a), sharding)
@@ -343,11 +270,3 @@ def _of_this_process(a: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.
 @functools.lru_cache(maxsize=8)
 def _identity(sharding: NamedSharding) -> Callable[[T], T]:
     return jax.jit(lambda tree: jtu.tree_map(jnp.asarray, tree), out_shardings=sharding)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def _are(n: int, what: str) -> str:
-    return f"{'is' if n == 1 else 'are'} {_count(n, what)}"
