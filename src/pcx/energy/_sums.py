@@ -42,7 +42,7 @@ def row_sums(x: Array) -> Float[Array, " batch"]:
 
 def are_finite(values: Sequence[Array]) -> list[Bool[Array, ""]]:
     """Return whether each of the arrays `[batch, ...]` holds finite numbers alone, with a finite sum."""
-    return [jnp.isfinite(_sum(v)) for v in values]
+    return [jax.lax.is_finite(_sum(v)) for v in values]
 
 
 class Finiteness:
@@ -60,11 +60,11 @@ class Finiteness:
 
     def all(self) -> Bool[Array, ""]:
         """Return whether all numbers are finite, and have a finite sum."""
-        return jnp.isfinite(_first_column(self._sums))
+        return jax.lax.is_finite(_first_column(self._sums))
 
     def each(self) -> dict[str, Bool[Array, ""]]:
         """Return whether the numbers of each tree are finite, by name."""
-        bad = jax.lax.select(jnp.isfinite(self._sums), jnp.zeros_like(self._sums), jnp.ones_like(self._sums))
+        bad = jax.lax.select(jax.lax.is_finite(self._sums), jnp.zeros_like(self._sums), jnp.ones_like(self._sums))
         return dict(zip(self._names, self._parts.none(bad), strict=True))
 
 
@@ -120,7 +120,7 @@ class _Parts:
         """Return for each list whether none of its rows, `[rows, 2]`, counts anything."""
         lists = np.zeros((max(self._number, 8), len(counts)), counts.dtype)
         lists[self._of, np.arange(len(self._of))] = 1
-        found = jnp.matmul(lists, counts, precision=jax.lax.Precision.HIGHEST)
+        found = _product(lists, counts, counts.dtype)
         return [_at(found, i) == 0 for i in range(self._number)]
 
 
@@ -152,7 +152,7 @@ def _first_column(products: Array) -> Array:
         return jnp.sum(products[:, 0])
     row = np.zeros((8, len(products)), products.dtype)
     row[0] = 1
-    return _at(jnp.matmul(row, products, precision=jax.lax.Precision.HIGHEST), 0)
+    return _at(_product(row, products, products.dtype), 0)
 
 
 def _row_products(x: Array) -> Array:
@@ -161,7 +161,11 @@ def _row_products(x: Array) -> Array:
     rows = jax.lax.reshape(x, (x.shape[0], _row(x)))
     columns = np.zeros((rows.shape[1], 2), x.dtype)
     columns[:, 0] = 1
-    return jnp.matmul(rows, columns, precision=jax.lax.Precision.HIGHEST, preferred_element_type=_wide(x))
+    return _product(rows, columns, _wide(x))
+
+
+def _product(a: Any, b: Any, dtype: Any) -> Array:
+    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST, preferred_element_type=dtype)
 
 
 def _at(x: Array, row: int) -> Array:

@@ -121,8 +121,9 @@ def _chosen(good: Array, new: T, old: T) -> T:
 
 def _as(x: Array, a: Array, b: Array) -> Array:
     """Return an array in the dtype that two others have together."""
-    dtype = jnp.result_type(a, b) if jnp.result_type(a) != jnp.result_type(b) else jnp.result_type(a)
-    return jnp.asarray(x, dtype)
+    if isinstance(a, jax.Array) and isinstance(b, jax.Array) and a.dtype == b.dtype:
+        return x
+    return jnp.asarray(x, jnp.result_type(a, b))
 
 
 def _uphill(bound: Bound, update: Update) -> Array:
