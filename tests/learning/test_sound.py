@@ -68,6 +68,20 @@ def test_an_optimiser_that_would_go_bad_stays_as_it_was(name):
         assert np.array_equal(a, b)
 
 
+@pytest.mark.parametrize("large", [0, 5, 2**17])
+def test_the_old_state_is_kept_whatever_the_size_of_its_arrays(large, monkeypatch):
+    monkeypatch.setattr("pcx.learning._guards._LARGE", large)
+    model, (x, y) = small()
+    rule = pxl.backprop(optax.adam(0.1))
+    state, step = rule.init(model, (x, y)), jax.jit(rule.step)
+    state, info = step(state, (x, y))
+    assert int(info.result) == pxl.OUTCOME.ok
+    after, info = step(state, (x.at[0, 0].set(np.nan), y))
+    assert int(info.result) == pxl.OUTCOME.not_finite
+    for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
+        assert np.array_equal(a, b)
+
+
 class _Running(pxm.MLP):
     """Keeps a running mean of its inputs."""
 

@@ -108,15 +108,18 @@ def _sum(means: Mapping[str, Array]) -> Array:
 def _chosen(good: Array, new: T, old: T) -> T:
     """Return the new tree where all is well, or else the old one."""
     pairs, treedef = list(zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)), jtu.tree_structure(new)
-    differ = [(a, b) for a, b in pairs if a is not b]
-    if jax.default_backend() == "cpu":
+    chosen = {i: (a, b) for i, (a, b) in enumerate(pairs) if a is not b}
+    small = [i for i, (a, _) in chosen.items() if jnp.size(a) < _LARGE and jax.default_backend() == "cpu"]
+    if small:
         # Copies take no compiling, where a choice by element is compiled for each shape.
-        wide = [(_as(a, a, b), _as(b, a, b)) for a, b in differ]
-        chosen: Any = jax.lax.cond(good, lambda: [a for a, _ in wide], lambda: [b for _, b in wide])
-    else:
-        chosen = [jnp.where(good, a, b) for a, b in differ]
-    left = iter(chosen)
-    return jtu.tree_unflatten(treedef, [a if a is b else next(left) for a, b in pairs])
+        wide = [(_as(a, a, b), _as(b, a, b)) for a, b in (chosen[i] for i in small)]
+        copied: Any = jax.lax.cond(good, lambda: [a for a, _ in wide], lambda: [b for _, b in wide])
+        chosen |= dict(zip(small, copied, strict=True))
+    made = {i: jnp.where(good, *x) if isinstance(x, tuple) else x for i, x in chosen.items()}
+    return jtu.tree_unflatten(treedef, [made.get(i, a) for i, (a, _) in enumerate(pairs)])
+
+
+_LARGE = 2**17  # numbers of an array: larger ones are read and written once
 
 
 def _as(x: Array, a: Array, b: Array) -> Array:
