@@ -21,14 +21,14 @@ def by_itself(monkeypatch):
     ("variables", "found"),
     [
         ({}, None),
-        (SLURM | STEP, Launcher("SLURM", 4, 3, True)),
+        (SLURM | STEP, Launcher("SLURM", 4, 3, True, 1)),
         (SLURM, None),  # the script of a job, which no srun started
         (SLURM | STEP | {"SLURM_STEP_NUM_TASKS": "1"}, None),  # a shell in a job
         (SLURM | STEP | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),
-        (MPI, Launcher("Open MPI", 2, 1, False)),
-        (MPI | {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.0.0.1:34911"}, Launcher("Open MPI", 2, 1, True)),
+        (MPI, Launcher("Open MPI", 2, 1, False, 1)),
+        (MPI | {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.0.0.1:34911"}, Launcher("Open MPI", 2, 1, True, 1)),
         (MPI | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, None),
-        (SLURM | MPI, Launcher("Open MPI", 2, 1, False)),  # mpirun in a script of SLURM
+        (SLURM | MPI, Launcher("Open MPI", 2, 1, False, 1)),  # mpirun in a script of SLURM
     ],
 )
 def test_launchers(variables, found):

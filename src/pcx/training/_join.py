@@ -16,9 +16,15 @@ from ._types import is_whole
 
 _HEARTBEAT = 30  # seconds without a sign of life, after which JAX itself breaks a job off; `fit` looks more often
 _LAUNCHERS = {
-    # what each gives its processes: how many they are, which one this is, and where the first one is
-    "SLURM": ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST"),
-    "Open MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_MCA_orte_hnp_uri"),
+    # what each gives its processes: how many they are, which one this is, where the first one is, and which one this
+    # is on its machine
+    "SLURM": ("SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST", "SLURM_LOCALID"),
+    "Open MPI": (
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_MCA_orte_hnp_uri",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+    ),
 }
 
 
@@ -77,7 +83,8 @@ def join(
         _check_free(str(coordinator))
     if hasattr(jax.config, "jax_enable_preemption_service"):  # not in JAX 0.7
         jax.config.update("jax_enable_preemption_service", False)
-    joining = _Joining(coordinator, processes, process)
+    local = None if launcher is None or launcher.says_where else launcher.local  # else JAX finds that, too
+    joining = _Joining(coordinator, processes, process, local)
     joining.start()
     joining.join(seconds)
     if joining.is_alive():
@@ -98,12 +105,14 @@ class Launcher:
     - `name`: of the program.
     - `processes`, `process`: how many there are, and the number of this one.
     - `says_where`: whether JAX finds process 0 by its variables.
+    - `local`: the number of this process among those of its machine, which is that of the GPU that it takes.
     """
 
     name: str
     processes: int
     process: int
     says_where: bool
+    local: int | None = None
 
 
 def launched(variables: Mapping[str, str]) -> Launcher | None:
@@ -113,22 +122,25 @@ def launched(variables: Mapping[str, str]) -> Launcher | None:
 
     - `variables`: of the environment.
     """
-    for name, (count, index, where) in _LAUNCHERS.items():
+    for name, (count, index, where, local) in _LAUNCHERS.items():
         # A job of SLURM has these variables, too, where a step of it, or its script, is one process.
         if name == "SLURM" and (where not in variables or variables.get("SLURM_STEP_NUM_TASKS") == "1"):
             continue
         processes, process = variables.get(count, ""), variables.get(index, "")
         if processes.isdecimal() and process.isdecimal() and int(processes) > 1:
-            return Launcher(name, int(processes), int(process), where in variables)
+            own = variables.get(local, "")
+            return Launcher(
+                name, int(processes), int(process), where in variables, int(own) if own.isdecimal() else None
+            )
     return None
 
 
 class _Joining(threading.Thread):
     """A thread, since JAX ends the process where it has waited in vain: before that, `join` says what is wrong."""
 
-    def __init__(self, coordinator: str | None, processes: int | None, process: int | None) -> None:
+    def __init__(self, coordinator: str | None, processes: int | None, process: int | None, local: int | None) -> None:
         super().__init__(name="pcx-join", daemon=True)
-        self.given, self.error = (coordinator, processes, process), None
+        self.given, self.error = (coordinator, processes, process, local), None
 
     def run(self) -> None:
         try:
