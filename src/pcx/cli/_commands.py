@@ -106,7 +106,9 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         _need_stores()
         with kept_programs(options):
             from ._compare import compare
+            from ._job import check_alone
 
+            check_alone("compare")
             return compare(options, argv)
 
     def sweep(options: Annotated[SweepOptions, tyro.conf.arg(name="")] = of_sweep) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,6 +47,22 @@ class Job:
 
 JOB = tuple(f.name for f in dataclasses.fields(Job))
 """The names of these options: of the call, not of the run."""
+
+
+def check_alone(command: str) -> None:
+    """Refuse to run a command as one of several processes that a launcher started: each would do the whole work, in the
+    same folder.
+
+    **Raises:** `CommandError`.
+    """
+    from ..training import launched
+
+    launcher = launched(os.environ)
+    if launcher is not None:
+        raise CommandError(
+            f"pcx {command} is one process, and {launcher.name} started {launcher.processes}; start it once, or train by "
+            "pcx train, which several processes share"
+        )
 
 
 @contextlib.contextmanager

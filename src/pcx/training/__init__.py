@@ -11,7 +11,7 @@ from ._events import EventFiles
 from ._files import CheckpointError
 from ._fit import fit
 from ._folder import Folder, RunExists, foreign, versions
-from ._join import join
+from ._join import join, launched
 from ._layout import Layout
 from ._load_run import load_run
 from ._matplotlib import own_config
