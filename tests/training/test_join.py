@@ -4,6 +4,7 @@ test_machines.py."""
 import pytest
 
 import pcx.training as pxt
+from pcx.cli import main
 from pcx.training._join import Launcher, launched
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1"}
@@ -70,3 +71,12 @@ def test_open_mpi_that_does_not_say_where(monkeypatch):
         ValueError, match=r"^join: Open MPI started this process as number 1 of 2.*give its coordinator"
     ):
         pxt.join()
+
+
+def test_a_command_that_is_one_process(monkeypatch, capsys, tmp_path):
+    for name, value in MPI.items():
+        monkeypatch.setenv(name, value)
+    words = ["compare", "--data", "two-moons", "--batch-size", "48", "--epochs", "1", "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    assert "pcx compare is one process, and Open MPI started 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

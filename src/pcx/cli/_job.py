@@ -60,8 +60,8 @@ def check_alone(command: str) -> None:
     launcher = launched(os.environ)
     if launcher is not None:
         raise CommandError(
-            f"pcx {command} is one process, and {launcher.name} started {launcher.processes}; start it once, or train by "
-            "pcx train, which several processes share"
+            f"pcx {command} is one process, and {launcher.name} started {launcher.processes}; start it once, or train "
+            "by pcx train, which several processes share"
         )
 
 
