@@ -113,6 +113,7 @@ def main():
     parser.add_argument("--subset", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=15, help="of the times")
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
+    parser.add_argument("--policies", nargs="*", default=list(POLICIES), choices=list(POLICIES))
     args = parser.parse_args()
     found = pxd.fashion_mnist(flat=True)
     splits = (found.train.x[: args.subset], found.train.y[: args.subset]), (found.test.x, found.test.y)
@@ -122,7 +123,8 @@ def main():
     for name in args.rules:
         make, rows[name] = RULES[name], {}
         made, first, last = {}, None, None
-        for policy, dtypes in POLICIES.items():
+        for policy in ["float32", *[p for p in args.policies if p != "float32"]]:
+            dtypes = POLICIES[policy]
             accuracies, states, wrong = train(make, dtypes, data, range(args.seeds), args.epochs)
             model = network(0)
             at_first = gradient(make, dtypes, model, batch)
@@ -149,9 +151,10 @@ def main():
         times = milliseconds(in_turns(made, args.rounds, 5, jax.block_until_ready))
         for policy, time in times.items():
             rows[name][policy]["milliseconds"] = time
-    options = {key: value for key, value in vars(args).items() if key != "json"}
-    versions = env.versions(env.sys.executable)
-    finish({"options": options, "machine": env.machine(), "versions": versions, "rules": rows}, args.json)
+        # After each rule: what there is of a run that is ended is kept.
+        options = {key: value for key, value in vars(args).items() if key != "json"}
+        versions = env.versions(env.sys.executable)
+        finish({"options": options, "machine": env.machine(), "versions": versions, "rules": rows}, args.json)
 
 
 if __name__ == "__main__":

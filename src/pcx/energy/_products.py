@@ -51,7 +51,7 @@ def in_fewer_bits(fn: Callable[..., PyTree], dtype: str) -> Callable[..., PyTree
 def _bind(dtype: str, eqn: jex.JaxprEqn, args: list[Any]) -> Any:
     name = eqn.primitive.name
     if name in _PRODUCTS and all(_is_float32(v) for v in (*eqn.invars, *eqn.outvars)):
-        product = _Product(dtype, eqn)
+        product = _product(dtype, eqn.primitive, tuple(eqn.params.items()))
         # The copies come from outside, so that those of weights are made once, before a loop over values.
         return product.of(*args, *[jax.lax.stop_gradient(jnp.asarray(a, dtype)) for a in args])
     if name in _LOOPS:
@@ -82,12 +82,12 @@ class _Product:
     **Arguments:**
 
     - `dtype`: of the copies.
-    - `eqn`: the product.
+    - `primitive`, `params`: the product.
     """
 
-    def __init__(self, dtype: str, eqn: jex.JaxprEqn) -> None:
-        self.dtype, self.primitive = dtype, eqn.primitive
-        self.params = {**eqn.params, "precision": None}
+    def __init__(self, dtype: str, primitive: jex.Primitive, params: Mapping[str, Any]) -> None:
+        self.dtype, self.primitive = dtype, primitive
+        self.params = {**params, "precision": None}
         self.of: Any = jax.custom_vjp(self._low)
         self.of.defvjp(self._forth, self._back)
 
@@ -111,6 +111,12 @@ class _Product:
         scaled = grad if scale is None else grad * scale
         found = in_fewer_bits(pulled, self.dtype)(*[a.astype(jnp.float32) for a in kept], scaled)
         return (*(found if scale is None else [g / scale for g in found]), None, None)
+
+
+@functools.lru_cache(maxsize=1024)
+def _product(dtype: str, primitive: jex.Primitive, params: tuple[tuple[str, Any], ...]) -> _Product:
+    """Return a product, the very one for equal params: what is equal is traced once."""
+    return _Product(dtype, primitive, dict(params))
 
 
 def _scale(grad: Array) -> Array:
