@@ -21,7 +21,15 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the command"}
 SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md", "extend.md")
 """Pages on which everything that is printed stands; on the others some depends on where they run."""
-SLOW = ("choose-a-rule.md", "extend.md", "moving-over.md", "step-by-hand.md", "training.md", "your-own-network.md")
+SLOW = (
+    "choose-a-rule.md",
+    "deep-wide-many.md",
+    "extend.md",
+    "moving-over.md",
+    "step-by-hand.md",
+    "training.md",
+    "your-own-network.md",
+)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
 

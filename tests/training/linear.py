@@ -13,7 +13,7 @@ class Linear:
 
     rate: float
     decay: float = 0.0
-    T: int = 4
+    T: int = 1
     name: str = "a"
 
     def init(self, model, batch, key=0):

@@ -80,7 +80,7 @@ def draw(
         FigureCanvasAgg(figure)
         first, *others = figure.subplots(1, 1 + len(names), squeeze=False)[0]
         shown = list(found)[::-1]
-        first.barh(shown, [found[name] for name in shown], color="#4878a8")
+        first.barh([name.replace("_", " ") for name in shown], [found[name] for name in shown], color="#4878a8")
         first.set(title="what mattered", xlabel="part of the variance", xlim=(0, 1))
         done = [row for row in rows if row["ended"] == "done" and row["value"] is not None]
         for axes, name in zip(others, names, strict=True):
@@ -115,9 +115,12 @@ def _panel(axes: Any, space: Space, done: Sequence[Row], name: str, mode: Mode) 
     best = {x: pick(row["value"] for row, y in zip(done, at, strict=True) if y == x) for x in sorted(set(at))}
     if len(best) <= max(len(done) // 2, 2):
         axes.plot(list(best), list(best.values()), color="#c8553d", linewidth=1.8)
-    wide = numbers and min(at) > 0 and max(at) > 20 * min(at)
+    wide = numbers and min(at) > 0 and max(at) >= 10 * min(at)
     if isinstance(domain, Log) or (isinstance(domain, Integers) and domain.log) or wide:
+        from matplotlib.ticker import NullFormatter
+
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if numbers and len(best) <= _FEW:
         axes.set_xticks(list(best), [_label(v) for v in best])
         axes.minorticks_off()

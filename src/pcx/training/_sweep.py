@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..data import check_flags
 from ..predictive_coding import EnergyModule
 from ._domains import Domain, Value
+from ._files import CheckpointError
 from ._options import FitOptions
 from ._rule import LearningRule, RuleMaker
 from ._search import PrunerName, SamplerMaker, SamplerName, pruner_of, sampler_of
@@ -20,7 +21,7 @@ from ._sweep_checks import check_devices, check_model, check_numbers, described,
 from ._sweep_folder import begin, check_sweep_folder, keep, url_of
 from ._sweep_loop import Plan, go_through, result_of
 from ._sweep_result import Sweep
-from ._trials import Trials
+from ._trials import Trials, first_line
 from ._types import Augment, Metric
 from ._units import Trainer
 
@@ -104,9 +105,11 @@ def sweep(
     """
     if importlib.util.find_spec("optuna") is None:
         raise ImportError("sweep needs Optuna: pip install 'optuna>=4'")
+    from optuna.exceptions import OptunaError
+
     check_flags("sweep", figure=figure, show=show)
     check_numbers(trials=trials, at_once=at_once, ensemble=ensemble, mesh=mesh, seed=seed)
-    check_model(model, rule)
+    check_model(model, rule, train)
     made = space_of(space, model, rule)
     metric, mode = metric_of(metric, mode, validation is not None)
     options = FitOptions(
@@ -135,5 +138,10 @@ def sweep(
         if place is not None:
             keep(place, found, figure)
         return found
+    except OptunaError as e:
+        raise CheckpointError(
+            f"sweep: the storage can't be read or written any more: {first_line(e)}. What it holds is whole; the same "
+            "call goes on"
+        ) from e
     finally:
         kept.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from ._layout import Layout
 from ._member import members_of
 from ._prepare import Run, prepare
 from ._rule import LearningRule, RuleMaker, is_rule, rule_of
-from ._source import SAMPLES, as_source
+from ._source import SAMPLES, Data, as_source
 from ._space import Space
 from ._stopping import Mode, check_mode, direction
 from ._sweep_loop import Plan
@@ -46,7 +46,7 @@ def check_numbers(**numbers: object) -> None:
             raise ValueError(f"sweep: {name} must be a whole number of at least {least}, got {value!r}")
 
 
-def check_model(model: Callable[..., EnergyModule], rule: LearningRule | RuleMaker) -> None:
+def check_model(model: Callable[..., EnergyModule], rule: LearningRule | RuleMaker, train: Data) -> None:
     """Refuse what can't be made anew for each trial.
 
     **Raises:** `TypeError`.
@@ -60,6 +60,8 @@ def check_model(model: Callable[..., EnergyModule], rule: LearningRule | RuleMak
         raise no_model("sweep: model must be a function that makes an EnergyModule; ", model)
     if not is_rule(rule) and not callable(rule):
         raise TypeError(f"sweep: rule must be a function that makes a learning rule, got {type(rule).__name__}")
+    if isinstance(train, Iterator):
+        raise TypeError("sweep: train is gone through for every trial, and an iterator has only one walk; give a list")
 
 
 def check_devices(space: Space, batch_size: int | None, mesh: int | None) -> None:

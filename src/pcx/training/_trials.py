@@ -154,12 +154,16 @@ class Trials:
     @contextlib.contextmanager
     def running(self, numbers: Iterable[int]) -> Iterator[None]:
         """Say that this process lives while it runs trials. Those that it leaves unfinished are given back."""
+        import optuna
+
         numbers = list(numbers)
         try:
             with signs_of_life(lambda: self._live(numbers)) if self._shared else contextlib.nullcontext():
                 yield
         finally:
-            self.release([number for number in numbers if number in self._mine])
+            # Where the database is away they are given back once this process has ended.
+            with contextlib.suppress(optuna.exceptions.StorageInternalError):
+                self.release([number for number in numbers if number in self._mine])
 
     def report(self, number: int, step: int, value: float) -> None:
         """Keep the value of a trial after a step."""
@@ -246,10 +250,11 @@ def _connected(url: str) -> BaseStorage:
         except Exception as e:  # of the database, or two processes make its tables at once
             last = e
             time.sleep(0.2)
-    raise CheckpointError(f"sweep: the storage {url} can't be used: {_first(last)}") from last
+    raise CheckpointError(f"sweep: the storage {url} can't be used: {first_line(last)}") from last
 
 
-def _first(error: Exception | None) -> str:
+def first_line(error: Exception | None) -> str:
+    """Return the first line of what an error says."""
     return (str(error).splitlines() or [""])[0]
 
 
