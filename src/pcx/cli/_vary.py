@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What decides how a network learns. Data, seeds and epochs are the same for all that are compared.
 _OPTIONS = ("rule", "model", "hidden", "act", "energy", "optimiser", "lr", "weight_decay", "momentum", "schedule",
-            "decay_epochs", "batch_size")  # fmt: skip
+            "decay_epochs", "batch_size", "dtype")  # fmt: skip
 OF_MODEL = ("model", "hidden", "act", "energy")
 # Numbers that a compiled program can be given: all others make a program of their own.
 _TRACED = ("lr", "weight_decay", "momentum", "state_lr", "state_momentum", "beta", "step", "variance")
