@@ -12,9 +12,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "pcx"
 PUBLIC = {
     "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator StaticParam __version__ get
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
-    "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset Position Scaling Split as_batches cache_folder
-        cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled standardise stream
-        two_moons""",
+    "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
+        as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
+        standardise stream two_moons""",
     "pcx.energy": """Bound Energies ForwardPass Graph Inputs Landscape LocalVJPs Node Nodes OverErrors OverFixedErrors
         OverSharedValues OverValues Problem Samples WeightGradient Weights""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",

@@ -15,7 +15,7 @@ import pytest
 
 import pcx.training as pxt
 
-from .small import arrays, lines, timeless, train
+from .small import TRAIN, arrays, lines, timeless, train
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -160,6 +160,18 @@ def test_what_does_not_fit_is_said_at_the_door(more, others, words, tmp_path):
         assert (status, told["error"]) == (1, "ValueError"), err
         assert words in told["words"]
     assert not (tmp_path / "run").exists()
+
+
+def test_each_reads_its_part_of_batches_that_come_one_by_one():
+    first, second = job({"do": "divide"}, {"do": "divide"})
+    assert (first[0], second[0]) == (0, 0), (first, second)
+    for i, (_, told, _) in enumerate((first, second)):
+        assert told["read"] == [16 * b + s for b in range(6) for s in range(8 * i, 8 * i + 8)]
+        assert told["first"] == list(range(16))  # the example, by which the step is made
+    assert first[1]["losses"] == second[1]["losses"]
+    whole = [(TRAIN[0][k : k + 16], TRAIN[1][k : k + 16]) for k in range(0, 96, 16)]
+    expected = [row["loss"] for row in train(data=whole, batch_size=None, validation=None, epochs=2).history]
+    np.testing.assert_allclose(first[1]["losses"], expected, rtol=1e-5)
 
 
 def test_processes_that_do_not_come():

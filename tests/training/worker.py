@@ -12,7 +12,7 @@ import time
 import pcx.training as pxt
 from pcx.training import _watch
 
-from .small import model, train
+from .small import TRAIN, model, train
 
 
 def rules():
@@ -71,6 +71,33 @@ def run(told, dies_at=None, fails_at=None, stops_at=None, wide=8, **options):
     told |= {"ended": fit.ended, "loss": fit.history[-1]["loss"]}
 
 
+class Divisible:
+    """Batches that know which of their samples were read."""
+
+    batches_per_epoch = 6
+
+    def __init__(self, first=0, last=16):
+        self.first, self.last, self.read = first, last, set()
+
+    def part(self, first, last):
+        self.own = Divisible(first, last)
+        return self.own
+
+    def epoch(self, k, start=0):
+        for i in range(start, 6):
+            rows = slice(16 * i + self.first, 16 * i + self.last)
+            self.read |= set(range(rows.start, rows.stop))
+            yield TRAIN[0][rows], TRAIN[1][rows]
+
+
+def divide(told):
+    """Train on batches of which this process reads its part."""
+    batches = Divisible()
+    fit = train(data=batches, batch_size=None, validation=None, epochs=2)
+    told |= {"losses": [row["loss"] for row in fit.history], "first": sorted(batches.read)}
+    told["read"] = sorted(batches.own.read) if hasattr(batches, "own") else []
+
+
 def make_wide(width):
     """A network whose weights are large enough for several processes to write them in parts."""
     import pcx
@@ -88,7 +115,7 @@ def main():
     try:
         if job is not None:
             pxt.join(**job)
-        {"learn": learn, "run": run, "join": lambda told: None}[asked.pop("do")](told, **asked)
+        {"learn": learn, "run": run, "divide": divide, "join": lambda told: None}[asked.pop("do")](told, **asked)
     except Exception as e:
         told |= {"error": type(e).__name__, "words": str(e)}
     told["seconds"] = time.monotonic() - begun

@@ -4,7 +4,7 @@
 # ruff: noqa: F401
 
 from ._augment import Augmentation, compose, crop, flip
-from ._batches import ArrayBatches, Batches, Position, stream
+from ._batches import ArrayBatches, Batches, DivisibleBatches, Position, stream
 from ._dataset import DataError, Dataset, Split
 from ._flags import check_flags
 from ._images import cifar10, cifar100, fashion_mnist, mnist
@@ -23,6 +23,7 @@ __all__ = [
     "Batches",
     "DataError",
     "Dataset",
+    "DivisibleBatches",
     "Position",
     "Scaling",
     "Split",

@@ -37,6 +37,23 @@ class Batches(Protocol):
         ...
 
 
+@runtime_checkable
+class DivisibleBatches(Batches, Protocol):
+    """A source of batches of which each process of several reads its own part alone, where they train together. All
+    batches have the same number of samples."""
+
+    def part(self, first: int, last: int) -> Batches:
+        """Return a source of a part of every batch.
+
+        **Arguments:**
+
+        - `first`, `last`: the samples of each batch from `first` on, and before `last`, from 0.
+
+        **Returns:** a `Batches`, of as many batches in the same order.
+        """
+        ...
+
+
 class ArrayBatches:
     """Batches of arrays that are in memory, in an order that is a pure function of seed and epoch.
 

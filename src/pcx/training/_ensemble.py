@@ -78,7 +78,9 @@ class Ensemble:
         if not any(active):
             return
         keys = self._packed(keys)
-        if chunk.rows is None:
+        if chunk.part is not None:
+            arrays, rows = self.layout.parts(chunk.arrays, *chunk.part), [None] * len(keys)
+        elif chunk.rows is None:
             arrays, rows = self.layout.batch(chunk.arrays, axis=1), [None] * len(keys)
         elif self.layout.spans_processes and all(np.array_equal(each, chunk.rows[0]) for each in chunk.rows):
             arrays, rows = self._own(chunk.arrays, chunk.rows[0]), [None] * len(keys)

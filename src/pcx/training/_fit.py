@@ -128,6 +128,8 @@ def fit(
         source = as_source(train, options, [m.seed for m in members], on_host=processes.count > 1)
         run = prepare(model, rule, members, source, as_held_out(validation), options, layout)
         processes.check_same(lambda: all_of(run, options))
+        if layout.spans_processes:
+            source.divide(layout.own)
         store = store_for(run, options, processes)
         try:
             store.begin(run, options)

@@ -152,6 +152,41 @@ class Layout:
 
         return jtu.tree_map(placed, arrays)
 
+    def own(self, size: int) -> tuple[int, int]:
+        """Return the first and last of the samples of a batch that this process's devices work on."""
+        assert self.mesh is not None
+        sharding = NamedSharding(self.mesh, PartitionSpec(BATCH) if self.batches > 1 else PartitionSpec())
+        ranges = [
+            place[0].indices(size) for place in sharding.addressable_devices_indices_map((size,)).values() if place
+        ]
+        return min(each[0] for each in ranges), max(each[1] for each in ranges)
+
+    def parts(self, tree: PyTree, first: int, size: int) -> PyTree:
+        """Place batches of which each process holds the samples of its devices.
+
+        **Arguments:**
+
+        - `tree`: of arrays `[batches, part of B, ...]`.
+        - `first`: the number in a batch of the first sample that is here; see `own`.
+        - `size`: samples in a batch, B.
+
+        **Returns:** a tree of arrays `[batches, B, ...]`.
+        """
+        assert self.mesh is not None
+        spec = PartitionSpec(None, BATCH) if self.batches > 1 else PartitionSpec()
+        sharding = NamedSharding(self.mesh, spec)
+
+        def placed(a: jax.Array) -> jax.Array:
+            host = np.asarray(a)
+
+            def read(place: tuple[slice, ...] | None) -> np.ndarray:
+                begin, end, _ = (slice(None) if place is None else place[1]).indices(size)
+                return host[:, begin - first : end - first]
+
+            return jax.make_array_from_callback((len(host), size, *host.shape[2:]), sharding, read)
+
+        return jtu.tree_map(placed, tree)
+
     def networks(self, tree: T, batch: int | None = None) -> T:
         """Place a tree of arrays with their first axis, over networks, shared out.
 

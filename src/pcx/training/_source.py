@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import is_data, taken
-from ..data import ArrayBatches, Batches, Split, as_batches
+from ..data import ArrayBatches, Batches, DivisibleBatches, Split, as_batches
 from ._checksums import bytes_of
 from ._options import FitOptions
 from ._types import Batch
@@ -36,6 +36,7 @@ class Chunk:
     - `first`: the number in the epoch of batch 0 of these.
     - `start`, `stop`: the batches of the chunk are those from `start` to `stop`. A part of a chunk has the same arrays
         and rows, so that the compiled program is the same.
+    - `part`: `(first, size)`, where the arrays hold a part of each batch: of `size` samples those from `first` on.
     """
 
     arrays: PyTree
@@ -43,6 +44,7 @@ class Chunk:
     first: int
     start: int
     stop: int
+    part: tuple[int, int] | None = None
 
     @property
     def number(self) -> int:
@@ -101,6 +103,9 @@ class InMemory:
         if len(rest[0]) and start <= whole:
             yield Chunk(self.arrays, [r[None] for r in rest], whole, 0, 1)
 
+    def divide(self, own: Callable[[int], tuple[int, int]]) -> None:
+        """Do nothing: of arrays the samples that are needed are read anyway."""
+
     def describe(self) -> dict[str, Any]:
         """Return, as plain data, what the run's config holds of it."""
         first = self.orders[0]
@@ -133,6 +138,7 @@ class Streamed:
         self.per_epoch = self.source.batches_per_epoch
         self._first: list[Batch] = []
         self._walk: Iterator[Batch] | None = None  # through the first epoch, once its first batch has been looked at
+        self._part: tuple[int, int, int] | None = None  # first and last of the samples that are read, and how many are
 
     def example(self) -> Batch:
         """Return the first batch. It is still the first that the first epoch gives, so that nothing is lost of what can
@@ -153,7 +159,21 @@ class Streamed:
         **Raises:** as `batches`.
         """
         for i, batch in enumerate(self.batches(k, start), start):
-            yield Chunk(jtu.tree_map(lambda a: a[None], batch), None, i, 0, 1)
+            part = None if self._part is None else (self._part[0], self._part[2])
+            yield Chunk(jtu.tree_map(lambda a: a[None], batch), None, i, 0, 1, part)
+
+    def divide(self, own: Callable[[int], tuple[int, int]]) -> None:
+        """Read a part of every batch from here on, if the source gives one.
+
+        **Arguments:**
+
+        - `own`: gives the first and last of the samples that this process works on, of so many in a batch.
+        """
+        if isinstance(self.source, DivisibleBatches):
+            size = len(jtu.tree_leaves(self.example())[0])
+            first, last = own(size)
+            self.source, self._part = self.source.part(first, last), (first, last, size)
+            self._first, self._walk = [], None
 
     def batches(self, k: int, start: int = 0) -> Iterator[Batch]:
         """Go through the batches of an epoch, from number `start` on.
@@ -163,7 +183,7 @@ class Streamed:
         any_batch = start > 0
         for batch in self._batches(k, start):
             any_batch = True
-            yield self._placed(batch)
+            yield self._checked(self._placed(batch))
         if not any_batch:
             raise ValueError(
                 f"fit: {self.name} gave no batch in epoch {k + 1}: they must come anew every epoch. Give a list, a "
@@ -175,6 +195,18 @@ class Streamed:
         if k == 0 and start == 0 and walk is not None:
             return itertools.chain(self._first, walk)
         return iter(self.source.epoch(k, start))
+
+    def _checked(self, batch: Batch) -> Batch:
+        """Refuse a part of a batch that is of another size than what was asked for."""
+        if self._part is not None:
+            first, last, size = self._part
+            found = sorted({len(leaf) for leaf in jtu.tree_leaves(batch)})
+            if found != [last - first]:
+                raise ValueError(
+                    f"fit: {self.name}.part({first}, {last}) must give that part of every batch of {size} samples, "
+                    f"{last - first} of them, and it gave {' and '.join(map(str, found))}"
+                )
+        return batch
 
     def _placed(self, batch: Batch) -> Batch:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
