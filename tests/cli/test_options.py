@@ -88,6 +88,7 @@ def test_every_option_has_help(command, capsys, monkeypatch):
         (["--patience", "0"], "--patience must be at least 1"),
         (["--patience", "2", "--validation", "test"], "--patience needs --validation held-out"),
         (["--checkpoint-every", "0"], "--checkpoint-every must be at least 1"),
+        (["--devices", "0"], "--devices must be at least 1, got 0"),
         (["--pc.T", "0"], "--pc.T must be at least 1"),
         (["--pc.state-lr", "-0.1"], "--pc.state-lr must be above 0"),
         (["--rule", "nudged", "--nudged.beta", "2"], "--nudged.beta must be from -1 to 1 and not 0"),
@@ -131,6 +132,8 @@ def test_what_cannot_be_compared_is_refused(args, message, tmp_path, capsys):
         (["compare", "--resume", "--out", "nowhere"], "there is no nowhere"),
         (["train", "--data", "mnist", "--data-folder", "nowhere"], "'nowhere' is not a folder"),
         (["train", "--data", "two-moons", "--rule", "hil", "--hil.T", "2"], "hil: T=2, but the error needs"),
+        (["train", "--data", "two-moons", "--devices", "1000"], "1000 devices are asked for"),
+        (["compare", "--data", "two-moons", "--devices", "1000"], "1000 devices are asked for"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(args, message, tmp_path, capsys):

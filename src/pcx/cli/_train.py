@@ -14,7 +14,7 @@ from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, to
 from ._interrupt import resumable
 from ._job import Job, joined
 from ._own import settled
-from ._run import lengthen, monitored, say_what_has_no_effect, train_in
+from ._run import check_devices, lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
@@ -89,6 +89,7 @@ def _resume(
     options = dataclasses.replace(options, **changed)
     with told():
         splits = Splits(options)
+        check_devices(options)
     processes.meet()  # all have read what process 0 now changes
     if "epochs" in changed and processes.writes:
         lengthen(folder, options)
