@@ -8,7 +8,7 @@ import pytest
 from pcx.energy._sums import Finiteness, are_finite, row_sums, spoilt
 
 BAD = (np.nan, np.inf, -np.inf)
-SHAPES = [(5,), (5, 2), (1, 7), (64, 64), (4, 3, 5), (2050, 3)]
+SHAPES = [(5,), (5, 2), (1, 7), (64, 64), (4, 3, 5), (2050, 3), (300, 300)]
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [*[(s, jnp.float32) for s in SHAPES], ((5, 9), jnp.bfloat16)])

@@ -22,6 +22,7 @@ from jax import Array
 from jaxtyping import Bool, Float, PyTree
 
 _MANY = 2048  # numbers in a row
+_FEW = 2**16  # numbers of an array
 _ROW = 64  # of numbers that are tested together
 # Any finite numbers; equal ones would be written by a program that has to be compiled.
 _FILL = np.linspace(0, 1, _ROW, dtype=np.float32)
