@@ -66,17 +66,22 @@ def start(folder, args):
 
 
 def wait(processes):
-    """Wait for processes; one that fails ends this one."""
+    """Wait for processes, and return the processor time of each, in seconds; one that fails ends this one."""
+    spent = []
     for process in processes:
-        if process.wait():
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             sys.exit(f"a process of the sweep ended with exit status {process.returncode}")
+        spent.append(round(used.ru_utime + used.ru_stime, 2))
+    return spent
 
 
 def sweep(folder, args, processes):
-    """Seconds that a sweep takes by so many processes."""
+    """Seconds that a sweep takes by so many processes, and the processor time of each."""
     begun = time.perf_counter()
-    wait([start(folder, args) for _ in range(processes)])
-    return time.perf_counter() - begun
+    spent = wait([start(folder, args) for _ in range(processes)])
+    return time.perf_counter() - begun, spent
 
 
 def ended(folder):
@@ -115,11 +120,15 @@ def main(args):
     """Make the sweeps and compare them."""
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
-        times = {1: [], 2: []}
+        times, used = {1: [], 2: []}, {1: [], 2: []}
         for number in range(args.rounds):
-            for processes, spent in times.items():
-                spent.append(sweep(place / f"{processes}-{number}", args, processes))
-                print(f"round {number + 1}, processes {processes}: {spent[-1]:.1f} s", file=sys.stderr)
+            for processes in times:
+                took, spent = sweep(place / f"{processes}-{number}", args, processes)
+                times[processes].append(took)
+                used[processes].append(spent)
+                print(
+                    f"round {number + 1}, processes {processes}: {took:.1f} s, of processors {spent}", file=sys.stderr
+                )
         at = killed(place / "killed", args)
         first = table(place / "1-0")
         others = [f"{p}-{n}" for p in times for n in range(args.rounds)]
@@ -131,6 +140,7 @@ def main(args):
             "settings": SETTINGS,
             "epochs": args.epochs,
             "seconds": {str(p): spent for p, spent in times.items()},
+            "processor seconds of each process": {str(p): spent for p, spent in used.items()},
             "two against one": ratio(times[2], times[1], 0.6),
             "killed when so many had ended": at,
             "same table": same,

@@ -71,7 +71,9 @@ def sampler_of(sampler: SamplerName | SamplerMaker, seed: int) -> Any:
 
     if sampler == "tpe":
         # Of those that are under way as if they went badly: so the settings that are drawn together differ.
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*experimental.*")
+            return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     if sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if isinstance(sampler, optuna.samplers.BaseSampler):

@@ -167,9 +167,8 @@ class Trials:
 
     def report(self, number: int, step: int, value: float) -> None:
         """Keep the value of a trial after a step."""
-        import optuna
 
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with contextlib.suppress(RuntimeError):  # it has ended: see `finish`
             self.storage.set_trial_intermediate_value(self._trial(number), step, value)
 
     def should_prune(self, number: int) -> bool:
@@ -191,7 +190,7 @@ class Trials:
             self.storage.set_trial_user_attr(self._trial(number), "result", {"ended": ended, **result})
             values = [value] if state == states.COMPLETE and value is not None else None
             self.storage.set_trial_state_values(self._trial(number), state, values)
-        except optuna.exceptions.UpdateFinishedTrialError:
+        except RuntimeError:
             pass  # this process was taken for dead; another has run it, or will
         self._mine.discard(number)
 
@@ -216,7 +215,7 @@ class Trials:
     def _fail(self, number: int) -> None:
         import optuna
 
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+        with contextlib.suppress(RuntimeError):  # it has ended
             self.storage.set_trial_state_values(self._trial(number), optuna.trial.TrialState.FAIL)
 
     def _trial(self, number: int) -> int:
