@@ -155,7 +155,7 @@ def main(args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path, help="folder of the files of Fashion-MNIST")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ensemble", type=int, help="settings that are trained together; as sweep has it by default")
     parser.add_argument("--json", help="file for the result")
