@@ -194,5 +194,5 @@ def _is_float(x: Array) -> bool:
     return bool(jnp.issubdtype(jnp.result_type(x), jnp.floating)) and jnp.size(x) > 0
 
 
-def _wide(x: Array) -> Any:
+def _wide(x: Array | np.ndarray) -> Any:
     return jnp.promote_types(x.dtype, jnp.float32)
