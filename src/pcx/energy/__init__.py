@@ -23,9 +23,12 @@ from ._samples import (
     Samples,
     as_rows,
 )
+from ._stacks import Block, Stacks, batch_of, blocks_of, blockwise, forms_of, gathered, in_blocks, mapped, regrouped, repeated, selected, updated
 from ._structure import ModelArrays, Structure
-from ._sums import Finiteness, are_finite, spoilt
+from ._sums import Finiteness, are_finite, are_finite_each, spoilt
+from ._sweep import Sweep
 from ._targets import is_label
+from ._together import Form
 from ._two_networks import OverSharedValues
 from ._types import Energies, Factors, Gradient, Inputs, Moves, Nodes, NodesIn, Weights
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, PyTree
 from ..core import fields_shown, taken
 from ._functions import Functions
 from ._node import ForwardPass
+from ._over_stacks import OverStacks
 from ._over_values import OverValues
 from ._parts import split_clamped
 from ._precision import weighed
@@ -23,6 +24,7 @@ from ._problem import Problem
 from ._samples import Samples
 from ._structure import ModelArrays
 from ._sums import row_sums
+from ._together import Form, Together
 from ._types import Factors, Inputs, Nodes, NodesIn, Weights
 
 
@@ -39,6 +41,7 @@ class Bound:
     - `x`, `y`: the batch, `[batch, ...]` each, or trees of such arrays.
     - `precision`: of nodes, by name: a scalar, or of the node's shape for one sample.
     - `samples`: the samples' weights, and which of them have a target.
+    - `form`: how equal local predictions are computed together, `"stacked"` or `"looped"`; None if they are not.
     """
 
     problem: Problem
@@ -49,6 +52,7 @@ class Bound:
     y: PyTree
     precision: Factors = dataclasses.field(default_factory=dict)
     samples: Samples = dataclasses.field(default_factory=Samples)
+    form: Form | None = None
 
     def __repr__(self) -> str:
         return fields_shown(self)
@@ -62,6 +66,11 @@ class Bound:
     def functions(self) -> Functions:
         """Predictions and energies as functions of the nodes' values."""
         return self.problem.at(self.inputs)
+
+    @functools.cached_property
+    def together(self) -> Together | None:
+        """The groups of equal nodes, if they are computed together."""
+        return Together(self.functions, self.form) if self.form is not None and self.problem.runs else None
 
     def at(self, weights: Weights | None = None, batch: tuple[PyTree, PyTree] | None = None) -> Bound:
         """Return the same model at other weights or on another batch, of whatever size.
@@ -99,7 +108,7 @@ class Bound:
 
         **Returns:** values, predictions and targets by node.
         """
-        return self.problem.start(self.inputs, effects=effects)
+        return self.problem.start(self.inputs, effects=effects, together=self.together)
 
     def landscape(
         self,
@@ -144,7 +153,8 @@ class Bound:
         p.check_values(whole, "bound.landscape")
         if sources is None and set(whole) == set(p.clamped):
             sources = (*p.clamped, *p.with_error)
-        return OverValues(
+        kind = OverValues if self.together is None or parts.values else OverStacks
+        return kind(
             self, whole, sources if wave and not parts.values else None, scale=scale, parts=parts, forward=forward
         )
 

@@ -31,6 +31,10 @@ class Functions:
 
     - `problem`: the problem.
     - `inputs`: its arrays.
+
+    **Attributes:**
+
+    - `known`: the arrays by the number of the input that each is.
     """
 
     def __init__(self, problem: Problem, inputs: Inputs) -> None:
@@ -38,12 +42,12 @@ class Functions:
         self._wiring = problem.wiring
         self._program = self._wiring.program
         self._weights: Mapping[str, Sequence[int]] = problem.weight_numbers
-        self._known: dict[int, Array] = problem.matched(inputs)
+        self.known: dict[int, Array] = problem.matched(inputs)
         self._wanted = {**self._wiring.energy, **({} if problem.own_energy is None else {OWN: problem.own_energy})}
 
     def _at(self, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> dict[int, Array]:
         """Return what is known at values of nodes, with other weights in the place of some."""
-        known = dict(self._known)
+        known = dict(self.known)
         for path, value in weights.items():
             known.update(zip(self._weights[path], jtu.tree_leaves(value), strict=True))
         known.update({self._wiring.h[n]: v for n, v in values.items()})
@@ -97,7 +101,9 @@ class Functions:
         found = self._program.evaluate(list(wanted.values()), self._at(values, weights))
         return dict(zip(wanted, found, strict=True))
 
-    def energies_by(self, moving: Sequence[str], values: NodesIn) -> Callable[[NodesIn], Nodes]:
+    def energies_by(
+        self, moving: Sequence[str], values: NodesIn, names: Iterable[str] | None = None
+    ) -> Callable[[NodesIn], Nodes]:
         """Return the energies that some nodes reach, as a function of the values of these.
 
         What depends on none of them is computed here and now, so that a loop over the function does not compute it
@@ -106,14 +112,16 @@ class Functions:
         **Arguments:**
 
         - `moving`: the nodes.
-        - `values`: of all others, `{node: [batch, *shape]}`.
+        - `values`: of all others, `{node: [batch, *shape]}`; or of those that the energies depend on.
+        - `names`: of nodes, whose energies are wanted; by default all that have one.
 
         **Returns:** a function from the moving nodes' values to energies, as of `energies`.
         """
         numbers = [self._wiring.h[n] for n in moving]
         known = self._at({n: v for n, v in values.items() if n not in set(moving)})
         reached = self._program.reached(numbers, stop=known)
-        wanted = {n: i for n, i in self._wanted.items() if i in reached or n == OWN}
+        among = self._wanted if names is None else {n: self._wanted[n] for n in names}
+        wanted = {n: i for n, i in among.items() if i in reached or n == OWN}
         fixed = self._program.hoisted(list(wanted.values()), known, numbers)
 
         def at(values: NodesIn) -> Nodes:

@@ -14,15 +14,20 @@ from __future__ import annotations
 import abc
 import functools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
+from ._stacks import blocks_of
 from ._types import Energies, Gradient, Moves, Nodes, NodesIn, Weights
+
+
+if TYPE_CHECKING:
+    from ._sweep import Sweep
 
 
 class WeightGradient(NamedTuple):
@@ -187,6 +192,45 @@ class Landscape(abc.ABC):
         """
         return False
 
+    def blocks(
+        self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None
+    ) -> tuple[tuple[str, ...], ...]:
+        """Return names in the blocks in which their arrays are computed together.
+
+        **Arguments:**
+
+        - `names`: of nodes.
+        - `alike`: gives what must be equal for the nodes of one block.
+
+        **Returns:** the names, block by block; by default each is a block of its own.
+        """
+        return tuple([(n,) for n in names])
+
+    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> NodesIn:
+        """Return the coordinates of the free nodes in the blocks of this landscape.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, `{node: [batch, *shape]}`.
+        - `alike`: see `blocks`.
+
+        **Returns:** a dict; `Stacks` where nodes are computed together.
+        """
+        return {n: coords[n] for n in self.free}
+
+    def sweep(self, coords: NodesIn, arrival: Mapping[str, int] | None) -> Sweep | None:
+        """Return steps of all free nodes by a loop over equal layers.
+
+        **Arguments:**
+
+        - `coords`: the coordinates of the free nodes, as of `arranged`.
+        - `arrival`: the step, from 0, at which each node's gradient may first be other than zero; None if nothing is
+            known.
+
+        **Returns:** the steps; None where nodes don't move so.
+        """
+        return None
+
     def project(self, coords: NodesIn) -> Nodes:
         """Put what is clamped of a free node at the value that it is clamped at.
 
@@ -278,8 +322,8 @@ class Landscape(abc.ABC):
         if not before:
             return jnp.array(False)
         of = sum_each if each else jnp.sum
-        scale = added([jnp.abs(of(e)) for e in self.without_logs(before).values()])
-        rise = added([of(e) for e in after.values()]) - added([of(e) for e in before.values()])
+        scale = added(_sums(of, self.without_logs(before), jnp.abs))
+        rise = added(_sums(of, after)) - added(_sums(of, before))
         return rose(coords, rise, scale, temperature, self.rounding)
 
     def without_logs(self, energies: Energies) -> Energies:
@@ -292,6 +336,16 @@ class Landscape(abc.ABC):
         **Returns:** likewise.
         """
         return energies
+
+
+def _sums(
+    of: Callable[[Array], Array], energies: Mapping[str, Array], then: Callable[[Array], Array] = lambda e: e
+) -> list[Array]:
+    """Return the sums of each node's energies over the batch, or each sample's energies; of nodes in one block added
+    up."""
+    return [
+        then(of(e)) if len(names) == 1 else jnp.sum(then(jax.vmap(of)(e)), axis=0) for names, e in blocks_of(energies)
+    ]
 
 
 # No stable descent ends above where it began. What rises by less than this part of the energy is not reported.
@@ -318,8 +372,9 @@ def rose(
     """
     if temperature is None:
         return jnp.array(False)
-    elements = sum(v.size // (v.shape[0] if jnp.ndim(rise) else 1) for v in coords.values())
-    eps = max([float(jnp.finfo(v.dtype).eps) for v in coords.values()], default=0.0) + rounding
+    every = [(v, v.shape[len(names) > 1]) for names, v in blocks_of(coords)]
+    elements = sum(v.size // (size if jnp.ndim(rise) else 1) for v, size in every)
+    eps = max([float(jnp.finfo(v.dtype).eps) for v, _ in every], default=0.0) + rounding
     return rise > SLACK * scale + elements * (eps + temperature)
 
 
@@ -329,7 +384,7 @@ def sum_each(x: Array) -> Array:
 
 
 def _total(energies: Energies) -> Array:
-    return added([jnp.sum(e) for e in energies.values()])
+    return added(_sums(jnp.sum, energies))
 
 
 def added(terms: Sequence[Array]) -> Array:

@@ -20,6 +20,7 @@ from ._node import ForwardPass
 from ._origin import is_forward, of_another
 from ._parts import Parts
 from ._precision import check_scale, log_part, weighed
+from ._stacks import blocks_of, selected, updated
 from ._types import Energies, Factors, Gradient, Moves, Nodes, NodesIn, Weights
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class OverValues(Landscape):
         self.free = tuple([n for n in p.nodes if n not in self.clamped])
         self.names, self.order = tuple(p.nodes), p.graph.order
         # A forward pass at other weights, say, is not where this landscape starts: it makes its own then.
-        stale = forward is not None and of_another(p, jtu.tree_leaves(bound.inputs), forward.h)
+        stale = forward is not None and of_another(p, jtu.tree_leaves(bound.inputs), dict(blocks_of(forward.h)))
         self._forward = None if stale else forward
         check_scale(p, self.scale)
         unknown = [n for n in sources or () if n not in p.nodes]
@@ -83,8 +84,10 @@ class OverValues(Landscape):
         return jnp.zeros_like(self.parts.values[name][1]) if u is None else u
 
     def starts_forward(self, coords: NodesIn) -> bool:
-        at = {n: coords[n] for n in self.free}
-        return self._sources is not None and is_forward(self.problem, jtu.tree_leaves(self.bound.inputs), at)
+        if self._sources is None:
+            return False
+        at = dict(blocks_of(selected(coords, self.free)))
+        return is_forward(self.problem, jtu.tree_leaves(self.bound.inputs), at)
 
     def project(self, coords: NodesIn) -> Nodes:
         return self.parts.project(coords)
@@ -170,7 +173,7 @@ class OverValues(Landscape):
         p = self.problem
         still = [n for n in p.free if not p.nodes[n].silent and n not in p.with_error]
         found = self.energies(coords, [n for n, node in p.nodes.items() if not node.silent and n not in still])
-        return found | {n: e for n in still if (e := self._energy_without_error(n)) is not None}
+        return updated(found, {n: e for n in still if (e := self._energy_without_error(n)) is not None})
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
         names = self.among_free(moving)
@@ -208,6 +211,8 @@ class OverValues(Landscape):
 
     def without_logs(self, energies: Energies) -> Energies:
         precision = self.bound.precision
+        if not precision:
+            return energies
         return {n: e + log_part(precision[n], self._size(n)) if n in precision else e for n, e in energies.items()}
 
     def _weighed(self, name: str, elements: Array, summed: bool = False) -> Array:

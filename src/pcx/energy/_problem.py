@@ -20,10 +20,15 @@ from ._dataflow import Program
 from ._functions import Functions
 from ._node import ForwardPass, Node
 from ._origin import remember
+from ._find_runs import find_runs, is_same_forward
 from ._pure import energies_at, forward_pass
+from ._run_forward import RunForward
+from ._runs import Run
 from ._shapes import avals_of, batch_size, matched, noting_shapes, value_of
+from ._stacks import blocks_of, updated
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
+from ._together import Together
 from ._types import Inputs, Moves, Nodes, NodesIn
 from ._wiring import Wiring
 
@@ -247,6 +252,17 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
             return self.graph.arrivals(sources, fixed, silent, moves)
         return self.graph.arrivals_in_turn(sources, fixed, silent, groups, moves)
 
+    @functools.cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of nodes whose local predictions are equal, which can be computed together."""
+        return find_runs(self.nodes, self.wiring, self._inputs) if self.own_energy is None else ()
+
+    @functools.cached_property
+    def runs_forward(self) -> bool:
+        """Whether in the runs a forward pass is these predictions, one after the other."""
+        (made, _), _ = self._forward.outputs
+        return is_same_forward(self.runs, self.wiring, self._inputs, self._forward, made)
+
     def has_prediction(self, name: str) -> bool:
         """Return whether the model predicts a node.
 
@@ -307,13 +323,14 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         """
         return matched(self._inputs, self._shapes, inputs)
 
-    def start(self, inputs: Inputs, effects: bool = False) -> ForwardPass:
+    def start(self, inputs: Inputs, effects: bool = False, together: Together | None = None) -> ForwardPass:
         """Run a forward pass.
 
         **Arguments:**
 
         - `inputs`: the arrays, of the shapes that the problem was made of.
         - `effects`: whether the call's prints and callbacks are done.
+        - `together`: the groups of equal nodes at these arrays, if they are computed together.
 
         **Returns:** the values and predictions of the batch under forward initialisation, with the targets that y
         stands for.
@@ -321,13 +338,30 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         **Raises:** `ValueError` for arrays of other shapes.
         """
         known = matched(self._forward.inputs[0], self._shapes, inputs)
+        if together is not None and self.runs_forward:
+            return self._start_together(inputs, together, known)
         flat, treedef = jtu.tree_flatten(self._forward.outputs)
         (made, output), rest = jtu.tree_unflatten(treedef, self._forward.evaluate(flat, known, effects=effects))
         made = self.structure.as_values(made)
         h = {n: made[n]["h"] if made[n]["h"] is not None else made[n]["u"] for n in self.free}
         u = {n: made[n]["u"] for n in self.nodes}
         targets, valid = targets_of(self._targets, self.nodes, inputs.y, {n: made[n]["h"] for n in self.clamped})
-        remember(self, jtu.tree_leaves(inputs), h)
+        remember(self, jtu.tree_leaves(inputs), {(n,): v for n, v in h.items()})
+        return ForwardPass(h, u, targets, output, rest, valid)
+
+    def _start_together(self, inputs: Inputs, together: Together, known: dict[int, Array]) -> ForwardPass:
+        """Run a forward pass in which runs of equal layers are loops."""
+        (made, output), rest = self._forward.outputs
+        run = RunForward(together, self._forward, known, made)
+        others = {n: m for n, m in made.items() if n not in run.stacks}
+        flat, treedef = jtu.tree_flatten((others, output, rest))
+        others, output, rest = jtu.tree_unflatten(treedef, run.values(flat))
+        h = {n: m["h"] if m["h"] is not None else m["u"] for n, m in others.items() if n in self.free}
+        h = updated(run.stacks, h)
+        u = updated(run.stacks, {n: m["u"] for n, m in others.items()})
+        clamped = {n: others[n]["h"] for n in self.clamped}
+        targets, valid = targets_of(self._targets, self.nodes, inputs.y, clamped)
+        remember(self, jtu.tree_leaves(inputs), dict(blocks_of(h)))
         return ForwardPass(h, u, targets, output, rest, valid)
 
     def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:

@@ -46,6 +46,13 @@ def are_finite(values: Sequence[Array]) -> list[Bool[Array, ""]]:
     return [jax.lax.is_finite(_sum(v)) for v in values]
 
 
+def are_finite_each(stack: Array) -> Bool[Array, " arrays"]:
+    """Return whether each of the arrays of a stack `[arrays, batch, ...]` holds finite numbers alone, with finite sums
+    over the batch."""
+    sums = jnp.sum(stack, axis=1, dtype=_wide(stack)) if jnp.ndim(stack) > 1 else stack
+    return jnp.all(jnp.isfinite(sums.reshape(stack.shape[0], -1)), axis=1)
+
+
 class Finiteness:
     """The numbers of several trees, tested for those that are not finite.
 

@@ -29,6 +29,17 @@ class Descents(abc.ABC):
         **Returns:** the `Descent`.
         """
 
+    def kind(self, node: str) -> Hashable:
+        """Return what is equal for nodes that move alike.
+
+        **Arguments:**
+
+        - `node`: its name.
+
+        **Returns:** what can be compared.
+        """
+        return static_key(self.at(node))
+
     @property
     def random(self) -> bool:
         """True if steps draw random numbers."""
@@ -66,6 +77,9 @@ class Descent(Descents):
 
     def at(self, node: str) -> Descent:
         return self
+
+    def kind(self, node: str) -> Hashable:
+        return None  # one for all
 
     @abc.abstractmethod
     def init(self, value: Float[Array, "batch ..."]) -> PyTree:

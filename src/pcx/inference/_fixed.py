@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, PyTree
 
-from ..energy import Landscape, Nodes, scan
+from ..energy import (
+    Block,
+    Landscape,
+    Nodes,
+    Stacks,
+    batch_of,
+    blocks_of,
+    gathered,
+    in_blocks,
+    mapped,
+    repeated,
+    scan,
+    selected,
+    updated,
+)
 from ._descent import Descents
 from ._first_bad import find_bad
 from ._plan import Plan, Segment, cut
@@ -43,7 +57,7 @@ def fixed_steps(
     - `key`, `trace`, `observe`, `unobserved`: see `relax`.
     """
     loop = _Loop(landscape, descent, plan, trace)
-    bad = find_bad(landscape.names, start.items(), 0)
+    bad = find_bad(landscape.names, blocks_of(start), 0)
     rows = [landscape.energies(start)] if trace else []
     seen = None if observe is None else jax.tree.map(_zeros, jax.eval_shape(observe, start))
     at = _At(start, {}, bad, key, seen)
@@ -55,7 +69,7 @@ def fixed_steps(
         at, more = loop.move(segment, at, t, looks) if segment.groups else loop.rest(segment, at, looks)
         rows += [] if more is None else [more]
         t += segment.repeats
-    size = next(iter(start.values())).shape[0]
+    size = batch_of(start)
     taken = jnp.full((size,), steps, jnp.int32)
     result = jnp.where(finite_samples(at.nodes), jnp.zeros((size,), jnp.int32), RESULT.not_finite)
     traced = jax.tree.map(lambda *e: jnp.concatenate([jnp.atleast_2d(each) for each in e]), *rows) if rows else None
@@ -98,32 +112,39 @@ class _Loop:
         landscape = self.landscape
         names, wave = landscape.names, self.plan.wave
         moving = [n for group in segment.groups for n in group]
-        still = {n: v for n, v in at.nodes.items() if n not in moving}
-        states = {n: at.states[n] if n in at.states else self._first_state(n, at.nodes[n], t) for n in moving}
+        blocks = landscape.blocks(moving, self.descent.kind)
+        inside = frozenset(moving)
+        still = selected(at.nodes, [n for n in at.nodes if n not in inside])
+        start, states = self._begun(blocks, at, t)
         # With one group all that doesn't move is done with before the loop.
-        grad = landscape.gradient(at.nodes, segment.groups[0]) if len(segment.groups) == 1 else None
+        grad, sweep = None, None
+        if len(segment.groups) == 1:
+            if inside == frozenset(landscape.free):
+                sweep = landscape.sweep(start, None if wave is None else wave.known)
+            grad = landscape.gradient(at.nodes, segment.groups[0]) if sweep is None else None
 
         def step(carry: _At, i: Array | int) -> tuple[_At, Rows | None]:
             values, states, bad, key, seen = carry
             key, draw = (None, None) if key is None else jax.random.split(key)
-            values = {**still, **values}
+            values = updated(still, values)
             values, states, _ = take_step(
-                landscape, self.descent, segment.groups, values, states, t + i, key=draw, grad=grad, wave=wave
+                landscape, self.descent, segment.groups, values, states, t + i, key=draw, grad=grad, wave=wave, sweep=sweep
             )
-            moved = {n: values[n] for n in moving}
-            bad = find_bad(names, moved.items(), t + 1 + i, bad)
+            moved = in_blocks(blocks, values)
+            states = in_blocks(blocks, states)
+            bad = find_bad(names, blocks_of(moved), t + 1 + i, bad)
             if observe is not None:
                 seen = jax.tree.map(jnp.add, seen, observe(values))
             return _At(moved, states, bad, key, seen), landscape.energies(values) if self.trace else None
 
-        start = {n: at.nodes[n] for n in moving}
         carry = _At(start, states, at.bad, at.key, None if observe is None else at.seen)
         if segment.repeats == 1:
             end, rows = step(carry, 0)
         else:
             end, rows = scan(step, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
         seen = at.seen if observe is None else end.seen
-        return end._replace(nodes={**still, **end.nodes}, states={**at.states, **end.states}, seen=seen), rows
+        nodes, states = updated(still, end.nodes), updated(at.states, end.states)
+        return end._replace(nodes=nodes, states=states, seen=seen), rows
 
     def rest(self, segment: Segment, at: _At, observe: Observe | None) -> tuple[_At, Rows | None]:
         """Look at steps in which nothing moves; see `move`."""
@@ -135,9 +156,20 @@ class _Loop:
         each = self.landscape.energies(at.nodes)
         return at, {n: jnp.broadcast_to(e, (segment.repeats, *e.shape)) for n, e in each.items()}
 
-    def _first_state(self, name: str, value: Array, t: int) -> PyTree:
-        waiting = self.plan.waiting
-        return waiting[name][t] if name in waiting else self.descent.at(name).init(value)
+    def _begun(self, blocks: tuple[Block, ...], at: _At, t: int) -> tuple[Any, Any]:
+        """Return the coordinates of nodes that move from the `t`-th step on, and their states: those that they have,
+        or first ones."""
+        fresh = [tuple([n for n in names if n not in at.states]) for names in blocks]
+        first: list[PyTree] = []
+        for names in filter(None, fresh):
+            waiting = self.plan.waiting.get(names[0])
+            if waiting is not None:
+                first.append(repeated(waiting[t], names))
+            else:
+                first.append(mapped(self.descent.at(names[0]).init, names)(gathered(names, at.nodes)))
+        begun = Stacks([names for names in fresh if names], first)
+        states = updated(at.states, begun)
+        return in_blocks(blocks, at.nodes), in_blocks(blocks, states)
 
 
 def _zeros(a: jax.ShapeDtypeStruct) -> Array:

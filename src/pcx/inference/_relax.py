@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from ..core import whole
-from ..energy import Landscape, NodesIn
+from ..energy import Landscape, NodesIn, forms_of
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
 from ._solution import RESULT, Solution
@@ -67,7 +67,7 @@ def relax(
             )
     found = settle(landscape, nodes, solver, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
     if stop.steps and landscape.free and solver.descent is not None:
-        values = {n: v for n, v in landscape.begin(nodes).items() if n in landscape.free}
+        values = {n: v for n, v in forms_of(landscape.begin(nodes)).items() if n in landscape.free}
         still, why = never_moving(solver.descent, values, stop.steps)
         if still:
             warnings.warn(f"relax: the values of {', '.join(still)} never settle: {why}", stacklevel=2)
@@ -108,7 +108,7 @@ def settle(
         return _nothing_settles(landscape, stop, trace, observe, unobserved)
     start = landscape.begin(nodes)
     landscape.check_names("relax", start)
-    start = {n: start[n] for n in landscape.free}
+    start = landscape.arranged(start, None if solver.descent is None else solver.descent.kind)
     return solver.solve(landscape, start, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
 
 
@@ -127,7 +127,7 @@ def _compared(
     if temperature is None:
         return found
     start = landscape.begin(nodes)
-    before = landscape.energies({n: start[n] for n in landscape.free})
+    before = landscape.energies(landscape.arranged(start))
     after = landscape.energies(found.nodes)
     rose = landscape.went_uphill(found.nodes, before, after, temperature, each=True)
     # One whose stop says that it is at rest is at rest, if not in the nearest valley.

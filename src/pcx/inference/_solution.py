@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, PyTree
 
 from ..core import shown
-from ..energy import Nodes, NodesIn
+from ..energy import Nodes, NodesIn, blocks_of
 
 
 class RESULT(enum.IntEnum):
@@ -59,5 +59,8 @@ def finite_samples(nodes: NodesIn) -> Bool[Array, " batch"]:
 
     - `nodes`: `{node: [batch, *shape]}`, one at least.
     """
-    each = [jnp.all(jnp.isfinite(v), axis=tuple(range(1, v.ndim))) for v in nodes.values()]
+    each = []
+    for names, v in blocks_of(nodes):
+        batch = int(len(names) > 1)  # a stack has an axis before it
+        each.append(jnp.all(jnp.isfinite(v), axis=tuple([i for i in range(v.ndim) if i != batch])))
     return jnp.all(jnp.stack(each), axis=0)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Int, PyTree
 
-from ..energy import Gradient, Landscape, Nodes, NodesIn
+from ..energy import (
+    Gradient,
+    Landscape,
+    Nodes,
+    NodesIn,
+    Block,
+    Stacks,
+    Sweep,
+    blocks_of,
+    blockwise,
+    gathered,
+    mapped,
+    regrouped,
+    updated,
+)
 from ._descent import Descents
 from ._wave import Wave
 
@@ -41,6 +56,7 @@ def take_step(
     key: Array | None = None,
     grad: Gradient | None = None,
     wave: Wave | None = None,
+    sweep: Sweep | None = None,
 ) -> Stepped:
     """Move nodes by one step of a descent, one group after the other.
 
@@ -56,28 +72,71 @@ def take_step(
     - `grad`: the gradient by the nodes of the only group, if `landscape.gradient` was asked before; otherwise it is
         asked here, for each group at the newest coordinates.
     - `wave`: when errors come to nodes; before that a gradient is exactly zero.
+    - `sweep`: the steps of all nodes by a loop over equal layers, if they move so; there are no gradients then.
 
     **Returns:** the new coordinates and states, and the gradients.
     """
-    values, states = dict(nodes), dict(states)
-    grads: Nodes = {}
+    if sweep is not None and isinstance(nodes, Stacks):
+        moved, left = sweep.step(nodes, states, _move(landscape, descent, key, wave, step), step)
+        return Stepped(moved, left, {})
+    values: Any = nodes if isinstance(nodes, Stacks) else dict(nodes)
+    grads: Any = {}
     place = {name: i for i, name in enumerate(landscape.names)}
     for group in groups:
         found = (grad or landscape.gradient(values, group))(values)
-        for name in group:
-            _check_shape(f"{type(landscape).__name__}.gradient", name, found.get(name), values[name])
+        blocks = landscape.blocks(group, descent.kind)
+        if isinstance(found, Stacks):
+            found = found if found.blocks == blocks else regrouped(blocks, found)
+        else:
+            for name in group:
+                _check_shape(f"{type(landscape).__name__}.gradient", name, found.get(name), values[name])
+            found = {n: found[n] for n in group}
         if wave is not None:
-            found = {n: wave.felt(n, g, step) for n, g in found.items()}
-        moved: Nodes = {}
-        for name in group:
-            own = descent.at(name)
-            draw = jax.random.fold_in(key, place[name]) if key is not None and descent.random else None
-            update, states[name] = own.update(found[name], states[name], values[name], draw)
-            _check_shape(f"{type(own).__name__}.update", name, update, values[name])
-            moved[name] = values[name] + update.astype(values[name].dtype)
-        values = {**values, **landscape.project(moved)}
-        grads |= found
+            found = blockwise(found, lambda names, g: wave.felt_by(names, g, step))
+        moved: list[Array] = []
+        new: list[PyTree] = []
+        for names, g in blocks_of(found):
+            own, value, state = descent.at(names[0]), gathered(names, values), gathered(names, states)
+            draw = _draws(key, [place[n] for n in names]) if key is not None and descent.random else None
+            update, state = mapped(own.update, names, (0, 0, 0, None if draw is None else 0))(g, state, value, draw)
+            _check_shape(f"{type(own).__name__}.update", names[0], update, value)
+            moved.append(value + update.astype(value.dtype))
+            new.append(state)
+        values = updated(values, landscape.project(_like(found, moved)))
+        states, grads = updated(states, _like(found, new)), updated(grads, found)
     return Stepped(values, states, grads)
+
+
+def _move(
+    landscape: Landscape, descent: Descents, key: Array | None, wave: Wave | None, step: Int[Array, ""] | int
+) -> Callable[..., tuple[Array, PyTree]]:
+    """Return how a node moves in a sweep, see `pcx.energy.Move`."""
+    place = {name: i for i, name in enumerate(landscape.names)}
+
+    def move(block: Block, i: Array | None, grad: Array, value: Array, state: PyTree) -> tuple[Array, PyTree]:
+        if wave is not None:
+            grad = wave.felt_by_one(block, i, grad, step)
+        own, draw = descent.at(block[0]), None
+        if key is not None and descent.random:
+            places = jnp.asarray([place[n] for n in block], jnp.uint32)
+            draw = jax.random.fold_in(key, places[0 if i is None else i])
+        update, state = own.update(grad, state, value, draw)
+        _check_shape(f"{type(own).__name__}.update", block[0], update, value)
+        return value + update.astype(value.dtype), state
+
+    return move
+
+
+def _like(values: Mapping[str, Any], new: Sequence[PyTree]) -> Any:
+    """Return trees by name, in the blocks of the values that they are of."""
+    return Stacks(values.blocks, new) if isinstance(values, Stacks) else dict(zip(values, new, strict=True))
+
+
+def _draws(key: Array, places: Sequence[int]) -> Array:
+    """Return a random key for each node of a block, by its place in the model."""
+    if len(places) == 1:
+        return jax.random.fold_in(key, places[0])
+    return jax.vmap(lambda place: jax.random.fold_in(key, place))(np.asarray(places, np.uint32))
 
 
 def _check_shape(call: str, name: str, found: Array | None, value: Array) -> None:

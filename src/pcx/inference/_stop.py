@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float
 
 from ..core import not_negative, whole
-from ..energy import Nodes
+from ..energy import Nodes, blocks_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,10 +131,11 @@ class GradientNorm(Stop):
 
 def _squares(gradient: Nodes) -> Float[Array, " batch"]:
     """Return each sample's squared norm over all nodes."""
-    squares = [
-        jnp.sum(jnp.square(g), axis=tuple(range(1, g.ndim)), dtype=jnp.promote_types(g.dtype, jnp.float32))
-        for g in gradient.values()
-    ]
+    squares = []
+    for names, g in blocks_of(gradient):
+        batch = int(len(names) > 1)  # a stack has an axis before it
+        axes = tuple([i for i in range(g.ndim) if i != batch])
+        squares.append(jnp.sum(jnp.square(g), axis=axes, dtype=jnp.promote_types(g.dtype, jnp.float32)))
     return sum(squares[1:], squares[0])
 
 

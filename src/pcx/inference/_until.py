@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int, PyTree
 
-from ..energy import Energies, Landscape, Nodes, while_loop
+from ..energy import (
+    Block,
+    Energies,
+    Landscape,
+    Nodes,
+    batch_of,
+    blocks_of,
+    blockwise,
+    gathered,
+    in_blocks,
+    mapped,
+    while_loop,
+)
 from ._descent import Descents
 from ._first_bad import find_bad
 from ._plan import Plan
@@ -63,6 +75,8 @@ def until(
     """
     groups = plan.segments[0].groups
     names = landscape.names
+    # Whatever way a step hands them back.
+    blocks = [names for names, _ in blocks_of(start)]
     grad = landscape.gradient(start, groups[0]) if len(groups) == 1 else None
 
     def step(at: _At) -> _At:
@@ -74,17 +88,18 @@ def until(
         moved, states, grads = take_step(
             landscape, descent, groups, values, states, t, key=draw, grad=grad, wave=plan.wave
         )
+        moved, states = in_blocks(blocks, moved), in_blocks(blocks, states)
         rest = stop.reached(energy, before, grads)
         done = done | (rest & (t >= plan.reached) if stop.waits else rest)
-        values = {n: jnp.where(done.reshape(-1, *[1] * (v.ndim - 1)), values[n], v) for n, v in moved.items()}
-        bad = find_bad(names, values.items(), t + 1, bad)
+        values = _kept(done, values, moved)
+        bad = find_bad(names, blocks_of(values), t + 1, bad)
         done = done | ~finite_samples(values)
         return _At(t + 1, values, states, done, taken + (~done).astype(jnp.int32), energy, bad, key, kept)
 
     def going(at: _At) -> Bool[Array, ""]:
         return (at.t < stop.steps) & ~jnp.all(at.done)
 
-    states = {n: descent.at(n).init(v) for n, v in start.items()}
+    states = blockwise(start, lambda names, v: mapped(descent.at(names[0]).init, names)(v))
     end = while_loop(going, step, _first(stop, landscape, start, states, key, trace))
     kept = {n: end.trace[n].at[end.t].set(e) for n, e in landscape.energies(end.nodes).items()} if trace else None
     result = jnp.where(end.done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
@@ -96,7 +111,7 @@ def _first(
     stop: Stop, landscape: Landscape, start: Nodes, states: dict[str, PyTree], key: Array | None, trace: bool
 ) -> _At:
     """Return the place before the first step."""
-    size = next(iter(start.values())).shape[0]
+    size = batch_of(start)
     each = landscape.energies(start)
     unseen = {n: jnp.full((stop.steps + 1, size), jnp.nan, e.dtype) for n, e in each.items()} if trace else {}
     return _At(
@@ -106,12 +121,21 @@ def _first(
         done=jnp.zeros((size,), bool),
         taken=jnp.zeros((size,), jnp.int32),
         before=jnp.full((size,), jnp.inf, jnp.result_type(_sum(each))),
-        bad=find_bad(landscape.names, start.items(), 0),
+        bad=find_bad(landscape.names, blocks_of(start), 0),
         key=key,
         trace=unseen,
     )
 
 
 def _sum(energies: Energies) -> Float[Array, " batch"]:
-    each = list(energies.values())
+    each = [e if len(names) == 1 else jnp.sum(e, axis=0) for names, e in blocks_of(energies)]
     return sum(each[1:], each[0])
+
+
+def _kept(done: Bool[Array, " batch"], old: Nodes, new: Nodes) -> Any:
+    """Return the new values, but the old ones of samples that are done."""
+
+    def kept(names: Block, v: Array) -> Array:
+        return jnp.where(done.reshape(-1, *[1] * (v.ndim - 1 - int(len(names) > 1))), gathered(names, old), v)
+
+    return blockwise(new, kept)

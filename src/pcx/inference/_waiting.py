@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import PyTree
 
-from ..energy import Moves, NodesIn
+from ..energy import Moves, NodesIn, forms_of
 from ._descent import Descents
 
 
@@ -32,7 +32,7 @@ class Waiting:
         - `nodes`: `{node: [batch, *shape]}`, of which shapes and dtypes count.
         """
         found: dict[str, list[PyTree]] = {}
-        for name, value in nodes.items():
+        for name, value in forms_of(nodes).items():
             own = self._descent.at(name)
             form = id(own), value.shape, value.dtype
             known, states = self._alike.get(form, (-1, None))
@@ -52,7 +52,8 @@ class Waiting:
         - `nodes`: `{node: [batch, *shape]}`, of which shapes and dtypes count.
         - `most`: the number of steps; what comes after them doesn't matter.
         """
-        return lambda name, felt: self._descent.at(name).first_move(nodes[name], felt, most) if felt < most else felt
+        forms = forms_of(nodes)
+        return lambda name, felt: self._descent.at(name).first_move(forms[name], felt, most) if felt < most else felt
 
 
 def never_moving(descent: Descents, nodes: Mapping[str, Any], steps: int) -> tuple[list[str], str]:

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from ..energy import Landscape, Moves, NodesIn
+from ..energy import Block, Landscape, Moves, NodesIn
 
 NEVER = int(np.iinfo(np.int32).max)
 Step: TypeAlias = Int[Array, " batch"] | int
@@ -87,6 +87,57 @@ class Wave:
             return jnp.where(step >= arrival, grad, jnp.zeros_like(grad))
         here = (step >= arrival).reshape(-1, *[1] * (grad.ndim - 1))
         return jnp.where(here, grad, jnp.zeros_like(grad))
+
+    def felt_by(self, names: Block, grad: Array, step: Int[Array, ""] | int) -> Array:
+        """Return the gradients of a block's nodes, see `felt`.
+
+        **Arguments:**
+
+        - `names`: of the block.
+        - `grad`: `[nodes, batch, *shape]`; for one name `[batch, *shape]`.
+        - `step`: the number of steps before this one.
+        """
+        if len(names) == 1:
+            return self.felt(names[0], grad, step)
+        when = self._arrivals(names, grad.shape[1])
+        if when is None:
+            return grad
+        # What never arrives waits for longer than any loop is.
+        here = (step >= when).reshape(*when.shape, *[1] * (grad.ndim - 2))
+        return jnp.where(here, grad, jnp.zeros_like(grad))
+
+    def felt_by_one(self, names: Block, i: Int[Array, ""] | None, grad: Array, step: Int[Array, ""] | int) -> Array:
+        """Return the gradient of one node of a block, see `felt`.
+
+        **Arguments:**
+
+        - `names`: of the block.
+        - `i`: the place of the node in it; None if it is the only one.
+        - `grad`: `[batch, *shape]`.
+        - `step`: the number of steps before this one.
+        """
+        if i is None:
+            return self.felt(names[0], grad, step)
+        when = self._arrivals(names, grad.shape[0])
+        if when is None:
+            return grad
+        here = (step >= when[i]).reshape(-1, *[1] * (grad.ndim - 1))
+        return jnp.where(here, grad, jnp.zeros_like(grad))
+
+    def _arrivals(self, names: Block, size: int) -> Int[Array, "nodes batch"] | None:
+        """Return the steps at which errors reach the nodes of a block, `[nodes, batch]` or `[nodes, 1]`; None if all are
+        reached at once."""
+        arrivals = [self.arrival[n] for n in names]
+        known = [a for a in arrivals if isinstance(a, int)]
+        if len(known) < len(arrivals):
+            return jnp.stack([jnp.broadcast_to(jnp.asarray(a, jnp.int32), (size,)) for a in arrivals])
+        return jnp.asarray(np.asarray(known, np.int32)[:, None]) if any(known) else None
+
+    @property
+    def known(self) -> dict[str, int] | None:
+        """The steps of all nodes, if they are numbers that are the same for all samples."""
+        known = {n: a for n, a in self.arrival.items() if isinstance(a, int)}
+        return known if len(known) == len(self.arrival) else None
 
     def last(self) -> Step:
         """Return the step at which it reaches the last of the nodes that it does reach."""

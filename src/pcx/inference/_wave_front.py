@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..energy import Landscape, NodesIn
+from ..energy import Landscape, NodesIn, Stacks, forms_of
 from ._descent import Descents
 from ._plan import Plan, Segment, plan_of
 from ._schedule import Moving, Schedule
@@ -52,14 +52,16 @@ class WaveFront(Schedule):
 
     def prepare(self, landscape: Landscape, start: NodesIn, stop: Stop, descent: Descents) -> Plan:
         every = AllNodes()
-        if stop.early or not starts_forward(landscape, start):
+        # Equal layers are computed together: which of them an error has reached is asked in each step.
+        if stop.early or isinstance(start, Stacks) or not starts_forward(landscape, start):
             return every.prepare(landscape, start, stop, descent)
         waiting = Waiting(descent)
         segments = self.segments(landscape, stop.steps)
         first = segments[0].groups[0] if segments else ()
         # The last segment moves all that ever moves: a node has begun by its first step.
         most = max(stop.steps - segments[-1].repeats if segments else 0, 1)
-        states = waiting.states({n: v for n, v in start.items() if n not in first} if stop.steps else {}, most)
+        later = {n: v for n, v in forms_of(start).items() if n not in first}
+        states = waiting.states(later if stop.steps else {}, most)
         if states is None:
             return plan_of(every.segments(landscape, stop.steps), landscape, start, stop, waiting)
         return plan_of(segments, landscape, start, stop, waiting, states)

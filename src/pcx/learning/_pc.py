@@ -48,6 +48,7 @@ class PredictiveCoding(Rule):
     """
 
     settles_outputs = True
+    in_stacks = True
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from ._applied import applied
 from ._begun import first_state
 from ._checks import check_learns, check_optim, taken_batch
 from ._dtypes import check_dtype
+from ._equal_layers import as_equal_layers, form_of
 from ._guards import bad_data, guarded
 from ._idle import from_any_energy, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
@@ -32,7 +33,7 @@ from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples
 from ._state import Info, State, owned
-from ._types import Call, KeyLike, Optimiser, PrecisionLike
+from ._types import Call, EqualLayers, KeyLike, Optimiser, PrecisionLike
 from ._update import Update
 
 Memory = dict[str, Any]
@@ -66,6 +67,10 @@ class Rule(Predicting):
     precision or no such dtype.
     """
 
+    in_stacks: bool = False
+    """Whether `learn` can be given arrays by node as `pcx.energy.Stacks`, of a bound problem whose equal layers are
+    computed together."""
+
     random: bool = False
     """Whether a step draws random numbers, by `draw`, though the model doesn't."""
 
@@ -77,6 +82,7 @@ class Rule(Predicting):
         call: Call | None = None,
         precision: PrecisionLike = None,
         dtype: PolicyLike = None,
+        equal_layers: EqualLayers = "auto",
     ) -> None:
         if not (hasattr(optim_w, "init") and hasattr(optim_w, "update")):
             raise TypeError(
@@ -87,6 +93,7 @@ class Rule(Predicting):
         self.precision = as_precision(precision)
         if dtype is not None:
             self.dtype = as_policy(self.name, dtype)
+        self.equal_layers = as_equal_layers(self.name, equal_layers, self.in_stacks)
 
     # -- the four functions of a rule -----------------------------------------------------------------
     def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
@@ -155,7 +162,8 @@ class Rule(Predicting):
         precision = values_of(self.precision, problem, state.memory)
         # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
         weights, rest, memory = jtu.tree_map(lambda a: a, (state.weights, state.rest, state.memory))
-        bound = Bound(problem, weights, rest, draw, x, y, precision, samples)
+        form = form_of(self.equal_layers, problem) if self.in_stacks else None
+        bound = Bound(problem, weights, rest, draw, x, y, precision, samples, form)
         forward, memory = bound.start(), {"optim": state.optim, **memory}
         given = (weights, rest, memory, forward.h, forward.u, forward.targets, forward.rest)
         arrays, call = jtu.tree_leaves(given), f"{self.name}.learn"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ..energy import Landscape, Nodes, Problem
+from ..energy import Landscape, Nodes, Problem, Stacks, blockwise, forms_of, updated
 
 
 class Start(abc.ABC):
@@ -57,7 +57,7 @@ class Zeros(Start):
     """At zero."""
 
     def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
-        return {n: jnp.zeros_like(v) for n, v in landscape.start().items()}
+        return blockwise(landscape.start(), lambda names, v: jnp.zeros_like(v))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Kept(Start):
     keeps = True
 
     def coords(self, landscape: Landscape, kept: Nodes | None, key: Array | None) -> Nodes:
-        return {**landscape.start(), **(kept or {})}
+        return updated(landscape.start(), kept or {})
 
 
 def kept_of(rule: str, start: Start, problem: Problem, nodes: Nodes | None) -> Nodes | None:
@@ -116,10 +116,10 @@ def coords_of(rule: str, start: Start, landscape: Landscape, kept: Nodes | None,
     unknown = [n for n in coords if n not in landscape.names]
     if unknown:
         raise ValueError(f"{call} gives coordinates of {unknown[0]!r}; the nodes are {', '.join(landscape.names)}")
-    for name, value in coords.items():
-        if np.ndim(value) == 0 or not jnp.issubdtype(jnp.result_type(value), jnp.inexact):
+    for name, value in forms_of(coords).items():
+        if not value.shape or not jnp.issubdtype(value.dtype, jnp.inexact):
             raise ValueError(
-                f"{call}: {name} must be an array of real numbers, [batch, *shape], got shape {np.shape(value)}, "
-                f"{jnp.result_type(value)}"
+                f"{call}: {name} must be an array of real numbers, [batch, *shape], got shape {value.shape}, "
+                f"{value.dtype}"
             )
-    return dict(coords)
+    return coords if isinstance(coords, Stacks) else dict(coords)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import optax
@@ -33,6 +33,10 @@ Count: TypeAlias = Whole
 """A number of steps."""
 
 
+EqualLayers: TypeAlias = Literal["auto", "stacked", "looped", "apart"]
+"""How layers whose local predictions are equal are computed."""
+
+
 class RuleOptions(TypedDict, total=False):
     """The options that all rules share, see `Rule`."""
 
@@ -40,6 +44,7 @@ class RuleOptions(TypedDict, total=False):
     call: Call | None
     precision: PrecisionLike
     dtype: PolicyLike
+    equal_layers: EqualLayers
 
 
 class PCOptions(RuleOptions, total=False):

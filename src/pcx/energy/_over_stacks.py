@@ -1,0 +1,291 @@
+"""The energy over values, with equal local predictions computed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jax import Array, lax
+
+from ._landscape import WeightGradient, added
+from ._over_values import OverValues
+from ._precision import weighed
+from ._stacks import Block, Stacks, added_up, blocks_of, gathered, regrouped, selected, updated
+from ._sweep import Sweep
+from ._together import Part, Together
+from ._types import Energies, Gradient, Nodes, NodesIn, Weights
+
+
+class OverStacks(OverValues):
+    """As `OverValues`, with equal local predictions computed together; arrays by node are `Stacks`.
+
+    Each gradient is the sum of what single nodes' energies give, as it is without groups; that of a part of a group is
+    computed by one program over all of its nodes.
+    """
+
+    @property
+    def together(self) -> Together:
+        """The groups of equal nodes."""
+        found = self.bound.together
+        assert found is not None, "made where there are groups"
+        return found
+
+    # -- arrays by node -------------------------------------------------------------------------------
+    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
+        parts, singles = self.together.parts(names, (lambda name: None) if alike is None else alike)
+        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
+
+    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> Stacks:
+        blocks = self.blocks(self.free, alike)
+        if isinstance(coords, Stacks) and coords.blocks == blocks:
+            return coords
+        return regrouped(blocks, coords)
+
+    def start(self) -> Any:
+        forward = self.bound.start() if self._forward is None else self._forward
+        return self.arranged(selected(forward.h, self.free))
+
+    def project(self, coords: NodesIn) -> Any:
+        return coords  # nothing is clamped in part
+
+    def begin(self, coords: NodesIn) -> Any:
+        return coords
+
+    def values(self, coords: NodesIn) -> Any:
+        self.check_names("landscape", coords)
+        if not isinstance(coords, Stacks):
+            self.problem.check_values({n: coords[n] for n in self.free}, "landscape")
+        return updated(self.clamped, selected(coords, self.free))
+
+    def predictions(self, coords: NodesIn) -> Any:
+        values = self.values(coords)
+        parts, singles = self.together.parts([n for n in self.names if self.problem.has_prediction(n)], lambda n: None)
+        found = [(p.names, self.together.predictions(p, values)) for p in parts]
+        for name in singles:
+            above = {n: values[n] for n in self.problem.graph.parents[name]}
+            found.append(((name,), self._functions.predict(name, above)))
+        return Stacks([n for n, _ in found], [u for _, u in found])
+
+    def value(self, name: str, coords: NodesIn) -> Array:
+        """Return the value of a node, clamped or free."""
+        return self.clamped[name] if name in self.clamped else coords[name]
+
+    def sweep(self, coords: NodesIn, arrival: Mapping[str, int] | None) -> Sweep | None:
+        groups = [g.names for run in self.problem.runs for g in run.groups]
+        blocks = frozenset(coords.blocks if isinstance(coords, Stacks) else ())
+        if self.together.form != "looped" or any(names not in blocks for names in groups):
+            return None
+        return Sweep(self, self.values(coords), arrival)
+
+    # -- energies and gradients -----------------------------------------------------------------------
+    def energies(self, coords: NodesIn, names: Iterable[str] | None = None) -> Any:
+        values, wanted = self.values(coords), self._with_energy(names)
+        parts, singles = self.together.parts(wanted, self._weighing)
+        found = [(p.names, self._over(p, self.together.energies(p, values))) for p in parts]
+        elements = self._functions.energies(self._read_by(singles, values), singles) if singles else {}
+        found += [((n,), self._weighed(n, elements[n])) for n in singles]
+        return Stacks([n for n, _ in found], [e for _, e in found])
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names = self.among_free(moving)
+        values, moved = self.values(coords), frozenset(names)
+        if not names:
+            return lambda coords: {}
+        graph = self.problem.graph
+        felt = [n for n in self._with_energy(None) if n in moved or any(p in moved for p in graph.parents[n])]
+
+        def alike(name: str) -> Hashable:
+            group, i = self.together.places[name]
+            ways = [s.kind == "value" and s.names[i] in moved for s in group.slots]
+            return tuple(ways), self._weighing(name)
+
+        parts, singles = self.together.parts(felt, alike)
+        blocks = self.blocks(names)
+        givers = [self._part_gradient(p, moved, values) for p in parts]
+        if singles:
+            givers.append(self.single_gradient(singles, moved, values))
+
+        def at(coords: NodesIn) -> Any:
+            found = [piece for give in givers for piece in give(coords)]
+            made = [added_up(block, found) for block in blocks]
+            zero = [jnp.zeros_like(gathered(b, coords)) if g is None else g for b, g in zip(blocks, made, strict=True)]
+            return Stacks(blocks, zero)
+
+        return at
+
+    def _part_gradient(
+        self, part: Part, moved: frozenset[str], values: NodesIn
+    ) -> Callable[[NodesIn], list[tuple[Block, Array]]]:
+        """Return the gradient of a part's energies by the values that move."""
+        together, group = self.together, part.group
+        ways = [i for i, s in enumerate(group.slots) if s.kind == "value" and s.names[part.start] in moved]
+        fixed = {i: together.argument(part, i, values) for i in range(len(group.slots)) if i not in ways}
+        weights, axes = self.weights_of_energy(part)
+
+        def energy(moving: list[Array], others: list[Any], precision: Any, scale: Any) -> Array:
+            given: list[Any] = [None] * len(group.slots)
+            for i, a in [*zip(ways, moving, strict=True), *zip(fixed, others, strict=True)]:
+                given[i] = a
+            elements = together.evaluated(group, group.wanted[1:], given)[0]
+            return self.weighed_by(part.names[0], elements, precision, scale, summed=True)
+
+        others, other_axes = [a for a, _ in fixed.values()], [axis for _, axis in fixed.values()]
+
+        def at(coords: NodesIn) -> list[tuple[Block, Array]]:
+            given = [together.argument(part, i, coords) for i in ways]
+            over = together.over(jax.grad(energy), ([axis for _, axis in given], other_axes, *axes))
+            grads = over([a for a, _ in given], others, *weights)
+            found: list[tuple[Block, Array]] = []
+            for i, grad in zip(ways, grads, strict=True):
+                slot = group.slots[i]
+                same = slot.same
+                found.append(
+                    (slot.names[:1], jnp.sum(grad, axis=0)) if same else (slot.names[part.start : part.stop], grad)
+                )
+            return found
+
+        return at
+
+    def single_gradient(
+        self, singles: Sequence[str], moved: frozenset[str], values: NodesIn
+    ) -> Callable[[NodesIn], list[tuple[Block, Array]]]:
+        """Return the gradient of the energies of nodes that stand alone, by the values that move."""
+        graph = self.problem.graph
+        ways = [n for n in self.names if n in moved and (n in singles or any(c in singles for c in graph.children[n]))]
+        energies = self._functions.energies_by(ways, self._read_by(singles, values), singles)
+
+        def total(coords: NodesIn) -> Array:
+            return added([self._weighed(n, e, summed=True) for n, e in energies(coords).items()])
+
+        grad = jax.grad(total)
+        return lambda coords: [((n,), g) for n, g in grad({n: coords[n] for n in ways}).items()]
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        values = self.values(coords)
+        parts, singles = self.together.parts(self._with_energy(None), self._weighing)
+        terms: dict[int, list[Array]] = {}
+        found: list[tuple[Block, Array]] = []
+        for part in parts:
+            gradient, elements = self._part_weight_gradient(part, values)
+            found.append((part.names, elements))
+            for numbers, grad in gradient:
+                for i, number in enumerate(numbers):
+                    one = grad if len(numbers) == 1 else lax.index_in_dim(grad, i, keepdims=False)
+                    terms.setdefault(number, []).append(one)
+        gradient, alone = self._single_weight_gradient(singles, values)
+        found += [((n,), alone[n]) for n in singles]
+        elements = Stacks([n for n, _ in found], [e for _, e in found])
+        energies = [self._over_names(names, e) for names, e in found]
+        return WeightGradient(self._whole(gradient, terms), Stacks(elements.blocks, energies), elements)
+
+    def _part_weight_gradient(
+        self, part: Part, values: NodesIn
+    ) -> tuple[list[tuple[tuple[int, ...], Array]], Array]:
+        """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""
+        together, group, samples = self.together, part.group, self.bound.samples
+        learn = {i for numbers in self.problem.weight_numbers.values() for i in numbers}
+        given, axes = together.arguments(part, values)
+        ways = [i for i, s in enumerate(group.slots) if s.kind == "array" and s.numbers[0] in learn]
+        weights, weight_axes = self.weights_of_energy(part)
+
+        def mean(moving: list[Array], others: list[Any], precision: Any, scale: Any) -> tuple[Array, Array]:
+            at = list(others)
+            for i, a in zip(ways, moving, strict=True):
+                at[i] = a
+            elements = together.evaluated(group, group.wanted[1:], at)[0]
+            plain = samples.weight is None
+            each = self.weighed_by(part.names[0], elements, precision, scale, summed=plain)
+            return (each if plain else jnp.sum(samples.weighted(each))) / self.problem.size, elements
+
+        moving, moving_axes = [given[i] for i in ways], [axes[i] for i in ways]
+        others = [None if i in ways else a for i, a in enumerate(given)]
+        other_axes = [None if i in ways else a for i, a in enumerate(axes)]
+        over = together.over(jax.grad(mean, has_aux=True), (moving_axes, other_axes, *weight_axes))
+        grads, elements = over(moving, others, *weights)
+        found = []
+        for i, grad in zip(ways, grads, strict=True):
+            slot = group.slots[i]
+            if slot.same:
+                found.append((slot.numbers, jnp.sum(grad, axis=0)))
+            else:
+                found.append((slot.numbers[part.start : part.stop], grad))
+        return found, elements
+
+    def _single_weight_gradient(self, singles: Sequence[str], values: NodesIn) -> tuple[Weights, Nodes]:
+        """Return the gradient of the energies of nodes that stand alone by their weights, and the elements."""
+        p, samples = self.problem, self.bound.samples
+        if not singles:
+            return {}, {}
+        read = self._read_by(singles, values)
+        paths = dict.fromkeys([path for n in singles for path in p.weights_of(n)])
+
+        def mean(weights: Weights) -> tuple[Array, Nodes]:
+            elements = self._functions.energies(read, singles, weights)
+            plain = samples.weight is None
+            each = [self._weighed(n, e, summed=plain) for n, e in elements.items()]
+            return added([e if plain else jnp.sum(samples.weighted(e)) for e in each]) / p.size, elements
+
+        return jax.grad(mean, has_aux=True)({path: self.bound.weights[path] for path in paths})
+
+    def _whole(self, gradient: Weights, terms: Mapping[int, Sequence[Array]]) -> Weights:
+        """Return the gradient of each weight, from that of nodes that stand alone and the terms by number."""
+        found: Weights = {}
+        for path, value in self.bound.weights.items():
+            leaves, treedef = jtu.tree_flatten(value)
+            own: list[Any] = jtu.tree_leaves(gradient[path]) if path in gradient else [None] * len(leaves)
+            made = []
+            for number, first, leaf in zip(self.problem.weight_numbers[path], own, leaves, strict=True):
+                each = [*([] if first is None else [first]), *terms.get(number, ())]
+                made.append(added(each) if each else jnp.zeros_like(leaf))
+            found[path] = jtu.tree_unflatten(treedef, made)
+        return found
+
+    # -- precisions and factors -----------------------------------------------------------------------
+    def _with_energy(self, names: Iterable[str] | None) -> list[str]:
+        every = [n for n in self.names if n in self.problem.wiring.energy]
+        if names is None:
+            return every
+        wanted = set(names)
+        unknown = [n for n in wanted if n not in self.names]
+        if unknown:
+            raise ValueError(f"landscape: there is no node {unknown[0]!r}; the nodes are {', '.join(self.names)}")
+        return [n for n in every if n in wanted]
+
+    def _read_by(self, singles: Sequence[str], values: NodesIn) -> Nodes:
+        """Return the values that nodes' energies are computed from."""
+        read = dict.fromkeys([m for n in singles for m in (n, *self.problem.graph.parents[n])])
+        return {n: values[n] for n in read}
+
+    def _weighing(self, name: str) -> Hashable:
+        """Return what must be equal for nodes whose energies are weighed together."""
+        precision = self.bound.precision.get(name)
+        form = None if precision is None else (np.shape(precision), str(jnp.result_type(precision)))
+        return form, name in self.scale, name in self.parts.counts
+
+    def weights_of_energy(self, part: Part) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """Return precision and factor of each of a part's nodes, and their axes; None where there are none."""
+        found: list[Any] = []
+        for given in (self.bound.precision, self.scale):
+            has = part.names[0] in given
+            found.append(jnp.stack([jnp.asarray(given[n]) for n in part.names]) if has else None)
+        return (found[0], found[1]), (None if found[0] is None else 0, None if found[1] is None else 0)
+
+    def weighed_by(self, name: str, elements: Array, precision: Any, scale: Any, summed: bool) -> Array:
+        energy = weighed(elements, precision, self._size(name), summed)
+        return energy if scale is None else scale * energy
+
+    def _over(self, part: Part, elements: Array) -> Array:
+        """Return the energies of a part's nodes, `[nodes, batch]`, from their elements."""
+        weights, axes = self.weights_of_energy(part)
+        one = lambda e, p, s: self.weighed_by(part.names[0], e, p, s, summed=False)  # noqa: E731
+        return jax.vmap(one, in_axes=(0, *axes))(elements, *weights)
+
+    def _over_names(self, names: Block, elements: Array) -> Array:
+        if len(names) == 1:
+            return self._weighed(names[0], elements)
+        group, i = self.together.places[names[0]]
+        return self._over(Part(group, i, i + len(names)), elements)

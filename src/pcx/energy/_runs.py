@@ -1,0 +1,203 @@
+"""Runs of equal local predictions, one after the other: layers that repeat.
+
+A *run* is a stretch of the nodes, parents before children, in which the same local programs come again and again, each
+time with other weights and values: one node a time in a plain network, several in one of blocks. The nodes at the same
+place of each repetition are a *group*: one program computes all of their predictions and energies, over stacked arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from ._locals import Local
+from ._stacks import Block
+
+
+class Slot(NamedTuple):
+    """An input of the local programs of a group.
+
+    **Attributes:**
+
+    - `number`: of the input in the program of the group's first node.
+    - `kind`: `"value"` of a node, `"array"` of the model (a weight, as a rule), or `"shared"`, which is the same for all.
+    - `names`: of values, the node for each member of the group; the same one again and again where all are predicted from
+        it.
+    - `numbers`: of arrays, the number of the input for each member; one number where all have the same.
+    - `back`: of values, how many repetitions before its own the node stands in the run; None if it isn't in the run, 0 if
+        it is earlier in the same repetition, or the node itself.
+    """
+
+    number: int
+    kind: Literal["value", "array", "shared"]
+    names: Block = ()
+    numbers: tuple[int, ...] = ()
+    back: int | None = None
+
+    @property
+    def same(self) -> bool:
+        """Whether all members of the group have the same."""
+        return len(set(self.names)) == 1 if self.kind == "value" else len(self.numbers) == 1
+
+
+class Group(NamedTuple):
+    """Nodes whose local programs are equal.
+
+    **Attributes:**
+
+    - `names`: the nodes, parents before children.
+    - `slots`: the inputs of their programs.
+    - `wanted`: the numbers of prediction and energy of the first node; the latter is missing if there is none.
+    """
+
+    names: Block
+    slots: tuple[Slot, ...]
+    wanted: tuple[int, ...]
+
+
+class Run(NamedTuple):
+    """A stretch of nodes in which equal local programs repeat.
+
+    **Attributes:**
+
+    - `start`: the place of its first node in the order of the graph.
+    - `groups`: one for each place of a repetition, of equal length.
+    """
+
+    start: int
+    groups: tuple[Group, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of repetitions."""
+        return len(self.groups[0].names)
+
+    @property
+    def stop(self) -> int:
+        """The place after its last node."""
+        return self.start + self.count * len(self.groups)
+
+
+LONGEST = 16  # nodes in one repetition
+
+
+class Sources(NamedTuple):
+    """What the numbers of a program's inputs stand for.
+
+    **Attributes:**
+
+    - `values`: the node of each value.
+    - `arrays`: the numbers of the model's own arrays.
+    """
+
+    values: Mapping[int, str]
+    arrays: frozenset[int]
+
+
+def runs_of(order: Sequence[str], locals_: Mapping[str, Local], inputs: Sources, least: int = 2) -> tuple[Run, ...]:
+    """Return the runs of a graph, none of which overlap.
+
+    **Arguments:**
+
+    - `order`: the nodes, parents before children.
+    - `locals_`: the local programs of those that may be in a run.
+    - `inputs`: what these read.
+    - `least`: the fewest repetitions that make a run.
+    """
+    place = {n: i for i, n in enumerate(order)}
+    runs: list[Run] = []
+    at = 0
+    while at < len(order):
+        best: tuple[int, int] | None = None  # nodes covered, and those of a repetition
+        for period in range(1, LONGEST + 1):
+            count = _repetitions(order, locals_, inputs, place, at, period)
+            if count >= least and (best is None or count * period > best[0]):
+                best = count * period, period
+            if best is not None and best[0] >= len(order) - at - period:
+                break
+        if best is None:
+            at += 1
+            continue
+        runs.append(_run(order, locals_, inputs, place, at, *best))
+        at = runs[-1].stop
+    return tuple(runs)
+
+
+def _repetitions(
+    order: Sequence[str],
+    locals_: Mapping[str, Local],
+    inputs: Sources,
+    place: Mapping[str, int],
+    at: int,
+    period: int,
+) -> int:
+    """Return how many times the nodes from a place on come again, with the first."""
+    first: list[Hashable] = []
+    i = at
+    while i + period < len(order):
+        kinds = _step(order, locals_, inputs, place, i, period)
+        if kinds is None:
+            break
+        if len(first) < period:
+            first.append(kinds)
+        elif first[(i - at) % period] != kinds:
+            break
+        i += 1
+    whole = (i - at) // period
+    return whole + 1 if whole else (1 if all(n in locals_ for n in order[at : at + period]) else 0)
+
+
+def _step(
+    order: Sequence[str],
+    locals_: Mapping[str, Local],
+    inputs: Sources,
+    place: Mapping[str, int],
+    i: int,
+    period: int,
+) -> Hashable | None:
+    """Return how the inputs of a node differ from those of the node a repetition later; None if these aren't alike."""
+    a, b = locals_.get(order[i]), locals_.get(order[i + period])
+    if a is None or b is None or a.key != b.key or len(a.slots) != len(b.slots):
+        return None
+    kinds: list[str] = []
+    for x, y in zip(a.slots, b.slots, strict=True):
+        if x == y:
+            kinds.append("same")
+        elif x in inputs.values and y in inputs.values:
+            if place[inputs.values[y]] - place[inputs.values[x]] != period:
+                return None
+            kinds.append("moved")
+        elif x in inputs.arrays and y in inputs.arrays:
+            kinds.append("other")
+        else:
+            return None
+    return tuple(kinds)
+
+
+def _run(
+    order: Sequence[str],
+    locals_: Mapping[str, Local],
+    inputs: Sources,
+    place: Mapping[str, int],
+    at: int,
+    covered: int,
+    period: int,
+) -> Run:
+    groups = []
+    for k in range(period):
+        names = tuple(order[at + k : at + covered : period])
+        programs = [locals_[n] for n in names]
+        slots = []
+        for j, number in enumerate(programs[0].slots):
+            numbers = tuple([p.slots[j] for p in programs])
+            if number in inputs.values:
+                nodes = tuple([inputs.values[i] for i in numbers])
+                steps = at + k - place[nodes[0]]  # places back
+                inside = steps >= 0 and len(set(nodes)) > 1
+                slots.append(Slot(number, "value", nodes, back=-((place[nodes[0]] - at) // period) if inside else None))
+            elif number in inputs.arrays:
+                slots.append(Slot(number, "array", numbers=numbers if len(set(numbers)) > 1 else numbers[:1]))
+            else:
+                slots.append(Slot(number, "shared"))
+        groups.append(Group(names, tuple(slots), programs[0].wanted))
+    return Run(at, tuple(groups))

@@ -1,0 +1,182 @@
+"""Equal local predictions computed together: a group's program, once, over the stacked arrays of its nodes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from ._functions import Functions
+from ._loops import scan
+from ._runs import Group
+from ._stacks import Block, gathered
+
+if TYPE_CHECKING:
+    from ._problem import Problem
+
+Form: TypeAlias = Literal["stacked", "looped"]
+"""How a group is computed: its arrays as stacks, by one operation each; or node by node in one compiled loop."""
+
+
+class Part(NamedTuple):
+    """Some nodes of a group, side by side, that are computed together.
+
+    **Attributes:**
+
+    - `group`: the group; `start`, `stop`: the places in it.
+    """
+
+    group: Group
+    start: int
+    stop: int
+
+    @property
+    def names(self) -> Block:
+        """The names of the nodes."""
+        return self.group.names[self.start : self.stop]
+
+
+class Together:
+    """The groups of a problem at some arrays.
+
+    **Arguments:**
+
+    - `functions`: the problem's functions at these arrays.
+    - `form`: how groups are computed.
+    """
+
+    def __init__(self, functions: Functions, form: Form) -> None:
+        self.functions, self.form = functions, form
+        self.problem: Problem = functions.problem
+        self._program = self.problem.wiring.program
+        self.places = {
+            n: (group, i) for run in self.problem.runs for group in run.groups for i, n in enumerate(group.names)
+        }
+        known = functions.known
+        # Made here, outside of any loop.
+        self._stacks: dict[tuple[int, ...], Array] = {}
+        for run in self.problem.runs:
+            for group in run.groups:
+                for slot in group.slots:
+                    if slot.kind == "array" and not slot.same and slot.numbers not in self._stacks:
+                        self._stacks[slot.numbers] = jnp.stack([known[i] for i in slot.numbers])
+
+    # -- which nodes together -------------------------------------------------------------------------
+    def blocks(self, names: Iterable[str]) -> tuple[Block, ...]:
+        """Return names block by block, with those of a group that stand side by side in one.
+
+        **Arguments:**
+
+        - `names`: of nodes.
+        """
+        parts, singles = self.parts(names, lambda name: None)
+        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
+
+    def parts(self, names: Iterable[str], alike: Callable[[str], Any]) -> tuple[list[Part], list[str]]:
+        """Return the parts of groups that nodes make up, and the nodes that stand alone.
+
+        **Arguments:**
+
+        - `names`: of nodes.
+        - `alike`: gives what must be equal for nodes of one part.
+        """
+        wanted = list(names)
+        inside: dict[int, dict[int, str]] = {}
+        groups: dict[int, Group] = {}
+        singles: list[str] = []
+        for name in wanted:
+            if name in self.places:
+                group, i = self.places[name]
+                inside.setdefault(id(group), {})[i] = name
+                groups[id(group)] = group
+            else:
+                singles.append(name)
+        parts: list[Part] = []
+        for number, members in inside.items():
+            group, ordered = groups[number], sorted(members)
+            start = ordered[0]
+            kinds = {i: alike(members[i]) for i in ordered}
+            for before, i in zip(ordered, [*ordered[1:], None], strict=True):
+                if i is None or i != before + 1 or kinds[i] != kinds[start]:
+                    if before == start:
+                        singles.append(members[start])
+                    else:
+                        parts.append(Part(group, start, before + 1))
+                    start = i if i is not None else start
+        return parts, singles
+
+    # -- a part's functions ---------------------------------------------------------------------------
+    def arguments(self, part: Part, values: Mapping[str, Any]) -> tuple[list[Any], list[int | None]]:
+        """Return the inputs of a part's program, slot by slot, and the axis of each that is the part's; None for inputs
+        that all nodes of the part share.
+
+        **Arguments:**
+
+        - `part`: the part.
+        - `values`: of the nodes that it reads, `{node: [batch, *shape]}`.
+        """
+        found = [self.argument(part, i, values) for i in range(len(part.group.slots))]
+        return [a for a, _ in found], [axis for _, axis in found]
+
+    def argument(self, part: Part, i: int, values: Mapping[str, Any]) -> tuple[Any, int | None]:
+        """Return one of the inputs of a part's program, see `arguments`."""
+        slot = part.group.slots[i]
+        if slot.kind == "value":
+            if slot.same:
+                return values[slot.names[0]], None
+            return gathered(slot.names[part.start : part.stop], values), 0
+        if slot.kind == "array" and not slot.same:
+            stack = self._stacks[slot.numbers]
+            whole = (part.start, part.stop) == (0, len(part.group.names))
+            return (stack if whole else stack[part.start : part.stop]), 0
+        return self.functions.known[slot.numbers[0] if slot.kind == "array" else slot.number], None
+
+    def evaluated(self, group: Group, wanted: Sequence[int], arguments: Sequence[Any]) -> list[Array]:
+        """Return values of the program of a group's first node, at other arguments in the places of its inputs."""
+        known = {slot.number: a for slot, a in zip(group.slots, arguments, strict=True) if a is not None}
+        return self._program.evaluate(list(wanted), known)
+
+    def over(self, fn: Callable[..., Any], axes: Sequence[int | None]) -> Callable[..., Any]:
+        """Return a function of one node's arguments as one of a part's.
+
+        **Arguments:**
+
+        - `fn`: the function.
+        - `axes`: the axis of each argument that is the part's.
+        """
+        if self.form == "stacked":
+            return jax.vmap(fn, in_axes=tuple(axes))
+        return functools.partial(_looped, fn, tuple(axes))
+
+    def energies(self, part: Part, values: Mapping[str, Any]) -> Array:
+        """Return the energies of a part's nodes.
+
+        **Arguments:**
+
+        - `part`: the part, of nodes that have an energy.
+        - `values`: of the nodes that it reads, `{node: [batch, *shape]}`.
+
+        **Returns:** elementwise as a rule, `[nodes, batch, *shape]`; or `[nodes, batch]`.
+        """
+        arguments, axes = self.arguments(part, values)
+        return self.over(lambda *a: self.evaluated(part.group, part.group.wanted[1:], a)[0], axes)(*arguments)
+
+    def predictions(self, part: Part, values: Mapping[str, Any]) -> Array:
+        """Return the predictions of a part's nodes, `[nodes, batch, *shape]`; the arguments are those of `energies`."""
+        arguments, axes = self.arguments(part, values)
+        return self.over(lambda *a: self.evaluated(part.group, part.group.wanted[:1], a)[0], axes)(*arguments)
+
+
+def _looped(fn: Callable[..., Any], axes: tuple[int | None, ...], *arguments: Any) -> Any:
+    """Return what `jax.vmap` would, by a loop."""
+    stacked = [a for a, axis in zip(arguments, axes, strict=True) if axis is not None]
+
+    def body(carry: None, some: list[Any]) -> tuple[None, Any]:
+        rest = iter(some)
+        return None, fn(*[a if axis is None else next(rest) for a, axis in zip(arguments, axes, strict=True)])
+
+    return scan(body, None, stacked)[1]
