@@ -5,7 +5,7 @@
 
 from ._about import positional
 from ._bound import Bound
-from ._dataflow import bind_as_it_stands
+from ._dataflow import Program, bind_as_it_stands
 from ._dtypes import Casts, DTypePolicy, PolicyLike, as_policy, grad_of_mean
 from ._felt import felt_by
 from ._graph import Graph

@@ -169,15 +169,20 @@ class Program:
         if missing:
             raise KeyError(tuple(sorted(missing)))
         perform = bind_as_it_stands if bind is None else bind
-        values = {**self.constants, **known}
+        values: dict[int, Any] = {}
+
+        def read(i: int) -> Any:
+            # What is known may be made as it is asked for.
+            return values[i] if i in values else known[i] if i in known else self.constants[i]
+
         for index in ops:
             eqn, inputs, outputs = self.ops[index]
-            result = perform(eqn, [values[i] for i in inputs])
+            result = perform(eqn, [read(i) for i in inputs])
             made = result if eqn.primitive.multiple_results else [result]
             for number, value in zip(outputs, made, strict=True):
                 if number not in known:
                     values[number] = value
-        return [values[i] for i in wanted]
+        return [read(i) for i in wanted]
 
     def hoisted(self, wanted: Sequence[int], known: Mapping[int, Any], moving: Iterable[int]) -> dict[int, Any]:
         """Hoist loop invariants: evaluate every intermediate that doesn't depend on `moving` and is consumed by an

@@ -6,6 +6,7 @@ arrays.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -42,16 +43,16 @@ class Functions:
         self._wiring = problem.wiring
         self._program = self._wiring.program
         self._weights: Mapping[str, Sequence[int]] = problem.weight_numbers
-        self.known: dict[int, Array] = problem.matched(inputs)
+        self.known: Mapping[int, Array] = problem.matched(inputs)
         self._wanted = {**self._wiring.energy, **({} if problem.own_energy is None else {OWN: problem.own_energy})}
 
-    def _at(self, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> dict[int, Array]:
+    def _at(self, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> Mapping[int, Array]:
         """Return what is known at values of nodes, with other weights in the place of some."""
-        known = dict(self.known)
+        known: dict[int, Array] = {}
         for path, value in weights.items():
             known.update(zip(self._weights[path], jtu.tree_leaves(value), strict=True))
         known.update({self._wiring.h[n]: v for n, v in values.items()})
-        return known
+        return ChainMap(known, self.known)  # pyright: ignore[reportArgumentType]  (it is only read)
 
     def predict(self, name: str, values: NodesIn, weights: Mapping[str, PyTree] = {}) -> Array | None:
         """Return a node's prediction.
@@ -80,7 +81,7 @@ class Functions:
         """
         number = self._wiring.u[name]
         assert number is not None, "an energy is local only where there is a prediction"
-        at = {**self._at({name: h}, weights), number: u}
+        at = ChainMap({number: u}, self._at({name: h}, weights))  # pyright: ignore[reportArgumentType]
         return self._program.evaluate([self._wiring.energy[name]], at)[0]
 
     def energies(

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jax import Array, lax
+from jax import Array
+from jaxtyping import PyTree
 
 from ._landscape import WeightGradient, added
 from ._over_values import OverValues
 from ._precision import weighed
-from ._stacks import Block, Stacks, added_up, blocks_of, gathered, regrouped, selected, updated
+from ._stacks import Block, Stacks, added_up, blockwise, gathered, regrouped, selected, updated
 from ._sweep import Sweep
 from ._together import Part, Together
 from ._types import Energies, Gradient, Nodes, NodesIn, Weights
@@ -167,15 +168,12 @@ class OverStacks(OverValues):
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         values = self.values(coords)
         parts, singles = self.together.parts(self._with_energy(None), self._weighing)
-        terms: dict[int, list[Array]] = {}
+        terms: list[tuple[tuple[int, ...], Array]] = []
         found: list[tuple[Block, Array]] = []
         for part in parts:
             gradient, elements = self._part_weight_gradient(part, values)
             found.append((part.names, elements))
-            for numbers, grad in gradient:
-                for i, number in enumerate(numbers):
-                    one = grad if len(numbers) == 1 else lax.index_in_dim(grad, i, keepdims=False)
-                    terms.setdefault(number, []).append(one)
+            terms += gradient
         gradient, alone = self._single_weight_gradient(singles, values)
         found += [((n,), alone[n]) for n in singles]
         elements = Stacks([n for n, _ in found], [e for _, e in found])
@@ -187,7 +185,7 @@ class OverStacks(OverValues):
     ) -> tuple[list[tuple[tuple[int, ...], Array]], Array]:
         """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""
         together, group, samples = self.together, part.group, self.bound.samples
-        learn = {i for numbers in self.problem.weight_numbers.values() for i in numbers}
+        learn = self.problem.weight_places
         given, axes = together.arguments(part, values)
         ways = [i for i, s in enumerate(group.slots) if s.kind == "array" and s.numbers[0] in learn]
         weights, weight_axes = self.weights_of_energy(part)
@@ -231,18 +229,32 @@ class OverStacks(OverValues):
 
         return jax.grad(mean, has_aux=True)({path: self.bound.weights[path] for path in paths})
 
-    def _whole(self, gradient: Weights, terms: Mapping[int, Sequence[Array]]) -> Weights:
-        """Return the gradient of each weight, from that of nodes that stand alone and the terms by number."""
-        found: Weights = {}
-        for path, value in self.bound.weights.items():
+    def _whole(self, gradient: Weights, terms: Sequence[tuple[tuple[int, ...], Array]]) -> Any:
+        """Return the gradient of each weight, from that of nodes that stand alone and those of parts.
+
+        **Arguments:**
+
+        - `gradient`: of nodes that stand alone, by path.
+        - `terms`: numbers of a part's weights, with a stack of their gradients; of one number its array.
+        """
+        places = self.problem.weight_places
+        first = [tuple([places[i] for i in numbers]) for numbers, _ in terms]
+
+        def whole(names: Block, value: PyTree) -> PyTree:
             leaves, treedef = jtu.tree_flatten(value)
-            own: list[Any] = jtu.tree_leaves(gradient[path]) if path in gradient else [None] * len(leaves)
             made = []
-            for number, first, leaf in zip(self.problem.weight_numbers[path], own, leaves, strict=True):
-                each = [*([] if first is None else [first]), *terms.get(number, ())]
-                made.append(added(each) if each else jnp.zeros_like(leaf))
-            found[path] = jtu.tree_unflatten(treedef, made)
-        return found
+            for k, leaf in enumerate(leaves):
+                own = [((p,), jtu.tree_leaves(gradient[p])[k]) for p in names if p in gradient]
+                parts = [
+                    (tuple([path for path, _ in at]), grad)
+                    for at, (_, grad) in zip(first, terms, strict=True)
+                    if at[0][1] == k and any(path in names for path, _ in at)
+                ]
+                found = added_up(names, [*own, *parts])
+                made.append(jnp.zeros_like(leaf) if found is None else found)
+            return jtu.tree_unflatten(treedef, made)
+
+        return blockwise(self.bound.weights, whole)
 
     # -- precisions and factors -----------------------------------------------------------------------
     def _with_energy(self, names: Iterable[str] | None) -> list[str]:

@@ -25,7 +25,7 @@ from ._pure import energies_at, forward_pass
 from ._run_forward import RunForward
 from ._runs import Run
 from ._shapes import avals_of, batch_size, matched, noting_shapes, value_of
-from ._stacks import blocks_of, updated
+from ._stacks import Block, Stacks, blocks_of, forms_of, updated
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
 from ._together import Together
@@ -144,6 +144,8 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
 
         **Raises:** as the class.
         """
+        if isinstance(arrays.weights, Stacks):
+            arrays = ModelArrays(forms_of(arrays.weights), arrays.rest)
         leaves, treedef = jtu.tree_flatten((arrays.weights, arrays.rest, batch))
         avals = tuple([(np.shape(a), jnp.result_type(a)) for a in leaves])
         key = treedef, avals, training, tuple([getattr(jax.config, name) for name in _TRACED_UNDER])
@@ -253,9 +255,33 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         return self.graph.arrivals_in_turn(sources, fixed, silent, groups, moves)
 
     @functools.cached_property
+    def weight_places(self) -> dict[int, tuple[str, int]]:
+        """The path of each number of a weight, and the place of its array there."""
+        return {i: (path, k) for path, numbers in self.weight_numbers.items() for k, i in enumerate(numbers)}
+
+    def weight_blocks(self, weights: Mapping[str, PyTree]) -> tuple[Block, ...]:
+        """Return the paths of weights, with those that equal layers multiply by in one block.
+
+        **Arguments:**
+
+        - `weights`: `{path: array}`, or shapes.
+        """
+        blocks: list[Block] = []
+        for slot in [s for run in self.runs for group in run.groups for s in group.slots]:
+            if slot.kind == "array" and not slot.same and slot.numbers[0] in self.weight_places:
+                paths = tuple([self.weight_places[i][0] for i in slot.numbers])
+                alone = all(len(self.weight_numbers[p]) == 1 for p in paths) and len(set(paths)) == len(paths)
+                if alone and not any(p in block for block in blocks for p in paths):
+                    blocks.append(paths)
+        inside = {p for block in blocks for p in block}
+        return tuple([*blocks, *[(p,) for p in weights if p not in inside]])
+
+    @functools.cached_property
     def runs(self) -> tuple[Run, ...]:
         """The runs of nodes whose local predictions are equal, which can be computed together."""
-        return find_runs(self.nodes, self.wiring, self._inputs) if self.own_energy is None else ()
+        if self.own_energy is not None or self.structure.dtypes is not None:
+            return ()
+        return find_runs(self.nodes, self.wiring, self._inputs)
 
     @functools.cached_property
     def runs_forward(self) -> bool:
@@ -310,7 +336,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         """
         return Functions(self, inputs)
 
-    def matched(self, inputs: Inputs) -> dict[int, Array]:
+    def matched(self, inputs: Inputs) -> Mapping[int, Array]:
         """Match the numbers of the energies' inputs with their arrays.
 
         **Arguments:**
@@ -349,7 +375,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         remember(self, jtu.tree_leaves(inputs), {(n,): v for n, v in h.items()})
         return ForwardPass(h, u, targets, output, rest, valid)
 
-    def _start_together(self, inputs: Inputs, together: Together, known: dict[int, Array]) -> ForwardPass:
+    def _start_together(self, inputs: Inputs, together: Together, known: Mapping[int, Array]) -> ForwardPass:
         """Run a forward pass in which runs of equal layers are loops."""
         (made, output), rest = self._forward.outputs
         run = RunForward(together, self._forward, known, made)

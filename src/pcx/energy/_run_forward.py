@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class RunForward:
 
     def __init__(self, together: Together, program: Program, known: Mapping[int, Array], made: Numbers) -> None:
         self._together, self._program, self._made = together, program, made
-        self._known = dict(known)
+        self._known = known
         self._order = together.problem.graph.order
         self._of_run: dict[int, str] = {}  # by the number of its value, a node of a run
         self.stacks = Stacks((), ())
@@ -52,7 +53,7 @@ class RunForward:
         ops, _ = self._program.needed(wanted, given)
         read = {i for op in ops for i in self._program.ops[op].inputs} | set(wanted)
         sliced = {i: self.stacks[self._of_run[i]] for i in read if i in self._of_run}
-        return self._program.evaluate(wanted, {**self._known, **sliced})
+        return self._program.evaluate(wanted, ChainMap(sliced, self._known))  # pyright: ignore[reportArgumentType]
 
     def _run(self, run: Run) -> Stacks:
         """Return the values of a run's nodes."""

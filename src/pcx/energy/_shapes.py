@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
+from ._stacks import Stacks, forms_of
 from ._types import Inputs
 
 
@@ -27,7 +28,38 @@ def value_of(avals: dict[str, Any], clamped: bool) -> Any:
     return avals[first] if avals[first] is not None else avals[second]
 
 
-def matched(numbers: Inputs, made: Inputs, inputs: Inputs) -> dict[int, Array]:
+class _Numbered(Mapping[int, Any]):
+    """Arrays by number, with those of stacks sliced out as they are asked for."""
+
+    def __init__(self, numbers: Inputs, inputs: Inputs) -> None:
+        stacks = isinstance(inputs.weights, Stacks)
+        pairs = zip(numbers[stacks:], inputs[stacks:], strict=True)
+        self._whole = {
+            i: a for n, given in pairs for i, a in zip(jtu.tree_leaves(n), jtu.tree_leaves(given), strict=True)
+        }
+        self._weights: Mapping[str, Any] = inputs.weights
+        self._places = {
+            i: (path, k) for path, n in (numbers.weights if stacks else {}).items() for k, i in enumerate(jtu.tree_leaves(n))
+        }
+
+    def __getitem__(self, number: int) -> Any:
+        if number not in self._places:
+            return self._whole[number]
+        path, k = self._places[number]
+        return jtu.tree_leaves(self._weights[path])[k]
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self._whole
+        yield from self._places
+
+    def __len__(self) -> int:
+        return len(self._whole) + len(self._places)
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._whole or number in self._places
+
+
+def matched(numbers: Inputs, made: Inputs, inputs: Inputs) -> Mapping[int, Array]:
     """Match the numbers of a program's inputs with arrays, which must have the shapes that the problem was made of:
     sums and means are over that many samples.
 
@@ -41,7 +73,7 @@ def matched(numbers: Inputs, made: Inputs, inputs: Inputs) -> dict[int, Array]:
     """
     for name, old, given in zip(Inputs._fields, made, inputs, strict=True):
         shapes = [a.shape for a in jtu.tree_leaves(old)]
-        found = [np.shape(a) for a in jtu.tree_leaves(given)]
+        found = [np.shape(a) for a in jtu.tree_leaves(forms_of(given) if isinstance(given, Stacks) else given)]
         if shapes != found:
             wrong = next(
                 (f"{b} where it was {a}" for a, b in zip(shapes, found, strict=False) if a != b),
@@ -51,7 +83,7 @@ def matched(numbers: Inputs, made: Inputs, inputs: Inputs) -> dict[int, Array]:
                 f"this problem was made of {name} of other shapes: {wrong}; a problem is of one batch size: find "
                 "the one of these shapes by bound.at(batch=(x, y)), or bind the model to the new batch"
             )
-    return dict(zip(jtu.tree_leaves(numbers), jtu.tree_leaves(inputs), strict=True))
+    return _Numbered(numbers, inputs)
 
 
 def batch_size(x: PyTree, y: PyTree) -> int:

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jax import Array
+from jax import Array, lax
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 Block: TypeAlias = tuple[str, ...]
@@ -48,7 +49,7 @@ class Stacks(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         block, i = self.places[name]
         stack = self.stacks[block]
-        return stack if len(self.blocks[block]) == 1 else jtu.tree_map(lambda a: a[i], stack)
+        return stack if len(self.blocks[block]) == 1 else jtu.tree_map(lambda a: _one_of(a, i), stack)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.places)
@@ -70,6 +71,14 @@ class Stacks(Mapping[str, Any]):
     def tree_unflatten(cls, blocks: tuple[Block, ...], stacks: Iterable[PyTree]) -> Stacks:
         """Return what `tree_flatten` took apart."""
         return cls(blocks, stacks)
+
+
+def _one_of(a: Any, i: int) -> Any:
+    """Return one array of a stack."""
+    if isinstance(a, Tracer):
+        return lax.index_in_dim(a, i, keepdims=False)
+    # Compiled once for all places.
+    return lax.dynamic_index_in_dim(a, np.int32(i), keepdims=False) if isinstance(a, jax.Array) else a[i]
 
 
 # -- block by block -----------------------------------------------------------------------------------
@@ -146,7 +155,7 @@ def regrouped(blocks: Iterable[Block], *sources: Mapping[str, Any]) -> Stacks:
     return Stacks(blocks, [gathered(names, *sources) for names in blocks])
 
 
-def forms_of(values: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+def forms_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the shape and dtype of each name's array.
 
     **Arguments:**
@@ -155,8 +164,9 @@ def forms_of(values: Mapping[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
     """
     found: dict[str, jax.ShapeDtypeStruct] = {}
     for names, v in blocks_of(values):
-        shape = np.shape(v)[1:] if len(names) > 1 else np.shape(v)
-        found |= dict.fromkeys(names, jax.ShapeDtypeStruct(shape, jnp.result_type(v)))
+        inside = int(len(names) > 1)
+        one = jtu.tree_map(lambda a, k=inside: jax.ShapeDtypeStruct(np.shape(a)[k:], jnp.result_type(a)), v)
+        found |= dict.fromkeys(names, one)
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import jax.tree_util as jtu
 from jax import Array
 
 from ._functions import Functions
@@ -56,14 +57,22 @@ class Together:
         self.places = {
             n: (group, i) for run in self.problem.runs for group in run.groups for i, n in enumerate(group.names)
         }
-        known = functions.known
         # Made here, outside of any loop.
         self._stacks: dict[tuple[int, ...], Array] = {}
         for run in self.problem.runs:
             for group in run.groups:
                 for slot in group.slots:
                     if slot.kind == "array" and not slot.same and slot.numbers not in self._stacks:
-                        self._stacks[slot.numbers] = jnp.stack([known[i] for i in slot.numbers])
+                        self._stacks[slot.numbers] = self._stack_of(slot.numbers)
+
+    def _stack_of(self, numbers: tuple[int, ...]) -> Array:
+        """Return some of the model's arrays as a stack."""
+        places, weights = self.problem.weight_places, self.functions.inputs.weights
+        if all(i in places for i in numbers):
+            paths = tuple([places[i][0] for i in numbers])
+            if all(len(self.problem.weight_numbers[p]) == 1 for p in paths):
+                return jtu.tree_leaves(gathered(paths, weights))[0]
+        return jnp.stack([self.functions.known[i] for i in numbers])
 
     # -- which nodes together -------------------------------------------------------------------------
     def blocks(self, names: Iterable[str]) -> tuple[Block, ...]:

@@ -11,7 +11,20 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ..energy import Bound, Finiteness, ForwardPass, Weights, added, rose
+from ..energy import (
+    Bound,
+    Finiteness,
+    ForwardPass,
+    Stacks,
+    Weights,
+    added,
+    blocks_of,
+    blockwise,
+    gathered,
+    in_blocks,
+    mapped,
+    rose,
+)
 from ..inference import find_bad
 from ._ordered import in_order
 from ._sound import changed, unsound
@@ -45,9 +58,10 @@ def guarded(
     """
     problem, samples, uphill = bound.problem, bound.samples, _uphill(bound, update)
     weights, optim, memory, rest = new
-    energies = {n: jnp.mean(samples.weighted(e)) for n, e in update.energies.items()}
+    mean = lambda names, e: mapped(lambda one: jnp.mean(samples.weighted(one)), names)(e)  # noqa: E731
+    energies = blockwise(update.energies, mean)
     before = update.energies if update.before is None else update.before
-    total, begun = _sum(energies), _sum({n: jnp.mean(samples.weighted(e)) for n, e in before.items()})
+    total, begun = _sum(energies), _sum(blockwise(before, mean))
     first_bad: Array = jnp.asarray(update.first_bad)
     kept = {"optim": (optim, old.optim), "memory": (memory, old.memory), "rest": (rest, old.rest)}
     tests = Finiteness(
@@ -90,7 +104,7 @@ def guarded(
     result = jnp.where(forward.labels_valid, jnp.where(finite, result, OUTCOME.not_finite), OUTCOME.bad_label)
     info = Info(
         energy=total,
-        energies=in_order(problem.nodes, energies),
+        energies=_in_order(problem.nodes, energies),
         loss=jnp.mean(samples.weighted(loss)),
         output=one_or_by_node(in_order(problem.outputs, {n: forward.u[n] for n in problem.outputs})),
         steps=_mean(jnp.asarray(update.steps)),
@@ -102,7 +116,15 @@ def guarded(
 
 
 def _sum(means: Mapping[str, Array]) -> Array:
-    return sum(means.values(), jnp.zeros(()))
+    return sum([e if len(names) == 1 else jnp.sum(e) for names, e in blocks_of(means)], jnp.zeros(()))
+
+
+def _in_order(names: Iterable[str], energies: Mapping[str, Array]) -> Any:
+    """Return energies by node in the order of the model; of equal layers in stacks, which come as their first do."""
+    if not isinstance(energies, Stacks):
+        return in_order(names, energies)
+    place = {n: i for i, n in enumerate(names)}
+    return in_blocks(sorted(energies.blocks, key=lambda block: place.get(block[0], len(place))), energies)
 
 
 def _chosen(good: Array, new: T, old: T) -> T:
@@ -137,7 +159,7 @@ def _uphill(bound: Bound, update: Update) -> Array:
         return jnp.array(False)
     p = bound.problem
     free = {n: jax.ShapeDtypeStruct((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in p.free}
-    begun, ended = (added([jnp.sum(e) for e in each.values()]) for each in (update.before, update.energies))
+    begun, ended = (added([jnp.sum(e) for _, e in blocks_of(each)]) for each in (update.before, update.energies))
     return rose(free, ended - begun, jnp.abs(begun), 0.0, p.structure.rounding)
 
 
@@ -150,6 +172,8 @@ def bad_data(names: Iterable[str], u: Mapping[str, Array | None], targets: Mappi
     - `u`, `targets`: `{node: [batch, *shape]}`.
     """
     names = tuple(names)
+    if isinstance(u, Stacks):
+        return find_bad(names, [(b, v) for b, v in (*blocks_of(u), *blocks_of(targets)) if v is not None], 0)
     return find_bad(names, [(n, v) for n in names for v in (u.get(n), targets.get(n)) if v is not None], 0)
 
 
@@ -162,8 +186,9 @@ def one_or_by_node(u: dict[str, Any]) -> Any:
 
 def _most(nodes: Iterable[str], energies: Mapping[str, Array]) -> Array:
     """Return the place of the node with the most energy."""
-    means = [energies[n].astype(jnp.float32) if n in energies else jnp.float32(0) for n in nodes]
-    return jnp.argmax(jnp.stack(means)).astype(jnp.int32)
+    means = blockwise(energies, lambda _, e: e.astype(jnp.float32))
+    silent = {n: jnp.float32(0) for n in nodes if n not in energies}
+    return jnp.argmax(jnp.ravel(gathered(tuple(nodes), means, silent))).astype(jnp.int32)
 
 
 def _mean(steps: Array) -> Array:

@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..energy import Problem, Weights
+from ..energy import Problem, Weights, forms_of
 from ._update import Update
 
 
@@ -38,10 +38,10 @@ def check_update(call: str, problem: Problem, weights: Weights, update: Any) -> 
     for name in ("energies", "before", "value"):
         found = getattr(update, name)
         if found is not None or name == "energies":
-            for node, value in _mapping(f"{call}: Update.{name}", "{node: [batch]}", found).items():
+            for node, value in forms_of(_mapping(f"{call}: Update.{name}", "{node: [batch]}", found)).items():
                 _check_shape(f"{call}: Update.{name}[{node!r}]", value, [rows])
     elements = {} if update.elements is None else update.elements
-    for node, value in _mapping(f"{call}: Update.elements", "{node: array}", elements).items():
+    for node, value in forms_of(_mapping(f"{call}: Update.elements", "{node: array}", elements)).items():
         if np.shape(value)[:1] != rows:
             raise ValueError(f"{call}: Update.elements[{node!r}] has shape {np.shape(value)}; its first axis is {rows}")
     _check_shape(f"{call}: Update.steps", update.steps, [(), rows])
@@ -111,7 +111,7 @@ def _mapping(what: str, kind: str, x: Any) -> Mapping[str, Any]:
 
 
 def _check_weights(what: str, weights: Weights, found: Any) -> None:
-    _mapping(what, "{path: array}", found)
+    found, weights = forms_of(_mapping(what, "{path: array}", found)), forms_of(weights)
     for path in [*weights, *[p for p in found if p not in weights]]:
         if path not in found:
             raise ValueError(f"{what} lacks {path}: a weight that doesn't learn has a gradient of zeros")

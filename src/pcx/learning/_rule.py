@@ -18,7 +18,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, raw_key
-from ..energy import Bound, Energies, ForwardPass, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
+from ..energy import Bound, Stacks, blocks_of, mapped, Energies, ForwardPass, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
@@ -32,6 +32,7 @@ from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples
+from ._stacked_optim import in_stacks, stacked_optimiser
 from ._state import Info, State, owned
 from ._types import Call, EqualLayers, KeyLike, Optimiser, PrecisionLike
 from ._update import Update
@@ -123,6 +124,8 @@ class Rule(Predicting):
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
+        if self.in_stacks and form_of(self.equal_layers, problem) is not None:
+            arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
         bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, precision, samples)
@@ -246,6 +249,8 @@ class Rule(Predicting):
 
         **Returns:** a tree of arrays.
         """
+        if isinstance(weights, Stacks):
+            return stacked_optimiser(self.optim_w, weights).init(weights)
         return first_state(self.optim_w, weights)
 
     def apply(
@@ -264,7 +269,11 @@ class Rule(Predicting):
 
         **Returns:** the new weights, and the new state.
         """
-        mean = jnp.mean(jnp.asarray(sum(bound.samples.weighted(e) for e in value.values())))
+        each = [jnp.sum(mapped(bound.samples.weighted, names)(e), axis=0) if len(names) > 1 else bound.samples.weighted(e) for names, e in blocks_of(value)]
+        mean = jnp.mean(jnp.asarray(sum(each)))
+        if isinstance(weights, Stacks):
+            updates, optim = stacked_optimiser(self.optim_w, weights).update(gradient, optim, weights, mean)
+            return optax.apply_updates(weights, updates), optim
         optimiser: Any = self.optim_w
         tell = optax.with_extra_args_support(optimiser)
         updates, optim = tell.update(gradient, optim, weights, value=mean)
