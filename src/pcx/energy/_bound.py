@@ -22,6 +22,7 @@ from ._parts import split_clamped
 from ._precision import weighed
 from ._problem import Problem
 from ._samples import Samples
+from ._stacks import forms_of
 from ._structure import ModelArrays
 from ._sums import row_sums
 from ._together import Form, Together
@@ -215,6 +216,7 @@ class Bound:
 def _check_weights(made: Weights, given: Weights) -> None:
     if not isinstance(given, Mapping):
         raise TypeError(f"bound.at: weights are {{path: array}}, got {type(given).__name__}; a batch is batch=(x, y)")
+    made, given = forms_of(made), forms_of(given)
     for path in [*made, *[p for p in given if p not in made]]:
         if path not in given or path not in made:
             has = "lack" if path in made else "have"

@@ -31,7 +31,13 @@ class Move(Protocol):
     """The movement of one node, which is given by whoever asks for a step."""
 
     def __call__(
-        self, block: Block, i: Int[Array, ""] | None, gradient: Array, value: Array, state: PyTree
+        self,
+        block: Block,
+        i: Int[Array, ""] | None,
+        first: Int[Array, ""] | None,
+        gradient: Array,
+        value: Array,
+        state: PyTree,
     ) -> tuple[Array, PyTree]:
         """Return a node's new value and state.
 
@@ -39,6 +45,7 @@ class Move(Protocol):
 
         - `block`: the names of the nodes of which it is one.
         - `i`: its place among them; None if it is the only one.
+        - `first`: the step at which it first takes part; None if it takes part in all.
         - `gradient`: of the energy by its value, `[batch, *shape]`.
         - `value`: before the step, `[batch, *shape]`.
         - `state`: the descent's.
@@ -100,7 +107,7 @@ class Sweep:
             if item in self._free:
                 value = coords[item]
                 grad = pending.pop(item) if item in pending else jnp.zeros_like(value)
-                new[(item,)] = move((item,), None, grad, value, states[item])
+                new[(item,)] = move((item,), None, None, grad, value, states[item])
         made = [new[block] for block in coords.blocks]
         return Stacks(coords.blocks, [v for v, _ in made]), Stacks(coords.blocks, [s for _, s in made])
 
@@ -141,6 +148,7 @@ class Sweep:
             if s.kind == "value" and s.same and (n := s.names[0]) in self._free
         }
         parts = [self._parts[id(g)] for g in run.groups]
+        first = self._first(run)
         shared = {n: self._landscape.value(n, coords) for n in same}
         before = {k: self._before(run, k, back, values[k], coords) for k, back in depth.items()}
         # Old values of the next cells: each is read from its stack once, before anything is written there, so that no
@@ -174,15 +182,19 @@ class Sweep:
                 if k in more:
                     grad = grad + lax.dynamic_index_in_dim(more[k], c, keepdims=False)
                 state = jtu.tree_map(lambda a: lax.dynamic_index_in_dim(a, c, keepdims=False), kept[k])  # noqa: B023
-                value, state = move(blocks[k], c, grad, seen[k][0], state)
+                since = None if first is None else jnp.asarray(first)[c]
+                value, state = move(blocks[k], c, since, grad, seen[k][0], state)
                 values[k] = lax.dynamic_update_index_in_dim(values[k], value, c, 0)
                 kept[k] = jtu.tree_map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, c, 0), kept[k], state)
             ring = {k: [*v[1:], jnp.zeros_like(v[0])] for k, v in ring.items()}
             return i + 1, values, kept, ring, same, [w[1:] for w in seen]
 
-        cells = self._cells(run, t)
-        first = (jnp.int32(0), values, kept, ring, same, window)
-        _, values, kept, ring, same, _ = while_loop(lambda carry: carry[0] < cells, cell, first)
+        cells = jnp.int32(count)
+        if first is not None:
+            # From the last repetition down to the first one that an error has reached.
+            cells = count - jnp.argmax(jnp.append(jnp.asarray(first) <= t, True)).astype(jnp.int32)
+        start = (jnp.int32(0), values, kept, ring, same, window)
+        _, values, kept, ring, same, _ = while_loop(lambda carry: carry[0] < cells, cell, start)
         # What is left for nodes before the run; none of them is reached before all of the run is.
         for k, waiting in ring.items():
             for j, grad in enumerate(waiting[: depth[k]]):
@@ -208,10 +220,10 @@ class Sweep:
     def _reads(self, run: Run, name: str) -> bool:
         return any(name in s.names for g in run.groups for s in g.slots)
 
-    def _cells(self, run: Run, t: Int[Array, ""] | int) -> Array:
-        """Return how many repetitions of a run, from the last on, hold all that an error has reached."""
+    def _first(self, run: Run) -> np.ndarray | None:
+        """Return the step at which each repetition of a run, and all after it, first take part."""
         if self._arrival is None:
-            return jnp.int32(run.count)
+            return None
         never = np.iinfo(np.int32).max
         first = np.full((run.count,), never, np.int64)
         for group in run.groups:
@@ -219,8 +231,8 @@ class Sweep:
                 if slot.kind == "value":
                     steps = [self._arrival.get(n, never) if n in self._free else never for n in slot.names]
                     first = np.minimum(first, steps)
-        here = jnp.asarray(first.astype(np.int32)) <= t
-        return run.count - jnp.min(jnp.where(here, np.arange(run.count, dtype=np.int32), np.int32(run.count)))
+        # A loop comes to all that lie after the one that it is to come to.
+        return np.minimum.accumulate(first).astype(np.int32)
 
 
 class _Part:

@@ -27,6 +27,7 @@ from ..energy import (
 )
 from ._descent import Descents
 from ._first_bad import find_bad
+from ._idle import Idle
 from ._plan import Plan, Segment, cut
 from ._solution import RESULT, Solution, finite_samples
 from ._solver import Observe
@@ -117,10 +118,12 @@ class _Loop:
         still = selected(at.nodes, [n for n in at.nodes if n not in inside])
         start, states = self._begun(blocks, at, t)
         # With one group all that doesn't move is done with before the loop.
-        grad, sweep = None, None
+        grad, sweep, idle = None, None, None
         if len(segment.groups) == 1:
             if inside == frozenset(landscape.free):
-                sweep = landscape.sweep(start, None if wave is None else wave.known)
+                idle = None if self.plan.idle is None or wave is None or wave.known is None else Idle(self.plan.idle)
+                idle = idle if idle is not None and idle.known else None
+                sweep = landscape.sweep(start, None if idle is None or wave is None else wave.known)
             grad = landscape.gradient(at.nodes, segment.groups[0]) if sweep is None else None
 
         def step(carry: _At, i: Array | int) -> tuple[_At, Rows | None]:
@@ -128,7 +131,17 @@ class _Loop:
             key, draw = (None, None) if key is None else jax.random.split(key)
             values = updated(still, values)
             values, states, _ = take_step(
-                landscape, self.descent, segment.groups, values, states, t + i, key=draw, grad=grad, wave=wave, sweep=sweep
+                landscape,
+                self.descent,
+                segment.groups,
+                values,
+                states,
+                t + i,
+                key=draw,
+                grad=grad,
+                wave=wave,
+                sweep=sweep,
+                idle=idle,
             )
             moved = in_blocks(blocks, values)
             states = in_blocks(blocks, states)

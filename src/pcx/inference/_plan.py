@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 from jaxtyping import PyTree
 
-from ..energy import Landscape, NodesIn
+from ..energy import Landscape, NodesIn, Stacks, forms_of
 from ._stop import Stop
 from ._waiting import Waiting
 from ._wave import Step, Wave, starts_forward
@@ -39,6 +40,8 @@ class Plan(NamedTuple):
     - `waiting`: for nodes that don't move at first, the descent's states after 0, 1, ... steps; a node that begins to
         move at step t takes up the t-th. Others begin with a fresh one.
     - `wave`: when errors come to nodes; before that a node's gradient is exactly zero. None if that isn't known.
+    - `idle`: for nodes in stacks, what each node's state is after 0, 1, ... steps with zero gradient; None unless it is
+        known, and such a step moves no node. A loop over equal layers leaves out those that no error has reached then.
     - `reached`: the step at which an error may come to the last node, before which many a stop is not asked; a number,
         or one for each sample, `[batch]`.
     """
@@ -47,6 +50,7 @@ class Plan(NamedTuple):
     waiting: Mapping[str, Sequence[PyTree]]
     wave: Wave | None
     reached: Step
+    idle: Mapping[str, Sequence[PyTree]] | None = None
 
 
 def plan_of(
@@ -78,7 +82,12 @@ def plan_of(
     wave = Wave.of(landscape, start, groups, waiting.moves(start, stop.steps) if stays else None)
     if wave is None:
         return nothing
-    return Plan(segments, states, wave if stays else wave.at_once(), wave.last() if stop.early else 0)
+    idle = None
+    if stays and isinstance(start, Stacks) and not stop.early:
+        # All samples wait alike; of one the numbers can be looked at.
+        one = {n: jax.ShapeDtypeStruct((1, *v.shape[1:]), v.dtype) for n, v in forms_of(start).items()}
+        idle = waiting.states(one, stop.steps)
+    return Plan(segments, states, wave if stays else wave.at_once(), wave.last() if stop.early else 0, idle)
 
 
 def check_segments(name: str, free: Sequence[str], segments: Iterable[Segment], stop: Stop) -> None:

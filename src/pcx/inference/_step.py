@@ -27,6 +27,7 @@ from ..energy import (
     updated,
 )
 from ._descent import Descents
+from ._idle import Idle
 from ._wave import Wave
 
 
@@ -57,6 +58,7 @@ def take_step(
     grad: Gradient | None = None,
     wave: Wave | None = None,
     sweep: Sweep | None = None,
+    idle: Idle | None = None,
 ) -> Stepped:
     """Move nodes by one step of a descent, one group after the other.
 
@@ -73,11 +75,12 @@ def take_step(
         asked here, for each group at the newest coordinates.
     - `wave`: when errors come to nodes; before that a gradient is exactly zero.
     - `sweep`: the steps of all nodes by a loop over equal layers, if they move so; there are no gradients then.
+    - `idle`: the states of nodes that such a loop has left out.
 
     **Returns:** the new coordinates and states, and the gradients.
     """
     if sweep is not None and isinstance(nodes, Stacks):
-        moved, left = sweep.step(nodes, states, _move(landscape, descent, key, wave, step), step)
+        moved, left = sweep.step(nodes, states, _move(landscape, descent, key, wave, step, idle), step)
         return Stepped(moved, left, {})
     values: Any = nodes if isinstance(nodes, Stacks) else dict(nodes)
     grads: Any = {}
@@ -108,12 +111,21 @@ def take_step(
 
 
 def _move(
-    landscape: Landscape, descent: Descents, key: Array | None, wave: Wave | None, step: Int[Array, ""] | int
+    landscape: Landscape,
+    descent: Descents,
+    key: Array | None,
+    wave: Wave | None,
+    step: Int[Array, ""] | int,
+    idle: Idle | None,
 ) -> Callable[..., tuple[Array, PyTree]]:
     """Return how a node moves in a sweep, see `pcx.energy.Move`."""
     place = {name: i for i, name in enumerate(landscape.names)}
 
-    def move(block: Block, i: Array | None, grad: Array, value: Array, state: PyTree) -> tuple[Array, PyTree]:
+    def move(
+        block: Block, i: Array | None, first: Array | None, grad: Array, value: Array, state: PyTree
+    ) -> tuple[Array, PyTree]:
+        if first is not None and idle is not None:
+            state = idle.at(block[0], state, step, first)
         if wave is not None:
             grad = wave.felt_by_one(block, i, grad, step)
         own, draw = descent.at(block[0]), None

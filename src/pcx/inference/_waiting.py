@@ -24,7 +24,7 @@ class Waiting:
         self._descent = descent
         self._alike: dict[Hashable, tuple[int, list[PyTree] | None]] = {}
 
-    def states(self, nodes: NodesIn, steps: int) -> dict[str, list[PyTree]] | None:
+    def states(self, nodes: Mapping[str, Any], steps: int) -> dict[str, list[PyTree]] | None:
         """Return each node's states after 0, 1, ..., `steps` steps with zero gradient; None if one of them might move.
 
         **Arguments:**

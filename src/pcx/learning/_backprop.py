@@ -20,6 +20,8 @@ from ._update import Update
 class Backprop(Rule):
     """The output energy as the loss, see `backprop`."""
 
+    in_stacks = True
+
     @property
     def name(self) -> str:
         return "backprop"

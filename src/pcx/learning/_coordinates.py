@@ -16,10 +16,12 @@ class Coordinates(abc.ABC):
 
     - `travels`: whether errors travel one prediction a step, so that too few steps leave layers out.
     - `follow`: whether predictions follow the coordinates as they move.
+    - `in_stacks`: whether the landscape computes equal layers together where the bound problem does.
     """
 
     travels = True
     follow = True
+    in_stacks = False
 
     @abc.abstractmethod
     def landscape(self, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
@@ -49,6 +51,8 @@ class Coordinates(abc.ABC):
 @dataclasses.dataclass(frozen=True)
 class Values(Coordinates):
     """The values of the nodes: predictive coding."""
+
+    in_stacks = True
 
     def landscape(self, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
         return bound.landscape(phase.targets, scale=phase.scale, forward=forward)

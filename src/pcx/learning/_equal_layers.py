@@ -40,4 +40,5 @@ def form_of(given: EqualLayers, problem: Problem) -> Form | None:
         return None
     if given != "auto":
         return given
-    return None
+    import os
+    return os.environ.get('PCX_FORM') or None

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ..energy import Bound, ForwardPass, PolicyLike, Problem, scan
+from ..energy import Bound, ForwardPass, PolicyLike, Problem, blocks_of, blockwise, in_blocks, mapped, scan
 from ..inference import AllNodes, DescentLike, Descents, Schedule, find_bad, stands_still, take_step
 from ..nn import LayerParam
 from ._clamp import Phase
@@ -39,6 +39,8 @@ class IncrementalPC(PredictiveCoding):
         if not self.schedule.together:
             raise ValueError(f"{self.name}: all values and weights move at one point: schedule must be AllNodes()")
 
+    in_stacks = True
+
     @property
     def name(self) -> str:
         return "ipc"
@@ -65,12 +67,18 @@ class IncrementalPC(PredictiveCoding):
             now = bound.at(weights)
             landscape = self.coordinates.landscape(now, forward, phase)
             found = landscape.weight_gradient(nodes)
-            nodes, states, _ = take_step(landscape, descent, groups, nodes, states, i, key=draw, wave=wave)
+            sweep = landscape.sweep(nodes, None)
+            nodes, states, _ = take_step(
+                landscape, descent, groups, nodes, states, i, key=draw, wave=wave, sweep=sweep
+            )
+            nodes, states = in_blocks(blocks, nodes), in_blocks(blocks, states)
             weights, optim = self.apply(found.gradient, optim, weights, now, found.energies)
-            bad = find_bad(first.names, nodes.items(), i + 1, bad)
+            bad = find_bad(first.names, blocks_of(nodes), i + 1, bad)
             return (nodes, states, weights, optim, bad, key), None
 
-        states = {n: descent.at(n).init(v) for n, v in start.items()}
+        start = first.arranged(start, descent.kind)
+        states = blockwise(start, lambda names, v: mapped(descent.at(names[0]).init, names)(v))
+        blocks = [names for names, _ in blocks_of(start)]
         carry = start, states, bound.weights, memory["optim"], jnp.int32(-1), key
         carry, _ = scan(step, carry, jnp.arange(self.stop.steps, dtype=jnp.int32))
         nodes, _, weights, optim, bad, _ = carry

@@ -40,6 +40,8 @@ class MonteCarloPC(PredictiveCoding):
         if self.burn_in >= self.stop.steps:
             raise ValueError(f"{self.name}: burn_in={burn_in} leaves none of T={self.stop.steps} steps to learn from")
 
+    in_stacks = True
+
     @property
     def name(self) -> str:
         return "mcpc"

@@ -66,11 +66,12 @@ class PredictiveCoding(Rule):
         start: Start | None = None,
         **options: Unpack[RuleOptions],
     ) -> None:
+        self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
+        self.in_stacks = self.in_stacks and type(self.coordinates).in_stacks
         super().__init__(optim_w, **options)
         solver = as_solver(self.name, optim_h, schedule)
         self.descent = solver if solver.descent is None else solver.descent
         self.stop = as_stop(self.name, T, 1, "T")
-        self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
         self.schedule = as_schedule(self.name, schedule)
         self.clamp = part(self.name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
         self.start = part(self.name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")

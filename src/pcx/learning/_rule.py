@@ -75,6 +75,11 @@ class Rule(Predicting):
     random: bool = False
     """Whether a step draws random numbers, by `draw`, though the model doesn't."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "learn" in vars(cls) and "in_stacks" not in vars(cls):
+            cls.in_stacks = False  # that of its base says nothing of another `learn`
+
     def __init__(
         self,
         optim_w: Optimiser,
@@ -125,7 +130,8 @@ class Rule(Predicting):
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
         if self.in_stacks and form_of(self.equal_layers, problem) is not None:
-            arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
+            if type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim:
+                arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
         bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, precision, samples)
