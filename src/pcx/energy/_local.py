@@ -132,12 +132,7 @@ class LocalVJPs:
         **Returns:** the energy of each sample, and dE/du, `[batch, *shape]`.
         """
 
-        def total(u: Array) -> tuple[Array, Array]:
-            each = self._scaled(name, self.bound.node_energy(name, self.elements(name, u)))
-            return jnp.sum(each), each
-
-        (_, each), grad = jax.value_and_grad(total, has_aux=True)(self.u[name])
-        return each, grad
+        return clamped_energy(self.bound, name, self.clamped[name], self.u[name], self.scale.get(name))
 
     def own_gradient(self, name: str) -> Weights:
         """Return the gradient of a clamped node's energy by the weights that are in the energy itself, such as a
@@ -149,14 +144,7 @@ class LocalVJPs:
 
         **Returns:** `{path: array}`, summed over the batch.
         """
-        weights = {w: self.bound.weights[w] for w in self.bound.problem.weights_in_energy(name)}
-
-        def total(own: Weights) -> Array:
-            elements = self.bound.functions.elements(name, self.clamped[name], self.u[name], own)
-            each = self._scaled(name, self.bound.node_energy(name, elements))
-            return jnp.sum(self.bound.samples.weighted(each))
-
-        return jax.grad(total)(weights) if weights else {}
+        return own_gradient(self.bound, name, self.clamped[name], self.u[name], self.scale.get(name))
 
     def elements(self, name: str, u: Array | None = None) -> Array:
         """Return a clamped node's energy, elementwise.
@@ -169,9 +157,6 @@ class LocalVJPs:
         **Returns:** `[batch, *shape]`, or `[batch]` for an energy that has one number for each sample.
         """
         return self.bound.functions.elements(name, self.clamped[name], self.u[name] if u is None else u)
-
-    def _scaled(self, name: str, energy: Array) -> Array:
-        return self.scale[name] * energy if name in self.scale else energy
 
     # -- all nodes ------------------------------------------------------------------------------------
     def weight_gradient(self, grads: NodesIn) -> Weights:
@@ -189,6 +174,40 @@ class LocalVJPs:
             if name in self.clamped:
                 add_parts(parts, self.own_gradient(name))
         return mean_gradient(self.bound, parts)
+
+
+def clamped_energy(
+    bound: Bound, name: str, target: Array, u: Array, factor: Array | float | None = None
+) -> tuple[Float[Array, " batch"], Array]:
+    """Return the energy of a clamped node and its gradient by the prediction.
+
+    **Arguments:**
+
+    - `bound`: the problem and its arrays.
+    - `name`: the node.
+    - `target`, `u`: the value that it is clamped at, and its prediction, `[batch, *shape]`.
+    - `factor`: of its energy; None for 1.
+    """
+
+    def total(u: Array) -> tuple[Array, Array]:
+        each = bound.node_energy(name, bound.functions.elements(name, target, u))
+        each = each if factor is None else factor * each
+        return jnp.sum(each), each
+
+    (_, each), grad = jax.value_and_grad(total, has_aux=True)(u)
+    return each, grad
+
+
+def own_gradient(bound: Bound, name: str, target: Array, u: Array, factor: Array | float | None = None) -> Weights:
+    """Return the gradient of a clamped node's energy by the weights that are in the energy itself, such as a variance,
+    summed over the batch, `{path: array}`; the arguments are those of `clamped_energy`."""
+    weights = {w: bound.weights[w] for w in bound.problem.weights_in_energy(name)}
+
+    def total(own: Weights) -> Array:
+        each = bound.node_energy(name, bound.functions.elements(name, target, u, own))
+        return jnp.sum(bound.samples.weighted(each if factor is None else factor * each))
+
+    return jax.grad(total)(weights) if weights else {}
 
 
 def error_energy(bound: Bound, name: str, error: Array) -> Float[Array, " batch"]:

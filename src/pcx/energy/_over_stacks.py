@@ -18,6 +18,7 @@ from ._precision import weighed
 from ._stacks import Block, Stacks, added_up, blockwise, gathered, regrouped, selected, updated
 from ._sweep import Sweep
 from ._together import Part, Together
+from ._weight_terms import Term, whole_gradient
 from ._types import Energies, Gradient, Nodes, NodesIn, Weights
 
 
@@ -168,7 +169,7 @@ class OverStacks(OverValues):
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         values = self.values(coords)
         parts, singles = self.together.parts(self._with_energy(None), self._weighing)
-        terms: list[tuple[tuple[int, ...], Array]] = []
+        terms: list[Term] = []
         found: list[tuple[Block, Array]] = []
         for part in parts:
             gradient, elements = self._part_weight_gradient(part, values)
@@ -178,11 +179,11 @@ class OverStacks(OverValues):
         found += [((n,), alone[n]) for n in singles]
         elements = Stacks([n for n, _ in found], [e for _, e in found])
         energies = [self._over_names(names, e) for names, e in found]
-        return WeightGradient(self._whole(gradient, terms), Stacks(elements.blocks, energies), elements)
+        return WeightGradient(whole_gradient(self.bound, gradient, terms), Stacks(elements.blocks, energies), elements)
 
     def _part_weight_gradient(
         self, part: Part, values: NodesIn
-    ) -> tuple[list[tuple[tuple[int, ...], Array]], Array]:
+    ) -> tuple[list[Term], Array]:
         """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""
         together, group, samples = self.together, part.group, self.bound.samples
         learn = self.problem.weight_places
@@ -228,33 +229,6 @@ class OverStacks(OverValues):
             return added([e if plain else jnp.sum(samples.weighted(e)) for e in each]) / p.size, elements
 
         return jax.grad(mean, has_aux=True)({path: self.bound.weights[path] for path in paths})
-
-    def _whole(self, gradient: Weights, terms: Sequence[tuple[tuple[int, ...], Array]]) -> Any:
-        """Return the gradient of each weight, from that of nodes that stand alone and those of parts.
-
-        **Arguments:**
-
-        - `gradient`: of nodes that stand alone, by path.
-        - `terms`: numbers of a part's weights, with a stack of their gradients; of one number its array.
-        """
-        places = self.problem.weight_places
-        first = [tuple([places[i] for i in numbers]) for numbers, _ in terms]
-
-        def whole(names: Block, value: PyTree) -> PyTree:
-            leaves, treedef = jtu.tree_flatten(value)
-            made = []
-            for k, leaf in enumerate(leaves):
-                own = [((p,), jtu.tree_leaves(gradient[p])[k]) for p in names if p in gradient]
-                parts = [
-                    (tuple([path for path, _ in at]), grad)
-                    for at, (_, grad) in zip(first, terms, strict=True)
-                    if at[0][1] == k and any(path in names for path, _ in at)
-                ]
-                found = added_up(names, [*own, *parts])
-                made.append(jnp.zeros_like(leaf) if found is None else found)
-            return jtu.tree_unflatten(treedef, made)
-
-        return blockwise(self.bound.weights, whole)
 
     # -- precisions and factors -----------------------------------------------------------------------
     def _with_energy(self, names: Iterable[str] | None) -> list[str]:

@@ -144,6 +144,11 @@ class Together:
             return (stack if whole else stack[part.start : part.stop]), 0
         return self.functions.known[slot.numbers[0] if slot.kind == "array" else slot.number], None
 
+    def read_by_prediction(self, group: Group) -> frozenset[int]:
+        """Return the places of the slots that a group's predictions are computed from."""
+        read = set(self._program.needed(group.wanted[:1], ())[1]) | set(group.wanted[:1])
+        return frozenset([i for i, slot in enumerate(group.slots) if slot.number in read])
+
     def evaluated(self, group: Group, wanted: Sequence[int], arguments: Sequence[Any]) -> list[Array]:
         """Return values of the program of a group's first node, at other arguments in the places of its inputs."""
         known = {slot.number: a for slot, a in zip(group.slots, arguments, strict=True) if a is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 
-from ..energy import Bound, ForwardPass, Landscape, OverErrors, OverFixedErrors, Problem, check_errors
+from ..energy import Bound, ForwardPass, Landscape, OverErrors, OverErrorStacks, OverFixedErrors, Problem, check_errors
 from ._clamp import Phase
 
 
@@ -63,8 +63,11 @@ class Errors(Coordinates):
     """The errors of the nodes, from which values follow (arXiv 2505.20137)."""
 
     travels = False
+    in_stacks = True
 
     def landscape(self, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
+        if bound.together is not None:
+            return OverErrorStacks(bound, phase.targets, phase.scale, forward)
         return OverErrors(bound, phase.targets, phase.scale)
 
     def check(self, rule: str, problem: Problem) -> None:

@@ -18,7 +18,7 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, raw_key
-from ..energy import Bound, Stacks, blocks_of, mapped, Energies, ForwardPass, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
+from ..energy import Bound, Stacks, blocks_of, mapped, Energies, ForwardPass, Form, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
@@ -129,7 +129,7 @@ class Rule(Predicting):
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
-        if self.in_stacks and form_of(self.equal_layers, problem) is not None:
+        if self._form(problem) is not None:
             if type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim:
                 arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
@@ -171,7 +171,7 @@ class Rule(Predicting):
         precision = values_of(self.precision, problem, state.memory)
         # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
         weights, rest, memory = jtu.tree_map(lambda a: a, (state.weights, state.rest, state.memory))
-        form = form_of(self.equal_layers, problem) if self.in_stacks else None
+        form = self._form(problem)
         bound = Bound(problem, weights, rest, draw, x, y, precision, samples, form)
         forward, memory = bound.start(), {"optim": state.optim, **memory}
         given = (weights, rest, memory, forward.h, forward.u, forward.targets, forward.rest)
@@ -336,7 +336,24 @@ class Rule(Predicting):
         """
         return self.draw(bound) if self.random else None
 
+    def can_stack(self, problem: Problem) -> bool:
+        """Return whether the equal layers of a problem can be computed together.
+
+        **Arguments:**
+
+        - `problem`: nodes and their graph.
+
+        **Returns:** True, unless the rule needs some of them apart.
+        """
+        return True
+
     # -- inside ---------------------------------------------------------------------------------------
+    def _form(self, problem: Problem) -> Form | None:
+        """Return how equal layers are computed; None if each is apart."""
+        if not self.in_stacks or self.equal_layers == "apart" or not self.can_stack(problem):
+            return None
+        return form_of(self.equal_layers, problem)
+
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import jax.numpy as jnp
+import jax.tree_util as jtu
 import optax
 from jax import Array
 from jaxtyping import PyTree
@@ -19,7 +20,17 @@ from ..energy import (
     PolicyLike,
     Problem,
     add,
+    Block,
+    Reverse,
+    Weights,
     add_parts,
+    blocks_of,
+    blockwise,
+    clamped_energy,
+    mapped,
+    own_gradient,
+    updated,
+    weighed,
     check_errors,
     energies_without_errors,
     mean_gradient,
@@ -53,6 +64,8 @@ class ZIL(Rule):
             raise ValueError(f"zil: each node takes one step, which {type(self.descent).__name__} is not made for")
         self.level = level
 
+    in_stacks = True
+
     @property
     def name(self) -> str:
         return "zil"
@@ -68,7 +81,19 @@ class ZIL(Rule):
     def learning_weights(self, problem: Problem) -> set[str]:
         return from_outputs(problem)
 
+    def can_stack(self, problem: Problem) -> bool:
+        # A node that errors reach on ways of different length, or never, is one by itself.
+        _, furthest = problem.graph.distances([n for n in problem.clamped if not problem.nodes[n].silent])
+        groups = [group.names for run in problem.runs for group in run.groups]
+        children = problem.graph.children
+        level = all(furthest[n] - furthest[c] == 1 for n in furthest for c in children[n] if c in furthest)
+        reached = all(n in furthest for n in problem.free)
+        return level and reached and all(len({self.descent.kind(n) for n in names}) == 1 for names in groups)
+
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        grouped = {n for run in bound.problem.runs for group in run.groups for n in group.names}
+        if bound.together is not None and not grouped & set(bound.precision):
+            return self._learn_together(bound, forward.targets)
         p, targets = bound.problem, forward.targets
         vjps = LocalVJPs(bound, targets)
         energies: Energies = {}
@@ -101,6 +126,48 @@ class ZIL(Rule):
             elements,
             before,
             jnp.array(False),  # a step for each node: there is no descent that could go up
+            max(furthest.values()),
+            bad,
+            value=before,
+        )
+
+    def _learn_together(self, bound: Bound, targets: Nodes) -> Update:
+        """Learn by a sweep in which equal layers are one loop."""
+        p = bound.problem
+        reverse = Reverse(bound, targets)
+        ends: Nodes = {}
+        own: Weights = {}
+        clamped: Energies = {}
+        elements: Nodes = {}
+        for name in [n for n in p.clamped if not p.nodes[n].silent]:
+            clamped[name], ends[name] = clamped_energy(bound, name, targets[name], reverse.u[name])
+            elements[name] = bound.functions.elements(name, targets[name], reverse.u[name])
+            for path, g in own_gradient(bound, name, targets[name], reverse.u[name]).items():
+                own[path] = g if path not in own else jtu.tree_map(jnp.add, own[path], g)
+
+        def visit(names: Block, gradient: Array, value: Array) -> tuple[Array, PyTree]:
+            error = _step(self.descent.at(names[0]), gradient, value)
+            precision = bound.precision.get(names[0])  # of nodes that stand alone
+            return -error if precision is None else -precision * error, error
+
+        found = reverse.sweep(ends, own, visit)
+        size = {n: p.nodes[n].size for n in p.free}
+        energies: Any = blockwise(
+            found.more,
+            lambda names, e: mapped(
+                lambda one: weighed(0.5 * jnp.square(one), bound.precision.get(names[0]), size[names[0]]), names
+            )(e),
+        )
+        _, furthest = p.graph.distances(list(ends))
+        bad = find_bad(tuple(p.nodes), blocks_of(energies), furthest)
+        halves = blockwise(found.more, lambda _, e: 0.5 * jnp.square(e))
+        before = energies_without_errors(bound) | clamped
+        return Update(
+            found.gradient,
+            updated(energies, clamped),
+            updated(halves, elements),
+            before,
+            jnp.array(False),
             max(furthest.values()),
             bad,
             value=before,

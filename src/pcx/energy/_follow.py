@@ -1,0 +1,101 @@
+"""Values of a run of equal layers, one after the other: each from those before it, in one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jax import Array
+from jaxtyping import PyTree
+
+from ._loops import scan
+from ._runs import Run
+from ._stacks import Stacks, gathered
+from ._together import Part, Together
+
+Emit = Callable[[Part, Sequence[Any]], tuple[Array, PyTree]]
+"""What is made of a node's arguments, slot by slot: its prediction, and anything else."""
+
+
+class Followed(NamedTuple):
+    """The values of a run's nodes.
+
+    **Attributes:**
+
+    - `h`, `u`: values and predictions, in blocks of the groups.
+    - `more`: what else was made of each node; by group, stacked.
+    """
+
+    h: Stacks
+    u: Stacks
+    more: list[PyTree]
+
+
+def follow(
+    together: Together,
+    run: Run,
+    value_of: Callable[[str], Array],
+    errors: Mapping[str, Array] | None = None,
+    emit: Emit | None = None,
+) -> Followed:
+    """Return the values of a run's nodes: each at its prediction, or at that and its error.
+
+    **Arguments:**
+
+    - `together`: the groups.
+    - `run`: the run.
+    - `value_of`: gives the value of a node before the run.
+    - `errors`: value minus prediction, `{node: [batch, *shape]}`; by default zero.
+    - `emit`: what is made of each node's arguments; by default its prediction alone.
+    """
+    order, period = together.problem.graph.order, len(run.groups)
+    parts = [Part(group, 0, run.count) for group in run.groups]
+    reads = [[place_read(run, order, slot.names, slot.back) for slot in part.group.slots] for part in parts]
+    depth: dict[int, int] = {}  # how many repetitions back values are read, by the place in the repetition
+    for at in [a for each in reads for a in each if a is not None]:
+        depth[at[0]] = max(depth.get(at[0], 0), at[1])
+    first = {
+        k: [value_of(order[run.start + k - period * (j + 1)]) for j in range(back)] for k, back in depth.items() if back
+    }
+    fixed: list[list[Any]] = []
+    moving: list[list[int]] = []
+    for part, at in zip(parts, reads, strict=True):
+        outside = {
+            s.names[0]: value_of(s.names[0])
+            for s, a in zip(part.group.slots, at, strict=True)
+            if s.kind == "value" and a is None
+        }
+        given = [None if a is not None else together.argument(part, i, outside) for i, a in enumerate(at)]
+        moving.append([i for i, a in enumerate(given) if a is not None and a[1] == 0])
+        fixed.append([None if a is None else a[0] for a in given])
+
+    def cell(before: dict[int, list[Array]], xs: Any) -> tuple[PyTree, Any]:
+        stacked, own = xs
+        now: list[Array] = []
+        made: list[Any] = []
+        for k, part in enumerate(parts):
+            arguments = list(fixed[k])
+            for i, a in zip(moving[k], stacked[k], strict=True):
+                arguments[i] = a
+            for i, at in enumerate(reads[k]):
+                if at is not None and at != (k, 0):  # its own value is no part of its prediction
+                    arguments[i] = before[at[0]][at[1] - 1] if at[1] else now[at[0]]
+            if emit is None:
+                u, more = together.evaluated(part.group, part.group.wanted[:1], arguments)[0], None
+            else:
+                u, more = emit(part, arguments)
+            now.append(u if own is None else u + own[k])
+            made.append((now[k], u, more) if own is not None else (u, more))
+        return {k: [now[k], *values][: len(values)] for k, values in before.items()}, made
+
+    xs = [[fixed[k][i] for i in moving[k]] for k in range(period)]
+    own = None if errors is None else [gathered(part.names, errors) for part in parts]
+    made = scan(cell, first, (xs, own))[1]
+    names = [part.names for part in parts]
+    return Followed(Stacks(names, [m[0] for m in made]), Stacks(names, [m[-2] for m in made]), [m[-1] for m in made])
+
+
+def place_read(run: Run, order: Sequence[str], names: Sequence[str], back: int | None) -> tuple[int, int] | None:
+    """Return the place in a repetition of the node that a slot reads, and how many repetitions back it is; None for
+    what is no node of the run."""
+    return None if back is None else ((order.index(names[0]) - run.start) % len(run.groups), back)

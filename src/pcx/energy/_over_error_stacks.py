@@ -1,0 +1,199 @@
+"""The energy over errors, with equal layers computed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from ._follow import follow
+from ._landscape import WeightGradient
+from ._local import clamped_energy, own_gradient
+from ._node import ForwardPass
+from ._over_errors import OverErrors, energies_without_errors
+from ._precision import weighed
+from ._stacks import Block, Stacks, blocks_of, blockwise, mapped, regrouped, selected, updated
+from ._together import Part, Together
+from ._types import Factors, Gradient, NodesIn, Weights
+from ._weight_terms import Term, whole_gradient
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+
+
+class OverErrorStacks(OverErrors):
+    """As `OverErrors`, with equal layers computed together; arrays by node are `Stacks`."""
+
+    def __init__(
+        self, bound: Bound, clamped: NodesIn, scale: Factors | None = None, forward: ForwardPass | None = None
+    ) -> None:
+        super().__init__(bound, clamped, scale)
+        self._forward = bound.start(effects=False) if forward is None else forward
+
+    @property
+    def together(self) -> Together:
+        """The groups of equal nodes."""
+        found = self.bound.together
+        assert found is not None, "made where there are groups"
+        return found
+
+    # -- arrays by node -------------------------------------------------------------------------------
+    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
+        parts, singles = self.together.parts(
+            names, lambda n: (self._weighing(n), None if alike is None else alike(n))
+        )
+        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
+
+    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> Any:
+        blocks = self.blocks(self.free, alike)
+        if isinstance(coords, Stacks) and coords.blocks == blocks:
+            return coords
+        return regrouped(blocks, coords)
+
+    def start(self) -> Any:
+        p = self.problem
+
+        def zero(names: Block) -> Array:
+            node = p.nodes[names[0]]
+            several = (len(names),) if len(names) > 1 else ()
+            return jnp.zeros((*several, p.size, *node.shape), node.dtype)
+
+        blocks = self.blocks(self.free)
+        return Stacks(blocks, [zero(names) for names in blocks])
+
+    def starts_forward(self, coords: NodesIn) -> bool:
+        return False  # an error anywhere is felt at once, so that nothing hangs on it
+
+    def project(self, coords: NodesIn) -> Any:
+        return coords
+
+    def _follow(self, coords: NodesIn) -> tuple[Any, Any]:
+        self.check_names("landscape", coords)
+        runs = {self.order[run.start]: run for run in self.problem.runs}
+        inside = {n for run in runs.values() for group in run.groups for n in group.names}
+        h: Any = dict(self.clamped)
+        u: Any = {}
+        for name in self.order:
+            if name in runs:
+                found = follow(self.together, runs[name], lambda n: h[n], coords)  # noqa: B023
+                h, u = updated(h, found.h), updated(u, found.u)
+            elif name not in inside:
+                above = {n: h[n] for n in self.problem.graph.parents[name]}
+                predicted = self.bound.functions.predict(name, above)
+                if predicted is not None:
+                    u = updated(u, {name: predicted})
+                if name not in self.clamped:
+                    h = updated(h, {name: u[name] + coords[name]})
+        return h, u
+
+    # -- energies and gradients -----------------------------------------------------------------------
+    def energies(self, coords: NodesIn) -> Any:
+        u = self.predictions(coords)
+        found = blockwise(selected(coords, self.free), self._energy_of_errors)
+        for name in self._with_energy:
+            each = self.bound.node_energy(name, self.bound.functions.elements(name, self.clamped[name], u[name]))
+            found = updated(found, {name: self.scale[name] * each if name in self.scale else each})
+        return found
+
+    def energies_before(self, coords: NodesIn) -> Any:
+        found: Any = energies_without_errors(self.bound)
+        for name in self._with_energy:
+            at = (self.bound, name, self.clamped[name], self._forward.u[name], self.scale.get(name))
+            found = updated(found, {name: clamped_energy(*at)[0]})
+        return found
+
+    def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
+        names, at = self.among_free(moving), coords
+        grad = jax.grad(lambda moved: self.total(updated(at, moved)))
+        return lambda coords: grad(selected(coords, names))
+
+    def weight_gradient(self, coords: NodesIn) -> WeightGradient:
+        h, u = self._follow(coords)
+        errors = selected(coords, self.free)
+        pulls = blockwise(errors, self._grad_of_errors)
+        energies = blockwise(errors, self._energy_of_errors)
+        elements = blockwise(errors, lambda _, e: 0.5 * jnp.square(e))
+        own: Weights = {}
+        for name in self._with_energy:
+            at = (self.bound, name, self.clamped[name], u[name], self.scale.get(name))
+            energy, grad = clamped_energy(*at)
+            pulls, energies = updated(pulls, {name: grad}), updated(energies, {name: energy})
+            elements = updated(
+                elements, {name: self.bound.functions.elements(name, self.clamped[name], u[name])}
+            )
+            _add(own, {w: jax.tree.map(lambda a: a / self.problem.size, g) for w, g in own_gradient(*at).items()})
+        terms: list[Term] = []
+        for names, grad in blocks_of(pulls):
+            grad = mapped(self.bound.samples.weighted, names)(grad) / self.problem.size
+            if len(names) == 1:
+                _add(own, self._pulled(names[0], grad, h))
+            else:
+                terms += self._part_terms(names, grad, h)
+        return WeightGradient(whole_gradient(self.bound, own, terms), energies, elements)
+
+    def _pulled(self, name: str, grad: Array, h: Mapping[str, Array]) -> Weights:
+        """Return what a cotangent of one node's prediction gives for its weights."""
+        above = {n: h[n] for n in self.problem.graph.parents[name]}
+        own = {w: self.bound.weights[w] for w in self.problem.weights_of(name)}
+        _, pull = jax.vjp(lambda own: self.bound.functions.predict(name, above, own), own)
+        return pull(grad)[0]
+
+    def _part_terms(self, names: Block, grad: Array, h: Mapping[str, Array]) -> list[Term]:
+        """Return what cotangents of the predictions of a part of a group give for its weights."""
+        together, learn = self.together, self.problem.weight_places
+        group, i = together.places[names[0]]
+        part = Part(group, i, i + len(names))
+        read = together.read_by_prediction(group)
+        slots = [k for k, s in enumerate(group.slots) if s.kind == "array" and s.numbers[0] in learn and k in read]
+        arguments, axes = together.arguments(part, h)
+
+        def pulled(moving: list[Array], others: list[Any], cotangent: Array) -> list[Array]:
+            def predict(moving: list[Array]) -> Array:
+                at = list(others)
+                for k, a in zip(slots, moving, strict=True):
+                    at[k] = a
+                return together.evaluated(group, group.wanted[:1], at)[0]
+
+            return jax.vjp(predict, moving)[1](cotangent)[0]
+
+        others = [None if k in slots else a for k, a in enumerate(arguments)]
+        other_axes = [None if k in slots else a for k, a in enumerate(axes)]
+        over = together.over(pulled, ([axes[k] for k in slots], other_axes, 0))
+        found: list[Term] = []
+        for k, g in zip(slots, over([arguments[k] for k in slots], others, grad), strict=True):
+            slot = group.slots[k]
+            found.append((slot.numbers, jnp.sum(g, axis=0)) if slot.same else (slot.numbers[i : part.stop], g))
+        return found
+
+    # -- energies of errors ---------------------------------------------------------------------------
+    def _weighing(self, name: str) -> Hashable:
+        precision = self.bound.precision.get(name)
+        return None if precision is None else (np.shape(precision), str(jnp.result_type(precision)))
+
+    def _precisions(self, names: Block) -> Any:
+        given = self.bound.precision
+        if names[0] not in given:
+            return None
+        return given[names[0]] if len(names) == 1 else jnp.stack([jnp.asarray(given[n]) for n in names])
+
+    def _energy_of_errors(self, names: Block, errors: Array) -> Array:
+        """Return the energies of a block's nodes, `[nodes, batch]`."""
+        size, precision = self.problem.nodes[names[0]].size, self._precisions(names)
+        one = lambda e, p: weighed(0.5 * jnp.square(e), p, size)  # noqa: E731
+        return mapped(one, names, (0, None if precision is None else 0))(errors, precision)
+
+    def _grad_of_errors(self, names: Block, errors: Array) -> Array:
+        """Return dE/du of a block's nodes."""
+        precision = self._precisions(names)
+        if precision is None:
+            return -errors
+        return mapped(lambda e, p: -p * e, names)(errors, precision)
+
+
+def _add(into: Weights, new: Weights) -> None:
+    for path, value in new.items():
+        into[path] = value if path not in into else jax.tree.map(jnp.add, into[path], value)

@@ -1,0 +1,236 @@
+"""A forward pass and one reverse sweep over its local predictions, with runs of equal layers as loops.
+
+The same as `LocalVJPs` in groups: the forward loop hands the vector-Jacobian products of its predictions on to the
+reverse one, so that no product is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import PyTree
+
+from ._follow import follow, place_read
+from ._loops import scan
+from ._runs import Run
+from ._stacks import Block, Stacks, updated
+from ._together import Part, Together
+from ._types import NodesIn, Weights
+from ._weight_terms import Term, whole_gradient
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+
+Visit: TypeAlias = Callable[[Block, Array, Array], tuple[Array, PyTree]]
+"""What is made of a free node's gradient and its value: the cotangent of its prediction, and anything else."""
+
+
+class Swept(NamedTuple):
+    """The outcome of a reverse sweep.
+
+    **Attributes:**
+
+    - `gradient`: of the weights, `{path: array}`, the mean over the batch.
+    - `more`: what else was made of each free node, by node, in blocks.
+    """
+
+    gradient: Any
+    more: Stacks
+
+
+class Reverse:
+    """A forward pass whose local predictions can be swept through backwards, once.
+
+    **Arguments:**
+
+    - `bound`: the problem and its arrays, with equal layers computed together.
+    - `clamped`: values of the clamped nodes, `{node: [batch, *shape]}`.
+
+    **Attributes:**
+
+    - `h`, `u`: values and predictions by node, in blocks.
+    """
+
+    def __init__(self, bound: Bound, clamped: NodesIn) -> None:
+        found = bound.together
+        assert found is not None, "made where there are groups"
+        self._together: Together = found
+        self._bound, self._clamped, self._problem = bound, dict(clamped), bound.problem
+        self._order = self._problem.graph.order
+        self._runs = {self._order[run.start]: run for run in self._problem.runs}
+        inside = {n for run in self._runs.values() for group in run.groups for n in group.names}
+        self._items = [n for n in self._order if n in self._runs or n not in inside]
+        self._pulls: dict[str, Any] = {}
+        self.h: Any = {}
+        self.u: Any = {}
+        for name in self._items:
+            if name in self._runs:
+                made = follow(found, self._runs[name], lambda n: self.h[n], emit=self._emit)
+                self._pulls[name] = made.more
+                self.h, self.u = updated(self.h, made.h), updated(self.u, made.u)
+            else:
+                self._predict(name)
+
+    def _predict(self, name: str) -> None:
+        """Predict a node that stands alone."""
+        p, functions = self._problem, self._bound.functions
+        vjp: Any = jax.vjp
+        made, pull = vjp(
+            lambda above, own: functions.predict(name, above, own),
+            {n: self.h[n] for n in p.graph.parents[name]},
+            {w: self._bound.weights[w] for w in p.weights_of(name)},
+        )
+        self._pulls[name] = pull
+        if made is not None:
+            self.u = updated(self.u, {name: made})
+        self.h = updated(self.h, {name: self._clamped[name] if name in self._clamped else made})
+
+    def _slots(self, part: Part) -> tuple[list[int], list[int]]:
+        """Return the places of the values that a part's predictions read, and of its weights."""
+        learn, slots = self._problem.weight_places, part.group.slots
+        own = self._together.read_by_prediction(part.group)
+        values = [i for i, s in enumerate(slots) if s.kind == "value" and i in own]
+        return values, [i for i, s in enumerate(slots) if s.kind == "array" and s.numbers[0] in learn and i in own]
+
+    def _emit(self, part: Part, arguments: Sequence[Any]) -> tuple[Array, PyTree]:
+        values, weights = self._slots(part)
+
+        def predict(above: list[Array], own: list[Array]) -> Array:
+            at = list(arguments)
+            for i, a in [*zip(values, above, strict=True), *zip(weights, own, strict=True)]:
+                at[i] = a
+            return self._together.evaluated(part.group, part.group.wanted[:1], at)[0]
+
+        return jax.vjp(predict, [arguments[i] for i in values], [arguments[i] for i in weights])
+
+    def sweep(self, ends: NodesIn, own: Weights, visit: Visit) -> Swept:
+        """Carry cotangents back from the clamped nodes.
+
+        **Arguments:**
+
+        - `ends`: the cotangents of the clamped nodes' predictions, of those with an energy, `{node: [batch, *shape]}`.
+        - `own`: further gradients of weights, summed over the batch, `{path: array}`.
+        - `visit`: what is made of each free node.
+
+        **Returns:** the weights' gradient, and what was made of the nodes.
+        """
+        p, size = self._problem, self._problem.size
+        pending: dict[str, Array] = {}
+        alone: Weights = dict(own)
+        terms: list[Term] = []
+        more: list[tuple[Block, PyTree]] = []
+        for item in reversed(self._items):
+            if item in self._runs:
+                made, found = self._back(self._runs[item], pending, visit)
+                more += made
+                terms += found
+                continue
+            if item in self._clamped:
+                grad = ends.get(item)
+            else:
+                grad, made = visit((item,), pending.pop(item), self.h[item])
+                more.append(((item,), made))
+            if grad is not None and p.has_prediction(item):
+                above, weights = self._pulled(self._pulls[item], grad)
+                for n, g in above.items():
+                    self._give(pending, n, g)
+                for w, g in weights.items():
+                    alone[w] = g if w not in alone else jtu.tree_map(jnp.add, alone[w], g)
+        alone = {w: jtu.tree_map(lambda a: a / size, g) for w, g in alone.items()}
+        gradient = whole_gradient(self._bound, alone, [(n, g / size) for n, g in terms])
+        return Swept(gradient, Stacks([n for n, _ in more], [m for _, m in more]))
+
+    def _pulled(self, pull: Any, grad: Array) -> tuple[Any, Any]:
+        """Return what a cotangent gives for values and for weights: the weights of samples count for these alone."""
+        samples = self._bound.samples
+        if samples.weight is None:
+            return pull(grad)
+        return pull(grad)[0], pull(samples.weighted(grad))[1]
+
+    def _give(self, pending: dict[str, Array], name: str, grad: Array) -> None:
+        if name not in self._clamped:
+            pending[name] = grad if name not in pending else pending[name] + grad
+
+    def _back(
+        self, run: Run, pending: dict[str, Array], visit: Visit
+    ) -> tuple[list[tuple[Block, PyTree]], list[Term]]:
+        """Sweep through a run, from its last repetition to its first."""
+        order, period, count = self._order, len(run.groups), run.count
+        parts = [Part(group, 0, count) for group in run.groups]
+        slots = [self._slots(part) for part in parts]
+        reads = [
+            [place_read(run, order, part.group.slots[i].names, part.group.slots[i].back) for i in values]
+            for part, (values, _) in zip(parts, slots, strict=True)
+        ]
+        depth = dict.fromkeys(range(period), 0)
+        for at in [a for each in reads for a in each if a is not None]:
+            depth[at[0]] = max(depth[at[0]], at[1])
+        h = [self.h.stacks[self.h.blocks.index(part.names)] for part in parts]
+        ring = {k: [jnp.zeros_like(h[k][0]) for _ in range(back + 1)] for k, back in depth.items()}
+        # What comes from outside, node by node.
+        given = {
+            k: jnp.stack([pending.pop(n) if n in pending else jnp.zeros_like(h[k][0]) for n in part.names])
+            for k, part in enumerate(parts)
+            if any(n in pending for n in part.names)
+        }
+        same = {
+            n: jnp.zeros_like(self.h[n])
+            for part, (values, _), at in zip(parts, slots, reads, strict=True)
+            for i, a in zip(values, at, strict=True)
+            if a is None and (n := part.group.slots[i].names[0]) not in self._clamped
+        }
+        shared = [[part.group.slots[i].same for i in weights] for part, (_, weights) in zip(parts, slots, strict=True)]
+        sums = [
+            [jnp.zeros_like(self._array(part, i)) for i, s in zip(weights, same_of, strict=True) if s]
+            for part, (_, weights), same_of in zip(parts, slots, shared, strict=True)
+        ]
+
+        def cell(carry: Any, xs: Any) -> tuple[Any, Any]:
+            ring, same, sums = carry
+            pulls, values, own = xs
+            ring, same, sums = {k: list(v) for k, v in ring.items()}, dict(same), [list(s) for s in sums]
+            made: list[Any] = [None] * period
+            grads: list[Any] = [None] * period
+            for k in reversed(range(period)):
+                arriving = ring[k][0] + own[k] if k in own else ring[k][0]
+                cotangent, made[k] = visit(parts[k].names, arriving, values[k])
+                above, weights = self._pulled(pulls[k], cotangent)
+                for i, at, g in zip(slots[k][0], reads[k], above, strict=True):
+                    if at is not None:
+                        ring[at[0]][at[1]] = ring[at[0]][at[1]] + g
+                    elif (name := parts[k].group.slots[i].names[0]) in same:
+                        same[name] = same[name] + g
+                sums[k] = [a + g for a, g in zip(sums[k], _those(weights, shared[k], True), strict=True)]
+                grads[k] = _those(weights, shared[k], False)
+            ring = {k: [*v[1:], jnp.zeros_like(v[0])] for k, v in ring.items()}
+            return (ring, same, sums), (made, grads)
+
+        xs = (self._pulls[order[run.start]], h, given)
+        flipped = jtu.tree_map(lambda a: jnp.flip(a, 0), xs)
+        (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), flipped)
+        made, grads = jtu.tree_map(lambda a: jnp.flip(a, 0), (made, grads))
+        for k, waiting in ring.items():
+            for j, grad in enumerate(waiting[: depth[k]]):
+                at = run.start + k - period * (j + 1)
+                if at >= 0 and any(order[at] in s.names for g in run.groups for s in g.slots):
+                    self._give(pending, order[at], grad)
+        for name, grad in same.items():
+            self._give(pending, name, grad)
+        terms: list[Term] = []
+        for k, part in enumerate(parts):
+            each = [part.group.slots[i].numbers for i in slots[k][1]]
+            terms += zip(_those(each, shared[k], True), sums[k], strict=True)
+            terms += zip(_those(each, shared[k], False), grads[k], strict=True)
+        return [(part.names, m) for part, m in zip(parts, made, strict=True)], terms
+
+    def _array(self, part: Part, i: int) -> Array:
+        return self._together.argument(part, i, {})[0]
+
+
+def _those(values: Sequence[Any], which: Sequence[bool], wanted: bool) -> list[Any]:
+    return [v for v, w in zip(values, which, strict=True) if w == wanted]

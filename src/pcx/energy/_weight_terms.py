@@ -1,0 +1,49 @@
+"""Gradients of weights, from those of nodes that stand alone and of parts of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import PyTree
+
+from ._stacks import Block, added_up, blockwise
+from ._types import Weights
+
+if TYPE_CHECKING:
+    from ._bound import Bound
+
+Term: TypeAlias = tuple[tuple[int, ...], Array]
+"""Numbers of weights, with a stack of their gradients; of one number its gradient."""
+
+
+def whole_gradient(bound: Bound, gradient: Weights, terms: Sequence[Term]) -> Any:
+    """Return the gradient of each weight, in the blocks of the weights; zero where nothing has one.
+
+    **Arguments:**
+
+    - `bound`: the problem and its weights.
+    - `gradient`: of nodes that stand alone, `{path: array}`.
+    - `terms`: those of parts of groups.
+    """
+    places = bound.problem.weight_places
+    where = [[places[i] for i in numbers] for numbers, _ in terms]
+
+    def whole(names: Block, value: PyTree) -> PyTree:
+        leaves, treedef = jtu.tree_flatten(value)
+        wanted, made = frozenset(names), []
+        for k, leaf in enumerate(leaves):
+            own = [((p,), jtu.tree_leaves(gradient[p])[k]) for p in names if p in gradient]
+            parts = [
+                (tuple([path for path, _ in at]), grad)
+                for at, (_, grad) in zip(where, terms, strict=True)
+                if at[0][1] == k and any(path in wanted for path, _ in at)
+            ]
+            found = added_up(names, [*own, *parts])
+            made.append(jnp.zeros_like(leaf) if found is None else found)
+        return jtu.tree_unflatten(treedef, made)
+
+    return blockwise(bound.weights, whole)
