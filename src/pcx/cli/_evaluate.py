@@ -17,6 +17,7 @@ from jaxtyping import PyTree
 
 from ..core import seeded
 from ..data import Split
+from ..energy import apart, in_stacks_of
 from ..learning import State
 from ..training import CheckpointError, Checkpoints, LearningRule, accuracy
 from ._build import Splits, make_rule, model_maker
@@ -131,8 +132,8 @@ def _state(
 
     if not isinstance(state, State):
         return jtu.tree_map_with_path(saved, state)
-    held = jtu.tree_map_with_path(saved, {"weights": state.weights, "rest": state.rest})
-    return dataclasses.replace(state, **held)
+    given = {"weights": state.weights, "rest": state.rest}
+    return dataclasses.replace(state, **in_stacks_of(given, jtu.tree_map_with_path(saved, apart(given))))
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -25,7 +25,23 @@ from ._samples import (
     Samples,
     as_rows,
 )
-from ._stacks import Block, Stacks, batch_of, blocks_of, blockwise, forms_of, gathered, in_blocks, mapped, regrouped, repeated, selected, updated
+from ._stacks import (
+    Block,
+    Stacks,
+    apart,
+    batch_of,
+    blocks_of,
+    blockwise,
+    forms_of,
+    gathered,
+    in_blocks,
+    in_stacks_of,
+    mapped,
+    regrouped,
+    repeated,
+    selected,
+    updated,
+)
 from ._structure import ModelArrays, Structure
 from ._sums import Finiteness, are_finite, are_finite_each, spoilt
 from ._sweep import Sweep

@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float
 from ._stacks import blocks_of
 from ._types import Energies, Gradient, Moves, Nodes, NodesIn, Weights
 
-
 if TYPE_CHECKING:
     from ._sweep import Sweep
 

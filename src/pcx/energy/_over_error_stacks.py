@@ -43,9 +43,7 @@ class OverErrorStacks(OverErrors):
 
     # -- arrays by node -------------------------------------------------------------------------------
     def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
-        parts, singles = self.together.parts(
-            names, lambda n: (self._weighing(n), None if alike is None else alike(n))
-        )
+        parts, singles = self.together.parts(names, lambda n: (self._weighing(n), None if alike is None else alike(n)))
         return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
 
     def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> Any:
@@ -122,9 +120,7 @@ class OverErrorStacks(OverErrors):
             at = (self.bound, name, self.clamped[name], u[name], self.scale.get(name))
             energy, grad = clamped_energy(*at)
             pulls, energies = updated(pulls, {name: grad}), updated(energies, {name: energy})
-            elements = updated(
-                elements, {name: self.bound.functions.elements(name, self.clamped[name], u[name])}
-            )
+            elements = updated(elements, {name: self.bound.functions.elements(name, self.clamped[name], u[name])})
             _add(own, {w: jax.tree.map(lambda a: a / self.problem.size, g) for w, g in own_gradient(*at).items()})
         terms: list[Term] = []
         for names, grad in blocks_of(pulls):

@@ -7,19 +7,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import numpy as np
 from jax import Array
-from jaxtyping import PyTree
 
 from ._landscape import WeightGradient, added
 from ._over_values import OverValues
 from ._precision import weighed
-from ._stacks import Block, Stacks, added_up, blockwise, gathered, regrouped, selected, updated
+from ._stacks import Block, Stacks, added_up, gathered, regrouped, selected, updated
 from ._sweep import Sweep
 from ._together import Part, Together
+from ._types import Gradient, Nodes, NodesIn, Weights
 from ._weight_terms import Term, whole_gradient
-from ._types import Energies, Gradient, Nodes, NodesIn, Weights
 
 
 class OverStacks(OverValues):
@@ -181,9 +179,7 @@ class OverStacks(OverValues):
         energies = [self._over_names(names, e) for names, e in found]
         return WeightGradient(whole_gradient(self.bound, gradient, terms), Stacks(elements.blocks, energies), elements)
 
-    def _part_weight_gradient(
-        self, part: Part, values: NodesIn
-    ) -> tuple[list[Term], Array]:
+    def _part_weight_gradient(self, part: Part, values: NodesIn) -> tuple[list[Term], Array]:
         """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""
         together, group, samples = self.together, part.group, self.bound.samples
         learn = self.problem.weight_places

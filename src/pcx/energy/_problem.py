@@ -17,10 +17,10 @@ from jaxtyping import Bool, PyTree
 
 from ..core import no_foreign_params
 from ._dataflow import Program
+from ._find_runs import find_runs, is_same_forward
 from ._functions import Functions
 from ._node import ForwardPass, Node
 from ._origin import remember
-from ._find_runs import find_runs, is_same_forward
 from ._pure import energies_at, forward_pass
 from ._run_forward import RunForward
 from ._runs import Run
@@ -275,6 +275,20 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
                     blocks.append(paths)
         inside = {p for block in blocks for p in block}
         return tuple([*blocks, *[(p,) for p in weights if p not in inside]])
+
+    def weights_of_run(self, run: Run) -> list[jax.ShapeDtypeStruct]:
+        """Return the shapes of the weights of a run's first repetition.
+
+        **Arguments:**
+
+        - `run`: one of `runs`.
+
+        **Returns:** shapes and dtypes.
+        """
+        leaves = {path: jtu.tree_leaves(tree) for path, tree in self._shapes.weights.items()}
+        slots = [s for group in run.groups for s in group.slots if s.kind == "array"]
+        places = [self.weight_places[s.numbers[0]] for s in slots if s.numbers[0] in self.weight_places]
+        return [leaves[path][k] for path, k in places]
 
     @functools.cached_property
     def runs(self) -> tuple[Run, ...]:

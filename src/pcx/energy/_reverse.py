@@ -88,7 +88,7 @@ class Reverse:
         self._pulls[name] = pull
         if made is not None:
             self.u = updated(self.u, {name: made})
-        self.h = updated(self.h, {name: self._clamped[name] if name in self._clamped else made})
+        self.h = updated(self.h, {name: self._clamped.get(name, made)})
 
     def _slots(self, part: Part) -> tuple[list[int], list[int]]:
         """Return the places of the values that a part's predictions read, and of its weights."""
@@ -156,9 +156,7 @@ class Reverse:
         if name not in self._clamped:
             pending[name] = grad if name not in pending else pending[name] + grad
 
-    def _back(
-        self, run: Run, pending: dict[str, Array], visit: Visit
-    ) -> tuple[list[tuple[Block, PyTree]], list[Term]]:
+    def _back(self, run: Run, pending: dict[str, Array], visit: Visit) -> tuple[list[tuple[Block, PyTree]], list[Term]]:
         """Sweep through a run, from its last repetition to its first."""
         order, period, count = self._order, len(run.groups), run.count
         parts = [Part(group, 0, count) for group in run.groups]

@@ -20,12 +20,12 @@ class Slot(NamedTuple):
     **Attributes:**
 
     - `number`: of the input in the program of the group's first node.
-    - `kind`: `"value"` of a node, `"array"` of the model (a weight, as a rule), or `"shared"`, which is the same for all.
-    - `names`: of values, the node for each member of the group; the same one again and again where all are predicted from
-        it.
+    - `kind`: `"value"` of a node, `"array"` of the model (a weight, as a rule), or `"shared"`, the same for all.
+    - `names`: of values, the node for each member of the group; the same one again and again where all are predicted
+        from it.
     - `numbers`: of arrays, the number of the input for each member; one number where all have the same.
-    - `back`: of values, how many repetitions before its own the node stands in the run; None if it isn't in the run, 0 if
-        it is earlier in the same repetition, or the node itself.
+    - `back`: of values, how many repetitions before its own the node stands in the run; None if it isn't in the run,
+        0 if it is earlier in the same repetition, or the node itself.
     """
 
     number: int

@@ -39,7 +39,9 @@ class _Numbered(Mapping[int, Any]):
         }
         self._weights: Mapping[str, Any] = inputs.weights
         self._places = {
-            i: (path, k) for path, n in (numbers.weights if stacks else {}).items() for k, i in enumerate(jtu.tree_leaves(n))
+            i: (path, k)
+            for path, n in (numbers.weights if stacks else {}).items()
+            for k, i in enumerate(jtu.tree_leaves(n))
         }
 
     def __getitem__(self, number: int) -> Any:

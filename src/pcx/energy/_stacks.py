@@ -77,6 +77,8 @@ def _one_of(a: Any, i: int) -> Any:
     """Return one array of a stack."""
     if isinstance(a, Tracer):
         return lax.index_in_dim(a, i, keepdims=False)
+    if isinstance(a, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
     # Compiled once for all places.
     return lax.dynamic_index_in_dim(a, np.int32(i), keepdims=False) if isinstance(a, jax.Array) else a[i]
 
@@ -124,6 +126,37 @@ def repeated(tree: PyTree, names: Sequence[str]) -> PyTree:
     if len(names) == 1:
         return tree
     return jtu.tree_map(lambda a: jnp.broadcast_to(jnp.asarray(a), (len(names), *np.shape(a))), tree)
+
+
+def apart(tree: PyTree) -> PyTree:
+    """Return a tree with a dict by name in the place of each `Stacks`, as files and other programs know it.
+
+    **Arguments:**
+
+    - `tree`: of arrays.
+    """
+
+    def by_name(part: Any) -> Any:
+        return {n: apart(part[n]) for n in part} if isinstance(part, Stacks) else part
+
+    return jtu.tree_map(by_name, tree, is_leaf=lambda part: isinstance(part, Stacks))
+
+
+def in_stacks_of(like: PyTree, tree: PyTree) -> PyTree:
+    """Return a tree that `apart` took apart with the `Stacks` of another one.
+
+    **Arguments:**
+
+    - `like`: a tree with stacks.
+    - `tree`: the same with dicts by name.
+    """
+    places, treedef = jtu.tree_flatten(like, is_leaf=lambda part: isinstance(part, Stacks))
+    parts = treedef.flatten_up_to(tree)
+    made = [
+        regrouped(place.blocks, part) if isinstance(place, Stacks) else part
+        for place, part in zip(places, parts, strict=True)
+    ]
+    return jtu.tree_unflatten(treedef, made)
 
 
 # -- other blocks -------------------------------------------------------------------------------------
@@ -268,9 +301,9 @@ def _joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
             block, i = source.places[name]
             stack = source.stacks[block]
             if len(source.blocks[block]) == 1:
-                stack, i = jtu.tree_map(lambda a: jnp.asarray(a)[None], stack), 0
+                stack, i = jtu.tree_map(_alone, stack), 0
         elif source is not None:
-            stack = jtu.tree_map(lambda a: jnp.asarray(a)[None], source[name])
+            stack = jtu.tree_map(_alone, source[name])
         last, start, stop = pieces[-1] if pieces else (None, 0, 0)
         if last is stack and (stop == i or stack is _NOTHING):
             pieces[-1] = stack, start, stop + 1
@@ -278,7 +311,17 @@ def _joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
             pieces.append((stack, i, i + 1))
     some = next(stack for stack, _, _ in pieces if stack is not _NOTHING)
     made = [_piece(some, *piece) for piece in pieces]
-    return made[0] if len(made) == 1 else jtu.tree_map(lambda *a: jnp.concatenate(a), *made)
+    return made[0] if len(made) == 1 else jtu.tree_map(_concatenated, *made)
+
+
+def _alone(a: Any) -> Any:
+    """Return a stack of one array."""
+    return a[None] if isinstance(a, (np.ndarray, np.generic)) else jnp.asarray(a)[None]
+
+
+def _concatenated(*a: Any) -> Any:
+    # On the host there is nothing to compile.
+    return (np if all(isinstance(each, np.ndarray) for each in a) else jnp).concatenate(a)
 
 
 _NOTHING = object()

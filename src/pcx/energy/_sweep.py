@@ -181,7 +181,7 @@ class Sweep:
                 grad = ring[k][0]
                 if k in more:
                     grad = grad + lax.dynamic_index_in_dim(more[k], c, keepdims=False)
-                state = jtu.tree_map(lambda a: lax.dynamic_index_in_dim(a, c, keepdims=False), kept[k])  # noqa: B023
+                state = jtu.tree_map(lambda a: lax.dynamic_index_in_dim(a, c, keepdims=False), kept[k])
                 since = None if first is None else jnp.asarray(first)[c]
                 value, state = move(blocks[k], c, since, grad, seen[k][0], state)
                 values[k] = lax.dynamic_update_index_in_dim(values[k], value, c, 0)

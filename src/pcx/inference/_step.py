@@ -12,11 +12,11 @@ from jax import Array
 from jaxtyping import Int, PyTree
 
 from ..energy import (
+    Block,
     Gradient,
     Landscape,
     Nodes,
     NodesIn,
-    Block,
     Stacks,
     Sweep,
     blocks_of,

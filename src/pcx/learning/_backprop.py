@@ -13,7 +13,7 @@ from ..nn import LayerParam
 from ._idle import from_outputs
 from ._precision import learns, values_of
 from ._rule import Memory, Rule
-from ._types import Call, Optimiser, PrecisionLike
+from ._types import Call, EqualLayers, Optimiser, PrecisionLike
 from ._update import Update
 
 
@@ -74,6 +74,7 @@ def backprop(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Backpropagation: the same network, its output energy as the loss, `dLoss/dW` through all layers.
 
@@ -82,7 +83,7 @@ def backprop(
     **Arguments:**
 
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
-    - `learn`, `call`, `dtype`: see `Rule`.
+    - `learn`, `call`, `dtype`, `equal_layers`: see `Rule`.
     - `precision`: as in `pc`; it counts for output nodes alone.
 
     **Returns:** the rule.
@@ -100,4 +101,4 @@ def backprop(
     }
     ```
     """
-    return Backprop(optim_w, learn=learn, call=call, precision=precision, dtype=dtype)
+    return Backprop(optim_w, learn=learn, call=call, precision=precision, dtype=dtype, equal_layers=equal_layers)

@@ -16,7 +16,7 @@ from ._idle import from_any_energy, from_outputs
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, Count, Optimiser, PrecisionLike
+from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike
 
 
 class OnErrors(PredictiveCoding):
@@ -57,6 +57,7 @@ def epc(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """PC with errors as coordinates: values follow errors, `s = u(parents) + e`, all errors zero at first; T steps of
 
@@ -74,7 +75,7 @@ def epc(
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
     - `optim_h`: how errors move, see `pc`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
-    - `clamp`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`; `Kept()` keeps errors.
+    - `clamp`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`; `Kept()` keeps errors.
 
     **Returns:** the rule.
 
@@ -90,5 +91,5 @@ def epc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return EPC(optim_w, optim_h, T, coordinates=Errors(), schedule=AllNodes(), clamp=clamp, start=start, **options)

@@ -28,6 +28,12 @@ def as_equal_layers(rule: str, x: Any, can: bool) -> EqualLayers:
     return x
 
 
+# Measured by benchmarks/depth.py. On CPUs a loop takes its layers one after the other, and reads each one's weights
+# into a place of its own: that pays where layers are many, and small enough to stay in the cache.
+_MANY = 12
+_SMALL = 128 * 128
+
+
 def form_of(given: EqualLayers, problem: Problem) -> Form | None:
     """Return how the equal layers of a problem are computed; None if each is apart.
 
@@ -40,5 +46,11 @@ def form_of(given: EqualLayers, problem: Problem) -> Form | None:
         return None
     if given != "auto":
         return given
-    import os
-    return os.environ.get('PCX_FORM') or None
+    repeats = max(run.count for run in problem.runs)
+    if jax.default_backend() != "cpu":
+        return "stacked" if repeats >= _FEW else None
+    largest = max(w.size for run in problem.runs for w in problem.weights_of_run(run))
+    return "looped" if repeats >= _MANY and largest <= _SMALL else None
+
+
+_FEW = 3

@@ -18,7 +18,7 @@ from ._pc import PredictiveCoding
 from ._reach import warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Start
-from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
+from ._types import Call, Count, EqualLayers, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -68,9 +68,7 @@ class IncrementalPC(PredictiveCoding):
             landscape = self.coordinates.landscape(now, forward, phase)
             found = landscape.weight_gradient(nodes)
             sweep = landscape.sweep(nodes, None)
-            nodes, states, _ = take_step(
-                landscape, descent, groups, nodes, states, i, key=draw, wave=wave, sweep=sweep
-            )
+            nodes, states, _ = take_step(landscape, descent, groups, nodes, states, i, key=draw, wave=wave, sweep=sweep)
             nodes, states = in_blocks(blocks, nodes), in_blocks(blocks, states)
             weights, optim = self.apply(found.gradient, optim, weights, now, found.energies)
             bad = find_bad(first.names, blocks_of(nodes), i + 1, bad)
@@ -109,6 +107,7 @@ def ipc(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Incremental PC: at each of T steps the gradients of the energy by values and weights are taken at one point, and
     both move. The weight optimiser's state lives through the T steps, so `optim_w` takes T steps a batch.
@@ -120,7 +119,7 @@ def ipc(
     - `optim_w`: an Optax transformation for the weights, see `Rule`; it takes T steps a batch.
     - `optim_h`: how values move, see `pc`.
     - `T`: the number of inference steps.
-    - `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
+    - `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`.
     - `schedule`: `pcx.inference.AllNodes()`, or None: values and weights move at one point.
 
     **Returns:** the rule.
@@ -138,5 +137,5 @@ def ipc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return IncrementalPC(optim_w, optim_h, T, start=start, schedule=schedule, **options)

@@ -16,7 +16,7 @@ from ._clamp import Phase
 from ._pc import PredictiveCoding
 from ._rule import Memory, Rule
 from ._start import Start
-from ._types import Call, Count, Optimiser, PCOptions, PrecisionLike
+from ._types import Call, Count, EqualLayers, Optimiser, PCOptions, PrecisionLike
 from ._update import Update
 
 
@@ -89,6 +89,7 @@ def mcpc(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Monte Carlo PC: values follow Langevin dynamics and so sample the posterior,
 
@@ -106,7 +107,7 @@ def mcpc(
     - `T`: the number of inference steps.
     - `burn_in`: the number of steps at the beginning that the gradients are not taken from.
     - `variance`, `momentum`: s^2, by default 1, and a number in [0, 1), see `pcx.inference.Langevin`.
-    - `schedule`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`. `Kept()` goes on with the chain.
+    - `schedule`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`. `Kept()` goes on with the chain.
 
     **Returns:** the rule.
 
@@ -129,5 +130,5 @@ def mcpc(
     else:
         number: Any = step
         descent = Langevin(number, 1.0 if variance is None else variance, momentum)
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return MonteCarloPC(optim_w, descent, T, burn_in, schedule=schedule, start=start, **options)

@@ -12,7 +12,7 @@ from ._clamp import Nudged
 from ._pc import PredictiveCoding
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, Count, Optimiser, PrecisionLike
+from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike
 
 
 class NudgedPC(PredictiveCoding):
@@ -38,6 +38,7 @@ def nudged(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Nudged PC: the output is clamped near its prediction, at `u - b (u - y)`, values settle as in `pc`, and the
     weight gradient is divided by b. Positive (b > 0), negative (b < 0), centred (both, and their difference) or
@@ -50,7 +51,7 @@ def nudged(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `schedule`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `schedule`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`.
     - `beta`: b, other than 0 and at most 1 in size.
     - `centred`: settle twice, at +b and -b, and take the difference over 2 b.
     - `alternate`: change the sign of b with every batch.
@@ -77,5 +78,5 @@ def nudged(
     ```
     """
     clamp = Nudged(beta, centred, alternate, follow)
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return NudgedPC(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)

@@ -31,7 +31,7 @@ from ._idle import from_any_energy, from_errors
 from ._reach import check_moves, moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
 from ._start import Forward, Start, coords_of, kept_of
-from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
+from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -220,6 +220,7 @@ def pc(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Predictive coding, or inference learning: values start at a forward pass, settle for T steps of
 
@@ -241,7 +242,7 @@ def pc(
     - `schedule`: which nodes move when, by default `pcx.inference.WaveFront()`.
     - `clamp`: `Hard()` or `Nudged(...)`.
     - `start`: `Forward()`, `Zeros()` or `Kept()`.
-    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `Rule`.
 
     **Returns:** the rule.
 
@@ -258,7 +259,7 @@ def pc(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return PredictiveCoding(optim_w, optim_h, T, schedule=schedule, clamp=clamp, start=start, **options)
 
 

@@ -18,7 +18,21 @@ from jax import Array
 from jaxtyping import Float, PyTree
 
 from ..core import Choice, raw_key
-from ..energy import Bound, Stacks, blocks_of, mapped, Energies, ForwardPass, Form, ModelArrays, PolicyLike, Problem, Samples, Weights, as_policy
+from ..energy import (
+    Bound,
+    Energies,
+    Form,
+    ForwardPass,
+    ModelArrays,
+    PolicyLike,
+    Problem,
+    Samples,
+    Stacks,
+    Weights,
+    as_policy,
+    blocks_of,
+    mapped,
+)
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
@@ -63,6 +77,10 @@ class Rule(Predicting):
     - `dtype`: of the products of layers, `"bfloat16"` or `"float16"`, from copies of weights and values; or a
         `DTypePolicy`. Weights, which must be float32, their optimiser, values and all sums stay float32. None computes
         in the dtypes of the model.
+    - `equal_layers`: how layers that repeat are computed, with the same numbers but for rounding: `"looped"`, one after
+        the other in one loop; `"stacked"`, together over stacks of their arrays; `"apart"`, each written out by itself;
+        or `"auto"`, what was measured to be fastest. Together, the time that compiling takes doesn't grow with the
+        number of layers. `fpa`, `hil`, `hybrid` and `bpc` compute each layer apart.
 
     **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
     precision or no such dtype.
@@ -275,8 +293,8 @@ class Rule(Predicting):
 
         **Returns:** the new weights, and the new state.
         """
-        each = [jnp.sum(mapped(bound.samples.weighted, names)(e), axis=0) if len(names) > 1 else bound.samples.weighted(e) for names, e in blocks_of(value)]
-        mean = jnp.mean(jnp.asarray(sum(each)))
+        weighted = [(names, mapped(bound.samples.weighted, names)(e)) for names, e in blocks_of(value)]
+        mean = jnp.mean(jnp.asarray(sum([e if len(names) == 1 else jnp.sum(e, axis=0) for names, e in weighted])))
         if isinstance(weights, Stacks):
             updates, optim = stacked_optimiser(self.optim_w, weights).update(gradient, optim, weights, mean)
             return optax.apply_updates(weights, updates), optim

@@ -163,13 +163,17 @@ def in_stacks(optim: Optimiser, problem: Problem, weights: Weights) -> Any:
         StackedOptimiser(optim, blocks, [forms[names[0]] for names in blocks])
     except NotApart:
         return weights
-    def stacked(names: Block) -> Any:
-        if len(names) == 1:
-            return weights[names[0]]
+
+    def stacked(*arrays: Any) -> Array:
+        if any(isinstance(a, Tracer) for a in arrays):
+            return jnp.stack(arrays)
+        return jnp.asarray(np.stack([np.asarray(a) for a in arrays]))  # on the host there is nothing to compile
+
+    def block(names: Block) -> Any:
         each = [weights[n] for n in names]
-        # On the host, where nothing has to be compiled for it.
-        return jtu.tree_map(lambda *a: jnp.asarray(np.stack([np.asarray(x) for x in a])) if not isinstance(a[0], Tracer) else jnp.stack(a), *each)
-    return Stacks(blocks, [stacked(names) for names in blocks])
+        return each[0] if len(names) == 1 else jtu.tree_map(stacked, *each)
+
+    return Stacks(blocks, [block(names) for names in blocks])
 
 
 class NotApart(Exception):

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ..energy import Landscape, Nodes, Problem, Stacks, blockwise, forms_of, updated

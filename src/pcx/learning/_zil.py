@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from ..core import Choice
 from ..energy import (
+    Block,
     Bound,
     Energies,
     ForwardPass,
@@ -19,28 +20,27 @@ from ..energy import (
     Nodes,
     PolicyLike,
     Problem,
-    add,
-    Block,
     Reverse,
     Weights,
+    add,
     add_parts,
     blocks_of,
     blockwise,
+    check_errors,
     clamped_energy,
+    energies_without_errors,
     mapped,
+    mean_gradient,
     own_gradient,
     updated,
     weighed,
-    check_errors,
-    energies_without_errors,
-    mean_gradient,
 )
 from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
 from ._idle import from_outputs
 from ._reach import check_moves
 from ._rule import Memory, Rule
-from ._types import Call, Optimiser, PrecisionLike, RuleOptions
+from ._types import Call, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 
 
@@ -209,6 +209,7 @@ def zil(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Zero-divergence inference learning: backpropagation's update, exactly, by local steps.
 
@@ -228,7 +229,7 @@ def zil(
     - `optim_h`: how a node takes its one step, by default `optax.sgd(1.0)`, for exactness.
     - `level`: put identity nodes on skips, so that all paths from a node to the output have the same number of nodes;
         otherwise such a model is refused.
-    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `Rule`.
 
     **Returns:** the rule.
 
@@ -250,4 +251,6 @@ def zil(
     }
     ```
     """
-    return ZIL(optim_w, optim_h, level, learn=learn, call=call, precision=precision, dtype=dtype)
+    return ZIL(
+        optim_w, optim_h, level, learn=learn, call=call, precision=precision, dtype=dtype, equal_layers=equal_layers
+    )

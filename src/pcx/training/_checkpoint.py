@@ -17,6 +17,7 @@ from jaxtyping import PyTree
 
 from ..core import is_typed_key
 from ..data import check_flags, given_path
+from ..energy import apart, in_stacks_of
 from ._checksums import sealed, unsealed
 from ._describe import in_words
 from ._files import CheckpointError, refuse_links
@@ -270,7 +271,9 @@ def _manager(path: Path, keep: int, together: bool) -> Any:
 def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any]]:
     """Arrays by number, their paths, and shapes and dtypes of those without elements."""
     # By number: paths hold characters that not every store takes; and none takes an array without elements.
-    tree = jax.device_get(jtu.tree_map(lambda leaf: jax.random.key_data(leaf) if is_typed_key(leaf) else leaf, tree))
+    tree = jtu.tree_map(lambda leaf: jax.random.key_data(leaf) if is_typed_key(leaf) else leaf, tree)
+    # By path, whatever is computed together here: on another device it may be something else.
+    tree = apart(jax.device_get(tree))
     leaves = [(jtu.keystr(path), np.asarray(leaf)) for path, leaf in jtu.tree_flatten_with_path(tree)[0]]
     arrays = {f"{i:05d}": leaf for i, (_, leaf) in enumerate(leaves) if leaf.size}
     empty = {path: (list(leaf.shape), str(leaf.dtype)) for path, leaf in leaves if not leaf.size}
@@ -278,6 +281,7 @@ def _flat(tree: PyTree) -> tuple[dict[str, np.ndarray], list[str], dict[str, Any
 
 
 def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
+    stacked, like = like, apart(like)
     leaves, treedef = jtu.tree_flatten_with_path(like)
     keys = {jtu.keystr(path): leaf for path, leaf in leaves if is_typed_key(leaf)}
     # Random keys, such as those of an optimiser that draws noise, are kept as the numbers that they are made of.
@@ -298,7 +302,7 @@ def _fitted(by_path: dict[str, np.ndarray], like: PyTree) -> PyTree:
     found |= {
         n: jax.random.wrap_key_data(jax.numpy.asarray(by_path[n]), impl=jax.random.key_impl(k)) for n, k in keys.items()
     }
-    return jtu.tree_unflatten(treedef, [found[path] for path in wanted])
+    return in_stacks_of(stacked, jtu.tree_unflatten(treedef, [found[path] for path in wanted]))
 
 
 def _dtype(leaf: PyTree) -> np.dtype:

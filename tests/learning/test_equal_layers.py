@@ -1,0 +1,299 @@
+"""Layers that repeat, computed together: the same numbers as each apart, and programs that don't grow with depth."""
+
+from __future__ import annotations
+
+import random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
+from pcx.energy import Problem, Stacks
+
+L = 6
+SGD, SLOW = optax.sgd(0.1), optax.sgd(0.05)
+
+RULES = {
+    "pc": lambda how: pxl.pc(SLOW, SGD, L, equal_layers=how),
+    "pc, few steps, moments": lambda how: pxl.pc(optax.adam(0.05), optax.adam(0.1), 3, equal_layers=how),
+    "pc, momentum": lambda how: pxl.pc(SLOW, optax.sgd(0.1, momentum=0.5), L, equal_layers=how),
+    "pc, all nodes": lambda how: pxl.pc(SLOW, SGD, L, schedule=pxi.AllNodes(), equal_layers=how),
+    "pc, sweeps": lambda how: pxl.pc(SLOW, SGD, 3, schedule=pxi.Sweeps("down"), equal_layers=how),
+    "pc, layer by layer": lambda how: pxl.pc(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
+    "pc, plateau": lambda how: pxl.pc(SLOW, SGD, pxi.Plateau(30, rtol=1e-3), equal_layers=how),
+    "pc, gradient norm": lambda how: pxl.pc(SLOW, SGD, pxi.GradientNorm(30, tol=0.1), equal_layers=how),
+    "pc, from zero": lambda how: pxl.pc(SLOW, SGD, L, start=pxl.Zeros(), equal_layers=how),
+    "pc, kept": lambda how: pxl.pc(SLOW, SGD, L, start=pxl.Kept(), equal_layers=how),
+    "pc, precision": lambda how: pxl.pc(SLOW, SGD, L, precision=2.0, equal_layers=how),
+    "pc, precisions by node": lambda how: pxl.pc(
+        SLOW, SGD, L, precision={"vodes[1]": 2.0, "vodes[2]": 3.0}, equal_layers=how
+    ),
+    "pc, learned precision": lambda how: pxl.pc(
+        SLOW, SGD, L, precision=pxl.LearnedPrecision(optax.sgd(0.01)), equal_layers=how
+    ),
+    "pc, decay of values": lambda how: pxl.pc(
+        optax.adamw(0.05), optax.chain(optax.add_decayed_weights(0.01), SGD), L, equal_layers=how
+    ),
+    "pc, norms": lambda how: pxl.pc(
+        optax.lamb(0.05), optax.chain(optax.normalize_by_update_norm(), SGD), L, equal_layers=how
+    ),
+    "pc, a global norm": lambda how: pxl.pc(
+        optax.chain(optax.clip_by_global_norm(0.1), SLOW), SGD, L, equal_layers=how
+    ),
+    "ipc": lambda how: pxl.ipc(optax.adam(0.01), optax.sgd(0.1, momentum=0.3), L, equal_layers=how),
+    "nudged": lambda how: pxl.nudged(SLOW, SGD, L, 0.1, centred=True, equal_layers=how),
+    "mcpc": lambda how: pxl.mcpc(SLOW, 0.01, 12, burn_in=4, equal_layers=how),
+    "zil": lambda how: pxl.zil(SLOW, equal_layers=how),
+    "zil, a step of 1/2": lambda how: pxl.zil(SLOW, optax.sgd(0.5), precision=2.0, equal_layers=how),
+    "epc": lambda how: pxl.epc(SLOW, SGD, 5, equal_layers=how),
+    "epc, precision": lambda how: pxl.epc(SLOW, SGD, 5, precision={"vodes[1]": 2.0}, equal_layers=how),
+    "backprop": lambda how: pxl.backprop(SLOW, equal_layers=how),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_float64():
+    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64(True):
+        yield
+
+
+def batch(width: int = 8, size: int = 5):
+    draw = np.random.default_rng(0)
+    return draw.normal(size=(size, width)), draw.normal(size=(size, width))
+
+
+def trained(rule, make, data, steps: int = 2, **arrays):
+    px.RKG.seed(0)
+    state = rule.init(make(), data)
+    step = jax.jit(rule.step)
+    for _ in range(steps):
+        state, info = step(state, data)
+    return state, info
+
+
+def assert_same(one, other, rtol: float = 1e-12) -> None:
+    (a, first), (b, second) = one, other
+    assert list(a.weights) == sorted(b.weights, key=list(a.weights).index)
+    for path in a.weights:
+        for u, v in zip(jax.tree.leaves(a.weights[path]), jax.tree.leaves(b.weights[path]), strict=True):
+            np.testing.assert_allclose(v, u, rtol=0, atol=rtol * float(jnp.max(jnp.abs(u))))
+    assert set(first.energies) == set(second.energies)
+    scale = max(abs(float(e)) for e in first.energies.values()) + 1e-300
+    for node, energy in first.energies.items():
+        np.testing.assert_allclose(float(second.energies[node]), float(energy), rtol=0, atol=rtol * scale)
+    assert int(first.result) == int(second.result)
+    assert int(first.first_bad) == int(second.first_bad)
+    np.testing.assert_allclose(float(second.energy), float(first.energy), rtol=rtol)
+    np.testing.assert_allclose(float(second.energy_before), float(first.energy_before), rtol=rtol)
+    np.testing.assert_allclose(float(second.steps), float(first.steps))
+
+
+def mlp():
+    return pxm.MLP([8] * (L + 1), act=jnp.tanh)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["looped", "stacked"])
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_gives_the_same_numbers(name, how):
+    apart, together = (trained(RULES[name](h), mlp, batch()) for h in ("apart", how))
+    assert isinstance(together[0].weights, Stacks) == (name != "pc, a global norm")
+    assert_same(apart, together)
+
+
+@pytest.mark.parametrize("name", ["pc", "zil"])
+def test_quick_rules_give_the_same_numbers(name):
+    apart, together = (trained(RULES[name](h), mlp, batch()) for h in ("apart", "looped"))
+    assert_same(apart, together)
+
+
+# -- any network --------------------------------------------------------------------------------------
+class Net(pxc.EnergyModule):
+    """Blocks that repeat, and parts that don't."""
+
+    def __init__(self, plan):
+        super().__init__()
+        self.plan = px.static(plan)
+        self.layers = [pxnn.Linear(8, 8) for _ in plan]
+        self.vodes = [pxc.Vode() for _ in plan[1:]] + [pxc.Vode(output=True)]
+
+    def __call__(self, x, y=None):
+        hs = [x]
+        for (act, skip), layer, vode in zip(px.get(self.plan), self.layers, self.vodes, strict=True):
+            u = act(layer(hs[-1]))
+            if skip and len(hs) > skip:
+                u = u + 0.5 * hs[-1 - skip]
+            hs.append(vode(u))
+        return self.vodes[-1].get("u")
+
+
+def random_plan(draw: random.Random):
+    acts = [jnp.tanh, jax.nn.relu, jnp.sin]
+    plan = []
+    while len(plan) < 5:
+        block = [(draw.choice(acts), draw.choice([0, 0, 1, 2])) for _ in range(draw.choice([1, 1, 2, 3]))]
+        plan += block * draw.choice([1, 2, 3, 5])
+    return (*plan, (lambda a: a, 0))
+
+
+NETS = [
+    lambda how: pxl.pc(SLOW, optax.sgd(0.05, momentum=0.3), 6, equal_layers=how),
+    lambda how: pxl.ipc(optax.sgd(0.01), optax.sgd(0.05), 4, equal_layers=how),
+    lambda how: pxl.nudged(SLOW, optax.sgd(0.05), 5, -0.1, equal_layers=how),
+    lambda how: pxl.epc(SLOW, optax.sgd(0.05), 4, equal_layers=how),
+    lambda how: pxl.zil(SLOW, level=True, equal_layers=how),
+    lambda how: pxl.backprop(SLOW, equal_layers=how),
+    lambda how: pxl.mcpc(SLOW, 0.005, 8, equal_layers=how),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_give_the_same_numbers(seed):
+    draw = random.Random(seed)
+    plan, rule = random_plan(draw), NETS[seed % len(NETS)]
+    how = draw.choice(["looped", "stacked"])
+    apart, together = (trained(rule(h), lambda: Net(plan), batch(), steps=1) for h in ("apart", how))
+    assert_same(apart, together, rtol=1e-11)
+
+
+# -- what is together ---------------------------------------------------------------------------------
+def problem_of(model, data):
+    rule = pxl.pc(SLOW, SGD, 2)
+    structure = rule.structure(model)
+    return Problem.of(structure, structure.values_of(model), data)
+
+
+def names_together(model, data):
+    return [[list(group.names) for group in run.groups] for run in problem_of(model, data).runs]
+
+
+def test_a_plain_network_is_one_run():
+    assert names_together(mlp(), batch()) == [[[f"vodes[{i}]" for i in range(1, L - 1)]]]
+
+
+def test_a_network_of_blocks_is_one_run_of_a_group_for_each_place():
+    plan = ((jnp.tanh, 0), *[(jnp.tanh, 0), (jnp.sin, 1)] * 3, (lambda a: a, 0))
+    (groups,) = names_together(Net(plan), batch())
+    assert [len(g) for g in groups] == [3, 3]
+
+
+def test_layers_of_other_shapes_or_activations_are_in_no_run():
+    assert names_together(pxm.MLP([8, 7, 6, 5, 8], act=jnp.tanh), batch()) == []
+    plan = ((jnp.tanh, 0), (jnp.sin, 0), (jax.nn.relu, 0), (lambda a: a, 0))
+    assert names_together(Net(plan), batch()) == []
+
+
+def test_derivatives_of_their_own_that_differ_are_in_no_run():
+    def surrogate(slope):
+        @jax.custom_jvp
+        def step(x):
+            return jnp.where(x > 0, 1.0, 0.0) * x
+
+        step.defjvp(lambda primals, tangents: (step(primals[0]), slope * tangents[0]))
+        return step
+
+    alike, other = surrogate(1.0), [surrogate(1.0), surrogate(2.0), surrogate(3.0)]
+    assert len(names_together(Net((*[(alike, 0)] * 4, (lambda a: a, 0))), batch())) == 1
+    assert names_together(Net(((alike, 0), *[(f, 0) for f in other], (lambda a: a, 0))), batch()) == []
+
+
+# -- weights, optimisers, states ----------------------------------------------------------------------
+def test_weights_read_like_a_dict_by_path_and_are_written_to_the_model():
+    rule, data = RULES["pc"]("looped"), batch()
+    (apart, _), (state, _) = (trained(RULES["pc"](h), mlp, data) for h in ("apart", "looped"))
+    assert set(state.weights) == set(apart.weights)
+    assert len(jax.tree.leaves(state.weights)) < len(jax.tree.leaves(apart.weights))
+    px.RKG.seed(0)
+    model = mlp()
+    state.write_to(model)
+    for i, layer in enumerate(model.layers):
+        np.testing.assert_allclose(layer.nn.weight.get(), apart.weights[f"layers[{i}].nn.weight"], atol=1e-13)
+    out, energy = rule.evaluate(state, data)
+    np.testing.assert_allclose(energy, RULES["pc"]("apart").evaluate(apart, data)[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("by_path", ["labels", "mask"])
+def test_optimisers_that_look_at_paths_get_weights_by_path(by_path):
+    def labels(weights):
+        return {path: "slow" if "layers[2]" in path else "fast" for path in weights}
+
+    def mask(weights):
+        return {path: "layers[3]" in path for path in weights}
+
+    if by_path == "labels":
+        optim = optax.multi_transform({"slow": optax.sgd(0.01), "fast": optax.sgd(0.1)}, labels)
+    else:
+        optim = optax.chain(optax.masked(optax.scale(0.1), mask), SGD)
+    apart, together = (
+        trained(pxl.pc(optim, SGD, L, equal_layers=how), mlp, batch(), steps=1) for how in ("apart", "looped")
+    )
+    assert isinstance(together[0].weights, dict)
+    assert_same(apart, together)
+
+
+@pytest.mark.slow
+def test_ensembles_of_states_can_be_stacked_and_mapped():
+    rule, data = RULES["pc"]("looped"), batch()
+    states = []
+    for seed in range(2):
+        px.RKG.seed(seed)
+        states.append(rule.init(mlp(), data))
+    many = jax.tree.map(lambda *a: jnp.stack(a), *states)
+    many, info = jax.jit(jax.vmap(rule.step, in_axes=(0, None)))(many, data)
+    one, _ = jax.jit(rule.step)(states[1], data)
+    at = jax.tree.map(lambda a: a[1], many.weights)
+    for path in one.weights:
+        np.testing.assert_allclose(at[path], one.weights[path], atol=1e-13)
+
+
+def test_a_bad_number_is_found_in_the_layer_where_it_is():
+    rule, data = RULES["pc"]("looped"), batch()
+    px.RKG.seed(0)
+    state = rule.init(mlp(), data)
+    for how in ("apart", "looped"):
+        rule = RULES["pc"](how)
+        px.RKG.seed(0)
+        model = mlp()
+        model.layers[3].nn.bias.set(jnp.full((8,), jnp.nan))
+        state = rule.init(model, data)
+        new, info = jax.jit(rule.step)(state, data)
+        assert pxl.explain(info, state) == "vodes[3] is not finite at the start: look at the data and the weights"
+        np.testing.assert_array_equal(new.weights["layers[2].nn.weight"], state.weights["layers[2].nn.weight"])
+
+
+# -- the programs -------------------------------------------------------------------------------------
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "backprop"])
+def test_programs_do_not_grow_with_depth(name):
+    def lines(depth: int, how: str) -> int:
+        rule, data = RULES[name](how), batch()
+        state = rule.init(pxm.MLP([8] * (depth + 1), act=jnp.tanh), data)
+        return len(jax.jit(rule.step).lower(state, data).as_text().splitlines())
+
+    for how in ("looped", "stacked"):
+        assert lines(24, how) == lines(12, how), how
+    assert lines(24, "apart") > 1.5 * lines(12, "apart")
+
+
+# -- bad input ----------------------------------------------------------------------------------------
+def test_what_can_not_be_computed_together_is_refused():
+    with pytest.raises(
+        ValueError, match=r"pc: equal_layers must be 'auto', 'stacked', 'looped' or 'apart', got 'both'"
+    ):
+        pxl.pc(SLOW, SGD, 2, equal_layers="both")
+
+    class Own(type(pxl.pc(SLOW, SGD, 2))):
+        def learn(self, bound, forward, memory):
+            return super().learn(bound, forward, memory)
+
+    with pytest.raises(ValueError, match=r"it computes each layer apart: leave equal_layers='looped' out"):
+        Own(SLOW, SGD, 2, equal_layers="looped")
