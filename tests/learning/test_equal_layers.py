@@ -109,7 +109,7 @@ def test_every_rule_gives_the_same_numbers(name, how):
     assert_same(apart, together)
 
 
-@pytest.mark.parametrize("name", ["pc", "zil"])
+@pytest.mark.parametrize("name", ["pc"])
 def test_quick_rules_give_the_same_numbers(name):
     apart, together = (trained(RULES[name](h), mlp, batch()) for h in ("apart", "looped"))
     assert_same(apart, together)
@@ -162,7 +162,7 @@ def test_random_networks_give_the_same_numbers(seed):
     plan, rule = random_plan(draw), NETS[seed % len(NETS)]
     how = draw.choice(["looped", "stacked"])
     apart, together = (trained(rule(h), lambda: Net(plan), batch(), steps=1) for h in ("apart", how))
-    assert_same(apart, together, rtol=1e-11)
+    assert_same(apart, together, rtol=1e-12)
 
 
 # -- what is together ---------------------------------------------------------------------------------
@@ -207,6 +207,7 @@ def test_derivatives_of_their_own_that_differ_are_in_no_run():
 
 
 # -- weights, optimisers, states ----------------------------------------------------------------------
+@pytest.mark.slow
 def test_weights_read_like_a_dict_by_path_and_are_written_to_the_model():
     rule, data = RULES["pc"]("looped"), batch()
     (apart, _), (state, _) = (trained(RULES["pc"](h), mlp, data) for h in ("apart", "looped"))
@@ -217,10 +218,11 @@ def test_weights_read_like_a_dict_by_path_and_are_written_to_the_model():
     state.write_to(model)
     for i, layer in enumerate(model.layers):
         np.testing.assert_allclose(layer.nn.weight.get(), apart.weights[f"layers[{i}].nn.weight"], atol=1e-13)
-    out, energy = rule.evaluate(state, data)
+    _, energy = rule.evaluate(state, data)
     np.testing.assert_allclose(energy, RULES["pc"]("apart").evaluate(apart, data)[1], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_path", ["labels", "mask"])
 def test_optimisers_that_look_at_paths_get_weights_by_path(by_path):
     def labels(weights):
@@ -248,13 +250,14 @@ def test_ensembles_of_states_can_be_stacked_and_mapped():
         px.RKG.seed(seed)
         states.append(rule.init(mlp(), data))
     many = jax.tree.map(lambda *a: jnp.stack(a), *states)
-    many, info = jax.jit(jax.vmap(rule.step, in_axes=(0, None)))(many, data)
+    many, _ = jax.jit(jax.vmap(rule.step, in_axes=(0, None)))(many, data)
     one, _ = jax.jit(rule.step)(states[1], data)
     at = jax.tree.map(lambda a: a[1], many.weights)
     for path in one.weights:
         np.testing.assert_allclose(at[path], one.weights[path], atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_bad_number_is_found_in_the_layer_where_it_is():
     rule, data = RULES["pc"]("looped"), batch()
     px.RKG.seed(0)
@@ -286,9 +289,7 @@ def test_programs_do_not_grow_with_depth(name):
 
 # -- bad input ----------------------------------------------------------------------------------------
 def test_what_can_not_be_computed_together_is_refused():
-    with pytest.raises(
-        ValueError, match=r"pc: equal_layers must be 'auto', 'stacked', 'looped' or 'apart', got 'both'"
-    ):
+    with pytest.raises(ValueError, match=r"pc: equal_layers must be .* got 'both'"):
         pxl.pc(SLOW, SGD, 2, equal_layers="both")
 
     class Own(type(pxl.pc(SLOW, SGD, 2))):

@@ -38,11 +38,8 @@ class _Numbered(Mapping[int, Any]):
             i: a for n, given in pairs for i, a in zip(jtu.tree_leaves(n), jtu.tree_leaves(given), strict=True)
         }
         self._weights: Mapping[str, Any] = inputs.weights
-        self._places = {
-            i: (path, k)
-            for path, n in (numbers.weights if stacks else {}).items()
-            for k, i in enumerate(jtu.tree_leaves(n))
-        }
+        sliced = numbers.weights if stacks else {}
+        self._places = {i: (path, k) for path, n in sliced.items() for k, i in enumerate(jtu.tree_leaves(n))}
 
     def __getitem__(self, number: int) -> Any:
         if number not in self._places:

@@ -150,7 +150,7 @@ class Sweep:
         parts = [self._parts[id(g)] for g in run.groups]
         first = self._first(run)
         shared = {n: self._landscape.value(n, coords) for n in same}
-        before = {k: self._before(run, k, back, values[k], coords) for k, back in depth.items()}
+        before: dict[int, Any] = {k: self._before(run, k, back, values[k], coords) for k, back in depth.items()}
         # Old values of the next cells: each is read from its stack once, before anything is written there, so that no
         # stack need be copied.
         window = [
@@ -200,7 +200,7 @@ class Sweep:
             for j, grad in enumerate(waiting[: depth[k]]):
                 at = run.start + k - period * (j + 1)
                 if at >= 0 and order[at] in self._free and self._reads(run, order[at]):
-                    _give(pending, order[at], jnp.where(cells == count, grad, 0))
+                    _give(pending, order[at], jnp.asarray(jnp.where(cells == count, grad, 0)))
         for name, grad in same.items():
             _give(pending, name, grad)
         return {block: (values[k], kept[k]) for k, block in enumerate(blocks)}

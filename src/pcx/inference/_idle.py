@@ -51,7 +51,7 @@ class Idle:
         leaves, treedef = jtu.tree_flatten(state)
         here = step == first
         made = [
-            a if rows is None else jnp.where(here, jnp.asarray(rows)[step], a).astype(a.dtype)
+            a if rows is None else jnp.asarray(jnp.where(here, jnp.asarray(rows)[step], a), a.dtype)
             for a, rows in zip(leaves, table, strict=True)
         ]
         return jtu.tree_unflatten(treedef, made)

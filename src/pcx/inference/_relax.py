@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -108,7 +109,7 @@ def settle(
         return _nothing_settles(landscape, stop, trace, observe, unobserved)
     start = landscape.begin(nodes)
     landscape.check_names("relax", start)
-    start = landscape.arranged(start, None if solver.descent is None else solver.descent.kind)
+    start: Any = landscape.arranged(start, None if solver.descent is None else solver.descent.kind)
     return solver.solve(landscape, start, stop, key=key, trace=trace, observe=observe, unobserved=unobserved)
 
 

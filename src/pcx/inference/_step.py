@@ -80,13 +80,13 @@ def take_step(
     **Returns:** the new coordinates and states, and the gradients.
     """
     if sweep is not None and isinstance(nodes, Stacks):
-        moved, left = sweep.step(nodes, states, _move(landscape, descent, key, wave, step, idle), step)
-        return Stepped(moved, left, {})
+        return Stepped(*sweep.step(nodes, states, _move(landscape, descent, key, wave, step, idle), step), {})
     values: Any = nodes if isinstance(nodes, Stacks) else dict(nodes)
+    kept: Any = states
     grads: Any = {}
     place = {name: i for i, name in enumerate(landscape.names)}
     for group in groups:
-        found = (grad or landscape.gradient(values, group))(values)
+        found: Any = (grad or landscape.gradient(values, group))(values)
         blocks = landscape.blocks(group, descent.kind)
         if isinstance(found, Stacks):
             found = found if found.blocks == blocks else regrouped(blocks, found)
@@ -99,15 +99,15 @@ def take_step(
         moved: list[Array] = []
         new: list[PyTree] = []
         for names, g in blocks_of(found):
-            own, value, state = descent.at(names[0]), gathered(names, values), gathered(names, states)
+            own, value, state = descent.at(names[0]), gathered(names, values), gathered(names, kept)
             draw = _draws(key, [place[n] for n in names]) if key is not None and descent.random else None
             update, state = mapped(own.update, names, (0, 0, 0, None if draw is None else 0))(g, state, value, draw)
             _check_shape(f"{type(own).__name__}.update", names[0], update, value)
             moved.append(value + update.astype(value.dtype))
             new.append(state)
         values = updated(values, landscape.project(_like(found, moved)))
-        states, grads = updated(states, _like(found, new)), updated(grads, found)
-    return Stepped(values, states, grads)
+        kept, grads = updated(kept, _like(found, new)), updated(grads, found)
+    return Stepped(values, kept, grads)
 
 
 def _move(

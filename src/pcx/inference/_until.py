@@ -136,6 +136,8 @@ def _kept(done: Bool[Array, " batch"], old: Nodes, new: Nodes) -> Any:
     """Return the new values, but the old ones of samples that are done."""
 
     def kept(names: Block, v: Array) -> Array:
-        return jnp.where(done.reshape(-1, *[1] * (v.ndim - 1 - int(len(names) > 1))), gathered(names, old), v)
+        return jnp.asarray(
+            jnp.where(done.reshape(-1, *[1] * (v.ndim - 1 - int(len(names) > 1))), gathered(names, old), v)
+        )
 
     return blockwise(new, kept)

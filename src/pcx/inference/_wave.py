@@ -125,8 +125,8 @@ class Wave:
         return jnp.where(here, grad, jnp.zeros_like(grad))
 
     def _arrivals(self, names: Block, size: int) -> Int[Array, "nodes batch"] | None:
-        """Return the steps at which errors reach the nodes of a block, `[nodes, batch]` or `[nodes, 1]`; None if all are
-        reached at once."""
+        """Return the steps at which errors reach the nodes of a block, `[nodes, batch]` or `[nodes, 1]`; None if all
+        are reached at once."""
         arrivals = [self.arrival[n] for n in names]
         known = [a for a in arrivals if isinstance(a, int)]
         if len(known) < len(arrivals):

@@ -107,7 +107,8 @@ def mcpc(
     - `T`: the number of inference steps.
     - `burn_in`: the number of steps at the beginning that the gradients are not taken from.
     - `variance`, `momentum`: s^2, by default 1, and a number in [0, 1), see `pcx.inference.Langevin`.
-    - `schedule`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`. `Kept()` goes on with the chain.
+    - `schedule`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`. `Kept()` goes on with the
+        chain.
 
     **Returns:** the rule.
 

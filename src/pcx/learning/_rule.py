@@ -117,7 +117,7 @@ class Rule(Predicting):
         self.precision = as_precision(precision)
         if dtype is not None:
             self.dtype = as_policy(self.name, dtype)
-        self.equal_layers = as_equal_layers(self.name, equal_layers, self.in_stacks)
+        self.equal_layers: EqualLayers = as_equal_layers(self.name, equal_layers, self.in_stacks)
 
     # -- the four functions of a rule -----------------------------------------------------------------
     def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
@@ -147,9 +147,9 @@ class Rule(Predicting):
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
-        if self._form(problem) is not None:
-            if type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim:
-                arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
+        own = type(self).apply is not Rule.apply or type(self).init_optim is not Rule.init_optim
+        if self._form(problem) is not None and not own:
+            arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
         bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, precision, samples)
@@ -296,8 +296,10 @@ class Rule(Predicting):
         weighted = [(names, mapped(bound.samples.weighted, names)(e)) for names, e in blocks_of(value)]
         mean = jnp.mean(jnp.asarray(sum([e if len(names) == 1 else jnp.sum(e, axis=0) for names, e in weighted])))
         if isinstance(weights, Stacks):
-            updates, optim = stacked_optimiser(self.optim_w, weights).update(gradient, optim, weights, mean)
-            return optax.apply_updates(weights, updates), optim
+            found: Any = gradient
+            updates, optim = stacked_optimiser(self.optim_w, weights).update(found, optim, weights, mean)
+            new: Any = optax.apply_updates(weights, updates)  # pyright: ignore[reportArgumentType]
+            return new, optim
         optimiser: Any = self.optim_w
         tell = optax.with_extra_args_support(optimiser)
         updates, optim = tell.update(gradient, optim, weights, value=mean)

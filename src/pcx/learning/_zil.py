@@ -251,6 +251,11 @@ def zil(
     }
     ```
     """
-    return ZIL(
-        optim_w, optim_h, level, learn=learn, call=call, precision=precision, dtype=dtype, equal_layers=equal_layers
-    )
+    options: RuleOptions = {
+        "learn": learn,
+        "call": call,
+        "precision": precision,
+        "dtype": dtype,
+        "equal_layers": equal_layers,
+    }
+    return ZIL(optim_w, optim_h, level, **options)
