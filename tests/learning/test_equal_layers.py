@@ -61,8 +61,10 @@ RULES = {
 
 @pytest.fixture(autouse=True)
 def in_float64():
-    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64(True):
-        yield
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
 
 
 def batch(width: int = 8, size: int = 5):
@@ -74,6 +76,7 @@ def trained(rule, make, data, steps: int = 2, **arrays):
     px.RKG.seed(0)
     state = rule.init(make(), data)
     step = jax.jit(rule.step)
+    info = None
     for _ in range(steps):
         state, info = step(state, data)
     return state, info
@@ -284,13 +287,13 @@ def test_programs_do_not_grow_with_depth(name):
 
     for how in ("looped", "stacked"):
         assert lines(24, how) == lines(12, how), how
-    assert lines(24, "apart") > 1.5 * lines(12, "apart")
+    assert lines(24, "apart") > 1.4 * lines(12, "apart")
 
 
 # -- bad input ----------------------------------------------------------------------------------------
 def test_what_can_not_be_computed_together_is_refused():
     with pytest.raises(ValueError, match=r"pc: equal_layers must be .* got 'both'"):
-        pxl.pc(SLOW, SGD, 2, equal_layers="both")
+        pxl.pc(SLOW, SGD, 2, equal_layers="both")  # pyright: ignore[reportArgumentType]
 
     class Own(type(pxl.pc(SLOW, SGD, 2))):
         def learn(self, bound, forward, memory):

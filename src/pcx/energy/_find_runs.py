@@ -59,7 +59,10 @@ def is_same_forward(
             if made[name]["h"] != u or u is None:
                 return False
             given = [m["h"] for n, m in made.items() if n in wiring.graph.parents[name]]
-            here, there = local_of(forward, [u], given), local_of(wiring.program, [wiring.u[name]])
+            own = wiring.u[name]
+            if own is None:
+                return False
+            here, there = local_of(forward, [u], given), local_of(wiring.program, [own])
             if here.key != there.key or tuple([same.get(i) for i in here.slots]) != there.slots:
                 return False
     return True

@@ -49,7 +49,7 @@ def follow(
     - `emit`: what is made of each node's arguments; by default its prediction alone.
     """
     order, period = together.problem.graph.order, len(run.groups)
-    parts = [Part(group, 0, run.count) for group in run.groups]
+    parts = [Part(group, 0, run.repeats) for group in run.groups]
     reads = [[place_read(run, order, slot.names, slot.back) for slot in part.group.slots] for part in parts]
     depth: dict[int, int] = {}  # how many repetitions back values are read, by the place in the repetition
     for at in [a for each in reads for a in each if a is not None]:

@@ -12,7 +12,7 @@ class Origin:
 
     __slots__ = ("inputs", "made", "problem")
 
-    def __init__(self, problem: object, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
+    def __init__(self, problem: object, inputs: Iterable[Any], made: Mapping[Any, Any]) -> None:
         self.problem = weakref.ref(problem)
         self.inputs = tuple([_ref(a) for a in inputs])
         self.made = {n: id(v) for n, v in made.items()}
@@ -31,7 +31,7 @@ class Origin:
 _origins: dict[int, tuple[Any, Origin]] = {}
 
 
-def remember(problem: object, inputs: Iterable[Any], made: Mapping[str, Any]) -> None:
+def remember(problem: object, inputs: Iterable[Any], made: Mapping[Any, Any]) -> None:
     """Remember that a forward pass of `problem` at the arrays `inputs` gave the values `made`."""
     origin = Origin(problem, inputs, made)
     for value in made.values():
@@ -44,7 +44,7 @@ def remember(problem: object, inputs: Iterable[Any], made: Mapping[str, Any]) ->
         _origins[number] = (weakref.ref(value, forget), origin)
 
 
-def is_forward(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any]) -> bool:
+def is_forward(problem: object, inputs: Iterable[Any], nodes: Mapping[Any, Any]) -> bool:
     """Return whether `nodes` are the very arrays that a forward pass of `problem` at `inputs` gave."""
     inputs = tuple(inputs)
     seen: set[int] = set()
@@ -59,7 +59,7 @@ def is_forward(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any])
     return True
 
 
-def of_another(problem: object, inputs: Iterable[Any], nodes: Mapping[str, Any]) -> bool:
+def of_another(problem: object, inputs: Iterable[Any], nodes: Mapping[Any, Any]) -> bool:
     """Return whether `nodes` hold an array that a forward pass of another problem, or at other inputs, gave."""
     inputs = tuple(inputs)
     found = {id(v): _origins.get(id(v), (None, None)) for v in nodes.values()}

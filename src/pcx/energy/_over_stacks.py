@@ -64,7 +64,7 @@ class OverStacks(OverValues):
     def predictions(self, coords: NodesIn) -> Any:
         values = self.values(coords)
         parts, singles = self.together.parts([n for n in self.names if self.problem.has_prediction(n)], lambda n: None)
-        found = [(p.names, self.together.predictions(p, values)) for p in parts]
+        found: list[tuple[Block, Any]] = [(p.names, self.together.predictions(p, values)) for p in parts]
         for name in singles:
             above = {n: values[n] for n in self.problem.graph.parents[name]}
             found.append(((name,), self._functions.predict(name, above)))
@@ -77,7 +77,9 @@ class OverStacks(OverValues):
     def sweep(self, coords: NodesIn, arrival: Mapping[str, int] | None) -> Sweep | None:
         groups = [g.names for run in self.problem.runs for g in run.groups]
         blocks = frozenset(coords.blocks if isinstance(coords, Stacks) else ())
-        if self.together.form != "looped" or any(names not in blocks for names in groups):
+        # All nodes of a group move in one loop, by one program.
+        alike = all(len({self._weighing(n) for n in names}) == 1 for names in groups)
+        if self.together.form != "looped" or not alike or any(names not in blocks for names in groups):
             return None
         return Sweep(self, self.values(coords), arrival)
 
@@ -175,9 +177,10 @@ class OverStacks(OverValues):
             terms += gradient
         gradient, alone = self._single_weight_gradient(singles, values)
         found += [((n,), alone[n]) for n in singles]
-        elements = Stacks([n for n, _ in found], [e for _, e in found])
+        elements: Any = Stacks([n for n, _ in found], [e for _, e in found])
         energies = [self._over_names(names, e) for names, e in found]
-        return WeightGradient(whole_gradient(self.bound, gradient, terms), Stacks(elements.blocks, energies), elements)
+        by_node: Any = Stacks(elements.blocks, energies)
+        return WeightGradient(whole_gradient(self.bound, gradient, terms), by_node, elements)
 
     def _part_weight_gradient(self, part: Part, values: NodesIn) -> tuple[list[Term], Array]:
         """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""

@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 from ._follow import follow, place_read
 from ._loops import scan
 from ._runs import Run
-from ._stacks import Block, Stacks, updated
+from ._stacks import Block, Stacks, added_up, updated
 from ._together import Part, Together
 from ._types import NodesIn, Weights
 from ._weight_terms import Term, whole_gradient
@@ -158,7 +158,7 @@ class Reverse:
 
     def _back(self, run: Run, pending: dict[str, Array], visit: Visit) -> tuple[list[tuple[Block, PyTree]], list[Term]]:
         """Sweep through a run, from its last repetition to its first."""
-        order, period, count = self._order, len(run.groups), run.count
+        order, period, count = self._order, len(run.groups), run.repeats
         parts = [Part(group, 0, count) for group in run.groups]
         slots = [self._slots(part) for part in parts]
         reads = [
@@ -172,7 +172,7 @@ class Reverse:
         ring = {k: [jnp.zeros_like(h[k][0]) for _ in range(back + 1)] for k, back in depth.items()}
         # What comes from outside, node by node.
         given = {
-            k: jnp.stack([pending.pop(n) if n in pending else jnp.zeros_like(h[k][0]) for n in part.names])
+            k: added_up(part.names, [((n,), pending.pop(n)) for n in part.names if n in pending])
             for k, part in enumerate(parts)
             if any(n in pending for n in part.names)
         }

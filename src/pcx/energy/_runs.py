@@ -68,14 +68,14 @@ class Run(NamedTuple):
     groups: tuple[Group, ...]
 
     @property
-    def count(self) -> int:
+    def repeats(self) -> int:
         """The number of repetitions."""
         return len(self.groups[0].names)
 
     @property
     def stop(self) -> int:
         """The place after its last node."""
-        return self.start + self.count * len(self.groups)
+        return self.start + self.repeats * len(self.groups)
 
 
 LONGEST = 16  # nodes in one repetition

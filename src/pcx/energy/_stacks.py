@@ -195,7 +195,7 @@ def forms_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
     - `values`: arrays by name.
     """
-    found: dict[str, jax.ShapeDtypeStruct] = {}
+    found: dict[str, Any] = {}
     for names, v in blocks_of(values):
         inside = int(len(names) > 1)
         one = jtu.tree_map(lambda a, k=inside: jax.ShapeDtypeStruct(np.shape(a)[k:], jnp.result_type(a)), v)
@@ -316,7 +316,7 @@ def _joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
 
 def _alone(a: Any) -> Any:
     """Return a stack of one array."""
-    return a[None] if isinstance(a, (np.ndarray, np.generic)) else jnp.asarray(a)[None]
+    return np.asarray(a)[None] if isinstance(a, (np.ndarray, np.generic)) else jnp.asarray(a)[None]
 
 
 def _concatenated(*a: Any) -> Any:

@@ -20,7 +20,7 @@ from jaxtyping import Int, PyTree
 
 from ._loops import while_loop
 from ._runs import Group, Run
-from ._stacks import Block, Stacks
+from ._stacks import Block, Stacks, added_up
 from ._together import Part
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Sweep:
         pending: dict[str, Array],
     ) -> dict[Block, tuple[Any, Any]]:
         """Move the nodes of a run, and take from and give to `pending` the gradients of nodes."""
-        order, period, count = self._landscape.problem.graph.order, len(run.groups), run.count
+        order, period, count = self._landscape.problem.graph.order, len(run.groups), run.repeats
         blocks = [group.names for group in run.groups]
         place = {block: i for i, block in enumerate(coords.blocks)}
         values = [coords.stacks[place[b]] for b in blocks]
@@ -137,7 +137,7 @@ class Sweep:
             for k, back in depth.items()
         }
         more = {
-            k: jnp.stack([_taken(pending, n, values[k]) for n in blocks[k]])
+            k: added_up(blocks[k], [((n,), pending.pop(n)) for n in blocks[k] if n in pending])
             for k in range(period)
             if any(n in pending for n in blocks[k])
         }
@@ -225,7 +225,7 @@ class Sweep:
         if self._arrival is None:
             return None
         never = np.iinfo(np.int32).max
-        first = np.full((run.count,), never, np.int64)
+        first = np.full((run.repeats,), never, np.int64)
         for group in run.groups:
             for slot in group.slots:
                 if slot.kind == "value":

@@ -154,13 +154,13 @@ class Together:
         known = {slot.number: a for slot, a in zip(group.slots, arguments, strict=True) if a is not None}
         return self._program.evaluate(list(wanted), known)
 
-    def over(self, fn: Callable[..., Any], axes: Sequence[int | None]) -> Callable[..., Any]:
+    def over(self, fn: Callable[..., Any], axes: Sequence[Any]) -> Callable[..., Any]:
         """Return a function of one node's arguments as one of a part's.
 
         **Arguments:**
 
         - `fn`: the function.
-        - `axes`: the axis of each argument that is the part's.
+        - `axes`: the axis of each argument that is the part's, as in `jax.vmap`; None for what all share.
         """
         if self.form == "stacked":
             return jax.vmap(fn, in_axes=tuple(axes))
@@ -185,12 +185,22 @@ class Together:
         return self.over(lambda *a: self.evaluated(part.group, part.group.wanted[:1], a)[0], axes)(*arguments)
 
 
-def _looped(fn: Callable[..., Any], axes: tuple[int | None, ...], *arguments: Any) -> Any:
+def _looped(fn: Callable[..., Any], axes: tuple[Any, ...], *arguments: Any) -> Any:
     """Return what `jax.vmap` would, by a loop."""
-    stacked = [a for a, axis in zip(arguments, axes, strict=True) if axis is not None]
+    leaves, treedef = jtu.tree_flatten(arguments, is_leaf=lambda a: a is None)
+    each = jtu.tree_leaves(_spread(axes, arguments), is_leaf=lambda a: a is None)
+    stacked = [a for a, axis in zip(leaves, each, strict=True) if axis is not None]
 
     def body(carry: None, some: list[Any]) -> tuple[None, Any]:
         rest = iter(some)
-        return None, fn(*[a if axis is None else next(rest) for a, axis in zip(arguments, axes, strict=True)])
+        one = [a if axis is None else next(rest) for a, axis in zip(leaves, each, strict=True)]
+        return None, fn(*jtu.tree_unflatten(treedef, one))
 
     return scan(body, None, stacked)[1]
+
+
+def _spread(axes: Any, tree: Any) -> Any:
+    """Return the axis of each leaf, None included, from those of a tree's parts."""
+    if isinstance(axes, (tuple, list)):
+        return [_spread(a, t) for a, t in zip(axes, tree, strict=True)]
+    return jtu.tree_map(lambda a: None if a is None else axes, tree, is_leaf=lambda a: a is None)

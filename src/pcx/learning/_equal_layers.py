@@ -46,7 +46,7 @@ def form_of(given: EqualLayers, problem: Problem) -> Form | None:
         return None
     if given != "auto":
         return given
-    repeats = max(run.count for run in problem.runs)
+    repeats = max(run.repeats for run in problem.runs)
     if jax.default_backend() != "cpu":
         return "stacked" if repeats >= _FEW else None
     largest = max(w.size for run in problem.runs for w in problem.weights_of_run(run))

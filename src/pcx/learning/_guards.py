@@ -186,9 +186,13 @@ def one_or_by_node(u: dict[str, Any]) -> Any:
 
 def _most(nodes: Iterable[str], energies: Mapping[str, Array]) -> Array:
     """Return the place of the node with the most energy."""
+    place = {n: i for i, n in enumerate(nodes)}
+    names = tuple(sorted([n for n in energies if n in place], key=lambda n: place[n]))
+    if not names:
+        return jnp.int32(0)
     means = blockwise(energies, lambda _, e: e.astype(jnp.float32))
-    silent = {n: jnp.float32(0) for n in nodes if n not in energies}
-    return jnp.argmax(jnp.ravel(gathered(tuple(nodes), means, silent))).astype(jnp.int32)
+    most = jnp.argmax(jnp.ravel(gathered(names, means)))
+    return jnp.asarray([place[n] for n in names], jnp.int32)[most]
 
 
 def _mean(steps: Array) -> Array:
