@@ -9,7 +9,7 @@ from ._dataflow import Program, bind_as_it_stands
 from ._dtypes import Casts, DTypePolicy, PolicyLike, as_policy, grad_of_mean
 from ._felt import felt_by
 from ._graph import Graph
-from ._landscape import Landscape, WeightGradient, added, rose
+from ._landscape import Landscape, WeightGradient
 from ._local import LocalVJPs, add, add_parts, clamped_energy, mean_gradient, own_gradient
 from ._loops import laid_out, scan, while_loop
 from ._model_errors import is_equinox, no_model, raise_reworded
@@ -49,6 +49,7 @@ from ._targets import is_label
 from ._together import Form
 from ._two_networks import OverSharedValues
 from ._types import Energies, Factors, Gradient, Inputs, Moves, Nodes, NodesIn, Weights
+from ._uphill import added, rose
 
 __all__ = [
     "Bound",

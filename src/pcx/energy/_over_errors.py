@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool
 
-from ._landscape import Landscape, WeightGradient, added, rose, sum_each
+from ._landscape import Landscape, WeightGradient
 from ._local import LocalVJPs, add, error_energy
 from ._precision import check_scale, log_part
 from ._types import Energies, Factors, Gradient, Moves, Nodes, NodesIn
+from ._uphill import added, rose, sum_each
 
 if TYPE_CHECKING:
     from ._bound import Bound

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ._landscape import WeightGradient, added
+from ._landscape import WeightGradient
 from ._over_values import OverValues
 from ._precision import weighed
 from ._stacks import Block, Stacks, added_up, gathered, regrouped, selected, updated
 from ._sweep import Sweep
 from ._together import Part, Together
 from ._types import Gradient, Nodes, NodesIn, Weights
+from ._uphill import added
 from ._weight_terms import Term, whole_gradient
 
 

@@ -15,13 +15,14 @@ from jaxtyping import Bool
 
 from ._dtypes import grad_of_mean
 from ._functions import OWN, Functions
-from ._landscape import Landscape, WeightGradient, added
+from ._landscape import Landscape, WeightGradient
 from ._node import ForwardPass
 from ._origin import is_forward, of_another
 from ._parts import Parts
 from ._precision import check_scale, log_part, weighed
 from ._stacks import blocks_of, selected, updated
 from ._types import Energies, Factors, Gradient, Moves, Nodes, NodesIn, Weights
+from ._uphill import added
 
 if TYPE_CHECKING:
     from ._bound import Bound

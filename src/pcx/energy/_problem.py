@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,29 +16,24 @@ from jaxtyping import Bool, PyTree
 
 from ..core import no_foreign_params
 from ._dataflow import Program
-from ._find_runs import find_runs, is_same_forward
 from ._functions import Functions
 from ._node import ForwardPass, Node
 from ._origin import remember
 from ._pure import energies_at, forward_pass
-from ._run_forward import RunForward
-from ._runs import Run
+from ._repeating import Repeating
 from ._shapes import avals_of, batch_size, matched, noting_shapes, value_of
-from ._stacks import Block, Stacks, blocks_of, forms_of, updated
+from ._stacks import Stacks, forms_of
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
 from ._together import Together
-from ._types import Inputs, Moves, Nodes, NodesIn
+from ._types import Inputs, Moves, Nodes, NodesIn, Numbers
 from ._wiring import Wiring
 
 # Settings that a traced operation keeps.
 _TRACED_UNDER = ("jax_enable_x64", "jax_default_matmul_precision")
 
 
-Numbers = Mapping[str, Mapping[str, Any]]  # by node and by what is made of it, the number of the value
-
-
-class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are registered as one)
+class Problem(Repeating):  # two networks' problems, as one, are registered as one
     """A model and the shapes of a batch, as a pure energy function.
 
     The model's Python runs here, once; what is computed afterwards evaluates the jaxpr that it left. All functions are
@@ -63,6 +57,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
     - `draws`: whether the model draws random numbers.
     - `with_error`: the free nodes that may have an error at a forward pass.
     - `starts_at_predictions`: whether a forward pass puts every free node at its prediction.
+    - `label_places`: the nodes whose value depends on one leaf of y alone, and its place: there class numbers may be.
     - `has_own_energy`: whether modules add energies to those of their nodes.
 
     **Raises:** `ValueError` for a batch whose parts differ in size, a node that the model never reached, or a target
@@ -91,6 +86,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
                 raise ValueError(f"the model's call never reached the value node {name}; call it, or remove it")
         self._targets = find_targets(structure, self._forward, set_in_call, shapes.y)
         self.outputs, self.optional = self._targets.outputs, self._targets.optional
+        self.label_places: Mapping[str, int] = self._targets.labels
         self.clamped = tuple(self._targets.places)
         self.free = tuple([n for n in structure.nodes if n not in self._targets.places])
         values = {n: value_of(avals[n], n in self.clamped) for n in structure.nodes}
@@ -225,11 +221,6 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         """
         check_labels(self._targets, self.nodes, y)
 
-    @property
-    def label_places(self) -> Mapping[str, int]:
-        """The nodes whose value depends on one leaf of y alone, and its place: there class numbers may be."""
-        return self._targets.labels
-
     def arrivals(
         self,
         free: Sequence[str],
@@ -253,55 +244,6 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         if groups is None or len(groups) == 1:
             return self.graph.arrivals(sources, fixed, silent, moves)
         return self.graph.arrivals_in_turn(sources, fixed, silent, groups, moves)
-
-    @functools.cached_property
-    def weight_places(self) -> dict[int, tuple[str, int]]:
-        """The path of each number of a weight, and the place of its array there."""
-        return {i: (path, k) for path, numbers in self.weight_numbers.items() for k, i in enumerate(numbers)}
-
-    def weight_blocks(self, weights: Mapping[str, PyTree]) -> tuple[Block, ...]:
-        """Return the paths of weights, with those that equal layers multiply by in one block.
-
-        **Arguments:**
-
-        - `weights`: `{path: array}`, or shapes.
-        """
-        blocks: list[Block] = []
-        for slot in [s for run in self.runs for group in run.groups for s in group.slots]:
-            if slot.kind == "array" and not slot.same and slot.numbers[0] in self.weight_places:
-                paths = tuple([self.weight_places[i][0] for i in slot.numbers])
-                alone = all(len(self.weight_numbers[p]) == 1 for p in paths) and len(set(paths)) == len(paths)
-                if alone and not any(p in block for block in blocks for p in paths):
-                    blocks.append(paths)
-        inside = {p for block in blocks for p in block}
-        return tuple([*blocks, *[(p,) for p in weights if p not in inside]])
-
-    def weights_of_run(self, run: Run) -> list[jax.ShapeDtypeStruct]:
-        """Return the shapes of the weights of a run's first repetition.
-
-        **Arguments:**
-
-        - `run`: one of `runs`.
-
-        **Returns:** shapes and dtypes.
-        """
-        leaves = {path: jtu.tree_leaves(tree) for path, tree in self._shapes.weights.items()}
-        slots = [s for group in run.groups for s in group.slots if s.kind == "array"]
-        places = [self.weight_places[s.numbers[0]] for s in slots if s.numbers[0] in self.weight_places]
-        return [leaves[path][k] for path, k in places]
-
-    @functools.cached_property
-    def runs(self) -> tuple[Run, ...]:
-        """The runs of nodes whose local predictions are equal, which can be computed together."""
-        if self.own_energy is not None or self.structure.dtypes is not None:
-            return ()
-        return find_runs(self.nodes, self.wiring, self._inputs)
-
-    @functools.cached_property
-    def runs_forward(self) -> bool:
-        """Whether in the runs a forward pass is these predictions, one after the other."""
-        (made, _), _ = self._forward.outputs
-        return is_same_forward(self.runs, self.wiring, self._inputs, self._forward, made)
 
     def has_prediction(self, name: str) -> bool:
         """Return whether the model predicts a node.
@@ -379,7 +321,7 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         """
         known = matched(self._forward.inputs[0], self._shapes, inputs)
         if together is not None and self.runs_forward:
-            return self._start_together(inputs, together, known)
+            return self.start_together(inputs, together, known)
         flat, treedef = jtu.tree_flatten(self._forward.outputs)
         (made, output), rest = jtu.tree_unflatten(treedef, self._forward.evaluate(flat, known, effects=effects))
         made = self.structure.as_values(made)
@@ -387,21 +329,6 @@ class Problem(abc.ABC):  # noqa: B024  (two networks' problems, as one, are regi
         u = {n: made[n]["u"] for n in self.nodes}
         targets, valid = targets_of(self._targets, self.nodes, inputs.y, {n: made[n]["h"] for n in self.clamped})
         remember(self, jtu.tree_leaves(inputs), {(n,): v for n, v in h.items()})
-        return ForwardPass(h, u, targets, output, rest, valid)
-
-    def _start_together(self, inputs: Inputs, together: Together, known: Mapping[int, Array]) -> ForwardPass:
-        """Run a forward pass in which runs of equal layers are loops."""
-        (made, output), rest = self._forward.outputs
-        run = RunForward(together, self._forward, known, made)
-        others = {n: m for n, m in made.items() if n not in run.stacks}
-        flat, treedef = jtu.tree_flatten((others, output, rest))
-        others, output, rest = jtu.tree_unflatten(treedef, run.values(flat))
-        h = {n: m["h"] if m["h"] is not None else m["u"] for n, m in others.items() if n in self.free}
-        h = updated(run.stacks, h)
-        u = updated(run.stacks, {n: m["u"] for n, m in others.items()})
-        clamped = {n: others[n]["h"] for n in self.clamped}
-        targets, valid = targets_of(self._targets, self.nodes, inputs.y, clamped)
-        remember(self, jtu.tree_leaves(inputs), dict(blocks_of(h)))
         return ForwardPass(h, u, targets, output, rest, valid)
 
     def targets(self, inputs: Inputs) -> tuple[Nodes, Bool[Array, ""]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from jax import Array
 
@@ -12,9 +11,7 @@ from ._dataflow import Program
 from ._follow import follow
 from ._stacks import Stacks
 from ._together import Together
-
-if TYPE_CHECKING:
-    from ._problem import Numbers
+from ._types import Numbers
 
 
 class RunForward:

@@ -36,7 +36,7 @@ class Slot(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether all members of the group have the same."""
+        """True if all members of the group have the same."""
         return len(set(self.names)) == 1 if self.kind == "value" else len(self.numbers) == 1
 
 
@@ -82,7 +82,7 @@ LONGEST = 16  # nodes in one repetition
 
 
 class Sources(NamedTuple):
-    """What the numbers of a program's inputs stand for.
+    """The meaning of the numbers of a program's inputs.
 
     **Attributes:**
 

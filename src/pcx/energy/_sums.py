@@ -31,7 +31,7 @@ _FILL = np.linspace(0, 1, _ROW, dtype=np.float32)
 def row_sums(x: Array) -> Float[Array, " batch"]:
     """Return the sum of everything but the first axis, `[batch]`, in float32 at least."""
     if _by_products(x):
-        return _row_products(x)[:, 0]
+        return _by_product(x)
     if _row(x) >= _MANY:
         # Convolutions are dear enough. A plain sum takes numbers as they are made and in the layout that they have; a
         # product would need them in memory, in rows.
@@ -39,6 +39,18 @@ def row_sums(x: Array) -> Float[Array, " batch"]:
     rows = x.reshape(x.shape[0], -1)
     ones = jnp.ones((rows.shape[1],), x.dtype)
     return jnp.matmul(rows, ones, precision=jax.lax.Precision.HIGHEST, preferred_element_type=_wide(x))
+
+
+@jax.custom_jvp
+def _by_product(x: Array) -> Array:
+    return _row_products(x)[:, 0]
+
+
+@_by_product.defjvp
+def _by_product_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # The gradient of a sum is nothing but ones, for which no product is needed.
+    (x,), (t,) = primals, tangents
+    return _by_product(x), jnp.sum(t, axis=tuple(range(1, t.ndim)), dtype=_wide(t))
 
 
 def are_finite(values: Sequence[Array]) -> list[Bool[Array, ""]]:

@@ -136,7 +136,7 @@ class Sweep:
             k: [_taken(pending, name_at(k, count - 1 - j), values[k]) for j in range(back + 1)]
             for k, back in depth.items()
         }
-        more = {
+        more: dict[int, Any] = {
             k: added_up(blocks[k], [((n,), pending.pop(n)) for n in blocks[k] if n in pending])
             for k in range(period)
             if any(n in pending for n in blocks[k])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from jax import Array
 from jaxtyping import Float, PyTree
@@ -20,6 +20,9 @@ Factors: TypeAlias = Mapping[str, Array | float]
 """A number or an array for some nodes, by name."""
 Gradient: TypeAlias = Callable[[NodesIn], Nodes]
 """The gradient by some nodes as a function of their values."""
+
+Numbers: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""The number of each value of a program that is made of a node, by node and by what it is."""
 
 Moves: TypeAlias = Callable[[str, int], int]
 """The step at which a node first moves, from its name and the step at which it first feels an error."""

@@ -1,4 +1,4 @@
-"""How layers whose local predictions are equal are computed: stacked, looped, or each apart."""
+"""The way layers with equal local predictions are computed: stacked, looped, or each apart."""
 
 from __future__ import annotations
 
@@ -28,9 +28,47 @@ def as_equal_layers(rule: str, x: Any, can: bool) -> EqualLayers:
     return x
 
 
+class Stacking:
+    """The part of a rule that is about equal layers, see `Rule`."""
+
+    in_stacks: bool = False
+    """Whether `learn` can be given arrays by node as `pcx.energy.Stacks`, of a bound problem whose equal layers are
+    computed together."""
+    equal_layers: EqualLayers = "auto"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "learn" in vars(cls) and "in_stacks" not in vars(cls):
+            cls.in_stacks = False  # that of its base says nothing of another `learn`
+
+    def can_stack(self, problem: Problem) -> bool:
+        """Return whether the equal layers of a problem can be computed together.
+
+        **Arguments:**
+
+        - `problem`: nodes and their graph.
+
+        **Returns:** True, unless the rule needs some of them apart.
+        """
+        return True
+
+    def form(self, problem: Problem) -> Form | None:
+        """Return how the equal layers of a problem are computed.
+
+        **Arguments:**
+
+        - `problem`: the problem.
+
+        **Returns:** `"stacked"` or `"looped"`; None if each is apart.
+        """
+        if not self.in_stacks or self.equal_layers == "apart" or not self.can_stack(problem):
+            return None
+        return form_of(self.equal_layers, problem)
+
+
 # Measured by benchmarks/depth.py. On CPUs a loop takes its layers one after the other, and reads each one's weights
 # into a place of its own: that pays where layers are many, and small enough to stay in the cache.
-_MANY = 12
+_MANY = 10
 _SMALL = 128 * 128
 
 

@@ -11,9 +11,7 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
-import optax
 from jax import Array
 from jaxtyping import Float, PyTree
 
@@ -21,32 +19,27 @@ from ..core import Choice, raw_key
 from ..energy import (
     Bound,
     Energies,
-    Form,
     ForwardPass,
     ModelArrays,
     PolicyLike,
     Problem,
     Samples,
-    Stacks,
     Weights,
     as_policy,
-    blocks_of,
-    mapped,
 )
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
-from ._begun import first_state
 from ._checks import check_learns, check_optim, taken_batch
 from ._dtypes import check_dtype
-from ._equal_layers import as_equal_layers, form_of
+from ._equal_layers import Stacking, as_equal_layers
 from ._guards import bad_data, guarded
 from ._idle import from_any_energy, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples
-from ._stacked_optim import in_stacks, stacked_optimiser
+from ._stacked_optim import begun, in_stacks, optimised
 from ._state import Info, State, owned
 from ._types import Call, EqualLayers, KeyLike, Optimiser, PrecisionLike
 from ._update import Update
@@ -55,7 +48,7 @@ Memory = dict[str, Any]
 """What a rule remembers from batch to batch, by name; the optimiser's state is under "optim"."""
 
 
-class Rule(Predicting):
+class Rule(Predicting, Stacking):
     """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
     don't change; two that are built alike are the same object.
 
@@ -86,17 +79,8 @@ class Rule(Predicting):
     precision or no such dtype.
     """
 
-    in_stacks: bool = False
-    """Whether `learn` can be given arrays by node as `pcx.energy.Stacks`, of a bound problem whose equal layers are
-    computed together."""
-
     random: bool = False
     """Whether a step draws random numbers, by `draw`, though the model doesn't."""
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "learn" in vars(cls) and "in_stacks" not in vars(cls):
-            cls.in_stacks = False  # that of its base says nothing of another `learn`
 
     def __init__(
         self,
@@ -117,7 +101,7 @@ class Rule(Predicting):
         self.precision = as_precision(precision)
         if dtype is not None:
             self.dtype = as_policy(self.name, dtype)
-        self.equal_layers: EqualLayers = as_equal_layers(self.name, equal_layers, self.in_stacks)
+        self.equal_layers = as_equal_layers(self.name, equal_layers, self.in_stacks)
 
     # -- the four functions of a rule -----------------------------------------------------------------
     def init(self, model: EnergyModule, batch: tuple[PyTree, PyTree], key: KeyLike = 0) -> State:
@@ -147,8 +131,8 @@ class Rule(Predicting):
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
-        own = type(self).apply is not Rule.apply or type(self).init_optim is not Rule.init_optim
-        if self._form(problem) is not None and not own:
+        standard = type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim
+        if standard and self.form(problem) is not None:
             arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
@@ -189,7 +173,7 @@ class Rule(Predicting):
         precision = values_of(self.precision, problem, state.memory)
         # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
         weights, rest, memory = jtu.tree_map(lambda a: a, (state.weights, state.rest, state.memory))
-        form = self._form(problem)
+        form = self.form(problem)
         bound = Bound(problem, weights, rest, draw, x, y, precision, samples, form)
         forward, memory = bound.start(), {"optim": state.optim, **memory}
         given = (weights, rest, memory, forward.h, forward.u, forward.targets, forward.rest)
@@ -273,9 +257,7 @@ class Rule(Predicting):
 
         **Returns:** a tree of arrays.
         """
-        if isinstance(weights, Stacks):
-            return stacked_optimiser(self.optim_w, weights).init(weights)
-        return first_state(self.optim_w, weights)
+        return begun(self.optim_w, weights)
 
     def apply(
         self, gradient: Weights, optim: PyTree, weights: Weights, bound: Bound, value: Energies
@@ -293,18 +275,7 @@ class Rule(Predicting):
 
         **Returns:** the new weights, and the new state.
         """
-        weighted = [(names, mapped(bound.samples.weighted, names)(e)) for names, e in blocks_of(value)]
-        mean = jnp.mean(jnp.asarray(sum([e if len(names) == 1 else jnp.sum(e, axis=0) for names, e in weighted])))
-        if isinstance(weights, Stacks):
-            found: Any = gradient
-            updates, optim = stacked_optimiser(self.optim_w, weights).update(found, optim, weights, mean)
-            new: Any = optax.apply_updates(weights, updates)  # pyright: ignore[reportArgumentType]
-            return new, optim
-        optimiser: Any = self.optim_w
-        tell = optax.with_extra_args_support(optimiser)
-        updates, optim = tell.update(gradient, optim, weights, value=mean)
-        moved: Any = optax.apply_updates(weights, updates)
-        return moved, optim
+        return optimised(self.optim_w, gradient, optim, weights, bound.samples, value)
 
     def loss(self, bound: Bound, forward: ForwardPass) -> Float[Array, " batch"]:
         """Return the energy of the output nodes at the forward pass.
@@ -356,24 +327,7 @@ class Rule(Predicting):
         """
         return self.draw(bound) if self.random else None
 
-    def can_stack(self, problem: Problem) -> bool:
-        """Return whether the equal layers of a problem can be computed together.
-
-        **Arguments:**
-
-        - `problem`: nodes and their graph.
-
-        **Returns:** True, unless the rule needs some of them apart.
-        """
-        return True
-
     # -- inside ---------------------------------------------------------------------------------------
-    def _form(self, problem: Problem) -> Form | None:
-        """Return how equal layers are computed; None if each is apart."""
-        if not self.in_stacks or self.equal_layers == "apart" or not self.can_stack(problem):
-            return None
-        return form_of(self.equal_layers, problem)
-
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
 

@@ -22,7 +22,8 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..core import in_library
-from ..energy import Block, Problem, Program, Stacks, Weights, blocks_of, forms_of
+from ..energy import Block, Energies, Problem, Program, Samples, Stacks, Weights, blocks_of, forms_of, mapped
+from ._begun import first_state
 from ._types import Optimiser
 
 
@@ -174,6 +175,42 @@ def in_stacks(optim: Optimiser, problem: Problem, weights: Weights) -> Any:
         return each[0] if len(names) == 1 else jtu.tree_map(stacked, *each)
 
     return Stacks(blocks, [block(names) for names in blocks])
+
+
+def begun(optim: Optimiser, weights: Weights | Stacks) -> PyTree:
+    """Return the state of a transformation before the first step.
+
+    **Arguments:**
+
+    - `optim`: an Optax transformation.
+    - `weights`: `{path: array}`, in stacks or not.
+    """
+    if isinstance(weights, Stacks):
+        return stacked_optimiser(optim, weights).init(weights)
+    return first_state(optim, weights)
+
+
+def optimised(
+    optim: Optimiser, gradient: Any, state: PyTree, weights: Any, samples: Samples, value: Energies
+) -> tuple[Any, PyTree]:
+    """Return weights after a step of a transformation, and its next state; see `Rule.apply`.
+
+    **Arguments:**
+
+    - `optim`: an Optax transformation.
+    - `gradient`, `weights`: `{path: array}`, in stacks or not.
+    - `state`: of the transformation.
+    - `samples`, `value`: weights of the samples, and the energies that an optimiser with `value=` is told the mean of.
+    """
+    weighted = [(names, mapped(samples.weighted, names)(e)) for names, e in blocks_of(value)]
+    mean = jnp.mean(jnp.asarray(sum([e if len(names) == 1 else jnp.sum(e, axis=0) for names, e in weighted])))
+    if isinstance(weights, Stacks):
+        updates, state = stacked_optimiser(optim, weights).update(gradient, state, weights, mean)
+    else:
+        whole: Any = optim
+        updates, state = optax.with_extra_args_support(whole).update(gradient, state, weights, value=mean)
+    moved: Any = updates
+    return optax.apply_updates(weights, moved), state
 
 
 class NotApart(Exception):
