@@ -67,6 +67,7 @@ __all__ = [
     "OverValues",
     "Problem",
     "Samples",
+    "Stacks",
     "WeightGradient",
     "Weights",
 ]

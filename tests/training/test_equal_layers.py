@@ -1,0 +1,69 @@
+"""Training where layers that repeat are computed together: files and checkpoints know nothing of it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx as px
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.training as pxt
+from pcx.energy import Stacks
+from pcx.learning import _equal_layers
+
+WIDTHS = [6] * 14
+
+
+def data():
+    draw = np.random.default_rng(0)
+    return draw.normal(size=(24, 6)).astype(np.float32), draw.normal(size=(24, 6)).astype(np.float32)
+
+
+def model():
+    px.RKG.seed(3)
+    return pxm.MLP(WIDTHS, act=jnp.tanh)
+
+
+def rule():
+    return pxl.pc(optax.adam(1e-3), optax.sgd(0.1), 13)
+
+
+def apart(monkeypatch, wanted: bool = True) -> None:
+    monkeypatch.setattr(_equal_layers, "_MANY", 10**6 if wanted else 10)
+
+
+OPTIONS = {"batch_size": 8, "show": False, "figure": False}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is stacked hangs on the device")
+@pytest.mark.parametrize("first_apart", [False, True])
+def test_a_run_goes_on_whether_layers_are_together_or_not(tmp_path, monkeypatch, first_apart):
+    apart(monkeypatch, first_apart)
+    whole = pxt.fit(model(), rule(), data(), epochs=3, **OPTIONS)
+    pxt.fit(model(), rule(), data(), epochs=1, folder=tmp_path / "run", **OPTIONS)
+    apart(monkeypatch, not first_apart)
+    run = pxt.fit(model(), rule(), data(), epochs=3, folder=tmp_path / "run", resume=True, **OPTIONS)
+    assert isinstance(whole.states[0].weights, Stacks) != isinstance(run.states[0].weights, Stacks)
+    for path, weight in run.states[0].weights.items():
+        np.testing.assert_allclose(weight, whole.states[0].weights[path], atol=2e-6)
+    assert run.last("energy") == pytest.approx(whole.last("energy"), rel=1e-5)
+    assert set(run.history[-1]["energies"]) == {f"vodes[{i}]" for i in range(13)}
+    saved = model()
+    pxt.load_weights(tmp_path / "run" / "weights.safetensors", saved)
+    np.testing.assert_array_equal(saved.layers[5].nn.weight.get(), run.states[0].weights["layers[5].nn.weight"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is stacked hangs on the device")
+def test_several_networks_in_stacks_are_trained_at_once():
+    arrays = data()
+    many = pxt.fit(lambda: pxm.MLP(WIDTHS, act=jnp.tanh), rule(), arrays, epochs=1, seeds=[0, 1], **OPTIONS)
+    one = pxt.fit(lambda: pxm.MLP(WIDTHS, act=jnp.tanh), rule(), arrays, epochs=1, seeds=[1], **OPTIONS)
+    assert isinstance(one.states[0].weights, Stacks)
+    for path, weight in one.states[0].weights.items():
+        np.testing.assert_allclose(many.states[1].weights[path], weight, atol=2e-6)
