@@ -109,6 +109,8 @@ class Bound:
 
         **Returns:** values, predictions and targets by node.
         """
+        if self.together is None:
+            return self.problem.start(self.inputs, effects=effects)
         return self.problem.start(self.inputs, effects=effects, together=self.together)
 
     def landscape(

@@ -22,7 +22,6 @@ Block: TypeAlias = tuple[str, ...]
 """Names whose arrays lie in one stack, along its first axis; a single name's array has no such axis."""
 
 
-@jtu.register_pytree_node_class
 class Stacks(Mapping[str, Any]):
     """Arrays, or trees of arrays, by name, with some of them in stacks.
 
@@ -63,14 +62,8 @@ class Stacks(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr({n: self[n] for n in self})
 
-    def tree_flatten(self) -> tuple[tuple[PyTree, ...], tuple[Block, ...]]:
-        """Return the stacks, and the names."""
-        return self.stacks, self.blocks
 
-    @classmethod
-    def tree_unflatten(cls, blocks: tuple[Block, ...], stacks: Iterable[PyTree]) -> Stacks:
-        """Return what `tree_flatten` took apart."""
-        return cls(blocks, stacks)
+jtu.register_pytree_node(Stacks, lambda s: (s.stacks, s.blocks), lambda blocks, stacks: Stacks(blocks, stacks))
 
 
 def _one_of(a: Any, i: int) -> Any:

@@ -36,5 +36,6 @@ def _are_here(weights: Weights) -> bool:
     leaves = jtu.tree_leaves(weights)
     if any(not isinstance(a, jax.Array) or isinstance(a, Tracer) for a in leaves):
         return False
-    here = jax.device_put(np.zeros(())).devices()
+    with jax.ensure_compile_time_eval():  # weights may be whole arrays while something else is traced
+        here = jax.device_put(np.zeros(())).devices()
     return all(a.devices() == here for a in leaves)

@@ -27,6 +27,7 @@ from ..inference import (
 from ..nn import LayerParam
 from ._clamp import Clamp, Hard, Phase, phases_of
 from ._coordinates import Coordinates, Values, landscape_of
+from ._equal_layers import as_equal_layers
 from ._idle import from_any_energy, from_errors
 from ._reach import check_moves, moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
@@ -66,12 +67,12 @@ class PredictiveCoding(Rule):
         start: Start | None = None,
         **options: Unpack[RuleOptions],
     ) -> None:
-        self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
-        self.in_stacks = self.in_stacks and type(self.coordinates).in_stacks
         super().__init__(optim_w, **options)
         solver = as_solver(self.name, optim_h, schedule)
         self.descent = solver if solver.descent is None else solver.descent
         self.stop = as_stop(self.name, T, 1, "T")
+        self.coordinates = part(self.name, "coordinates", coordinates, Coordinates, Values(), "Values()")
+        as_equal_layers(self.name, self.equal_layers, type(self.coordinates).in_stacks)
         self.schedule = as_schedule(self.name, schedule)
         self.clamp = part(self.name, "clamp", clamp, Clamp, Hard(), "Hard() or pxl.Nudged(0.1)")
         self.start = part(self.name, "start", start, Start, Forward(), "Forward() or pxl.Zeros()")
@@ -96,6 +97,9 @@ class PredictiveCoding(Rule):
             descent = self.solver.descent
             assert descent is not None  # what waits moves by steps
             self._warn_of_reach(problem, schedule, descent)
+
+    def can_stack(self, problem: Problem) -> bool:
+        return type(self.coordinates).in_stacks
 
     def learning_weights(self, problem: Problem) -> set[str]:
         if self.coordinates.travels and self._waits(problem):
