@@ -16,7 +16,7 @@ PUBLIC = {
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
         standardise stream two_moons""",
     "pcx.energy": """Bound Energies ForwardPass Graph Inputs Landscape LocalVJPs Node Nodes OverErrors OverFixedErrors
-        OverSharedValues OverValues Problem Samples WeightGradient Weights""",
+        OverSharedValues OverValues Problem Samples Stacks WeightGradient Weights""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.inference": """AllNodes Descent DescentLike Flow GradientNorm Langevin LayerTime Optax Plan Plateau RESULT
         Schedule Segment Solution Solver SolverLike Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
