@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from jax import Array
@@ -60,7 +61,7 @@ class ForwardPass:
     """
 
     h: Nodes
-    u: dict[str, Any]
+    u: Mapping[str, Any]
     targets: Nodes
     output: PyTree
     rest: Weights

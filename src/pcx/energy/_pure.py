@@ -16,7 +16,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import ABSENT, Mark, Mismatched, RKGState, get, is_param, modules, one_more_vmap, trace
-from ..predictive_coding import STATUS, EnergyModule, Vode, elements_of, predictions, zero_energy
+from ..predictive_coding import STATUS, EnergyModule, Predictions, Vode, elements_of, predictions, zero_energy
 from ._batch_first import batch_first
 from ._dtypes import cast_like
 from ._model_errors import refuse_nodes_inside, told_of_one_sample
@@ -53,7 +53,8 @@ def forward_pass(
 
     def forward(x: PyTree, y: PyTree, lane: Array, *, model: EnergyModule) -> tuple[Made, PyTree]:
         _prepare(model, training, STATUS.INIT)
-        token = predictions.set(given := {})
+        # As in the energies, what is predicted from a value is computed from it with the batch as first axis.
+        token = predictions.set(given := Predictions(lambda u: batch_first(u, lane) if type(u) is type(lane) else u))
         vodes = _vodes(structure, model)
         try:
             output = _call(structure, model, x, y)

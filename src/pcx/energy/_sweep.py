@@ -8,8 +8,8 @@ and does so for the nodes alone that an error has reached.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,30 +27,11 @@ if TYPE_CHECKING:
     from ._over_stacks import OverStacks
 
 
-class Move(Protocol):
-    """The movement of one node, which is given by whoever asks for a step."""
-
-    def __call__(
-        self,
-        block: Block,
-        i: Int[Array, ""] | None,
-        first: Int[Array, ""] | None,
-        gradient: Array,
-        value: Array,
-        state: PyTree,
-    ) -> tuple[Array, PyTree]:
-        """Return a node's new value and state.
-
-        **Arguments:**
-
-        - `block`: the names of the nodes of which it is one.
-        - `i`: its place among them; None if it is the only one.
-        - `first`: the step at which it first takes part; None if it takes part in all.
-        - `gradient`: of the energy by its value, `[batch, *shape]`.
-        - `value`: before the step, `[batch, *shape]`.
-        - `state`: the descent's.
-        """
-        ...
+Move: TypeAlias = Callable[..., tuple[Array, PyTree]]
+"""The movement of one node, `move(block, i, first, gradient, value, state) -> (value, state)`, given by whoever asks
+for a step: the names of the nodes of which it is one, and its place among them, None if it is the only one; the step at
+which it first takes part, None if it takes part in all; the gradient of the energy by its value, and its value before
+the step, `[batch, *shape]` each; and the descent's state."""
 
 
 class Sweep:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from jax import Array
 from jaxtyping import Float, PyTree
 
-Nodes: TypeAlias = dict[str, Array]
-"""A value for each node, `{node: [batch, *shape]}`."""
+from ._stacks import Stacks
+
+if TYPE_CHECKING:
+    Nodes: TypeAlias = dict[str, Array]
+    """A value for each node, `{node: [batch, *shape]}`. Where equal layers are computed together it is a `Stacks`,
+    which is read like a dict; so are the two below."""
+    Energies: TypeAlias = dict[str, Float[Array, " batch"]]
+    """An energy for each node and sample, `{node: [batch]}`."""
+    Weights: TypeAlias = dict[str, PyTree]
+    """The arrays that learn, `{path: array}`."""
+else:  # what is checked as tests run
+    Nodes = dict[str, Array] | Stacks
+    Energies = dict[str, Float[Array, " batch"]] | Stacks
+    Weights = dict[str, PyTree] | Stacks
 NodesIn: TypeAlias = Mapping[str, Array]
-"""The same, where it is read alone."""
-Energies: TypeAlias = dict[str, Float[Array, " batch"]]
-"""An energy for each node and sample, `{node: [batch]}`."""
-Weights: TypeAlias = dict[str, PyTree]
-"""The arrays that learn, `{path: array}`."""
+"""Values of nodes, where they are read alone."""
 Factors: TypeAlias = Mapping[str, Array | float]
 """A number or an array for some nodes, by name."""
 Gradient: TypeAlias = Callable[[NodesIn], Nodes]

@@ -15,6 +15,7 @@ from ..energy import (
     Landscape,
     Nodes,
     Stacks,
+    Weights,
     batch_of,
     blocks_of,
     gathered,
@@ -90,7 +91,7 @@ class _At(NamedTuple):
     """
 
     nodes: Nodes
-    states: dict[str, PyTree]
+    states: Weights
     bad: Int[Array, ""]
     key: Array | None
     seen: PyTree

@@ -19,6 +19,7 @@ from ..energy import (
     NodesIn,
     Stacks,
     Sweep,
+    Weights,
     blocks_of,
     blockwise,
     gathered,
@@ -42,7 +43,7 @@ class Stepped(NamedTuple):
     """
 
     nodes: Nodes
-    states: dict[str, PyTree]
+    states: Weights
     grads: Nodes
 
 

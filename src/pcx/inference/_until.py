@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Bool, Float, Int, PyTree
+from jaxtyping import Bool, Float, Int
 
 from ..energy import (
     Block,
     Energies,
     Landscape,
     Nodes,
+    Weights,
     batch_of,
     blocks_of,
     blockwise,
@@ -46,7 +47,7 @@ class _At(NamedTuple):
 
     t: Int[Array, ""]
     nodes: Nodes
-    states: dict[str, PyTree]
+    states: Weights
     done: Bool[Array, " batch"]
     taken: Int[Array, " batch"]
     before: Float[Array, " batch"]
@@ -107,9 +108,7 @@ def until(
     return Solution(end.nodes, end.taken, result, kept, end.bad)
 
 
-def _first(
-    stop: Stop, landscape: Landscape, start: Nodes, states: dict[str, PyTree], key: Array | None, trace: bool
-) -> _At:
+def _first(stop: Stop, landscape: Landscape, start: Nodes, states: Weights, key: Array | None, trace: bool) -> _At:
     """Return the place before the first step."""
     size = batch_of(start)
     each = landscape.energies(start)

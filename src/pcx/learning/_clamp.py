@@ -141,7 +141,7 @@ class Nudged(Clamp):
         return Phase(clamped, factor)
 
 
-def phases_of(rule: str, clamp: Clamp, problem: Problem, u: Nodes, targets: Nodes, count: Array | None) -> list[Phase]:
+def phases_of(rule: str, clamp: Clamp, problem: Problem, u: Any, targets: Nodes, count: Array | None) -> list[Phase]:
     """Return the phases of a clamp, with checks of what it returns.
 
     **Arguments:**

@@ -15,7 +15,7 @@ from jax import Array
 from jax.core import Tracer
 
 from ..core import fields_shown, shown
-from ..energy import ModelArrays, Structure
+from ..energy import ModelArrays, Structure, Weights
 from ..inference import where_bad
 from ..predictive_coding import EnergyModule
 from ._sound import in_words
@@ -33,7 +33,8 @@ class State:
 
     **Attributes:**
 
-    - `weights`: `{path: array}` of all that learns.
+    - `weights`: `{path: array}` of all that learns; of equal layers that are computed together a `pcx.energy.Stacks`,
+        which is read like a dict.
     - `rest`: the model's other arrays (running statistics, constants), `{path: array}`.
     - `optim`: the state of the weight optimiser.
     - `key`: for models and rules that draw random numbers.
@@ -42,7 +43,7 @@ class State:
     - `outputs`: the names of the nodes that the targets given to `init` clamp, which `predict` gives.
     """
 
-    weights: dict[str, Any]
+    weights: Weights
     rest: dict[str, Any]
     optim: Any
     key: Any

@@ -9,6 +9,7 @@ from ._noise import Huber, Laplace, Poisson
 from ._parameter import VodeParam
 from ._rules import Ruleset
 from ._vode import (
+    Predictions,
     Vode,
     predictions,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -31,8 +31,22 @@ from ._energy_module import STATUS, EnergyModule, UnsetEnergyError
 from ._parameter import VodeParam
 from ._rules import GetRule, Ruleset, Transformation
 
-# By a vode's identity, the value that it had after each prediction it was given; None unless someone looks.
-predictions: ContextVar[dict[int, list[Any]] | None] = ContextVar("pcx_predictions", default=None)
+
+class Predictions(dict[int, list[Any]]):
+    """By a vode's identity, the value that it had after each prediction it was given.
+
+    **Arguments:**
+
+    - `through`: what each prediction goes through before the node gets it.
+    """
+
+    def __init__(self, through: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.through = through
+
+
+predictions: ContextVar[Predictions | None] = ContextVar("pcx_predictions", default=None)
+"""Those of a model's call; None unless someone looks."""
 
 
 class Vode(EnergyModule):
@@ -153,6 +167,9 @@ class Vode(EnergyModule):
         return self
 
     def _set(self, key: str, value: PyTree, rkg: RandomKeyGenerator, called: bool) -> None:
+        seen = predictions.get() if key == "u" else None
+        if seen is not None:
+            value = seen.through(value)
         rules: Ruleset = get(self.ruleset)
         found = rules.when_set(self.status, key)
         cached: dict[str, Any] = {}
@@ -176,7 +193,7 @@ class Vode(EnergyModule):
         if cached or stale:
             # In a call, as inside a vmap, u is the prediction of one sample.
             self.cache.update(cached, stale, getattr(u, "ndim", 0) if u is not None and (called or in_vmap()) else None)
-        if key == "u" and (seen := predictions.get()) is not None:
+        if seen is not None:
             seen.setdefault(id(self), []).append(self.h.get())
 
     def get(self, key: str, default: PyTree = None, rkg: RandomKeyGenerator = RKG) -> Any:
