@@ -144,7 +144,7 @@ def _chosen(good: Array, new: T, old: T) -> T:
 _LARGE = 2**17  # numbers of an array: larger ones are read and written once
 
 
-def _as(x: Array, a: Array, b: Array) -> Array:
+def _as(x: PyTree, a: PyTree, b: PyTree) -> Array:
     """Return an array in the dtype that two others have together."""
     if isinstance(a, jax.Array) and isinstance(b, jax.Array) and a.dtype == b.dtype:
         return x
