@@ -24,6 +24,7 @@ class OnErrors(PredictiveCoding):
     of the forward pass."""
 
     settles_outputs = False
+    repeats_that_pay = 48
 
     def learning_weights(self, problem: Problem) -> set[str]:
         return from_outputs(problem) if self._waits(problem) else from_any_energy(problem)

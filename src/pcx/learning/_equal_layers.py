@@ -35,6 +35,8 @@ class Stacking:
     """Whether `learn` can be given arrays by node as `pcx.energy.Stacks`, of a bound problem whose equal layers are
     computed together."""
     equal_layers: EqualLayers = "auto"
+    repeats_that_pay: int = 48
+    """How many layers must repeat for a loop over them to be worth it on CPUs."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -63,23 +65,25 @@ class Stacking:
         """
         if not self.in_stacks or self.equal_layers == "apart" or not self.can_stack(problem):
             return None
-        return form_of(self.equal_layers, problem)
+        return form_of(self.equal_layers, problem, self.repeats_that_pay)
 
 
 # Measured by benchmarks/depth.py. On CPUs a loop takes its layers one after the other, where the written out ones share
 # the cores, and reads each one's weights into a place of its own: that pays where layers are many and small. Larger
-# ones run faster apart, by up to a quarter, though they compile longer.
+# ones run faster apart, by up to a quarter, though they compile longer. So do rules that do more in the
+# loop than move values, by up to a half: there it is taken where compiling each layer would take many seconds.
 _MANY = 10
 _SMALL = 2**19  # samples times numbers of a layer's largest weight
 
 
-def form_of(given: EqualLayers, problem: Problem) -> Form | None:
+def form_of(given: EqualLayers, problem: Problem, pays: int) -> Form | None:
     """Return how the equal layers of a problem are computed; None if each is apart.
 
     **Arguments:**
 
     - `given`: what the rule was asked for.
     - `problem`: the problem.
+    - `pays`: how many layers must repeat for a loop to be worth it on CPUs.
     """
     if given == "apart" or not problem.runs:
         return None
@@ -89,7 +93,7 @@ def form_of(given: EqualLayers, problem: Problem) -> Form | None:
     if jax.default_backend() != "cpu":
         return "stacked" if repeats >= _FEW else None
     largest = max(w.size for run in problem.runs for w in problem.weights_of_run(run))
-    return "looped" if repeats >= _MANY and problem.size * largest <= _SMALL else None
+    return "looped" if repeats >= max(pays, _MANY) and problem.size * largest <= _SMALL else None
 
 
 _FEW = 3

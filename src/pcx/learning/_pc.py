@@ -50,6 +50,7 @@ class PredictiveCoding(Rule):
 
     settles_outputs = True
     in_stacks = True
+    repeats_that_pay = 10
 
     @property
     def name(self) -> str:
