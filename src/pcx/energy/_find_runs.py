@@ -58,7 +58,7 @@ def is_same_forward(
             u = made[name]["u"]
             if made[name]["h"] != u or u is None:
                 return False
-            given = [m["h"] for n, m in made.items() if n in wiring.graph.parents[name]]
+            given = [made[n]["h"] for n in wiring.graph.parents[name]]
             own = wiring.u[name]
             if own is None:
                 return False

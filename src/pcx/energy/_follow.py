@@ -50,12 +50,11 @@ def follow(
     """
     order, period = together.problem.graph.order, len(run.groups)
     parts = [Part(group, 0, run.repeats) for group in run.groups]
-    reads = [[place_read(run, order, slot.names, slot.back) for slot in part.group.slots] for part in parts]
-    depth: dict[int, int] = {}  # how many repetitions back values are read, by the place in the repetition
-    for at in [a for each in reads for a in each if a is not None]:
-        depth[at[0]] = max(depth.get(at[0], 0), at[1])
+    reads = [[run.place_read(order, slot) for slot in part.group.slots] for part in parts]
     first = {
-        k: [value_of(order[run.start + k - period * (j + 1)]) for j in range(back)] for k, back in depth.items() if back
+        k: [value_of(order[run.start + k - period * (j + 1)]) for j in range(back)]
+        for k, back in run.depths(order).items()
+        if back
     }
     fixed: list[list[Any]] = []
     moving: list[list[int]] = []
@@ -93,9 +92,3 @@ def follow(
     made = scan(cell, first, (xs, own))[1]
     names = [part.names for part in parts]
     return Followed(Stacks(names, [m[0] for m in made]), Stacks(names, [m[-2] for m in made]), [m[-1] for m in made])
-
-
-def place_read(run: Run, order: Sequence[str], names: Sequence[str], back: int | None) -> tuple[int, int] | None:
-    """Return the place in a repetition of the node that a slot reads, and how many repetitions back it is; None for
-    what is no node of the run."""
-    return None if back is None else ((order.index(names[0]) - run.start) % len(run.groups), back)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from ._follow import follow
+from ._in_stacks import InStacks
 from ._landscape import WeightGradient
 from ._local import clamped_energy, own_gradient
 from ._node import ForwardPass
 from ._over_errors import OverErrors, energies_without_errors
 from ._precision import weighed
-from ._stacks import Block, Stacks, blocks_of, blockwise, mapped, regrouped, selected, updated
-from ._together import Part, Together
+from ._stacks import Block, Stacks, blocks_of, blockwise, mapped, selected, updated
+from ._together import Part
 from ._types import Factors, Gradient, NodesIn, Weights
 from ._weight_terms import Term, whole_gradient
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ._bound import Bound
 
 
-class OverErrorStacks(OverErrors):
+class OverErrorStacks(InStacks, OverErrors):
     """As `OverErrors`, with equal layers computed together; arrays by node are `Stacks`."""
 
     def __init__(
@@ -33,24 +33,6 @@ class OverErrorStacks(OverErrors):
     ) -> None:
         super().__init__(bound, clamped, scale)
         self._forward = bound.start(effects=False) if forward is None else forward
-
-    @property
-    def together(self) -> Together:
-        """The groups of equal nodes."""
-        found = self.bound.together
-        assert found is not None, "made where there are groups"
-        return found
-
-    # -- arrays by node -------------------------------------------------------------------------------
-    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
-        parts, singles = self.together.parts(names, lambda n: (self._weighing(n), None if alike is None else alike(n)))
-        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
-
-    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> Any:
-        blocks = self.blocks(self.free, alike)
-        if isinstance(coords, Stacks) and coords.blocks == blocks:
-            return coords
-        return regrouped(blocks, coords)
 
     def start(self) -> Any:
         p = self.problem
@@ -66,20 +48,15 @@ class OverErrorStacks(OverErrors):
     def starts_forward(self, coords: NodesIn) -> bool:
         return False  # an error anywhere is felt at once, so that nothing hangs on it
 
-    def project(self, coords: NodesIn) -> Any:
-        return coords
-
     def _follow(self, coords: NodesIn) -> tuple[Any, Any]:
         self.check_names("landscape", coords)
-        runs = {self.order[run.start]: run for run in self.problem.runs}
-        inside = {n for run in runs.values() for group in run.groups for n in group.names}
         h: Any = dict(self.clamped)
         u: Any = {}
-        for name in self.order:
-            if name in runs:
-                found = follow(self.together, runs[name], lambda n: h[n], coords)  # noqa: B023
+        for name in self.problem.items:
+            if not isinstance(name, str):
+                found = follow(self.together, name, lambda n: h[n], coords)  # noqa: B023
                 h, u = updated(h, found.h), updated(u, found.u)
-            elif name not in inside:
+            else:
                 above = {n: h[n] for n in self.problem.graph.parents[name]}
                 predicted = self.bound.functions.predict(name, above)
                 if predicted is not None:
@@ -166,9 +143,9 @@ class OverErrorStacks(OverErrors):
         return found
 
     # -- energies of errors ---------------------------------------------------------------------------
-    def _weighing(self, name: str) -> Hashable:
-        precision = self.bound.precision.get(name)
-        return None if precision is None else (np.shape(precision), str(jnp.result_type(precision)))
+    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
+        # What has a precision is weighed in blocks, too.
+        return super().blocks(names, lambda n: (self.form_of_precision(n), None if alike is None else alike(n)))
 
     def _precisions(self, names: Block) -> Any:
         given = self.bound.precision

@@ -7,51 +7,30 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
+from ._in_stacks import InStacks
 from ._landscape import WeightGradient
 from ._over_values import OverValues
 from ._precision import weighed
-from ._stacks import Block, Stacks, added_up, gathered, regrouped, selected, updated
+from ._stacks import Block, Stacks, added_up, gathered, selected, updated
 from ._sweep import Sweep
-from ._together import Part, Together
+from ._together import Part
 from ._types import Gradient, Nodes, NodesIn, Weights
 from ._uphill import added
 from ._weight_terms import Term, whole_gradient
 
 
-class OverStacks(OverValues):
+class OverStacks(InStacks, OverValues):
     """As `OverValues`, with equal local predictions computed together; arrays by node are `Stacks`.
 
     Each gradient is the sum of what single nodes' energies give, as it is without groups; that of a part of a group is
     computed by one program over all of its nodes.
     """
 
-    @property
-    def together(self) -> Together:
-        """The groups of equal nodes."""
-        found = self.bound.together
-        assert found is not None, "made where there are groups"
-        return found
-
-    # -- arrays by node -------------------------------------------------------------------------------
-    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
-        parts, singles = self.together.parts(names, (lambda name: None) if alike is None else alike)
-        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
-
-    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> Stacks:
-        blocks = self.blocks(self.free, alike)
-        if isinstance(coords, Stacks) and coords.blocks == blocks:
-            return coords
-        return regrouped(blocks, coords)
-
     def start(self) -> Any:
         forward = self.bound.start() if self._forward is None else self._forward
         return self.arranged(selected(forward.h, self.free))
-
-    def project(self, coords: NodesIn) -> Any:
-        return coords  # nothing is clamped in part
 
     def begin(self, coords: NodesIn) -> Any:
         return coords
@@ -248,9 +227,7 @@ class OverStacks(OverValues):
 
     def _weighing(self, name: str) -> Hashable:
         """Return what must be equal for nodes whose energies are weighed together."""
-        precision = self.bound.precision.get(name)
-        form = None if precision is None else (np.shape(precision), str(jnp.result_type(precision)))
-        return form, name in self.scale, name in self.parts.counts
+        return self.form_of_precision(name), name in self.scale, name in self.parts.counts
 
     def weights_of_energy(self, part: Part) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Return precision and factor of each of a part's nodes, and their axes; None where there are none."""

@@ -104,6 +104,14 @@ class Repeating(abc.ABC):
         return find_runs(self.nodes, self.wiring, self._inputs)
 
     @functools.cached_property
+    def items(self) -> tuple[str | Run, ...]:
+        """The runs, and the nodes that are in none, parents before children."""
+        starts = {run.start: run for run in self.runs}
+        inside = {n for run in self.runs for group in run.groups for n in group.names}
+        found = [starts.get(i, n) for i, n in enumerate(self.wiring.graph.order) if i in starts or n not in inside]
+        return tuple(found)
+
+    @functools.cached_property
     def runs_forward(self) -> bool:
         """True if in the runs a forward pass is these predictions, one after the other."""
         (made, _), _ = self._forward.outputs

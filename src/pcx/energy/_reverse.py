@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ._follow import follow, place_read
+from ._follow import follow
 from ._loops import scan
 from ._runs import Run
 from ._stacks import Block, Stacks, added_up, updated
@@ -62,16 +62,13 @@ class Reverse:
         self._together: Together = found
         self._bound, self._clamped, self._problem = bound, dict(clamped), bound.problem
         self._order = self._problem.graph.order
-        self._runs = {self._order[run.start]: run for run in self._problem.runs}
-        inside = {n for run in self._runs.values() for group in run.groups for n in group.names}
-        self._items = [n for n in self._order if n in self._runs or n not in inside]
-        self._pulls: dict[str, Any] = {}
+        self._pulls: dict[str | int, Any] = {}  # of runs by where they start
         self.h: Any = {}
         self.u: Any = {}
-        for name in self._items:
-            if name in self._runs:
-                made = follow(found, self._runs[name], lambda n: self.h[n], emit=self._emit)
-                self._pulls[name] = made.more
+        for name in self._problem.items:
+            if not isinstance(name, str):
+                made = follow(found, name, lambda n: self.h[n], emit=self._emit)
+                self._pulls[name.start] = made.more
                 self.h, self.u = updated(self.h, made.h), updated(self.u, made.u)
             else:
                 self._predict(name)
@@ -124,9 +121,9 @@ class Reverse:
         alone: Weights = dict(own)
         terms: list[Term] = []
         more: list[tuple[Block, PyTree]] = []
-        for item in reversed(self._items):
-            if item in self._runs:
-                made, found = self._back(self._runs[item], pending, visit)
+        for item in reversed(self._problem.items):
+            if not isinstance(item, str):
+                made, found = self._back(item, pending, visit)
                 more += made
                 terms += found
                 continue
@@ -162,12 +159,10 @@ class Reverse:
         parts = [Part(group, 0, count) for group in run.groups]
         slots = [self._slots(part) for part in parts]
         reads = [
-            [place_read(run, order, part.group.slots[i].names, part.group.slots[i].back) for i in values]
+            [run.place_read(order, part.group.slots[i]) for i in values]
             for part, (values, _) in zip(parts, slots, strict=True)
         ]
-        depth = dict.fromkeys(range(period), 0)
-        for at in [a for each in reads for a in each if a is not None]:
-            depth[at[0]] = max(depth[at[0]], at[1])
+        depth = run.depths(order)
         h = [self.h.stacks[self.h.blocks.index(part.names)] for part in parts]
         ring = {k: [jnp.zeros_like(h[k][0]) for _ in range(back + 1)] for k, back in depth.items()}
         # What comes from outside, node by node.
@@ -208,14 +203,14 @@ class Reverse:
             ring = {k: [*v[1:], jnp.zeros_like(v[0])] for k, v in ring.items()}
             return (ring, same, sums), (made, grads)
 
-        xs = (self._pulls[order[run.start]], h, given)
+        xs = (self._pulls[run.start], h, given)
         flipped = jtu.tree_map(lambda a: jnp.flip(a, 0), xs)
         (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), flipped)
         made, grads = jtu.tree_map(lambda a: jnp.flip(a, 0), (made, grads))
         for k, waiting in ring.items():
             for j, grad in enumerate(waiting[: depth[k]]):
                 at = run.start + k - period * (j + 1)
-                if at >= 0 and any(order[at] in s.names for g in run.groups for s in g.slots):
+                if at >= 0 and run.reads(order[at]):
                     self._give(pending, order[at], grad)
         for name, grad in same.items():
             self._give(pending, name, grad)

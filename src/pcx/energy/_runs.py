@@ -77,6 +77,25 @@ class Run(NamedTuple):
         """The place after its last node."""
         return self.start + self.repeats * len(self.groups)
 
+    def place_read(self, order: Sequence[str], slot: Slot) -> tuple[int, int] | None:
+        """Return the place in a repetition of the node that a slot reads, and how many repetitions back it is; None for
+        what is no node of the run."""
+        if slot.back is None:
+            return None
+        return (order.index(slot.names[0]) - self.start) % len(self.groups), slot.back
+
+    def depths(self, order: Sequence[str]) -> dict[int, int]:
+        """Return how many repetitions back values are read, by the place in the repetition."""
+        depth = dict.fromkeys(range(len(self.groups)), 0)
+        for at in [self.place_read(order, slot) for group in self.groups for slot in group.slots]:
+            if at is not None:
+                depth[at[0]] = max(depth[at[0]], at[1])
+        return depth
+
+    def reads(self, name: str) -> bool:
+        """Return whether any of its nodes is predicted from a node."""
+        return any(name in slot.names for group in self.groups for slot in group.slots)
+
 
 LONGEST = 16  # nodes in one repetition
 

@@ -255,9 +255,10 @@ def added_up(names: Block, parts: Iterable[tuple[Block, Array]]) -> Array | None
     - `names`: of the block; those that no part has get zeros.
     - `parts`: blocks with their arrays; what belongs to other names is left out.
     """
+    inside = frozenset(names)
     layers: list[dict[str, Stacks]] = []  # in each at most one array a name
     for block, array in parts:
-        wanted = [n for n in block if n in names]
+        wanted = [n for n in block if n in inside]
         if not wanted:
             continue
         layer = next((m for m in layers if not any(n in m for n in wanted)), None)

@@ -48,17 +48,12 @@ class Sweep:
         self._landscape, self._arrival = landscape, arrival
         self._free = frozenset(landscape.free)
         problem = landscape.problem
-        self._runs = {problem.graph.order[run.start]: run for run in problem.runs}
-        inside = {n for run in problem.runs for group in run.groups for n in group.names}
-        starts = {problem.graph.order[run.start] for run in problem.runs}
-        # From the outputs to the inputs: a run stands where its first node does.
-        self._items = [n for n in reversed(problem.graph.order) if n not in inside or n in starts]
         self._givers = {
             n: landscape.single_gradient([n], self._free, values)
-            for n in self._items
-            if n not in self._runs and n in problem.wiring.energy and self._felt(n)
+            for n in problem.items
+            if isinstance(n, str) and n in problem.wiring.energy and self._felt(n)
         }
-        self._parts = {id(g): _Part(landscape, g, values) for run in self._runs.values() for g in run.groups}
+        self._parts = {id(g): _Part(landscape, g, values) for run in problem.runs for g in run.groups}
 
     def _felt(self, name: str) -> bool:
         graph = self._landscape.problem.graph
@@ -78,9 +73,9 @@ class Sweep:
         """
         pending: dict[str, Array] = {}
         new: dict[Block, tuple[Any, Any]] = {}
-        for item in self._items:
-            if item in self._runs:
-                new |= self._over(self._runs[item], coords, states, move, t, pending)
+        for item in reversed(self._landscape.problem.items):
+            if not isinstance(item, str):
+                new |= self._over(item, coords, states, move, t, pending)
                 continue
             if item in self._givers:
                 for (name,), grad in self._givers[item](coords):
@@ -107,7 +102,7 @@ class Sweep:
         place = {block: i for i, block in enumerate(coords.blocks)}
         values = [coords.stacks[place[b]] for b in blocks]
         kept = [states.stacks[place[b]] for b in blocks] if isinstance(states, Stacks) else []
-        depth = _depths(run, order)
+        depth = run.depths(order)
 
         def name_at(k: int, cell: int) -> str:
             return order[run.start + k + period * cell]
@@ -180,7 +175,7 @@ class Sweep:
         for k, waiting in ring.items():
             for j, grad in enumerate(waiting[: depth[k]]):
                 at = run.start + k - period * (j + 1)
-                if at >= 0 and order[at] in self._free and self._reads(run, order[at]):
+                if at >= 0 and order[at] in self._free and run.reads(order[at]):
                     _give(pending, order[at], jnp.asarray(jnp.where(cells == count, grad, 0)))
         for name, grad in same.items():
             _give(pending, name, grad)
@@ -193,13 +188,10 @@ class Sweep:
         found = []
         for j in reversed(range(back)):
             at = run.start + k - period * (j + 1)
-            read = at >= 0 and self._reads(run, order[at])
+            read = at >= 0 and run.reads(order[at])
             zero = jnp.zeros(like.shape[1:], like.dtype)
             found.append(self._landscape.value(order[at], coords) if read else zero)
         return jnp.stack(found) if found else None
-
-    def _reads(self, run: Run, name: str) -> bool:
-        return any(name in s.names for g in run.groups for s in g.slots)
 
     def _first(self, run: Run) -> np.ndarray | None:
         """Return the step at which each repetition of a run, and all after it, first take part."""
@@ -225,14 +217,10 @@ class _Part:
         part = Part(group, 0, len(group.names))
         free = frozenset(landscape.free)
         run = next(r for r in problem.runs if any(g is group for g in r.groups))
-        order = {n: i for i, n in enumerate(problem.graph.order)}
-        self._own = next(k for k, g in enumerate(run.groups) if g is group)
         self._ways = [i for i, s in enumerate(group.slots) if s.kind == "value" and any(n in free for n in s.names)]
         # The place in the repetition, and how many repetitions back.
         self._at = {
-            i: ((order[s.names[0]] - run.start) % len(run.groups), s.back)
-            for i, s in enumerate(group.slots)
-            if s.kind == "value" and s.back is not None
+            i: at for i, s in enumerate(group.slots) if (at := run.place_read(problem.graph.order, s)) is not None
         }
         self._fixed = {i: together.argument(part, i, values) for i in range(len(group.slots)) if i not in self._ways}
         self._has_energy = len(group.wanted) > 1
@@ -279,18 +267,6 @@ class _Part:
 
 def _at(a: Array, i: Int[Array, ""]) -> Array:
     return lax.dynamic_index_in_dim(a, i, keepdims=False)
-
-
-def _depths(run: Run, order: tuple[str, ...]) -> dict[int, int]:
-    """Return how many repetitions back values are read, by the place in the repetition."""
-    place = {n: i for i, n in enumerate(order)}
-    depth = dict.fromkeys(range(len(run.groups)), 0)
-    for group in run.groups:
-        for slot in group.slots:
-            if slot.back is not None:
-                k = (place[slot.names[0]] - run.start) % len(run.groups)
-                depth[k] = max(depth[k], slot.back)
-    return depth
 
 
 def _give(pending: dict[str, Array], name: str, grad: Array) -> None:

@@ -75,16 +75,6 @@ class Together:
         return jnp.stack([self.functions.known[i] for i in numbers])
 
     # -- which nodes together -------------------------------------------------------------------------
-    def blocks(self, names: Iterable[str]) -> tuple[Block, ...]:
-        """Return names block by block, with those of a group that stand side by side in one.
-
-        **Arguments:**
-
-        - `names`: of nodes.
-        """
-        parts, singles = self.parts(names, lambda name: None)
-        return tuple([*[p.names for p in parts], *[(n,) for n in singles]])
-
     def parts(self, names: Iterable[str], alike: Callable[[str], Any]) -> tuple[list[Part], list[str]]:
         """Return the parts of groups that nodes make up, and the nodes that stand alone.
 

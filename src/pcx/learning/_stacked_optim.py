@@ -63,7 +63,7 @@ class StackedOptimiser:
 
         - `weights`: in the blocks.
         """
-        return self._with_stacks(self._run(self._init, (self._by_first(weights),))[0])
+        return self._with_stacks(self._run(self._init, (self._by_first(weights),)))
 
     def update(self, gradient: Stacks, state: PyTree, weights: Stacks, value: Array) -> tuple[Stacks, PyTree]:
         """Return what is added to the weights, and the next state.
@@ -75,11 +75,11 @@ class StackedOptimiser:
         - `value`: the energy, for optimisers that want it.
         """
         given = (self._by_first(gradient), self._by_first(state), self._by_first(weights), value)
-        moves, state = self._run(self._update, given)[0]
+        moves, state = self._run(self._update, given)
         return Stacks(weights.blocks, [moves[names[0]] for names in weights.blocks]), self._with_stacks(state)
 
     # -- inside ---------------------------------------------------------------------------------------
-    def _run(self, program: Program, given: PyTree) -> tuple[PyTree]:
+    def _run(self, program: Program, given: PyTree) -> PyTree:
         """Return what a program gives, with a stack for what belongs to a weight."""
         numbers, arrays = jtu.tree_leaves(program.inputs), jtu.tree_leaves(given)
         owners = self._owners(program.inputs)
@@ -99,7 +99,7 @@ class StackedOptimiser:
             found = jax.vmap(run, axis_size=len(names))(own) if many else run(own)
             for k, a in zip(wanted, found, strict=True):
                 made[k] = a
-        return (jtu.tree_unflatten(treedef, made),)
+        return jtu.tree_unflatten(treedef, made)
 
     def _owners(self, tree: PyTree) -> list[str | None]:
         """Return the first path of the block that each leaf belongs to; None for those of no weight."""
