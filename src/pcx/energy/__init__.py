@@ -50,6 +50,7 @@ from ._together import Form
 from ._two_networks import OverSharedValues
 from ._types import Energies, Factors, Gradient, Inputs, Moves, Nodes, NodesIn, Weights
 from ._uphill import added, rose
+from ._weight_terms import add_weights
 
 __all__ = [
     "Bound",

@@ -19,7 +19,7 @@ from ._precision import weighed
 from ._stacks import Block, Stacks, blocks_of, blockwise, mapped, selected, updated
 from ._together import Part
 from ._types import Factors, Gradient, NodesIn, Weights
-from ._weight_terms import Term, whole_gradient
+from ._weight_terms import Term, add_weights, whole_gradient
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -98,12 +98,14 @@ class OverErrorStacks(InStacks, OverErrors):
             energy, grad = clamped_energy(*at)
             pulls, energies = updated(pulls, {name: grad}), updated(energies, {name: energy})
             elements = updated(elements, {name: self.bound.functions.elements(name, self.clamped[name], u[name])})
-            _add(own, {w: jax.tree.map(lambda a: a / self.problem.size, g) for w, g in own_gradient(*at).items()})
+            add_weights(
+                own, {w: jax.tree.map(lambda a: a / self.problem.size, g) for w, g in own_gradient(*at).items()}
+            )
         terms: list[Term] = []
         for names, grad in blocks_of(pulls):
             grad = mapped(self.bound.samples.weighted, names)(grad) / self.problem.size
             if len(names) == 1:
-                _add(own, self._pulled(names[0], grad, h))
+                add_weights(own, self._pulled(names[0], grad, h))
             else:
                 terms += self._part_terms(names, grad, h)
         return WeightGradient(whole_gradient(self.bound, own, terms), energies, elements)
@@ -165,8 +167,3 @@ class OverErrorStacks(InStacks, OverErrors):
         if precision is None:
             return -errors
         return mapped(lambda e, p: -p * e, names)(errors, precision)
-
-
-def _add(into: Weights, new: Weights) -> None:
-    for path, value in new.items():
-        into[path] = value if path not in into else jax.tree.map(jnp.add, into[path], value)

@@ -21,7 +21,7 @@ from ._runs import Run
 from ._stacks import Block, Stacks, added_up, updated
 from ._together import Part, Together
 from ._types import NodesIn, Weights
-from ._weight_terms import Term, whole_gradient
+from ._weight_terms import Term, add_weights, whole_gradient
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -136,8 +136,7 @@ class Reverse:
                 above, weights = self._pulled(self._pulls[item], grad)
                 for n, g in above.items():
                     self._give(pending, n, g)
-                for w, g in weights.items():
-                    alone[w] = g if w not in alone else jtu.tree_map(jnp.add, alone[w], g)
+                add_weights(alone, weights)
         alone = {w: jtu.tree_map(lambda a: a / size, g) for w, g in alone.items()}
         gradient = whole_gradient(self._bound, alone, [(n, g / size) for n, g in terms])
         return Swept(gradient, Stacks([n for n, _ in more], [m for _, m in more]))

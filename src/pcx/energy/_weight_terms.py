@@ -20,6 +20,12 @@ Term: TypeAlias = tuple[tuple[int, ...], Array]
 """Numbers of weights, with a stack of their gradients; of one number its gradient."""
 
 
+def add_weights(into: Weights, new: Weights) -> None:
+    """Add gradients by path, in place."""
+    for path, value in new.items():
+        into[path] = value if path not in into else jtu.tree_map(jnp.add, into[path], value)
+
+
 def whole_gradient(bound: Bound, gradient: Weights, terms: Sequence[Term]) -> Any:
     """Return the gradient of each weight, in the blocks of the weights; zero where nothing has one.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
 import optax
 from jax import Array
 from jaxtyping import PyTree
@@ -24,6 +23,7 @@ from ..energy import (
     Weights,
     add,
     add_parts,
+    add_weights,
     blocks_of,
     blockwise,
     check_errors,
@@ -142,8 +142,7 @@ class ZIL(Rule):
         for name in [n for n in p.clamped if not p.nodes[n].silent]:
             clamped[name], ends[name] = clamped_energy(bound, name, targets[name], reverse.u[name])
             elements[name] = bound.functions.elements(name, targets[name], reverse.u[name])
-            for path, g in own_gradient(bound, name, targets[name], reverse.u[name]).items():
-                own[path] = g if path not in own else jtu.tree_map(jnp.add, own[path], g)
+            add_weights(own, own_gradient(bound, name, targets[name], reverse.u[name]))
 
         def visit(names: Block, gradient: Array, value: Array) -> tuple[Array, PyTree]:
             error = _step(self.descent.at(names[0]), gradient, value)
