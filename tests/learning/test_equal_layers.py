@@ -55,6 +55,11 @@ RULES = {
     "zil, a step of 1/2": lambda how: pxl.zil(SLOW, optax.sgd(0.5), precision=2.0, equal_layers=how),
     "epc": lambda how: pxl.epc(SLOW, SGD, 5, equal_layers=how),
     "epc, precision": lambda how: pxl.epc(SLOW, SGD, 5, precision={"vodes[1]": 2.0}, equal_layers=how),
+    "fpa": lambda how: pxl.fpa(SLOW, optax.sgd(0.6), 5, equal_layers=how),
+    "fpa, kept, precision": lambda how: pxl.fpa(
+        optax.adam(0.05), optax.adam(0.1), 3, start=pxl.Kept(), precision={"vodes[1]": 2.0}, equal_layers=how
+    ),
+    "fpa, layer by layer": lambda how: pxl.fpa(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
     "backprop": lambda how: pxl.backprop(SLOW, equal_layers=how),
 }
 
@@ -156,6 +161,7 @@ NETS = [
     lambda how: pxl.zil(SLOW, level=True, equal_layers=how),
     lambda how: pxl.backprop(SLOW, equal_layers=how),
     lambda how: pxl.mcpc(SLOW, 0.005, 8, equal_layers=how),
+    lambda how: pxl.fpa(SLOW, optax.sgd(0.05), 4, equal_layers=how),
 ]
 
 
@@ -279,7 +285,7 @@ def test_a_bad_number_is_found_in_the_layer_where_it_is():
 
 # -- the programs -------------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "backprop"])
+@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", "backprop"])
 def test_programs_do_not_grow_with_depth(name):
     def lines(depth: int, how: str) -> int:
         rule, data = RULES[name](how), batch()

@@ -7,6 +7,7 @@ from ._about import positional
 from ._bound import Bound
 from ._dataflow import Program, bind_as_it_stands
 from ._dtypes import Casts, DTypePolicy, PolicyLike, as_policy, grad_of_mean
+from ._error_stacks import energies_of_errors
 from ._felt import felt_by
 from ._graph import Graph
 from ._landscape import Landscape, WeightGradient
@@ -16,6 +17,7 @@ from ._model_errors import is_equinox, no_model, raise_reworded
 from ._node import ForwardPass, Node
 from ._over_error_stacks import OverErrorStacks
 from ._over_errors import OverErrors, OverFixedErrors, check_errors, energies_without_errors
+from ._over_fixed_error_stacks import OverFixedErrorStacks
 from ._over_values import OverValues
 from ._precision import weighed
 from ._problem import Problem

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._error_stacks import ErrorStacks, energies_of_errors, grads_of_errors
 from ._follow import follow
-from ._in_stacks import InStacks
 from ._landscape import WeightGradient
 from ._local import clamped_energy, own_gradient
 from ._node import ForwardPass
 from ._over_errors import OverErrors, energies_without_errors
-from ._precision import weighed
-from ._stacks import Block, Stacks, blocks_of, blockwise, mapped, selected, updated
-from ._together import Part
+from ._stacks import Block, blocks_of, blockwise, mapped, selected, updated
+from ._together import Part, given_to
 from ._types import Factors, Gradient, NodesIn, Weights
 from ._weight_terms import Term, add_weights, whole_gradient
 
@@ -25,25 +25,15 @@ if TYPE_CHECKING:
     from ._bound import Bound
 
 
-class OverErrorStacks(InStacks, OverErrors):
+class OverErrorStacks(ErrorStacks, OverErrors):
     """As `OverErrors`, with equal layers computed together; arrays by node are `Stacks`."""
 
     def __init__(
         self, bound: Bound, clamped: NodesIn, scale: Factors | None = None, forward: ForwardPass | None = None
     ) -> None:
         super().__init__(bound, clamped, scale)
+        self._zeros = {}
         self._forward = bound.start(effects=False) if forward is None else forward
-
-    def start(self) -> Any:
-        p = self.problem
-
-        def zero(names: Block) -> Array:
-            node = p.nodes[names[0]]
-            several = (len(names),) if len(names) > 1 else ()
-            return jnp.zeros((*several, p.size, *node.shape), node.dtype)
-
-        blocks = self.blocks(self.free)
-        return Stacks(blocks, [zero(names) for names in blocks])
 
     def starts_forward(self, coords: NodesIn) -> bool:
         return False  # an error anywhere is felt at once, so that nothing hangs on it
@@ -68,7 +58,7 @@ class OverErrorStacks(InStacks, OverErrors):
     # -- energies and gradients -----------------------------------------------------------------------
     def energies(self, coords: NodesIn) -> Any:
         u = self.predictions(coords)
-        found = blockwise(selected(coords, self.free), self._energy_of_errors)
+        found = blockwise(selected(coords, self.free), partial(energies_of_errors, self.bound))
         for name in self._with_energy:
             each = self.bound.node_energy(name, self.bound.functions.elements(name, self.clamped[name], u[name]))
             found = updated(found, {name: self.scale[name] * each if name in self.scale else each})
@@ -89,8 +79,8 @@ class OverErrorStacks(InStacks, OverErrors):
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         h, u = self._follow(coords)
         errors = selected(coords, self.free)
-        pulls = blockwise(errors, self._grad_of_errors)
-        energies = blockwise(errors, self._energy_of_errors)
+        pulls = blockwise(errors, partial(grads_of_errors, self.bound))
+        energies = blockwise(errors, partial(energies_of_errors, self.bound))
         elements = blockwise(errors, lambda _, e: 0.5 * jnp.square(e))
         own: Weights = {}
         for name in self._with_energy:
@@ -138,32 +128,4 @@ class OverErrorStacks(InStacks, OverErrors):
         others = [None if k in slots else a for k, a in enumerate(arguments)]
         other_axes = [None if k in slots else a for k, a in enumerate(axes)]
         over = together.over(pulled, ([axes[k] for k in slots], other_axes, 0))
-        found: list[Term] = []
-        for k, g in zip(slots, over([arguments[k] for k in slots], others, grad), strict=True):
-            slot = group.slots[k]
-            found.append((slot.numbers, jnp.sum(g, axis=0)) if slot.same else (slot.numbers[i : part.stop], g))
-        return found
-
-    # -- energies of errors ---------------------------------------------------------------------------
-    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
-        # What has a precision is weighed in blocks, too.
-        return super().blocks(names, lambda n: (self.form_of_precision(n), None if alike is None else alike(n)))
-
-    def _precisions(self, names: Block) -> Any:
-        given = self.bound.precision
-        if names[0] not in given:
-            return None
-        return given[names[0]] if len(names) == 1 else jnp.stack([jnp.asarray(given[n]) for n in names])
-
-    def _energy_of_errors(self, names: Block, errors: Array) -> Array:
-        """Return the energies of a block's nodes, `[nodes, batch]`."""
-        size, precision = self.problem.nodes[names[0]].size, self._precisions(names)
-        one = lambda e, p: weighed(0.5 * jnp.square(e), p, size)  # noqa: E731
-        return mapped(one, names, (0, None if precision is None else 0))(errors, precision)
-
-    def _grad_of_errors(self, names: Block, errors: Array) -> Array:
-        """Return dE/du of a block's nodes."""
-        precision = self._precisions(names)
-        if precision is None:
-            return -errors
-        return mapped(lambda e, p: -p * e, names)(errors, precision)
+        return given_to(part, slots, over([arguments[k] for k in slots], others, grad))

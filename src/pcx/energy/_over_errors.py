@@ -170,8 +170,16 @@ class OverFixedErrors(_Errors):
 
     def __init__(self, bound: Bound, clamped: NodesIn, scale: Factors | None = None) -> None:
         super().__init__(bound, clamped, scale)
-        self._clamped_grads = {n: self._first.clamped_energy(n) for n in self._with_energy}
+        self._clamped_grads = {n: self._at_clamped(n) for n in self._with_energy}
         self.arrival = self.travel(self._with_energy)
+
+    def _at_clamped(self, name: str) -> tuple[Array, Array]:
+        """Return the energy of a clamped node, and its gradient by the prediction."""
+        return self._first.clamped_energy(name)
+
+    def _above(self, child: str, grad: Array) -> Nodes:
+        """Return what a cotangent of a node's prediction gives for the values of its parents."""
+        return self._first.pullback(child, grad)[0]
 
     def values(self, coords: NodesIn) -> Nodes:
         self._checked(coords)
@@ -208,7 +216,7 @@ class OverFixedErrors(_Errors):
             grads |= {n: grad for n, (_, grad) in self._clamped_grads.items()}
             found = {n: -grads[n] for n in names}  # p e, the pull of the node itself
             for child in {c: None for n in names for c in children[n] if c in grads}:
-                above, _ = self._first.pullback(child, grads[child])
+                above = self._above(child, grads[child])
                 add(found, [(n, g) for n, g in above.items() if n in found])
             return found
 
@@ -237,7 +245,7 @@ class OverFixedErrors(_Errors):
         last = [n for n in self.free if p.graph.children[n] and all(c in self.clamped for c in p.graph.children[n])]
         pull: Nodes = {}
         for child in {c: None for n in last for c in p.graph.children[n]}:
-            above, _ = self._first.pullback(child, self._clamped_grads[child][1])
+            above = self._above(child, self._clamped_grads[child][1])
             add(pull, [(n, g) for n, g in above.items() if n in last])
         begun: Nodes = {}
         ended: Nodes = {}

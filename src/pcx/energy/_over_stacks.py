@@ -15,7 +15,7 @@ from ._over_values import OverValues
 from ._precision import weighed
 from ._stacks import Block, Stacks, added_up, gathered, selected, updated
 from ._sweep import Sweep
-from ._together import Part
+from ._together import Part, given_to
 from ._types import Gradient, Nodes, NodesIn, Weights
 from ._uphill import added
 from ._weight_terms import Term, whole_gradient
@@ -120,15 +120,7 @@ class OverStacks(InStacks, OverValues):
         def at(coords: NodesIn) -> list[tuple[Block, Array]]:
             given = [together.argument(part, i, coords) for i in ways]
             over = together.over(jax.grad(energy), ([axis for _, axis in given], other_axes, *axes))
-            grads = over([a for a, _ in given], others, *weights)
-            found: list[tuple[Block, Array]] = []
-            for i, grad in zip(ways, grads, strict=True):
-                slot = group.slots[i]
-                same = slot.same
-                found.append(
-                    (slot.names[:1], jnp.sum(grad, axis=0)) if same else (slot.names[part.start : part.stop], grad)
-                )
-            return found
+            return given_to(part, ways, over([a for a, _ in given], others, *weights))
 
         return at
 
@@ -184,14 +176,7 @@ class OverStacks(InStacks, OverValues):
         other_axes = [None if i in ways else a for i, a in enumerate(axes)]
         over = together.over(jax.grad(mean, has_aux=True), (moving_axes, other_axes, *weight_axes))
         grads, elements = over(moving, others, *weights)
-        found = []
-        for i, grad in zip(ways, grads, strict=True):
-            slot = group.slots[i]
-            if slot.same:
-                found.append((slot.numbers, jnp.sum(grad, axis=0)))
-            else:
-                found.append((slot.numbers[part.start : part.stop], grad))
-        return found, elements
+        return given_to(part, ways, grads), elements
 
     def _single_weight_gradient(self, singles: Sequence[str], values: NodesIn) -> tuple[Weights, Nodes]:
         """Return the gradient of the energies of nodes that stand alone by their weights, and the elements."""

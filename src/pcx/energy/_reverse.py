@@ -7,19 +7,19 @@ reverse one, so that no product is computed twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
-from ._follow import follow
 from ._loops import scan
+from ._pulls import Pulls
 from ._runs import Run
-from ._stacks import Block, Stacks, added_up, updated
-from ._together import Part, Together
+from ._stacks import Block, Stacks, added_up
+from ._together import Part
 from ._types import NodesIn, Weights
 from ._weight_terms import Term, add_weights, whole_gradient
 
@@ -57,53 +57,10 @@ class Reverse:
     """
 
     def __init__(self, bound: Bound, clamped: NodesIn) -> None:
-        found = bound.together
-        assert found is not None, "made where there are groups"
-        self._together: Together = found
+        self._pulls = Pulls(bound, clamped)
         self._bound, self._clamped, self._problem = bound, dict(clamped), bound.problem
         self._order = self._problem.graph.order
-        self._pulls: dict[str | int, Any] = {}  # of runs by where they start
-        self.h: Any = {}
-        self.u: Any = {}
-        for name in self._problem.items:
-            if not isinstance(name, str):
-                made = follow(found, name, lambda n: self.h[n], emit=self._emit)
-                self._pulls[name.start] = made.more
-                self.h, self.u = updated(self.h, made.h), updated(self.u, made.u)
-            else:
-                self._predict(name)
-
-    def _predict(self, name: str) -> None:
-        """Predict a node that stands alone."""
-        p, functions = self._problem, self._bound.functions
-        vjp: Any = jax.vjp
-        made, pull = vjp(
-            lambda above, own: functions.predict(name, above, own),
-            {n: self.h[n] for n in p.graph.parents[name]},
-            {w: self._bound.weights[w] for w in p.weights_of(name)},
-        )
-        self._pulls[name] = pull
-        if made is not None:
-            self.u = updated(self.u, {name: made})
-        self.h = updated(self.h, {name: self._clamped.get(name, made)})
-
-    def _slots(self, part: Part) -> tuple[list[int], list[int]]:
-        """Return the places of the values that a part's predictions read, and of its weights."""
-        learn, slots = self._problem.weight_places, part.group.slots
-        own = self._together.read_by_prediction(part.group)
-        values = [i for i, s in enumerate(slots) if s.kind == "value" and i in own]
-        return values, [i for i, s in enumerate(slots) if s.kind == "array" and s.numbers[0] in learn and i in own]
-
-    def _emit(self, part: Part, arguments: Sequence[Any]) -> tuple[Array, PyTree]:
-        values, weights = self._slots(part)
-
-        def predict(above: list[Array], own: list[Array]) -> Array:
-            at = list(arguments)
-            for i, a in [*zip(values, above, strict=True), *zip(weights, own, strict=True)]:
-                at[i] = a
-            return self._together.evaluated(part.group, part.group.wanted[:1], at)[0]
-
-        return jax.vjp(predict, [arguments[i] for i in values], [arguments[i] for i in weights])
+        self.h, self.u = self._pulls.h, self._pulls.u
 
     def sweep(self, ends: NodesIn, own: Weights, visit: Visit) -> Swept:
         """Carry cotangents back from the clamped nodes.
@@ -133,7 +90,7 @@ class Reverse:
                 grad, made = visit((item,), pending.pop(item), self.h[item])
                 more.append(((item,), made))
             if grad is not None and p.has_prediction(item):
-                above, weights = self._pulled(self._pulls[item], grad)
+                above, weights = self._pulled(partial(self._pulls.pullback, item), grad)
                 for n, g in above.items():
                     self._give(pending, n, g)
                 add_weights(alone, weights)
@@ -156,7 +113,7 @@ class Reverse:
         """Sweep through a run, from its last repetition to its first."""
         order, period, count = self._order, len(run.groups), run.repeats
         parts = [Part(group, 0, count) for group in run.groups]
-        slots = [self._slots(part) for part in parts]
+        slots = [self._pulls.slots(part) for part in parts]
         reads = [
             [run.place_read(order, part.group.slots[i]) for i in values]
             for part, (values, _) in zip(parts, slots, strict=True)
@@ -202,7 +159,7 @@ class Reverse:
             ring = {k: [*v[1:], jnp.zeros_like(v[0])] for k, v in ring.items()}
             return (ring, same, sums), (made, grads)
 
-        xs = (self._pulls[run.start], h, given)
+        xs = (self._pulls.of_run(run), h, given)
         flipped = jtu.tree_map(lambda a: jnp.flip(a, 0), xs)
         (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), flipped)
         made, grads = jtu.tree_map(lambda a: jnp.flip(a, 0), (made, grads))
@@ -221,7 +178,7 @@ class Reverse:
         return [(part.names, m) for part, m in zip(parts, made, strict=True)], terms
 
     def _array(self, part: Part, i: int) -> Array:
-        return self._together.argument(part, i, {})[0]
+        return self._pulls.together.argument(part, i, {})[0]
 
 
 def _those(values: Sequence[Any], which: Sequence[bool], wanted: bool) -> list[Any]:

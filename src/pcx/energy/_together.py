@@ -41,6 +41,23 @@ class Part(NamedTuple):
         return self.group.names[self.start : self.stop]
 
 
+def given_to(part: Part, places: Sequence[int], grads: Sequence[Array]) -> list[tuple[tuple[Any, ...], Array]]:
+    """Return gradients by inputs of a part's nodes with what they belong to: names of nodes, or numbers of arrays.
+
+    **Arguments:**
+
+    - `part`: the part.
+    - `places`: of the inputs among the group's slots.
+    - `grads`: for each a stack, `[nodes, *shape]`; what all nodes share gets the sum.
+    """
+    found: list[tuple[tuple[Any, ...], Array]] = []
+    for i, grad in zip(places, grads, strict=True):
+        slot = part.group.slots[i]
+        owners = slot.names if slot.kind == "value" else slot.numbers
+        found.append((owners[:1], jnp.sum(grad, axis=0)) if slot.same else (owners[part.start : part.stop], grad))
+    return found
+
+
 class Together:
     """The groups of a problem at some arrays.
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import abc
 import dataclasses
 
-from ..energy import Bound, ForwardPass, Landscape, OverErrors, OverErrorStacks, OverFixedErrors, Problem, check_errors
+from ..energy import (
+    Bound,
+    ForwardPass,
+    Landscape,
+    OverErrors,
+    OverErrorStacks,
+    OverFixedErrors,
+    OverFixedErrorStacks,
+    Problem,
+    check_errors,
+)
 from ._clamp import Phase
 
 
@@ -79,8 +89,11 @@ class FixedErrors(Coordinates):
     """The errors of the nodes, with predictions and Jacobians at their forward values (arXiv 2006.04182)."""
 
     follow = False
+    in_stacks = True
 
     def landscape(self, bound: Bound, forward: ForwardPass, phase: Phase) -> Landscape:
+        if bound.together is not None:
+            return OverFixedErrorStacks(bound, phase.targets, phase.scale)
         return OverFixedErrors(bound, phase.targets, phase.scale)
 
     def check(self, rule: str, problem: Problem) -> None:

@@ -11,7 +11,7 @@ from ._coordinates import FixedErrors
 from ._epc import OnErrors
 from ._rule import Rule
 from ._start import Start
-from ._types import Call, Count, Optimiser, PrecisionLike
+from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike
 
 
 class FPA(OnErrors):
@@ -34,6 +34,7 @@ def fpa(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Fixed-prediction assumption: predictions u and Jacobians J stay at their forward values, and the errors relax,
 
@@ -49,7 +50,7 @@ def fpa(
     - `optim_w`: an Optax transformation for the weights, see `Rule`.
     - `optim_h`: how errors move, see `pc`.
     - `T`: the number of inference steps, or a `pcx.inference.Stop`.
-    - `schedule`, `clamp`, `start`, `learn`, `call`, `precision`, `dtype`: see `pc`.
+    - `schedule`, `clamp`, `start`, `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `pc`.
 
     **Returns:** the rule.
 
@@ -65,5 +66,5 @@ def fpa(
     }
     ```
     """
-    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype}
+    options = {"learn": learn, "call": call, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
     return FPA(optim_w, optim_h, T, coordinates=FixedErrors(), schedule=schedule, clamp=clamp, start=start, **options)

@@ -28,12 +28,11 @@ from ..energy import (
     blockwise,
     check_errors,
     clamped_energy,
+    energies_of_errors,
     energies_without_errors,
-    mapped,
     mean_gradient,
     own_gradient,
     updated,
-    weighed,
 )
 from ..inference import Descent, DescentLike, as_descent, find_bad
 from ..nn import LayerParam
@@ -150,13 +149,7 @@ class ZIL(Rule):
             return -error if precision is None else -precision * error, error
 
         found = reverse.sweep(ends, own, visit)
-        size = {n: p.nodes[n].size for n in p.free}
-        energies: Any = blockwise(
-            found.more,
-            lambda names, e: mapped(
-                lambda one: weighed(0.5 * jnp.square(one), bound.precision.get(names[0]), size[names[0]]), names
-            )(e),
-        )
+        energies: Any = blockwise(found.more, lambda names, e: energies_of_errors(bound, names, e))
         _, furthest = p.graph.distances(list(ends))
         bad = find_bad(tuple(p.nodes), blocks_of(energies), furthest)
         halves = blockwise(found.more, lambda _, e: 0.5 * jnp.square(e))
