@@ -20,9 +20,10 @@ PUBLIC = {
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.inference": """AllNodes Descent DescentLike Flow GradientNorm Langevin LayerTime Optax Plan Plateau RESULT
         Schedule Segment Solution Solver SolverLike Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
-    "pcx.learning": """Bound Clamp Coordinates DTypePolicy Errors FixedErrors Forward Hard Info Kept LearnedPrecision
-        Memory Nudged OUTCOME Phase Precision PredictiveCoding Rule Start State Targets Update Values Zeros backprop
-        bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack unstack weight_gradient zil""",
+    "pcx.learning": """Bound Clamp Coordinates DTypePolicy Errors FixedErrors Forward Hard Info Kept
+        LearnedPrecision Memory Nudged OUTCOME Phase Precision PredictiveCoding Rule Settling Start State
+        Targets Update Values Zeros backprop bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack
+        unstack weight_gradient zil""",
     "pcx.models": "MLP MuMLP VGG vgg5 vgg7",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState

@@ -20,6 +20,7 @@ from ._pc import PredictiveCoding, pc
 from ._precision import LearnedPrecision, Precision
 from ._rule import Memory, Rule
 from ._samples import Targets, bare, split
+from ._settling import Settling
 from ._start import Forward, Kept, Start, Zeros
 from ._state import (
     OUTCOME,
@@ -52,6 +53,7 @@ __all__ = [
     "Precision",
     "PredictiveCoding",
     "Rule",
+    "Settling",
     "Start",
     "State",
     "Targets",

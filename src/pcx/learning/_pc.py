@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, Unpack
 
 import jax.numpy as jnp
@@ -31,6 +31,7 @@ from ._equal_layers import as_equal_layers
 from ._idle import from_any_energy, from_errors
 from ._reach import check_moves, moves_by_gradient_alone, warn_of_layers_out_of_reach
 from ._rule import Memory, Rule
+from ._settling import Settling
 from ._start import Forward, Start, coords_of, kept_of
 from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
@@ -125,20 +126,25 @@ class PredictiveCoding(Rule):
             memory["nodes"] = {n: v for n, v in landscape.start().items() if n in bound.problem.free}
         return memory
 
-    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+    def settling(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Sequence[Settling]:
         key = self.draw_if_random(bound)
-        parts: list[Weights] = []
-        update = Update(None, {})
-        uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
         phases = phases_of(self.name, self.clamp, bound.problem, forward.u, forward.targets, memory.get("count"))
         if self.start.keeps and len(phases) > 1:
             raise ValueError(
                 f"{self.name}: kept values belong to one phase, and {type(self.clamp).__name__} has {len(phases)}"
             )
-        for phase in phases:
-            landscape = landscape_of(self.name, self.coordinates, bound, forward, phase)
-            start = self.begin(bound, landscape, memory, key)
-            solution = settle(landscape, start, self.solver, self.stop, key=key)
+        landscapes = [landscape_of(self.name, self.coordinates, bound, forward, phase) for phase in phases]
+        return [
+            Settling(phase, each, self.begin(bound, each, memory, key), self.solver, self.stop, key)
+            for phase, each in zip(phases, landscapes, strict=True)
+        ]
+
+    def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        parts: list[Weights] = []
+        update = Update(None, {})
+        uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
+        for phase, landscape, start, solver, stop, key in self.settling(bound, forward, memory):
+            solution = settle(landscape, start, solver, stop, key=key)
             found = landscape.weight_gradient(solution.nodes)
             if not isinstance(found, WeightGradient):
                 raise TypeError(

@@ -36,9 +36,9 @@ from ._equal_layers import Stacking, as_equal_layers
 from ._guards import bad_data, guarded
 from ._idle import from_any_energy, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
-from ._predicting import Predicting
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples
+from ._settling import Settles
 from ._stacked_optim import begun, in_stacks, optimised
 from ._state import Info, State, owned
 from ._types import Call, EqualLayers, KeyLike, Optimiser, PrecisionLike
@@ -48,7 +48,7 @@ Memory = dict[str, Any]
 """What a rule remembers from batch to batch, by name; the optimiser's state is under "optim"."""
 
 
-class Rule(Predicting, Stacking):
+class Rule(Settles, Stacking):
     """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
     don't change; two that are built alike are the same object.
 
@@ -78,9 +78,6 @@ class Rule(Predicting, Stacking):
     **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
     precision or no such dtype.
     """
-
-    random: bool = False
-    """Whether a step draws random numbers, by `draw`, though the model doesn't."""
 
     def __init__(
         self,
@@ -157,25 +154,9 @@ class Rule(Predicting, Stacking):
         **Raises:** `TypeError` for what is no state or no batch; `ValueError` for the state of another rule, and, where
         they can be read, labels outside the classes.
         """
-        x, y, samples = taken_batch(self.name, "step", batch)
-        if not isinstance(state, State):
-            raise TypeError(
-                f"{self.name}.step: expected the state that init or the step before gave, got {type(state).__name__}"
-            )
-        check_dtype(self, state)
-        problem = self.problem(state.structure, ModelArrays(state.weights, state.rest), x, y)
-        check_optim(self, problem, state)
-        problem.check_labels(y)
-        self._check_samples(problem, samples)
-        key, draw = state.key, state.key
-        if problem.draws or self.random:
-            key, draw = jax.random.split(state.key)
-        precision = values_of(self.precision, problem, state.memory)
-        # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
-        weights, rest, memory = jtu.tree_map(lambda a: a, (state.weights, state.rest, state.memory))
-        form = self.form(problem)
-        bound = Bound(problem, weights, rest, draw, x, y, precision, samples, form)
-        forward, memory = bound.start(), {"optim": state.optim, **memory}
+        bound, key = self._bind("step", state, batch)
+        problem, weights, rest = bound.problem, bound.weights, bound.rest
+        forward, memory = bound.start(), self.memory_of(state)
         given = (weights, rest, memory, forward.h, forward.u, forward.targets, forward.rest)
         arrays, call = jtu.tree_leaves(given), f"{self.name}.learn"
         update = self.learn(bound, forward, memory)
@@ -301,36 +282,51 @@ class Rule(Predicting, Stacking):
         """
         return bad_data(bound.problem.nodes, forward.u, forward.targets)
 
-    def draw(self, bound: Bound) -> Array:
-        """Return the key that a step draws from, a new one for each step.
+    # -- what a step works on -------------------------------------------------------------------------
+    def bind(self, state: State, batch: tuple[PyTree, PyTree]) -> Bound:
+        """Put a state and a batch together as `step` does, for those who watch what `learn` makes of them.
 
         **Arguments:**
 
-        - `bound`: the batch.
+        - `state`, `batch`: as for `step`.
 
-        **Returns:** a random key.
+        **Returns:** what `learn` is given; its forward pass is `bound.start()`.
 
-        **Raises:** `ValueError` for a rule whose `random` is not True: its key never changes.
+        **Raises:** as `step`.
         """
-        if not self.random:
-            raise ValueError(f"{self.name}: a rule that draws random numbers says so: set `random = True` in its class")
-        return jax.random.fold_in(bound.key, _SETTLING)
+        return self._bind("bind", state, batch)[0]
 
-    def draw_if_random(self, bound: Bound) -> Array | None:
-        """Return the key that values draw from as they settle.
+    def memory_of(self, state: State) -> Memory:
+        """Return what a rule remembers in a state, the optimiser's state included, as `learn` is given it.
 
         **Arguments:**
 
-        - `bound`: the batch.
+        - `state`: from `init` or `step`.
 
-        **Returns:** a random key; None if they draw nothing.
+        **Returns:** a dict by name, which may be changed.
         """
-        return self.draw(bound) if self.random else None
+        return jtu.tree_map(lambda a: a, {"optim": state.optim, **state.memory})
 
     # -- inside ---------------------------------------------------------------------------------------
+    def _bind(self, call: str, state: State, batch: tuple[PyTree, PyTree]) -> tuple[Bound, Array]:
+        """Return a state and a batch together, and the key of the next state."""
+        x, y, samples = taken_batch(self.name, call, batch)
+        if not isinstance(state, State):
+            raise TypeError(
+                f"{self.name}.{call}: expected the state that init or the step before gave, got {type(state).__name__}"
+            )
+        check_dtype(self, state)
+        problem = self.problem(state.structure, ModelArrays(state.weights, state.rest), x, y)
+        check_optim(self, problem, state)
+        problem.check_labels(y)
+        self._check_samples(problem, samples)
+        key, draw = state.key, state.key
+        if problem.draws or self.random:
+            key, draw = jax.random.split(state.key)
+        precision = values_of(self.precision, problem, state.memory)
+        # Dicts of its own: what `learn` may do to them does nothing to the caller's state.
+        weights, rest = jtu.tree_map(lambda a: a, (state.weights, state.rest))
+        return Bound(problem, weights, rest, draw, x, y, precision, samples, self.form(problem)), key
+
     def _check_samples(self, problem: Problem, samples: Samples) -> None:
         check_samples(self.name, problem, samples, self.settles_outputs, learns(self.precision))
-
-
-# Values draw from a key of their own, apart from the model's.
-_SETTLING = 0x9C
