@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
+import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import Array
+from jax.interpreters import batching
 from jax.typing import ArrayLike
 
+# An operation with a rule for `vmap`: `jax.custom_batching` has one too, but traces its function at each call.
+_at_front = jex.Primitive("at_front")
+_at_front.def_impl(lambda x, lane: x)
+_at_front.def_abstract_eval(lambda x, lane: x)
 
-@jax.custom_batching.custom_vmap
-def _at_front(x: Array, lane: Array) -> Array:
-    return x
+
+def _moved(args: tuple[Any, Any], axes: tuple[int | None, int | None], **_: object) -> tuple[Any, int]:
+    """Return a value with the axis of the `vmap` moved to the front; what is the same for all samples is repeated."""
+    (x, lane), (axis, of_lane) = args, axes
+    if axis is not None:
+        return (x if axis == 0 else jnp.moveaxis(x, axis, 0)), 0
+    assert of_lane is not None  # one of the two has the axis
+    return jnp.broadcast_to(x, (lane.shape[of_lane], *jnp.shape(x))), 0
 
 
-@_at_front.def_vmap
-def _(size: int, batched: list[bool], x: Array, lane: Array) -> tuple[Array, bool]:
-    # The axis has been moved to the front by now; what is the same for all samples is repeated.
-    return (x if batched[0] else jnp.broadcast_to(x, (size, *jnp.shape(x)))), True
+batching.primitive_batchers[_at_front] = _moved
 
 
 def batch_first(x: ArrayLike | None, lane: Array) -> Array | None:
@@ -25,4 +35,7 @@ def batch_first(x: ArrayLike | None, lane: Array) -> Array | None:
     Left to itself, `vmap` leaves the axis where an operation put it and moves it only in what it returns, so that the
     value returned would not be the one that the energy is computed from.
     """
-    return None if x is None else _at_front(jnp.asarray(x), lane)
+    if x is None:
+        return None
+    made: Any = _at_front.bind(x if isinstance(x, jax.Array) else jnp.asarray(x), lane)
+    return made

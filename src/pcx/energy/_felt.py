@@ -36,5 +36,6 @@ def felt_by(problem: Problem, name: str, *, prediction: bool = False) -> Felt:
     if wanted is None:
         return Felt(frozenset(), frozenset())
     found = wiring.program.felt([wanted])
-    nodes = frozenset([n for n, h in wiring.h.items() if h in found])
-    return Felt(nodes, frozenset([path for path, ids in problem.weight_numbers.items() if found & set(ids)]))
+    places = problem.weight_places
+    nodes = frozenset([wiring.node_of[i] for i in found if i in wiring.node_of])
+    return Felt(nodes, frozenset([places[i][0] for i in found if i in places]))

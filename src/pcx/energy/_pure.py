@@ -144,7 +144,8 @@ def _own_energy(vode: Vode) -> Array | None:
         return jnp.asarray(vode.energy())
     if function is None or function is zero_energy:
         return None
-    return jnp.asarray(elements_of(function, vode))
+    made = elements_of(function, vode)
+    return made if isinstance(made, jax.Array) else jnp.asarray(made)
 
 
 def _vodes(structure: Structure, model: EnergyModule) -> dict[str, Vode]:

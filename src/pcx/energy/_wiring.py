@@ -25,6 +25,7 @@ class Wiring:
 
     - `graph`: which node's value reaches which node's energy.
     - `local`: the nodes whose energy is a function of nothing but h, u and weights.
+    - `node_of`: the node of each number of a value.
     """
 
     def __init__(
@@ -36,24 +37,26 @@ class Wiring:
         weights: Mapping[str, PyTree],
     ) -> None:
         self.program, self.h, self.u, self.energy = program, dict(h), dict(u), dict(energy)
-        self._weights = {path: frozenset(jtu.tree_leaves(numbers)) for path, numbers in weights.items()}
+        self._paths = {i: (k, path) for k, path in enumerate(weights) for i in jtu.tree_leaves(weights[path])}
+        self.node_of = {number: name for name, number in self.h.items()}
+        place = {name: i for i, name in enumerate(self.h)}
         parents: dict[str, list[str]] = {}
         local: set[str] = set()
-        every = set(self.h.values())
         for name in self.h:
             u_id = self.u[name]
             above = set() if u_id is None else self._inputs_of([u_id], ())
             if name in self.energy and u_id is not None:
                 rest = self._inputs_of([self.energy[name]], {u_id, self.h[name]})
-                if not rest & every and u_id != self.h[name]:
+                if self.node_of.keys().isdisjoint(rest) and u_id != self.h[name]:
                     local.add(name)
                 above |= rest
-            parents[name] = [n for n in self.h if n != name and self.h[n] in above]
+            met = {self.node_of[i] for i in above if i in self.node_of} - {name}
+            parents[name] = sorted(met, key=lambda n: place[n])
         self.graph, self.local = Graph(parents), frozenset(local)
 
     def _inputs_of(self, wanted: Sequence[int], given: Collection[int]) -> set[int]:
         inputs = set(self.program.needed(wanted, given)[1])
-        return inputs | {w for w in wanted if w in self.h.values()}
+        return inputs | {w for w in wanted if w in self.node_of}
 
     def predicted_from(self, sources: PyTree) -> tuple[str, ...]:
         """Return the nodes whose prediction is computed from these values otherwise than through a node's value.
@@ -75,7 +78,7 @@ class Wiring:
 
     def _weights_among(self, wanted: Sequence[int], given: Iterable[int]) -> tuple[str, ...]:
         inputs = self._inputs_of(wanted, tuple(given))
-        return tuple([path for path, numbers in self._weights.items() if inputs & numbers])
+        return tuple([path for _, path in sorted({self._paths[i] for i in inputs if i in self._paths})])
 
     def is_difference(self, name: str) -> bool:
         """Return whether a node's energy reads value and prediction only as their difference, whatever a subclass makes

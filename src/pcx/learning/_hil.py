@@ -61,7 +61,7 @@ class HIL(Rule):
 
     def init_optim(self, problem: Problem, weights: Weights) -> PyTree:
         groups = self._weights_by_node(problem)
-        return {n: first_state(self.optim_w, {w: weights[w] for w in own}) for n, own in groups.items()}
+        return {n: first_state(self.optim_w.init, {w: weights[w] for w in own}) for n, own in groups.items()}
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p, targets = bound.problem, forward.targets

@@ -25,16 +25,22 @@ def from_errors(problem: Problem, follows: bool = True) -> set[str]:
     """
     if problem.has_own_energy:
         return from_any_energy(problem)
-    felt = {n: felt_by(problem, n) for n in problem.nodes}
-    sounding = {n for n, node in problem.nodes.items() if not node.silent}
-    wrong = {*problem.clamped, *problem.with_error} & sounding
-    moved: set[str] = set()
-    while True:
-        moving = [n for n in problem.free if n not in moved and any(n in felt[c].nodes for c in wrong)]
-        if not moving:
-            return set().union(*[felt[n].weights for n in wrong])
-        moved.update(moving)
-        wrong |= {*moving, *[c for n in moving if follows for c in problem.graph.children[n]]} & sounding
+    free = set(problem.free)
+    learn: set[str] = set()
+    todo = [*problem.clamped, *problem.with_error]
+    wrong = set(todo)
+    while todo:
+        name = todo.pop()
+        if problem.nodes[name].silent:
+            continue
+        felt = felt_by(problem, name)
+        learn |= felt.weights
+        # What feels an error moves, and so has one of its own, as have those that are predicted from it.
+        moving = felt.nodes & free
+        new = {*moving, *[c for n in moving if follows for c in problem.graph.children[n]]} - wrong
+        wrong |= new
+        todo += new
+    return learn
 
 
 def from_outputs(problem: Problem) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -152,25 +153,40 @@ def _moved(
 ) -> set[str]:
     """Return the nodes that have moved after all steps."""
     graph = problem.graph
-    taken = dict.fromkeys(problem.free, 0)  # steps that each has taken part in
+    taken = dict.fromkeys(problem.free, 0)  # steps that each has taken part in before the segment
     due: dict[str, int] = {}  # of these the one in which it moves
     moved: set[str] = set()
+    wrong: set[str] = set()
+    waiting: set[str] = set()  # those that feel an error and haven't moved
+
+    def spread(names: Iterable[str]) -> None:
+        new = [n for n in names if n not in wrong and not problem.nodes[n].silent]
+        wrong.update(new)
+        waiting.update([m for n in new for m in (n, *graph.parents[n]) if m in taken and m not in moved])
+
+    spread(sources)
     for segment in segments:
-        names = [n for group in segment.groups for n in group]
+        times = Counter[str]()  # that a node takes part in a step
+        groups: list[dict[str, int]] = []
+        for group in segment.groups:
+            groups.append({n: times[n] for n in group})
+            times.update(group)
         for i in range(segment.repeats):
-            before = len(due), len(moved)
-            for group in segment.groups:
-                wrong = _wrong(problem, sources, moved, follows)
-                for n in group:
-                    if n not in due and (n in wrong or any(c in wrong for c in graph.children[n])):
-                        due[n] = first_move(n, taken[n])
-                moved |= {n for n in group if n in due and due[n] <= taken[n]}
-                for n in group:
-                    taken[n] += 1
-            if (len(due), len(moved)) == before and all(n in moved for n in names if n in due):
-                for n in names:
-                    taken[n] += segment.repeats - i - 1
+            if waiting.isdisjoint(times):
                 break
+            for group in groups:
+                now: set[str] = set()
+                for n in waiting & group.keys():
+                    part = taken[n] + i * times[n] + group[n]
+                    if n not in due:
+                        due[n] = first_move(n, part)
+                    if due[n] <= part:
+                        now.add(n)
+                waiting -= now
+                moved |= now
+                spread([*now, *[c for n in now if follows for c in graph.children[n]]])
+        for n, count in times.items():
+            taken[n] += count * segment.repeats
     return moved
 
 

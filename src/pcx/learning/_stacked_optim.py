@@ -186,8 +186,8 @@ def begun(optim: Optimiser, weights: Weights | Stacks) -> PyTree:
     - `weights`: `{path: array}`, in stacks or not.
     """
     if isinstance(weights, Stacks):
-        return stacked_optimiser(optim, weights).init(weights)
-    return first_state(optim, weights)
+        return first_state(stacked_optimiser(optim, weights).init, weights)
+    return first_state(optim.init, weights)
 
 
 def optimised(

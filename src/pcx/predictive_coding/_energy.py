@@ -5,11 +5,13 @@ from __future__ import annotations
 import abc
 import inspect
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.core import Tracer
 
 from ..core import RKG, RandomKeyGenerator, in_vmap, static_key
 
@@ -185,6 +187,12 @@ class _SquaredError(_Named):
 
     def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
         """Return `0.5 * (h - u)**2`; shapes as in `Energy.elements`."""
+        if isinstance(h, Tracer) and isinstance(u, Tracer):
+            a: Any = h.aval
+            b: Any = u.aval
+            if a.shape == b.shape and a.dtype == b.dtype and jnp.issubdtype(a.dtype, jnp.floating):
+                # The same operations, without what `jnp` does to find them: a deep model is traced node by node.
+                return lax.mul(a.dtype.type(0.5), lax.square(lax.sub(h, u)))
         return 0.5 * jnp.square(h - u)
 
     def nudged(self, u: jax.Array, y: jax.Array, b: float | jax.Array) -> jax.Array:
