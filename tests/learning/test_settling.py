@@ -54,3 +54,30 @@ def test_rules_that_do_not_settle_have_nothing_to_watch():
     assert rule.settling(bound, bound.start(), rule.memory_of(state)) == ()
     with pytest.raises(TypeError, match=r"zil.bind: expected the state"):
         rule.bind(pxm.MLP([3, 4, 2]), batch)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("form", ["apart", "looped"])
+@pytest.mark.parametrize("stop", [6, pxi.Plateau(40, 1e-2)], ids=["fixed", "until"])
+def test_a_trace_keeps_what_is_asked_for(form, stop):
+    rule = pxl.pc(W, H, stop, equal_layers=form)
+    px.RKG.seed(0)
+    batch = jnp.ones((2, 4)), jnp.zeros((2, 4))
+    state = rule.init(pxm.MLP([4] * 6, act=jnp.tanh), batch)
+    bound = rule.bind(state, batch)
+    (s,) = rule.settling(bound, bound.start(), rule.memory_of(state))
+
+    def norms(coords):
+        grad = s.landscape.gradient(coords)(coords)
+        return {n: jnp.sum(jnp.square(grad[n]), axis=1) for n in s.landscape.free}
+
+    def relax(trace):
+        return pxi.relax(s.landscape, s.start, descent=s.solver, stop=s.stop, trace=trace)
+
+    energies, squares = relax(True).trace, relax(norms).trace
+    assert energies is not None
+    assert squares is not None
+    assert list(squares) == [f"vodes[{i}]" for i in range(4)]
+    assert set(energies) == {f"vodes[{i}]" for i in range(5)}
+    assert energies["vodes[0]"].shape == squares["vodes[0]"].shape == ((7 if stop == 6 else 41), 2)
+    arrives = [int(jnp.argmax(squares[n][:, 0] > 0)) for n in squares]
+    assert arrives == [3, 2, 1, 0]

@@ -13,7 +13,7 @@ from ._descent import Descents
 from ._fixed import fixed_steps
 from ._schedule import Schedule
 from ._solution import Solution
-from ._solver import Observe, Solver
+from ._solver import Observe, Solver, Trace, look_of
 from ._stop import Stop
 from ._until import until
 from ._wave_front import WaveFront
@@ -56,16 +56,17 @@ class DescentSolver(Solver):
         stop: Stop,
         *,
         key: Array | None = None,
-        trace: bool = False,
+        trace: Trace = False,
         observe: Observe | None = None,
         unobserved: int = 0,
     ) -> Solution:
         if stop.early and observe is not None:
             raise ValueError("relax: to observe every step needs a fixed number of them; use Steps(...)")
         plan = self.schedule.prepare(landscape, start, stop, self._descent)
+        look = look_of(landscape, trace)
         if stop.early:
-            return until(stop, landscape, self._descent, plan, start, key, trace)
-        return fixed_steps(stop.steps, landscape, self._descent, plan, start, key, trace, observe, unobserved)
+            return until(stop, landscape, self._descent, plan, start, key, look)
+        return fixed_steps(stop.steps, landscape, self._descent, plan, start, key, look, observe, unobserved)
 
 
 def as_schedule(call: str, x: object) -> Schedule:

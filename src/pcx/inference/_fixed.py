@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -35,7 +36,8 @@ from ._solver import Observe
 from ._step import take_step
 
 Rows: TypeAlias = dict[str, Float[Array, "*steps batch"]]
-"""Each node's energy after one step, `{node: [batch]}`, or after several, `{node: [steps, batch]}`."""
+"""What is kept after one step, `{node: [batch]}`, or after several, `{node: [steps, batch]}`."""
+Look: TypeAlias = Callable[[Nodes], dict[str, Array]]
 
 
 def fixed_steps(
@@ -45,7 +47,7 @@ def fixed_steps(
     plan: Plan,
     start: Nodes,
     key: Array | None = None,
-    trace: bool = False,
+    look: Look | None = None,
     observe: Observe | None = None,
     unobserved: int = 0,
 ) -> Solution:
@@ -56,11 +58,12 @@ def fixed_steps(
     - `steps`: their number; nothing moves in those that the plan leaves out at the end.
     - `landscape`, `descent`, `plan`: the energy, how nodes move, and which move when.
     - `start`: their coordinates at the start, `{node: [batch, *shape]}`.
-    - `key`, `trace`, `observe`, `unobserved`: see `relax`.
+    - `look`: what is kept at each step, a function of the coordinates; None if nothing is.
+    - `key`, `observe`, `unobserved`: see `relax`.
     """
-    loop = _Loop(landscape, descent, plan, trace)
+    loop = _Loop(landscape, descent, plan, look)
     bad = find_bad(landscape.names, blocks_of(start), 0)
-    rows = [landscape.energies(start)] if trace else []
+    rows = [look(start)] if look is not None else []
     seen = None if observe is None else jax.tree.map(_zeros, jax.eval_shape(observe, start))
     at = _At(start, {}, bad, key, seen)
     t = 0
@@ -104,12 +107,12 @@ class _Loop:
     landscape: Landscape
     descent: Descents
     plan: Plan
-    trace: bool
+    look: Look | None
 
     def move(self, segment: Segment, at: _At, t: int, observe: Observe | None) -> tuple[_At, Rows | None]:
         """Take the steps of a segment, of which the first is the `t`-th from 0.
 
-        **Returns:** the place afterwards, and the energies after each step if they are traced.
+        **Returns:** the place afterwards, and what is kept after each step, if anything is.
         """
         landscape = self.landscape
         names, wave = landscape.names, self.plan.wave
@@ -149,7 +152,7 @@ class _Loop:
             bad = find_bad(names, blocks_of(moved), t + 1 + i, bad)
             if observe is not None:
                 seen = jax.tree.map(jnp.add, seen, observe(values))
-            return _At(moved, states, bad, key, seen), landscape.energies(values) if self.trace else None
+            return _At(moved, states, bad, key, seen), None if self.look is None else self.look(values)
 
         carry = _At(start, states, at.bad, at.key, None if observe is None else at.seen)
         if segment.repeats == 1:
@@ -165,9 +168,9 @@ class _Loop:
         if observe is not None:
             seen = jax.tree.map(lambda s, a: s + segment.repeats * a, at.seen, observe(at.nodes))
             at = at._replace(seen=seen)
-        if not self.trace:
+        if self.look is None:
             return at, None
-        each = self.landscape.energies(at.nodes)
+        each = self.look(at.nodes)
         return at, {n: jnp.broadcast_to(e, (segment.repeats, *e.shape)) for n, e in each.items()}
 
     def _begun(self, blocks: tuple[Block, ...], at: _At, t: int) -> tuple[Any, Any]:

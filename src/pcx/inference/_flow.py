@@ -12,7 +12,7 @@ from ..core import not_negative, positive
 from ..energy import Landscape, Nodes, laid_out
 from ._first_bad import find_bad
 from ._solution import RESULT, Solution
-from ._solver import Observe, Solver
+from ._solver import Observe, Solver, Trace
 from ._stop import Stop
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Flow(Solver):
         stop: Stop,
         *,
         key: Array | None = None,
-        trace: bool = False,
+        trace: Trace = False,
         observe: Observe | None = None,
         unobserved: int = 0,
     ) -> Solution:

@@ -15,7 +15,7 @@ from ..energy import Landscape, NodesIn, forms_of
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
 from ._solution import RESULT, Solution
-from ._solver import Observe, Solver
+from ._solver import Observe, Solver, Trace, look_of
 from ._stop import Stop, as_stop
 from ._waiting import never_moving
 
@@ -28,7 +28,7 @@ def relax(
     stop: Stop | int,
     schedule: Schedule | None = None,
     key: Array | None = None,
-    trace: bool = False,
+    trace: Trace = False,
     observe: Observe | None = None,
     unobserved: int = 0,
 ) -> Solution:
@@ -48,7 +48,8 @@ def relax(
     - `stop`: a `Stop`, or a number of steps.
     - `schedule`: which nodes move when; by default `WaveFront()`.
     - `key`: for descents that draw random numbers.
-    - `trace`: whether to keep each node's energy at every step.
+    - `trace`: whether to keep each node's energy at every step; or a function of the nodes' coordinates that gives what
+        is kept in their place, `{name: [batch]}`.
     - `observe`: a function of the nodes' coordinates, the results of which are summed over all steps, after each step,
         in the solution's `observed`.
     - `unobserved`: the number of steps at the beginning that are not observed, fewer than there are.
@@ -90,7 +91,7 @@ def settle(
     stop: Stop,
     *,
     key: Array | None = None,
-    trace: bool = False,
+    trace: Trace = False,
     observe: Observe | None = None,
     unobserved: int = 0,
 ) -> Solution:
@@ -138,13 +139,14 @@ def _compared(
 
 
 def _nothing_settles(
-    landscape: Landscape, stop: Stop, trace: bool, observe: Observe | None, unobserved: int
+    landscape: Landscape, stop: Stop, trace: Trace, observe: Observe | None, unobserved: int
 ) -> Solution:
     """Return the solution of a network without free nodes: its energy is what it is, at every step."""
     energies = landscape.energies({})
     size = next(iter(energies.values())).shape[0]
     steps = 0 if stop.early else stop.steps
-    traces = {n: jnp.broadcast_to(e, (steps + 1, size)) for n, e in energies.items()} if trace else None
+    look = look_of(landscape, trace)
+    traces = None if look is None else {n: jnp.broadcast_to(e, (steps + 1, size)) for n, e in look({}).items()}
     result = jnp.full((size,), RESULT.settled, jnp.int32)
     times = max(steps - unobserved, 0)
     observed = None if observe is None else jax.tree.map(lambda a: times * a, observe({}))

@@ -35,8 +35,8 @@ class Solution(NamedTuple):
     - `nodes`: `{node: [batch, *shape]}`.
     - `steps`: steps really taken by each sample, `[batch]`.
     - `result`: a `RESULT` for each sample, `[batch]`.
-    - `trace`: each node's energy before the first step and after every step, `{node: [steps + 1, batch]}`, if asked
-        for; where all samples stopped early, NaN from there on.
+    - `trace`: each node's energy, or what else was asked for, before the first step and after every step, `{node:
+        [steps + 1, batch]}`, if asked for; where all samples stopped early, NaN from there on.
     - `first_bad`: where a value was first not finite, a scalar that `where_bad` reads; -1 if all were finite.
     - `observed`: the sum of what was observed at the steps, if asked for.
     """

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TypeAlias
 
 from jax import Array
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from ..core import static_key
-from ..energy import Landscape, Nodes
+from ..energy import Landscape, Nodes, apart
 from ._descent import Descents
 from ._solution import Solution
 from ._stop import Stop
 
 Observe: TypeAlias = Callable[[Nodes], PyTree]
 """A function of the nodes' coordinates, `{node: [batch, *shape]}`, that gives a tree of arrays."""
+Trace: TypeAlias = bool | Callable[[Nodes], Mapping[str, Float[Array, " batch"]]]
+"""Whether energies are kept; or a function of the nodes' coordinates that gives what is kept in their place."""
+
+
+def look_of(landscape: Landscape, trace: Trace) -> Callable[[Nodes], dict[str, Array]] | None:
+    """Return what is kept at each step as a function of the coordinates, None if nothing is.
+
+    **Arguments:**
+
+    - `landscape`: the energy as a function of the coordinates.
+    - `trace`: see `relax`.
+    """
+    if not trace:
+        return None
+    look = landscape.energies if trace is True else trace
+    return lambda coords: dict(apart(look(coords)))
 
 
 class Solver(abc.ABC):
@@ -61,7 +77,7 @@ class Solver(abc.ABC):
         stop: Stop,
         *,
         key: Array | None = None,
-        trace: bool = False,
+        trace: Trace = False,
         observe: Observe | None = None,
         unobserved: int = 0,
     ) -> Solution:

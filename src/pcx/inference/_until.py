@@ -25,6 +25,7 @@ from ..energy import (
 )
 from ._descent import Descents
 from ._first_bad import find_bad
+from ._fixed import Look
 from ._plan import Plan
 from ._solution import RESULT, Solution, finite_samples
 from ._step import take_step
@@ -42,7 +43,7 @@ class _At(NamedTuple):
     - `before`: each sample's energy a step ago, `[batch]`.
     - `bad`: where a value was first not finite, see `find_bad`.
     - `key`: for what is random from here on.
-    - `trace`: each node's energy at the steps so far, NaN at others, `{node: [steps + 1, batch]}`, if it is kept.
+    - `trace`: what was kept at the steps so far, NaN at others, `{node: [steps + 1, batch]}`.
     """
 
     t: Int[Array, ""]
@@ -63,7 +64,7 @@ def until(
     plan: Plan,
     start: Nodes,
     key: Array | None = None,
-    trace: bool = False,
+    look: Look | None = None,
 ) -> Solution:
     """Return where nodes are when a stop says that each sample has settled, or after its steps.
 
@@ -72,7 +73,8 @@ def until(
     - `stop`: a stop that may come early.
     - `landscape`, `descent`, `plan`: the energy, how nodes move, and the step that is taken again and again.
     - `start`: their coordinates at the start, `{node: [batch, *shape]}`.
-    - `key`, `trace`: see `relax`.
+    - `key`: see `relax`.
+    - `look`: what is kept at each step, a function of the coordinates; None if nothing is.
     """
     groups = plan.segments[0].groups
     names = landscape.names
@@ -84,7 +86,8 @@ def until(
         t, values, states, done, taken, before, bad, key, kept = at
         key, draw = (None, None) if key is None else jax.random.split(key)
         each = landscape.energies(values)
-        kept = {n: a.at[t].set(each[n]) for n, a in kept.items()}
+        row = {} if look is None else look(values)
+        kept = {n: a.at[t].set(row[n]) for n, a in kept.items()}
         energy = _sum(each)
         moved, states, grads = take_step(
             landscape, descent, groups, values, states, t, key=draw, grad=grad, wave=plan.wave
@@ -101,18 +104,21 @@ def until(
         return (at.t < stop.steps) & ~jnp.all(at.done)
 
     states = blockwise(start, lambda names, v: mapped(descent.at(names[0]).init, names)(v))
-    end = while_loop(going, step, _first(stop, landscape, start, states, key, trace))
-    kept = {n: end.trace[n].at[end.t].set(e) for n, e in landscape.energies(end.nodes).items()} if trace else None
+    end = while_loop(going, step, _first(stop, landscape, start, states, key, look))
+    kept = None if look is None else {n: end.trace[n].at[end.t].set(e) for n, e in look(end.nodes).items()}
     result = jnp.where(end.done, RESULT.settled, RESULT.out_of_steps).astype(jnp.int32)
     result = jnp.where(finite_samples(end.nodes), result, RESULT.not_finite)
     return Solution(end.nodes, end.taken, result, kept, end.bad)
 
 
-def _first(stop: Stop, landscape: Landscape, start: Nodes, states: Weights, key: Array | None, trace: bool) -> _At:
+def _first(
+    stop: Stop, landscape: Landscape, start: Nodes, states: Weights, key: Array | None, look: Look | None
+) -> _At:
     """Return the place before the first step."""
     size = batch_of(start)
     each = landscape.energies(start)
-    unseen = {n: jnp.full((stop.steps + 1, size), jnp.nan, e.dtype) for n, e in each.items()} if trace else {}
+    seen = {} if look is None else look(start)
+    unseen = {n: jnp.full((stop.steps + 1, size), jnp.nan, e.dtype) for n, e in seen.items()}
     return _At(
         t=jnp.int32(0),
         nodes=start,
