@@ -19,7 +19,8 @@ _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
-# makes in a third of the time. The slow tests, and all tests run together, take the code that users get.
+# makes in a third of the time. The slow tests, and all tests run together, take the code that users get, but in
+# processes that they start to see what becomes of a process.
 _HASTE = {
     "xla_backend_optimization_level": "0",
     "xla_cpu_parallel_codegen_split_count": "1",
@@ -28,15 +29,22 @@ _HASTE = {
 }
 
 
-def _compile_in_haste():
-    """Set the flags, but for those that the user has set. XLA ends a process whose flags it doesn't know, so only with
-    the version that pcx is tested with."""
+def _in_haste(flags: str) -> str:
+    """Return XLA's flags with ours, but for those that the user has set. XLA ends a process of flags it doesn't know,
+    so only with the version that pcx is tested with."""
     pins = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
     if not re.search(rf"^jaxlib=={re.escape(version('jaxlib'))}$", pins, re.MULTILINE):
-        return
-    flags = os.environ.get("XLA_FLAGS", "")
-    more = [f"--{name}={value}" for name, value in _HASTE.items() if name not in flags]
-    os.environ["XLA_FLAGS"] = " ".join([flags, *more]).strip()
+        return flags
+    return " ".join([flags, *(f"--{name}={value}" for name, value in _HASTE.items() if name not in flags)]).strip()
+
+
+@pytest.fixture
+def in_haste(monkeypatch):
+    """Processes that a test starts compile in haste; this one does as before."""
+    import jax
+
+    jax.jit(lambda a: a)(0)  # XLA reads the flags of this process
+    monkeypatch.setenv("XLA_FLAGS", _in_haste(os.environ.get("XLA_FLAGS", "")))
 
 
 def _leave_doors_alone():
@@ -79,7 +87,7 @@ def pytest_configure(config):
         os.mkdir(os.environ[name])
     os.environ["PCX_COMPILE_CACHE"] = "off"
     if config.option.markexpr == "not slow":
-        _compile_in_haste()
+        os.environ["XLA_FLAGS"] = _in_haste(os.environ.get("XLA_FLAGS", ""))
     if config.getoption("jaxtyping_packages", None):
         _leave_doors_alone()
 

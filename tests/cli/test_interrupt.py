@@ -12,6 +12,8 @@ from pcx.cli import main
 
 from .commands import SMALL, call, start
 
+pytestmark = pytest.mark.usefixtures("in_haste")
+
 # Ctrl-C as soon as a module begins to be imported.
 _AT = """
 import os, signal, sys, threading, time

@@ -43,16 +43,16 @@ def test_one_device_of_a_number_is_that_of_jax():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_haste")
 def test_on_four_devices():
     """What stands in `on_devices.py` here and in `learning`, by a process that has so many."""
     tests = Path(__file__).parents[1]
     files = [tests / room / "on_devices.py" for room in ("learning", "training")]
-    asked = "--xla_force_host_platform_device_count=4"
-    hasty = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
     done = subprocess.run(
         command,
-        env=os.environ | {"XLA_FLAGS": f"{asked} {hasty}", "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],

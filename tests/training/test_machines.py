@@ -17,7 +17,7 @@ import pcx.training as pxt
 
 from .small import TRAIN, arrays, lines, timeless, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_haste")]
 ROOT = Path(__file__).parents[2]
 
 
@@ -120,6 +120,17 @@ def test_one_is_killed_and_all_are_resumed(tmp_path):
         assert (status, told["ended"]) == (0, "done"), err
     assert bits(tmp_path / "whole") == bits(tmp_path / "cut")
     assert timeless(lines(tmp_path / "whole")) == timeless(lines(tmp_path / "cut"))
+
+
+def test_the_one_that_holds_the_coordinator_is_killed(tmp_path):
+    asked = {"do": "run", "epochs": 2, "folder": str(tmp_path / "run"), "checkpoint_every": 4, "silent": 3}
+    first, second = job({**asked, "dies_at": 7}, asked)
+    assert first[0] == -signal.SIGKILL
+    assert second[0] == 1, second
+    words = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
+    assert words in second[2] or (second[1]["error"] == "ProcessLost" and words in second[1]["words"])
+    assert "Check failure stack trace" not in second[2]
+    assert pxt.Checkpoints(tmp_path / "run" / "checkpoints").latest() == 4
 
 
 def test_a_signal_to_one_ends_all_in_order(tmp_path):

@@ -19,7 +19,7 @@ from pcx.training._worker import is_dead, this_worker
 from .linear import Linear
 from .small import HELD_OUT, TRAIN, make
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_haste")]
 
 SCRIPT = f"""
 import sys, time

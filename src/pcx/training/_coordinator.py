@@ -12,11 +12,35 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
+from ._relay import Relay
+
 _broken: list[bool] = []
+_relays: list[Relay] = []  # through which this process reaches its coordinator
+
+
+def record_of_jax() -> Any:
+    """Return what JAX knows of this process's job: `client`, `coordinator_address` and `process_id`.
+
+    **Raises:** `RuntimeError` if this JAX doesn't say.
+    """
+    try:
+        from jax._src.distributed import global_state
+    except ImportError as e:
+        raise RuntimeError(
+            f"JAX {jax.__version__} doesn't say how its coordinator is reached, so that several processes can't train "
+            "a run together; take a JAX with which pcx is tested, from 0.7 to 0.12"
+        ) from e
+    return global_state
+
+
+def reach_through(relay: Relay) -> None:
+    """Say through which relay this process has reached its coordinator."""
+    _relays[:] = [relay]
 
 
 def _leave() -> None:
@@ -50,9 +74,24 @@ class Coordinator:
             )
         if not jax.distributed.is_initialized() or jax.process_count() == 1:
             return None
-        from jax._src import distributed
+        return Coordinator(record_of_jax().client)
 
-        return Coordinator(distributed.global_state.client)
+    def watch(self, silent: float, lost: Callable[[], None]) -> None:
+        """Call a function, instead of JAX's end of this process, when the coordinator can't be reached any more. That
+        takes a relay, see `join`.
+
+        **Arguments:**
+
+        - `silent`: seconds without any answer, after which it is taken for gone.
+        - `lost`: the function. It is called by another thread.
+        """
+        for relay in _relays:
+            relay.watch(silent, lost)
+
+    def stop_watching(self) -> None:
+        """Let JAX see, again, what becomes of the coordinator."""
+        for relay in _relays:
+            relay.leave()
 
     def abandon(self) -> None:
         """Give up a job of which a process is dead: the exit of this program doesn't wait for it. JAX would, and then

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from ._coordinator import reach_through, record_of_jax
+from ._relay import Relay
 from ._types import is_whole
 
 _HEARTBEAT = 30  # seconds without a sign of life, after which JAX itself breaks a job off; `fit` looks more often
@@ -84,7 +86,9 @@ def join(
     if hasattr(jax.config, "jax_enable_preemption_service"):  # not in JAX 0.7
         jax.config.update("jax_enable_preemption_service", False)
     local = None if launcher is None or launcher.says_where else launcher.local  # else JAX finds that, too
-    joining = _Joining(coordinator, processes, process, local)
+    # The process that holds the coordinator falls with it.
+    relay = Relay(coordinator) if coordinator is not None and process != 0 else None
+    joining = _Joining(coordinator if relay is None else relay.address, processes, process, local)
     joining.start()
     joining.join(seconds)
     if joining.is_alive():
@@ -92,6 +96,8 @@ def join(
         raise TimeoutError(f"join: {_what_is_missing(coordinator, process, seconds)}{began}")
     if joining.error is not None:
         raise RuntimeError(f"join: {joining.error}") from joining.error
+    if relay is not None:
+        reach_through(relay)
     _keep_sigterm()
     return jax.process_index()
 
@@ -212,9 +218,7 @@ def _check_free(coordinator: str) -> None:
 def _what_is_missing(coordinator: str | None, process: int | None, seconds: int | float) -> str:
     waited = f"waited {seconds:g} s"
     if coordinator is None:
-        from jax._src import distributed  # what JAX made of the launcher's variables
-
-        state = distributed.global_state
+        state = record_of_jax()  # what JAX made of the launcher's variables
         coordinator, process = state.coordinator_address, state.process_id
     if process == 0:
         return f"not all other processes came to the coordinator, this process at {coordinator} ({waited})"

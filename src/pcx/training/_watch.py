@@ -13,6 +13,7 @@ from ._coordinator import Coordinator
 _BEAT = 1.0  # seconds between two looks
 _SILENT = 20.0  # seconds without a sign of life, after which a process is taken for dead
 _GRACE = 5.0  # seconds that this one then has to end by itself: its main thread may hang in a sum over all
+_NO_COORDINATOR = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
 
 
 class Watch:
@@ -20,8 +21,8 @@ class Watch:
 
     JAX sees it, too, when a process dies: `jax.distributed.initialize(heartbeat_timeout_seconds=...)`, 100 s by
     default. It then breaks the others off, by SIGABRT, with a trace of C++ calls; and a process that ends with an error
-    and lives on is not noticed. When process 0 dies, JAX is first: the others lose their connections to it, and JAX
-    breaks them off in the same moment, with words of its own.
+    and lives on is not noticed. When process 0 dies, the others lose their connections to it, and JAX would break them
+    off in the same moment, if a relay didn't keep that from it (`_relay.py`).
 
     **Arguments:**
 
@@ -40,17 +41,24 @@ class Watch:
         self.dead = False
         self._coordinator, self._run, self._count, self._index = coordinator, run, count, index
         self._ended = threading.Event()
+        self._cut = False  # the coordinator can't be reached, and must not be asked: it would never answer
         self._seen: dict[str, tuple[str, float]] = {}
         self._thread = threading.Thread(target=self._look_all_the_time, name="pcx-watch", daemon=True)
         self._thread.start()
+        coordinator.watch(_SILENT, self._cut_off)
 
     def fail(self, why: str) -> None:
         """Tell the others that this process ends with an error."""
+        if self._cut:
+            return
         self._coordinator.tell(f"{self._run}/failed/{self._index}", why)
 
     def leave(self) -> None:
         """Look no more, and let nobody wait for a sign of life."""
         self._ended.set()
+        if self._cut:
+            return
+        self._coordinator.stop_watching()
         self._thread.join(timeout=_SILENT)
         try:
             self._coordinator.tell(f"{self._run}/alive/{self._index}", "left")
@@ -73,11 +81,18 @@ class Watch:
                 why = self._failed()
                 dead = None if why is not None else self._silent()
             except jax.errors.JaxRuntimeError:
-                why, dead = None, "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
-            self.dead, self.lost = dead is not None, why or dead
-            if self.lost is not None:
+                why, dead = None, _NO_COORDINATOR
+            if self._cut:
+                return  # `_cut_off` has said so, and ends this process
+            if why is not None or dead is not None:
+                self.dead, self.lost = dead is not None, why or dead
                 break
         if not self._ended.wait(_GRACE if self.lost is not None else 0):
+            self._end()
+
+    def _cut_off(self) -> None:
+        self._cut, self.dead, self.lost = True, True, _NO_COORDINATOR
+        if not self._ended.wait(_GRACE):
             self._end()
 
     def _end(self) -> None:
