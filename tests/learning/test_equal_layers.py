@@ -60,6 +60,11 @@ RULES = {
         optax.adam(0.05), optax.adam(0.1), 3, start=pxl.Kept(), precision={"vodes[1]": 2.0}, equal_layers=how
     ),
     "fpa, layer by layer": lambda how: pxl.fpa(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
+    "hybrid": lambda how: pxl.hybrid(SLOW, SGD, 4, equal_layers=how),
+    "bpc": lambda how: pxl.bpc(optax.adam(0.05), optax.adam(0.1), 4, generative=0.5, equal_layers=how),
+    "bpc, precision": lambda how: pxl.bpc(
+        SLOW, SGD, 4, precision=pxl.LearnedPrecision(optax.sgd(0.01)), equal_layers=how
+    ),
     "backprop": lambda how: pxl.backprop(SLOW, equal_layers=how),
 }
 
@@ -104,8 +109,20 @@ def assert_same(one, other, rtol: float = 1e-12) -> None:
     np.testing.assert_allclose(float(second.steps), float(first.steps))
 
 
-def mlp():
-    return pxm.MLP([8] * (L + 1), act=jnp.tanh)
+def mlp(depth: int = L):
+    return pxm.MLP([8] * (depth + 1), act=jnp.tanh)
+
+
+class Pair(pxc.EnergyModule):
+    """Two networks over the same values."""
+
+    def __init__(self, depth: int = L):
+        super().__init__()
+        self.generative, self.recognition = mlp(depth), mlp(depth)
+
+
+def made_for(name: str):
+    return Pair if name.startswith(("hybrid", "bpc")) else mlp
 
 
 @pytest.mark.slow
@@ -113,7 +130,7 @@ def mlp():
     ("name", "how"), [*[(n, "looped") for n in RULES], *[(n, "stacked") for i, n in enumerate(RULES) if i % 3 == 0]]
 )
 def test_every_rule_gives_the_same_numbers(name, how):
-    apart, together = (trained(RULES[name](h), mlp, batch()) for h in ("apart", how))
+    apart, together = (trained(RULES[name](h), made_for(name), batch()) for h in ("apart", how))
     assert isinstance(together[0].weights, Stacks) == (name != "pc, a global norm")
     assert_same(apart, together)
 
@@ -285,11 +302,11 @@ def test_a_bad_number_is_found_in_the_layer_where_it_is():
 
 # -- the programs -------------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", "backprop"])
+@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", "hybrid", "bpc", "backprop"])
 def test_programs_do_not_grow_with_depth(name):
     def lines(depth: int, how: str) -> int:
         rule, data = RULES[name](how), batch()
-        state = rule.init(pxm.MLP([8] * (depth + 1), act=jnp.tanh), data)
+        state = rule.init(made_for(name)(depth), data)
         return len(jax.jit(rule.step).lower(state, data).as_text().splitlines())
 
     for how in ("looped", "stacked"):

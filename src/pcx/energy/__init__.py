@@ -40,6 +40,7 @@ from ._stacks import (
     in_stacks_of,
     mapped,
     regrouped,
+    renamed,
     repeated,
     selected,
     updated,

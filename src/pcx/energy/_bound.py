@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,7 @@ from ._parts import split_clamped
 from ._precision import weighed
 from ._problem import Problem
 from ._samples import Samples
-from ._stacks import forms_of
+from ._stacks import Stacks, forms_of, updated
 from ._structure import ModelArrays
 from ._sums import row_sums
 from ._together import Form, Together
@@ -109,9 +109,7 @@ class Bound:
 
         **Returns:** values, predictions and targets by node.
         """
-        if self.together is None:
-            return self.problem.start(self.inputs, effects=effects)
-        return self.problem.start(self.inputs, effects=effects, together=self.together)
+        return self.problem.start_of(self, effects)
 
     def landscape(
         self,
@@ -175,8 +173,11 @@ class Bound:
         **Raises:** `ValueError` for names of no node, or values of another shape.
         """
         p = self.problem
-        given = {**(clamped or {}), **nodes}
-        p.check_values(given, "bound.predictions")
+        given = updated(clamped or {}, nodes)
+        p.check_values(forms_of(given) if isinstance(given, Stacks) else given, "bound.predictions")
+        if self.together is not None:
+            able: Any = [n for n in p.nodes if all(m in given for m in p.graph.parents[n])]
+            return cast("Nodes", self.together.all_predictions(able, given))
         found: dict[str, Any] = {
             n: self.functions.predict(n, given) for n in p.nodes if all(m in given for m in p.graph.parents[n])
         }

@@ -42,13 +42,7 @@ class OverStacks(InStacks, OverValues):
         return updated(self.clamped, selected(coords, self.free))
 
     def predictions(self, coords: NodesIn) -> Any:
-        values = self.values(coords)
-        parts, singles = self.together.parts([n for n in self.names if self.problem.has_prediction(n)], lambda n: None)
-        found: list[tuple[Block, Any]] = [(p.names, self.together.predictions(p, values)) for p in parts]
-        for name in singles:
-            above = {n: values[n] for n in self.problem.graph.parents[name]}
-            found.append(((name,), self._functions.predict(name, above)))
-        return Stacks([n for n, _ in found], [u for _, u in found])
+        return self.together.all_predictions(self.names, self.values(coords))
 
     def value(self, name: str, coords: NodesIn) -> Array:
         """Return the value of a node, clamped or free."""

@@ -26,7 +26,7 @@ from ._stacks import Stacks, forms_of
 from ._structure import ModelArrays, Structure
 from ._targets import check_labels, check_targets, find_targets, targets_of
 from ._together import Together
-from ._types import Inputs, Moves, Nodes, NodesIn, Numbers
+from ._types import Inputs, Moves, Nodes, Numbers
 from ._wiring import Wiring
 
 # Settings that a traced operation keeps.
@@ -188,7 +188,7 @@ class Problem(Repeating):  # two networks' problems, as one, are registered as o
         return self._targets.places[parent] is not None or moved
 
     # -- checks ---------------------------------------------------------------------------------------
-    def check_values(self, nodes: NodesIn, call: str = "problem") -> None:
+    def check_values(self, nodes: Mapping[str, Array | jax.ShapeDtypeStruct], call: str = "problem") -> None:
         """Refuse values of nodes that are of another batch or another node.
 
         **Arguments:**

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.tree_util as jtu
@@ -25,6 +25,9 @@ from ._together import Together
 from ._types import Inputs
 from ._wiring import Wiring
 
+if TYPE_CHECKING:
+    from ._bound import Bound
+
 
 class Repeating(abc.ABC):
     """The part of a problem that is about equal layers, see `Problem`."""
@@ -40,6 +43,22 @@ class Repeating(abc.ABC):
     _shapes: Inputs
     _forward: Program
     _targets: Clamped
+
+    @abc.abstractmethod
+    def start(self, inputs: Inputs, effects: bool = False, together: Together | None = None) -> ForwardPass:
+        """Run a forward pass, see `Problem`."""
+
+    def start_of(self, bound: Bound, effects: bool) -> ForwardPass:
+        """Run a forward pass at the arrays of a bound problem, as these are computed together.
+
+        **Arguments:**
+
+        - `bound`: this problem with its arrays.
+        - `effects`: whether prints and callbacks of the model's call are done.
+
+        **Returns:** as `start`.
+        """
+        return self.start(bound.inputs, effects, bound.together)
 
     @functools.cached_property
     def weight_places(self) -> dict[int, tuple[str, int]]:

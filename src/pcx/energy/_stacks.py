@@ -232,6 +232,22 @@ def selected(values: Mapping[str, Any], names: Iterable[str]) -> Any:
     return values if tuple(blocks) == values.blocks else regrouped(blocks, values)
 
 
+def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+    """Return the arrays of some names under other names, whose order is the reverse of theirs.
+
+    **Arguments:**
+
+    - `values`: arrays by name.
+    - `names`: the other name of each that is wanted.
+    """
+    if not isinstance(values, Stacks):
+        return {other: values[n] for n, other in names.items() if n in values}
+    # What stands side by side does so afterwards, too.
+    found = blocks_of(selected(values, names))
+    flipped = [v if len(block) == 1 else jtu.tree_map(lambda a: jnp.flip(a, 0), v) for block, v in found]
+    return Stacks([tuple([names[n] for n in reversed(block)]) for block, _ in found], flipped)
+
+
 def updated(values: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
     """Return arrays by name with others in the place of some.
 

@@ -14,7 +14,7 @@ from jax import Array
 from ._functions import Functions
 from ._loops import scan
 from ._runs import Group
-from ._stacks import Block, gathered
+from ._stacks import Block, Stacks, gathered
 
 if TYPE_CHECKING:
     from ._problem import Problem
@@ -190,6 +190,21 @@ class Together:
         """Return the predictions of a part's nodes, `[nodes, batch, *shape]`; the arguments are those of `energies`."""
         arguments, axes = self.arguments(part, values)
         return self.over(lambda *a: self.evaluated(part.group, part.group.wanted[:1], a)[0], axes)(*arguments)
+
+    def all_predictions(self, names: Iterable[str], values: Mapping[str, Any]) -> Stacks:
+        """Return the predictions of nodes that have one, `{node: [batch, *shape]}`.
+
+        **Arguments:**
+
+        - `names`: of nodes.
+        - `values`: of the nodes that these are predicted from, likewise.
+        """
+        parts, singles = self.parts([n for n in names if self.problem.has_prediction(n)], lambda n: None)
+        found: list[tuple[Block, Any]] = [(p.names, self.predictions(p, values)) for p in parts]
+        for name in singles:
+            above = {n: values[n] for n in self.problem.graph.parents[name]}
+            found.append(((name,), self.functions.predict(name, above)))
+        return Stacks([n for n, _ in found], [u for _, u in found])
 
 
 def _looped(fn: Callable[..., Any], axes: tuple[Any, ...], *arguments: Any) -> Any:

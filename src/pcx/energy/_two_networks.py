@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
 
 import jax.tree_util as jtu
 from jax import Array
@@ -10,6 +11,7 @@ from jaxtyping import Bool
 
 from ._landscape import Landscape, WeightGradient
 from ._over_values import OverValues
+from ._stacks import Block, Stacks, blockwise, gathered, renamed, selected, updated
 from ._types import Energies, Gradient, Nodes, NodesIn
 
 
@@ -37,22 +39,31 @@ class OverSharedValues(Landscape):
     ) -> None:
         self.first, self.second, self.pairs = first, second, dict(pairs)
         self.factors, self.rounding = factors, first.rounding
-        self.both, self._start = both, dict(start)
+        self.both, self._start = both, start if isinstance(start, Stacks) else dict(start)
         self.free, self.order = first.free, first.order
         self.names = tuple(dict.fromkeys((*first.names, *second.names)))
 
     def start(self) -> Nodes:
-        return dict(self._start)
+        return self.project(self._start)
 
-    def _other(self, coords: NodesIn) -> Nodes:
+    def project(self, coords: NodesIn) -> Any:
+        return coords if isinstance(coords, Stacks) else dict(coords)
+
+    def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
+        return self.first.blocks(names, alike)
+
+    def arranged(self, coords: NodesIn, alike: Callable[[str], Hashable] | None = None) -> NodesIn:
+        return self.first.arranged(coords, alike)
+
+    def _other(self, coords: NodesIn) -> Any:
         """Return values under the names of the second network."""
-        return {self.pairs[n]: v for n, v in coords.items() if n in self.pairs}
+        return renamed(coords, self.pairs)
 
     def values(self, coords: NodesIn) -> Nodes:
-        return self.second.values(self._other(coords)) | self.first.values(coords)
+        return updated(self.second.values(self._other(coords)), self.first.values(coords))
 
     def predictions(self, coords: NodesIn) -> Nodes:
-        return self.first.predictions(coords) | self.second.predictions(self._other(coords))
+        return updated(self.first.predictions(coords), self.second.predictions(self._other(coords)))
 
     def energies(self, coords: NodesIn) -> Energies:
         """Return the energies that values descend on, see `Landscape`."""
@@ -65,7 +76,7 @@ class OverSharedValues(Landscape):
 
     def _joined(self, first: Energies, second: Energies) -> Energies:
         one, two = self.factors
-        return {n: one * e for n, e in first.items()} | {n: two * e for n, e in second.items()}
+        return updated(blockwise(first, lambda _, e: one * e), blockwise(second, lambda _, e: two * e))
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
         names = self.among_free(moving)
@@ -73,11 +84,12 @@ class OverSharedValues(Landscape):
         if not self.both:
             return first
         second = self.second.gradient(self._other(coords), [self.pairs[n] for n in names])
+        names_of_first = {m: n for n, m in self.pairs.items()}
         one, two = self.factors
 
         def at(moved: NodesIn) -> Nodes:
-            a, b = first(moved), second(self._other({**coords, **moved}))
-            return {n: one * a[n] + two * b[self.pairs[n]] for n in names}
+            a, b = first(moved), renamed(second(self._other(updated(coords, moved))), names_of_first)
+            return blockwise(a, lambda names, g: one * g + two * gathered(names, b))
 
         return at
 
@@ -85,7 +97,7 @@ class OverSharedValues(Landscape):
         a, b = self.first.weight_gradient(coords), self.second.weight_gradient(self._other(coords))
         one, two = self.factors
         gradient = jtu.tree_map(lambda x, y: one * x + two * y, a.gradient, b.gradient)
-        return WeightGradient(gradient, self._joined(a.energies, b.energies), a.elements | b.elements)
+        return WeightGradient(gradient, self._joined(a.energies, b.energies), updated(a.elements, b.elements))
 
     def went_uphill(
         self,
@@ -97,11 +109,11 @@ class OverSharedValues(Landscape):
         each: bool = False,
     ) -> Bool[Array, "*batch"]:
         """Return whether the energies that values descend on rose, see `Landscape`."""
-        names = before if self.both else [n for n in before if n not in self.second.names]
-        descended = [{n: energies[n] for n in names} for energies in (before, after)]
+        names = [n for n in before if self.both or n not in self.second.names]
+        descended = [selected(energies, names) for energies in (before, after)]
         return super().went_uphill(coords, descended[0], descended[1], temperature, each=each)
 
     def without_logs(self, energies: Energies) -> Energies:
-        second = {n: e for n, e in energies.items() if n in self.second.names}
-        first = {n: e for n, e in energies.items() if n not in second}
-        return self.first.without_logs(first) | self.second.without_logs(second)
+        second = selected(energies, [n for n in energies if n in self.second.names])
+        first = selected(energies, [n for n in energies if n not in second])
+        return updated(self.first.without_logs(first), self.second.without_logs(second))

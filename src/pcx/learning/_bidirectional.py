@@ -13,7 +13,7 @@ from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import Count, Optimiser, PrecisionLike
+from ._types import Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 
 
 class Bidirectional(TwoNetworks):
@@ -35,6 +35,7 @@ def bpc(
     learn: Choice = LayerParam,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Bidirectional PC: values settle on
 
@@ -49,7 +50,7 @@ def bpc(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`, `equal_layers`: see `pc`.
     - `generative`, `discriminative`: a_g and a_d, above 0.
     - `parts`: see `hybrid`.
 
@@ -67,6 +68,5 @@ def bpc(
     ```
     """
     factors = positive("bpc", "generative", generative), positive("bpc", "discriminative", discriminative)
-    return Bidirectional(
-        optim_w, optim_h, T, both=True, factors=factors, parts=parts, learn=learn, precision=precision, dtype=dtype
-    )
+    options: RuleOptions = {"learn": learn, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
+    return Bidirectional(optim_w, optim_h, T, both=True, factors=factors, parts=parts, **options)

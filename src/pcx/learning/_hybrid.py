@@ -11,7 +11,7 @@ from ..inference import SolverLike, Stop
 from ..nn import LayerParam
 from ._rule import Rule
 from ._two_networks import TwoNetworks
-from ._types import Count, Optimiser, PrecisionLike
+from ._types import Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 
 
 class Hybrid(TwoNetworks):
@@ -31,6 +31,7 @@ def hybrid(
     learn: Choice = LayerParam,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """Hybrid (amortised) PC: values start at a recognition network's forward pass and settle on the generative energy,
 
@@ -48,7 +49,7 @@ def hybrid(
 
     **Arguments:**
 
-    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`: see `pc`.
+    - `optim_w`, `optim_h`, `T`, `learn`, `precision`, `dtype`, `equal_layers`: see `pc`.
     - `parts`: `(generative, recognition)`, functions of the model that give its two parts; by default its attributes of
         those names.
 
@@ -67,4 +68,5 @@ def hybrid(
     }
     ```
     """
-    return Hybrid(optim_w, optim_h, T, both=False, parts=parts, learn=learn, precision=precision, dtype=dtype)
+    options: RuleOptions = {"learn": learn, "precision": precision, "dtype": dtype, "equal_layers": equal_layers}
+    return Hybrid(optim_w, optim_h, T, both=False, parts=parts, **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import Bool, PyTree
 
 from ..core import Choice
 from ..energy import (
+    Block,
     Bound,
     Casts,
     ForwardPass,
@@ -28,6 +29,7 @@ from ..energy import (
     is_label,
     positional,
     raise_reworded,
+    renamed,
 )
 from ..predictive_coding import EnergyModule
 
@@ -164,17 +166,34 @@ class JointProblem:
         above = dataclasses.replace(bound, problem=self.generative, x=self.given(bound.y), y=bound.x)
         return above, dataclasses.replace(bound, problem=self.recognition)
 
-    def start(self, inputs: Inputs, effects: bool = False) -> ForwardPass:
+    @property
+    def runs(self) -> tuple[()]:
+        """None: each part has runs of its own, see `parts_of`."""
+        return ()
+
+    def weight_blocks(self, weights: Mapping[str, PyTree]) -> tuple[Block, ...]:
+        """Return the paths of weights, with those that equal layers of a part multiply by in one block."""
+        blocks: list[Block] = []
+        for part in (self.generative, self.recognition):
+            several = [block for block in part.weight_blocks(weights) if len(block) > 1]
+            inside = {path for block in blocks for path in block}
+            blocks += [block for block in several if not inside & set(block)]
+        inside = {path for block in blocks for path in block}
+        return tuple([*blocks, *[(path,) for path in weights if path not in inside]])
+
+    def start_of(self, bound: Bound, effects: bool) -> ForwardPass:
         """Return the recognition part's forward pass, its values under the names of the generative part; the targets of
         both; and the params that don't learn, after a forward pass of each.
 
         **Arguments:**
 
+        - `bound`: this problem with its arrays.
         - `effects`: whether prints and callbacks of the model's call are done.
         """
-        below = self.recognition.start(inputs, effects)
-        above = self.generative.start(inputs._replace(rest=below.rest, x=self.given(inputs.y), y=inputs.x), effects)
-        h = {n: below.h[m] for n, m in self.pairs.items()}
+        generative, recognition = self.parts_of(bound)
+        below = recognition.start(effects)
+        above = dataclasses.replace(generative, rest=below.rest).start(effects)
+        h = renamed(below.h, {m: n for n, m in self.pairs.items()})
         valid = above.labels_valid & below.labels_valid
         return ForwardPass(h, below.u, above.targets | below.targets, below.output, above.rest, valid)
 

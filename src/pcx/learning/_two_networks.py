@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 
 from ..energy import (
     Bound,
+    Form,
     ForwardPass,
     Landscape,
     ModelArrays,
@@ -48,6 +49,7 @@ class SharedValues(Coordinates):
     """
 
     travels = False
+    in_stacks = True
 
     def __init__(self, factors: tuple[Any, Any], both: bool) -> None:
         self.factors, self.both = factors, both
@@ -81,6 +83,7 @@ class TwoNetworks(PredictiveCoding):
     """
 
     settles_outputs = False
+    repeats_that_pay = 48
 
     def __init__(
         self,
@@ -102,6 +105,12 @@ class TwoNetworks(PredictiveCoding):
                 f"{self.name}: parts must be two functions of the model, (generative, recognition), got {parts!r}"
             )
         self.parts = pair[0], pair[1]
+
+    def form(self, problem: Any) -> Form | None:
+        # Where a part has nothing that repeats, the other one says.
+        parts = [part for part in (problem.generative, problem.recognition) if part.runs]
+        forms: set[Form | None] = {super(TwoNetworks, self).form(part) for part in parts}
+        return forms.pop() if len(forms) == 1 else None
 
     def structure(self, model: EnergyModule) -> Any:
         if not isinstance(model, EnergyModule):
