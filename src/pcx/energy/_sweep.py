@@ -19,6 +19,7 @@ from jax import Array, lax
 from jaxtyping import Int, PyTree
 
 from ._loops import while_loop
+from ._read_cell import one_of, read_cell
 from ._runs import Group, Run
 from ._stacks import Block, Stacks, added_up
 from ._together import Part
@@ -127,25 +128,13 @@ class Sweep:
         first = self._first(run)
         shared = {n: self._landscape.value(n, coords) for n in same}
         before: dict[int, Any] = {k: self._before(run, k, back, values[k], coords) for k, back in depth.items()}
-        # Old values of the next cells: each is read from its stack once, before anything is written there, so that no
-        # stack need be copied.
-        window = [
-            [v[count - 1 - j] if j < count else before[k][depth[k] + count - 1 - j] for j in range(max(depth[k], 1))]
-            for k, v in enumerate(values)
-        ]
 
         def cell(carry: Any) -> Any:
-            i, values, kept, ring, same, window = carry
+            i, values, kept, ring, same = carry
             values, kept, same = list(values), list(kept), dict(same)
             c = count - 1 - i
             ring = {k: list(v) for k, v in ring.items()}
-            seen: list[list[Array]] = []
-            for k, v in enumerate(values):
-                back = max(depth[k], 1)
-                deep = _at(v, jnp.maximum(c - back, 0))
-                if depth[k]:
-                    deep = jnp.where(c < back, _at(before[k], jnp.minimum(c, back - 1)), deep)
-                seen.append([*window[k], deep])
+            seen, state = read_cell(c, values, kept, before)
             for k in reversed(range(period)):
                 for at, grad in parts[k].gradients(c, seen, shared):
                     if isinstance(at, str):
@@ -157,20 +146,19 @@ class Sweep:
                 grad = ring[k][0]
                 if k in more:
                     grad = grad + lax.dynamic_index_in_dim(more[k], c, keepdims=False)
-                state = jtu.tree_map(lambda a: lax.dynamic_index_in_dim(a, c, keepdims=False), kept[k])
                 since = None if first is None else jnp.asarray(first)[c]
-                value, state = move(blocks[k], c, since, grad, seen[k][0], state)
+                value, new = move(blocks[k], c, since, grad, seen[k][0], state[k])
                 values[k] = lax.dynamic_update_index_in_dim(values[k], value, c, 0)
-                kept[k] = jtu.tree_map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, c, 0), kept[k], state)
+                kept[k] = jtu.tree_map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, c, 0), kept[k], new)
             ring = {k: [*v[1:], jnp.zeros_like(v[0])] for k, v in ring.items()}
-            return i + 1, values, kept, ring, same, [w[1:] for w in seen]
+            return i + 1, values, kept, ring, same
 
         cells = jnp.int32(count)
         if first is not None:
             # From the last repetition down to the first one that an error has reached.
             cells = count - jnp.argmax(jnp.append(jnp.asarray(first) <= t, True)).astype(jnp.int32)
-        start = (jnp.int32(0), values, kept, ring, same, window)
-        _, values, kept, ring, same, _ = while_loop(lambda carry: carry[0] < cells, cell, start)
+        start = (jnp.int32(0), values, kept, ring, same)
+        _, values, kept, ring, same = while_loop(lambda carry: carry[0] < cells, cell, start)
         # What is left for nodes before the run; none of them is reached before all of the run is.
         for k, waiting in ring.items():
             for j, grad in enumerate(waiting[: depth[k]]):
@@ -248,10 +236,10 @@ class _Part:
             shared[group.slots[i].names[0]] if at is None else seen[at[0]][at[1]]
             for i, at in zip(self._ways, places, strict=True)
         ]
-        fixed = {i: a if axis is None else _at(a, c) for i, (a, axis) in self._fixed.items()}
+        fixed = {i: a if axis is None else one_of(a, c) for i, (a, axis) in self._fixed.items()}
         (precision, scale), axes = self._weights
         precision, scale = (
-            a if a is None or axis is None else _at(a, c) for a, axis in zip((precision, scale), axes, strict=True)
+            a if a is None or axis is None else one_of(a, c) for a, axis in zip((precision, scale), axes, strict=True)
         )
 
         def energy(moving: list[Array]) -> Array:
@@ -263,10 +251,6 @@ class _Part:
 
         grads = jax.grad(energy)(moving)
         return [(self._at.get(i, group.slots[i].names[0]), g) for i, g in zip(self._ways, grads, strict=True)]
-
-
-def _at(a: Array, i: Int[Array, ""]) -> Array:
-    return lax.dynamic_index_in_dim(a, i, keepdims=False)
 
 
 def _give(pending: dict[str, Array], name: str, grad: Array) -> None:
