@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import jax
 import jax.numpy as jnp
@@ -312,6 +313,31 @@ def test_programs_do_not_grow_with_depth(name):
     for how in ("looped", "stacked"):
         assert lines(24, how) == lines(12, how), how
     assert lines(24, "apart") > 1.4 * lines(12, "apart")
+
+
+def stacks_copied(compiled: str, number: int) -> list[str]:
+    """The copies of whole stacks of so many arrays that loops of a program make in each turn."""
+    bodies = set(re.findall(r"body=%?([\w.\-]+)", compiled))
+    found, inside = [], False
+    for line in compiled.splitlines():
+        if not line.startswith(" "):
+            inside = line.split(" ")[0].lstrip("%") in bodies
+        elif inside and re.search(rf" = \w+\[{number}(,\d+)+\]\S* copy\(", line):
+            found.append(line.strip())
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
+@pytest.mark.parametrize("net", ["skips", "blocks"])
+def test_loops_of_pc_copy_no_stack(net):
+    blocks = ((jnp.tanh, 0), *[(jnp.tanh, 0), (jnp.sin, 1)] * 11, (lambda a: a, 0))
+    model = pxm.MuMLP([8] * 14, act=jnp.tanh) if net == "skips" else Net(blocks)
+    rule, data = pxl.pc(SLOW, optax.adam(0.1), 24, equal_layers="looped"), batch()
+    begun = rule.init(model, data)
+    compiled = jax.jit(rule.step).lower(begun, data).compile().as_text()
+    assert compiled
+    assert not stacks_copied(compiled, 11)
 
 
 # -- bad input ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What one turn of a loop reads of the stacks that it writes to.
+"""Reads, in one turn of a loop, of the stacks that the loop writes to.
 
 Where a slice of a stack goes to several operations, XLA makes a read of its own in each of them; and if one of these
 isn't bound to come before the loop writes to the stack, it copies the whole stack in each turn. What is read in a
@@ -18,7 +18,7 @@ from jaxtyping import Int, PyTree
 
 
 class Cell(NamedTuple):
-    """What is read of one repetition of a run, by the place in it.
+    """Arrays that are read of one repetition of a run, by the place in it.
 
     **Attributes:**
 

@@ -98,23 +98,6 @@ class Repeating(abc.ABC):
         places = [self.weight_places[s.numbers[0]] for s in slots if s.numbers[0] in self.weight_places]
         return [leaves[path][k] for path, k in places]
 
-    def reads_once(self, run: Run) -> bool:
-        """Return whether the predictions of a run read each value that comes from another repetition by one operation.
-
-        **Arguments:**
-
-        - `run`: one of `runs`.
-
-        **Returns:** False where there is a skip, say, beside a layer.
-        """
-        program = self.wiring.program
-        for group in run.groups:
-            ops = [program.ops[i] for i in program.needed(group.wanted[:1], ())[0]]
-            for slot in group.slots:
-                if slot.back and sum(op.inputs.count(slot.number) for op in ops) > 1:
-                    return False
-        return True
-
     @functools.cached_property
     def runs(self) -> tuple[Run, ...]:
         """The runs of nodes whose local predictions are equal, which can be computed together."""

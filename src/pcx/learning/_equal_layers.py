@@ -93,9 +93,7 @@ def form_of(given: EqualLayers, problem: Problem, pays: int) -> Form | None:
     if jax.default_backend() != "cpu":
         return "stacked" if repeats >= _FEW else None
     largest = max(w.size for run in problem.runs for w in problem.weights_of_run(run))
-    # XLA copies whole stacks in each turn of the loop where a value is read twice in it.
-    once = all(problem.reads_once(run) for run in problem.runs)
-    return "looped" if once and repeats >= max(pays, _MANY) and problem.size * largest <= _SMALL else None
+    return "looped" if repeats >= max(pays, _MANY) and problem.size * largest <= _SMALL else None
 
 
 _FEW = 3
