@@ -193,6 +193,26 @@ def test_random_networks_give_the_same_numbers(seed):
     assert_same(apart, together, rtol=1e-12)
 
 
+# -- fewer bits ---------------------------------------------------------------------------------------
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])
+def test_products_in_fewer_bits_are_computed_together(policy):
+    jax.config.update("jax_enable_x64", False)
+    x, y = batch()
+    data = x.astype(np.float32), y.astype(np.float32)
+    px.RKG.seed(0)
+    first = pxl.pc(SLOW, SGD, L).init(mlp(), data).weights
+    apart, together = (
+        trained(pxl.pc(SLOW, optax.sgd(0.4), L, dtype=policy, equal_layers=how), mlp, data, steps=1)[0].weights
+        for how in ("apart", "looped")
+    )
+    assert isinstance(together, Stacks)
+    for path, weight in apart.items():
+        moved = np.abs(np.asarray(weight - first[path])).max()
+        # What is summed in another order may be rounded to another number.
+        np.testing.assert_allclose(together[path], weight, rtol=0, atol=0.02 * moved + 1e-7)
+
+
 # -- what is together ---------------------------------------------------------------------------------
 def problem_of(model, data):
     rule = pxl.pc(SLOW, SGD, 2)

@@ -19,9 +19,9 @@ from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from ..core import Choice
-from ._types import Weights
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 _PRODUCTS = ("bfloat16", "float16", "float32")
 
@@ -136,8 +136,8 @@ def cast_like(tree: T, like: PyTree) -> T:
 
 
 def grad_of_mean(
-    total: Callable[[Weights], tuple[Array, T]], size: int, policy: DTypePolicy | None
-) -> Callable[[Weights], tuple[Weights, T]]:
+    total: Callable[[W], tuple[Array, T]], size: int, policy: DTypePolicy | None
+) -> Callable[[W], tuple[W, T]]:
     """Return a function that gives the gradient of a mean over a batch, and what comes with it.
 
     Under a policy the sum is differentiated, and its gradient divided in float32: shares of a batch in float16 would
@@ -150,7 +150,7 @@ def grad_of_mean(
     - `policy`: the dtypes of the step.
     """
 
-    def mean(weights: Weights) -> tuple[Array, T]:
+    def mean(weights: W) -> tuple[Array, T]:
         found, more = total(weights)
         return found / size, more
 
@@ -158,7 +158,7 @@ def grad_of_mean(
         return jax.grad(mean, has_aux=True)
     summed = jax.grad(total, has_aux=True)
 
-    def gradient(weights: Weights) -> tuple[Weights, T]:
+    def gradient(weights: W) -> tuple[W, T]:
         found, more = summed(weights)
         return jtu.tree_map(lambda g: g / size, found), more
 

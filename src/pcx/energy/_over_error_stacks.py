@@ -19,7 +19,7 @@ from ._over_errors import OverErrors, energies_without_errors
 from ._stacks import Block, blocks_of, blockwise, mapped, selected, updated
 from ._together import Part, given_to
 from ._types import Factors, Gradient, NodesIn, Weights
-from ._weight_terms import Term, add_weights, whole_gradient
+from ._weight_terms import Term, add_weights, mean_gradient
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -88,17 +88,15 @@ class OverErrorStacks(ErrorStacks, OverErrors):
             energy, grad = clamped_energy(*at)
             pulls, energies = updated(pulls, {name: grad}), updated(energies, {name: energy})
             elements = updated(elements, {name: self.bound.functions.elements(name, self.clamped[name], u[name])})
-            add_weights(
-                own, {w: jax.tree.map(lambda a: a / self.problem.size, g) for w, g in own_gradient(*at).items()}
-            )
+            add_weights(own, own_gradient(*at))
         terms: list[Term] = []
         for names, grad in blocks_of(pulls):
-            grad = mapped(self.bound.samples.weighted, names)(grad) / self.problem.size
+            grad = mapped(self.bound.samples.weighted, names)(grad)
             if len(names) == 1:
                 add_weights(own, self._pulled(names[0], grad, h))
             else:
                 terms += self._part_terms(names, grad, h)
-        return WeightGradient(whole_gradient(self.bound, own, terms), energies, elements)
+        return WeightGradient(mean_gradient(self.bound, own, terms), energies, elements)
 
     def _pulled(self, name: str, grad: Array, h: Mapping[str, Array]) -> Weights:
         """Return what a cotangent of one node's prediction gives for its weights."""

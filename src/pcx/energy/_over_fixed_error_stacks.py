@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -18,7 +17,7 @@ from ._pulls import Pulls
 from ._stacks import Block, Stacks, added_up, blocks_of, blockwise, gathered, mapped, selected, updated
 from ._together import Part
 from ._types import Factors, Gradient, Nodes, NodesIn, Weights
-from ._weight_terms import Term, add_weights, whole_gradient
+from ._weight_terms import Term, add_weights, mean_gradient
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -90,14 +89,13 @@ class OverFixedErrorStacks(ErrorStacks, OverFixedErrors):
         return at
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
-        p, samples = self.problem, self.bound.samples
         own: Weights = {}
         for name in self._with_energy:
             at = (self.bound, name, self.clamped[name], self._pulls.u[name], self.scale.get(name))
-            add_weights(own, {w: jax.tree.map(lambda a: a / p.size, g) for w, g in own_gradient(*at).items()})
+            add_weights(own, own_gradient(*at))
         terms: list[Term] = []
         for names, grad in blocks_of(self._grads(coords)):
-            grad = mapped(samples.weighted, names)(grad) / p.size
+            grad = mapped(self.bound.samples.weighted, names)(grad)
             if len(names) == 1:
                 _, alone, more = self._pulls.of_one(names[0], grad)
                 add_weights(own, alone)
@@ -108,4 +106,4 @@ class OverFixedErrorStacks(ErrorStacks, OverFixedErrors):
         elements = blockwise(selected(coords, self.free), lambda _, e: 0.5 * jnp.square(e))
         functions = self.bound.functions
         clamped = {n: functions.elements(n, self.clamped[n], self._pulls.u[n]) for n in self._with_energy}
-        return WeightGradient(whole_gradient(self.bound, own, terms), self.energies(coords), updated(elements, clamped))
+        return WeightGradient(mean_gradient(self.bound, own, terms), self.energies(coords), updated(elements, clamped))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._dtypes import grad_of_mean
 from ._in_stacks import InStacks
 from ._landscape import WeightGradient
 from ._over_values import OverValues
@@ -156,19 +157,22 @@ class OverStacks(InStacks, OverValues):
         ways = [i for i, s in enumerate(group.slots) if s.kind == "array" and s.numbers[0] in learn]
         weights, weight_axes = self.weights_of_energy(part)
 
-        def mean(moving: list[Array], others: list[Any], precision: Any, scale: Any) -> tuple[Array, Array]:
-            at = list(others)
-            for i, a in zip(ways, moving, strict=True):
-                at[i] = a
-            elements = together.evaluated(group, group.wanted[1:], at)[0]
-            plain = samples.weight is None
-            each = self.weighed_by(part.names[0], elements, precision, scale, summed=plain)
-            return (each if plain else jnp.sum(samples.weighted(each))) / self.problem.size, elements
+        def gradient(moving: list[Array], others: list[Any], precision: Any, scale: Any) -> Any:
+            def summed(moving: list[Array]) -> tuple[Array, Array]:
+                at = list(others)
+                for i, a in zip(ways, moving, strict=True):
+                    at[i] = a
+                elements = together.evaluated(group, group.wanted[1:], at)[0]
+                plain = samples.weight is None
+                each = self.weighed_by(part.names[0], elements, precision, scale, summed=plain)
+                return each if plain else jnp.sum(samples.weighted(each)), elements
+
+            return grad_of_mean(summed, self.problem.size, self.problem.structure.dtypes)(moving)
 
         moving, moving_axes = [given[i] for i in ways], [axes[i] for i in ways]
         others = [None if i in ways else a for i, a in enumerate(given)]
         other_axes = [None if i in ways else a for i, a in enumerate(axes)]
-        over = together.over(jax.grad(mean, has_aux=True), (moving_axes, other_axes, *weight_axes))
+        over = together.over(gradient, (moving_axes, other_axes, *weight_axes))
         grads, elements = over(moving, others, *weights)
         return given_to(part, ways, grads), elements
 
@@ -180,13 +184,14 @@ class OverStacks(InStacks, OverValues):
         read = self._read_by(singles, values)
         paths = dict.fromkeys([path for n in singles for path in p.weights_of(n)])
 
-        def mean(weights: Weights) -> tuple[Array, Nodes]:
+        def summed(weights: Weights) -> tuple[Array, Nodes]:
             elements = self._functions.energies(read, singles, weights)
             plain = samples.weight is None
             each = [self._weighed(n, e, summed=plain) for n, e in elements.items()]
-            return added([e if plain else jnp.sum(samples.weighted(e)) for e in each]) / p.size, elements
+            return added([e if plain else jnp.sum(samples.weighted(e)) for e in each]), elements
 
-        return jax.grad(mean, has_aux=True)({path: self.bound.weights[path] for path in paths})
+        weights = {path: self.bound.weights[path] for path in paths}
+        return grad_of_mean(summed, p.size, p.structure.dtypes)(weights)
 
     # -- precisions and factors -----------------------------------------------------------------------
     def _with_energy(self, names: Iterable[str] | None) -> list[str]:

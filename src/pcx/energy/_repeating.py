@@ -101,7 +101,7 @@ class Repeating(abc.ABC):
     @functools.cached_property
     def runs(self) -> tuple[Run, ...]:
         """The runs of nodes whose local predictions are equal, which can be computed together."""
-        if self.own_energy is not None or self.structure.dtypes is not None:
+        if self.own_energy is not None:
             return ()
         return find_runs(self.nodes, self.wiring, self._inputs)
 

@@ -21,7 +21,7 @@ from ._runs import Run
 from ._stacks import Block, Stacks, added_up
 from ._together import Part
 from ._types import NodesIn, Weights
-from ._weight_terms import Term, add_weights, whole_gradient
+from ._weight_terms import Term, add_weights, mean_gradient
 
 if TYPE_CHECKING:
     from ._bound import Bound
@@ -73,7 +73,7 @@ class Reverse:
 
         **Returns:** the weights' gradient, and what was made of the nodes.
         """
-        p, size = self._problem, self._problem.size
+        p = self._problem
         pending: dict[str, Array] = {}
         alone: Weights = dict(own)
         terms: list[Term] = []
@@ -94,9 +94,7 @@ class Reverse:
                 for n, g in above.items():
                     self._give(pending, n, g)
                 add_weights(alone, weights)
-        alone = {w: jtu.tree_map(lambda a: a / size, g) for w, g in alone.items()}
-        gradient = whole_gradient(self._bound, alone, [(n, g / size) for n, g in terms])
-        return Swept(gradient, Stacks([n for n, _ in more], [m for _, m in more]))
+        return Swept(mean_gradient(self._bound, alone, terms), Stacks([n for n, _ in more], [m for _, m in more]))
 
     def _pulled(self, pull: Any, grad: Array) -> tuple[Any, Any]:
         """Return what a cotangent gives for values and for weights: the weights of samples count for these alone."""

@@ -26,6 +26,14 @@ def add_weights(into: Weights, new: Weights) -> None:
         into[path] = value if path not in into else jtu.tree_map(jnp.add, into[path], value)
 
 
+def mean_gradient(bound: Bound, gradient: Weights, terms: Sequence[Term]) -> Any:
+    """Return the gradient of the batch's mean energy by each weight, from sums over the batch; see `whole_gradient`."""
+    # Divided last, in float32: shares of a batch may be too small for what they went through.
+    size = bound.problem.size
+    alone = {path: jtu.tree_map(lambda a: a / size, g) for path, g in gradient.items()}
+    return whole_gradient(bound, alone, [(numbers, g / size) for numbers, g in terms])
+
+
 def whole_gradient(bound: Bound, gradient: Weights, terms: Sequence[Term]) -> Any:
     """Return the gradient of each weight, in the blocks of the weights; zero where nothing has one.
 
