@@ -4,11 +4,17 @@ with one that a training before has filled (`--compile-cache`).
 One batch is an epoch here, so the first dispatch is over when the first line of `metrics.jsonl` is there. Seconds from
 the start of the process, imports included; the three take turns; medians and minima. `imports` is a process that
 imports what a training does and no more.
+
+`cpu` is the time of the process on all cores, as the system counts it (Linux): it says the same on a machine that has
+other things to do, too. Compilation uses several cores: where they are free, the time by the clock is shorter.
 """
 
 import argparse
+import os
 import pathlib
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +25,19 @@ from _common import finish, ratio
 IMPORTS = "import pcx.cli._train, pcx.training._checkpoint, jax; jax.devices(); jax.numpy.zeros(1)"
 
 
+def used(process):
+    """Seconds that a running process has used on all cores."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def of_children():
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def until_first_line(command, run):
+    """Seconds by the clock, and of the process, until it has trained its first dispatch."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     lines = run / "metrics.jsonl"
@@ -27,7 +45,7 @@ def until_first_line(command, run):
         if process.poll() is not None:
             raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr.read()[-2000:]}")
         time.sleep(0.005)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start, used(process)
     process.communicate()
     return seconds
 
@@ -46,9 +64,9 @@ def measure(args, folder):
             kept = "off" if name == "off" else str(folder / "kept")
             command = [sys.executable, "-m", "pcx.cli", "train", *words, "--out", str(run), "--compile-cache", kept]
             taken[name].append(until_first_line(command, run))
-        start = time.perf_counter()
+        start, before = time.perf_counter(), of_children()
         subprocess.run([sys.executable, "-c", IMPORTS], check=True)
-        taken["imports"].append(time.perf_counter() - start)
+        taken["imports"].append((time.perf_counter() - start, of_children() - before))
     return taken
 
 
@@ -63,14 +81,16 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         taken = measure(args, pathlib.Path(folder))
-    rest = {name: [max(s - min(taken["imports"]), 0.0) for s in times] for name, times in taken.items()}
-    result = {
-        "seconds": {name: {"median": sorted(t)[len(t) // 2], "min": min(t)} for name, t in taken.items()},
-        "ratios": {
-            "filled / off": ratio(taken["filled"], taken["off"], 0.5),
+    result = {}
+    for which, kind in enumerate(("seconds", "cpu")):
+        times = {name: [each[which] for each in rounds] for name, rounds in taken.items()}
+        rest = {name: [max(s - min(times["imports"]), 0.0) for s in t] for name, t in times.items()}
+        result[kind] = {
+            **{name: {"median": statistics.median(t), "min": min(t)} for name, t in times.items()},
+            "filled / off": ratio(times["filled"], times["off"], 0.5),
+            "filled / empty": ratio(times["filled"], times["empty"], 0.5),
             "filled / off, without imports": ratio(rest["filled"], rest["off"]),
-        },
-    }
+        }
     finish(result, args.json)
 
 
