@@ -158,18 +158,16 @@ def test_an_error_of_one_is_told_to_all(tmp_path):
     assert pxt.Checkpoints(tmp_path / "run" / "checkpoints").latest() == 4
 
 
-@pytest.mark.parametrize(
-    ("more", "others", "words"),
-    [
-        ({"batch_size": 1}, {}, "batches of 1 samples can't be shared out evenly among 4 devices; take batches of 4"),
-        ({}, {"epochs": 2}, "process 1 was given something else to train than process 0: epochs: was 3, is 2"),
-    ],
-)
-def test_what_does_not_fit_is_said_at_the_door(more, others, words, tmp_path):
-    asked = {"do": "run", "epochs": 3, "folder": str(tmp_path / "run"), **more}
-    for status, told, err in job(asked, {**asked, **others}):
-        assert (status, told["error"]) == (1, "ValueError"), err
-        assert words in told["words"]
+def test_what_does_not_fit_is_said_at_the_door(tmp_path):
+    asked = {"do": "refused", "folder": str(tmp_path / "run")}
+    other_than_process_0 = "process 1 was given something else to train than process 0: epochs: was 3, is 2"
+    too_small = "batches of 1 samples can't be shared out evenly among 4 devices; take batches of 4"
+    runs = [{"epochs": 3, "batch_size": 1}, {"epochs": 3}], [{"epochs": 3, "batch_size": 1}, {"epochs": 2}]
+    for status, told, err in job(*[{**asked, "runs": each} for each in runs]):
+        assert status == 0, err
+        for (kind, words), expected in zip(told["refused"], (too_small, other_than_process_0), strict=True):
+            assert kind == "ValueError"
+            assert expected in words
     assert not (tmp_path / "run").exists()
 
 

@@ -71,6 +71,16 @@ def run(told, dies_at=None, fails_at=None, stops_at=None, wide=8, **options):
     told |= {"ended": fit.ended, "loss": fit.history[-1]["loss"]}
 
 
+def refused(told, runs, **options):
+    """What is said of runs that don't fit."""
+    told["refused"] = []
+    for each in runs:
+        try:
+            train(**options, **each)
+        except Exception as e:
+            told["refused"].append((type(e).__name__, str(e)))
+
+
 class Divisible:
     """Batches that know which of their samples were read."""
 
@@ -115,7 +125,9 @@ def main():
     try:
         if job is not None:
             pxt.join(**job)
-        {"learn": learn, "run": run, "divide": divide, "join": lambda told: None}[asked.pop("do")](told, **asked)
+        {"learn": learn, "run": run, "refused": refused, "divide": divide, "join": lambda told: None}[asked.pop("do")](
+            told, **asked
+        )
     except Exception as e:
         told |= {"error": type(e).__name__, "words": str(e)}
     told["seconds"] = time.monotonic() - begun
