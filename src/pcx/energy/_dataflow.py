@@ -7,7 +7,7 @@ and says what depends on what.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -64,6 +64,7 @@ class Program:
         self._made_by: dict[int, int] = {}  # value -> the operation that makes it
         self._count = 0
         self._needed: dict[Any, tuple[tuple[int, ...], frozenset[int]]] = {}
+        self._avals: dict[int, Any] | None = None
         numbers = [self._new() for _ in closed.jaxpr.invars]
         self.inputs = jtu.tree_unflatten(jtu.tree_structure(args), numbers)
         out = self._open(closed.jaxpr, closed.consts, numbers)
@@ -125,6 +126,27 @@ class Program:
                     todo.extend(self.ops[op].inputs)
             found = self._needed[key] = (tuple(sorted(ops)), frozenset(missing))
         return found
+
+    def met(self, wanted: Iterable[int], *known: Collection[int]) -> tuple[int, ...]:
+        """Return the known values that the operations which lead to the wanted ones begin with, as they are met."""
+        met: dict[int, None] = {}
+        seen: set[int] = set()
+        todo = list(wanted)
+        while todo:
+            value = todo.pop()
+            if any(value in some for some in known):
+                met[value] = None
+            elif value not in seen and value in self._made_by:
+                seen.add(value)
+                todo.extend(self.ops[self._made_by[value]].inputs)
+        return tuple(met)
+
+    def avals_of(self, numbers: Iterable[int]) -> list[jax.ShapeDtypeStruct]:
+        """Return the shapes and dtypes of values that are inputs of operations."""
+        if self._avals is None:
+            self._avals = {i: v.aval for op in self.ops for i, v in zip(op.inputs, op.eqn.invars, strict=True)}
+        found = [self._avals[i] for i in numbers]
+        return [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=getattr(a, "weak_type", False)) for a in found]
 
     def reached(self, sources: Iterable[int], stop: Iterable[int] = ()) -> set[int]:
         """Return all values that depend on `sources`, these included, by ways that don't pass through `stop`."""

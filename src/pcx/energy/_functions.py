@@ -10,10 +10,12 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
+from ._local_gradients import added_gradients
 from ._types import Inputs, Nodes, NodesIn
 
 if TYPE_CHECKING:
@@ -128,5 +130,34 @@ class Functions:
         def at(values: NodesIn) -> Nodes:
             known = fixed | {i: values[n] for i, n in zip(numbers, moving, strict=True)}
             return dict(zip(wanted, self._program.evaluate(list(wanted.values()), known), strict=True))
+
+        return at
+
+    def gradient_by(
+        self, moving: Sequence[str], values: NodesIn, summed: Callable[[Array], Array]
+    ) -> Callable[[NodesIn], Nodes]:
+        """Return the gradient of the sum of all energies, by the values of some nodes and as a function of these.
+
+        What depends on none of them is computed here and now, as by `energies_by`.
+
+        **Arguments:**
+
+        - `moving`: the nodes.
+        - `values`: of all others, `{node: [batch, *shape]}`.
+        - `summed`: the sum of the elements of one energy, always the same function.
+
+        **Returns:** a function from the moving nodes' values to their gradients, `{node: [batch, *shape]}`.
+        """
+        places = {self._wiring.h[n]: n for n in moving}
+        known = self._at({n: v for n, v in values.items() if n not in set(moving)})
+        reached = self._program.reached(places, stop=known)
+        wanted = [i for i in self._wanted.values() if i in reached]
+        fixed = self._program.hoisted(wanted, known, places)
+        gradients = [self._wiring.gradients.of(i, fixed, places, summed) for i in wanted]
+
+        def at(values: NodesIn) -> Nodes:
+            known = fixed | {i: values[n] for i, n in places.items()}
+            found = added_gradients(gradients, known)
+            return {n: found[i] if i in found else jnp.zeros_like(values[n]) for i, n in places.items()}
 
         return at

@@ -181,6 +181,9 @@ class OverValues(Landscape):
         values = self.values(coords)
         if not names:
             return lambda coords: {}
+        if self._is_plain:
+            gradient = self._functions.gradient_by(names, values, _summed)
+            return lambda coords: gradient({n: coords[n] for n in names})
         energies = self._functions.energies_by(names, values)
 
         def total(coords: NodesIn) -> Array:
@@ -193,6 +196,13 @@ class OverValues(Landscape):
             return self.parts.moving({n: found[n] for n in names})  # JAX sorts them
 
         return at
+
+    @property
+    def _is_plain(self) -> bool:
+        """True if energies are summed as they are."""
+        p = self.problem
+        weighed = self.bound.precision or self.scale or self.parts.values or self.parts.counts
+        return not weighed and not p.has_own_energy and p.structure.dtypes is None
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         p, samples, values = self.problem, self.bound.samples, self.values(coords)
@@ -232,6 +242,10 @@ class OverValues(Landscape):
 
     def _size(self, name: str) -> int:
         return 1 if name == OWN else self.problem.nodes[name].size
+
+
+def _summed(elements: Array) -> Array:
+    return weighed(elements, None, 1, True)
 
 
 def _has_error(energy: Array, value: Array, terms: int) -> Bool[Array, " batch"]:

@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from ._dataflow import Program
 from ._graph import Graph
 from ._half_square import is_half_square
+from ._local_gradients import LocalGradients
 
 
 class Wiring:
@@ -26,6 +27,7 @@ class Wiring:
     - `graph`: which node's value reaches which node's energy.
     - `local`: the nodes whose energy is a function of nothing but h, u and weights.
     - `node_of`: the node of each number of a value.
+    - `gradients`: those of single energies.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Wiring:
         weights: Mapping[str, PyTree],
     ) -> None:
         self.program, self.h, self.u, self.energy = program, dict(h), dict(u), dict(energy)
+        self.gradients = LocalGradients(program)
         self._paths = {i: (k, path) for k, path in enumerate(weights) for i in jtu.tree_leaves(weights[path])}
         self.node_of = {number: name for name, number in self.h.items()}
         place = {name: i for i, name in enumerate(self.h)}

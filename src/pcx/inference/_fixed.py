@@ -157,6 +157,11 @@ class _Loop:
         carry = _At(start, states, at.bad, at.key, None if observe is None else at.seen)
         if segment.repeats == 1:
             end, rows = step(carry, 0)
+        elif segment.repeats == 2 and len(moving) <= _FEW and not isinstance(at.nodes, Stacks):
+            # As the segments before it: in a loop the same operations would be compiled anew.
+            middle, first = step(carry, 0)
+            end, rows = step(middle, 1)
+            rows = None if rows is None else jax.tree.map(lambda a, b: jnp.stack([a, b]), first, rows)
         else:
             end, rows = scan(step, carry, jnp.arange(segment.repeats, dtype=jnp.int32))
         seen = at.seen if observe is None else end.seen
@@ -187,6 +192,9 @@ class _Loop:
         begun = Stacks([names for names in fresh if names], first)
         states = updated(at.states, begun)
         return in_blocks(blocks, at.nodes), in_blocks(blocks, states)
+
+
+_FEW = 16  # nodes that may be written out twice
 
 
 def _zeros(a: jax.ShapeDtypeStruct) -> Array:
