@@ -24,11 +24,14 @@ class Followed(NamedTuple):
 
     - `h`, `u`: values and predictions, in blocks of the groups.
     - `more`: what else was made of each node; by group, stacked.
+    - `last`: the values of the last nodes, as far as the loop hands them on, `{node: [batch, *shape]}`. Who reads these
+        in the place of `h` needs no stack of all of them, nor one of their gradients.
     """
 
     h: Stacks
     u: Stacks
     more: list[PyTree]
+    last: dict[str, Array]
 
 
 def follow(
@@ -89,6 +92,8 @@ def follow(
 
     xs = [[fixed[k][i] for i in moving[k]] for k in range(period)]
     own = None if errors is None else [gathered(part.names, errors) for part in parts]
-    made = scan(cell, first, (xs, own))[1]
+    end, made = scan(cell, first, (xs, own))
     names = [part.names for part in parts]
-    return Followed(Stacks(names, [m[0] for m in made]), Stacks(names, [m[-2] for m in made]), [m[-1] for m in made])
+    last = {n: v for k, values in end.items() for n, v in zip(reversed(names[k]), values, strict=False)}
+    h, u = ([m[i] for m in made] for i in (0, -2))
+    return Followed(Stacks(names, h), Stacks(names, u), [m[-1] for m in made], last)

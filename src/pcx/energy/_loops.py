@@ -21,13 +21,13 @@ from jaxtyping import PyTree
 from ._dataflow import CONVOLUTION, Program, bind_as_it_stands
 
 
-def scan(body: Callable[..., Any], init: PyTree, xs: PyTree) -> tuple[PyTree, PyTree]:
+def scan(body: Callable[..., Any], init: PyTree, xs: PyTree, reverse: bool = False) -> tuple[PyTree, PyTree]:
     """Return what `jax.lax.scan` returns, with the convolutions of the body laid out for a CPU.
 
     **Arguments:** see `jax.lax.scan`; `xs` holds at least one array.
     """
     one = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a)[1:], jnp.result_type(a)), xs)
-    return jax.lax.scan(laid_out(body, init, one), init, xs)
+    return jax.lax.scan(laid_out(body, init, one), init, xs, reverse=reverse)
 
 
 def while_loop(going: Callable[..., Any], body: Callable[..., Any], init: PyTree) -> PyTree:

@@ -42,12 +42,18 @@ class OverErrorStacks(ErrorStacks, OverErrors):
         self.check_names("landscape", coords)
         h: Any = dict(self.clamped)
         u: Any = {}
+        last: dict[str, Array] = {}
+
+        def value_of(name: str) -> Array:
+            return last[name] if name in last else h[name]
+
         for name in self.problem.items:
             if not isinstance(name, str):
-                found = follow(self.together, name, lambda n: h[n], coords)  # noqa: B023
+                found = follow(self.together, name, value_of, coords)
                 h, u = updated(h, found.h), updated(u, found.u)
+                last |= found.last
             else:
-                above = {n: h[n] for n in self.problem.graph.parents[name]}
+                above = {n: value_of(n) for n in self.problem.graph.parents[name]}
                 predicted = self.bound.functions.predict(name, above)
                 if predicted is not None:
                     u = updated(u, {name: predicted})

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
-import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import PyTree
 
@@ -158,9 +157,7 @@ class Reverse:
             return (ring, same, sums), (made, grads)
 
         xs = (self._pulls.of_run(run), h, given)
-        flipped = jtu.tree_map(lambda a: jnp.flip(a, 0), xs)
-        (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), flipped)
-        made, grads = jtu.tree_map(lambda a: jnp.flip(a, 0), (made, grads))
+        (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), xs, reverse=True)
         for k, waiting in ring.items():
             for j, grad in enumerate(waiting[: depth[k]]):
                 at = run.start + k - period * (j + 1)

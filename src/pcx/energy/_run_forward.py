@@ -30,10 +30,12 @@ class RunForward:
         self._known = known
         self._of_run: dict[int, str] = {}  # by the number of its value, a node of a run
         self.stacks = Stacks((), ())
+        self._last: dict[str, Array] = {}
         for run in together.problem.runs:
-            found = follow(together, run, self._value).h
-            self.stacks = Stacks((*self.stacks.blocks, *found.blocks), (*self.stacks.stacks, *found.stacks))
-            self._of_run |= {made[n]["h"]: n for n in found}
+            found = follow(together, run, self._value)
+            self.stacks = Stacks((*self.stacks.blocks, *found.h.blocks), (*self.stacks.stacks, *found.h.stacks))
+            self._of_run |= {made[n]["h"]: n for n in found.h}
+            self._last |= found.last
 
     def _value(self, name: str) -> Array:
         """Return the value of one node."""
@@ -49,5 +51,6 @@ class RunForward:
         given = {*self._known, *self._of_run}
         ops, _ = self._program.needed(wanted, given)
         read = {i for op in ops for i in self._program.ops[op].inputs} | set(wanted)
-        sliced = {i: self.stacks[self._of_run[i]] for i in read if i in self._of_run}
+        names = {i: self._of_run[i] for i in read if i in self._of_run}
+        sliced = {i: self._last[n] if n in self._last else self.stacks[n] for i, n in names.items()}
         return self._program.evaluate(wanted, ChainMap(sliced, self._known))  # pyright: ignore[reportArgumentType]
