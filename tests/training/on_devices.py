@@ -17,6 +17,7 @@ import pcx.training as pxt
 from pcx.training._compiled import Compiled
 from pcx.training._layout import Layout
 
+from .linear import Linear
 from .small import TRAIN, Cut, arrays, by_rate, cut_after, make, model, moons, same_bits, timeless, train
 
 DEVICES = np.array(jax.devices())
@@ -78,6 +79,33 @@ def test_a_run_goes_on_on_another_layout(tmp_path):
         )
 
 
+LAYERS = Mesh(DEVICES, ("layers",))
+BOTH = Mesh(DEVICES.reshape(2, 2), ("layers", "batch"))
+
+
+def deep():
+    return pxm.MLP([2, *[6] * 5, 2])
+
+
+def test_layers_go_on_on_another_layout(tmp_path):
+    options: dict[str, Any] = {"net": deep, "rule": pxl.pc(optax.sgd(0.01), optax.sgd(0.1), 5), "seeds": [0, 1]}
+    whole = train(mesh=LAYERS, **options)
+    for mesh in (LAYERS, BOTH, None):
+        folder = tmp_path / str(0 if mesh is None else mesh.axis_names)
+        with pytest.raises(Cut):
+            train(mesh=LAYERS, folder=folder, checkpoint_every=1, **options, **cut_after(8))
+        resumed = train(mesh=mesh, folder=folder, resume=True, **options)
+        if mesh is LAYERS:
+            assert same_bits(resumed, whole)
+        for path, weight in whole.states[1].weights.items():
+            (a,), (b,) = arrays(weight), arrays(resumed.states[1].weights[path])
+            assert float(np.linalg.norm(a - b) / np.linalg.norm(a)) < 1e-5
+        log = (folder / "log.txt").read_text()
+        assert "4 devices (4 parts of the layers)" in log.splitlines()[0]
+        assert mesh is not BOTH or "4 devices (2 parts of the layers x 2 parts of each batch)" in log
+    assert {leaf.devices() == {DEVICES[0]} for s in whole.states for leaf in jax.tree.leaves(s)} == {True}
+
+
 def test_the_model_is_as_it_would_be_on_one_device():
     net = model()
     fit = train(net, mesh=4)
@@ -99,6 +127,12 @@ def test_the_model_is_as_it_would_be_on_one_device():
         ({"mesh": Mesh(DEVICES, ("ensemble",)), "net": make, "seeds": range(6)}, "and there are 6 networks;"),
         ({"mesh": Mesh(DEVICES.reshape(2, 2), ("batch", "model"))}, "got 'model'"),
         ({"mesh": 5}, "5 devices are asked for"),
+        (
+            {"mesh": Mesh(DEVICES.reshape(2, 2), ("layers", "ensemble"))},
+            "shares out layers .* or networks .*, got both",
+        ),
+        ({"mesh": LAYERS, "net": deep, "seeds": [0, 1], "parallel": "vmap"}, "networks are trained in turn"),
+        ({"mesh": LAYERS, "rule": Linear(0.1)}, "and Linear is none; share out the batch instead"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, options, said):

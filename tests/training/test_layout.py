@@ -28,8 +28,8 @@ ONE = np.array(jax.devices()[:1])
         ("cpu", TypeError, "a jax.sharding.Mesh or a number of devices, got str"),
         (1000, ValueError, "1000 devices are asked for (mesh), and JAX has "),
         (1000, ValueError, "XLA_FLAGS=--xla_force_host_platform_device_count=1000"),
-        (Mesh(ONE, ("data",)), ValueError, "the axes of a mesh are 'batch' and 'ensemble', got 'data'"),
-        (Mesh(np.zeros(()), ()), ValueError, "the axes of a mesh are 'batch' and 'ensemble', got none"),
+        (Mesh(ONE, ("data",)), ValueError, "the axes of a mesh are 'batch', 'layers' and 'ensemble', got 'data'"),
+        (Mesh(np.zeros(()), ()), ValueError, "the axes of a mesh are 'batch', 'layers' and 'ensemble', got none"),
     ],
 )
 def test_what_is_no_layout_is_refused(tmp_path, mesh, error, said):
@@ -45,9 +45,9 @@ def test_one_device_of_a_number_is_that_of_jax():
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_haste")
 def test_on_four_devices():
-    """What stands in `on_devices.py` here and in `learning`, by a process that has so many."""
+    """What stands in `on_devices.py` here and in `learning`, and in `by_layer.py`, by a process that has so many."""
     tests = Path(__file__).parents[1]
-    files = [tests / room / "on_devices.py" for room in ("learning", "training")]
+    files = [tests / name for name in ("learning/on_devices.py", "learning/by_layer.py", "training/on_devices.py")]
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
     done = subprocess.run(

@@ -52,6 +52,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         epochs: int | None = None,
         data_folder: Path | None = None,
         devices: int | None = None,
+        layer_devices: int | None = None,
         quiet: bool = False,
         job: Annotated[Job, tyro.conf.arg(name="")] = _ALONE,
         programs: Annotated[Programs, tyro.conf.arg(name="")] = _PROGRAMS,
@@ -66,6 +67,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             epochs: Train up to so many epochs in all, more than it was begun with.
             data_folder: Where the data files are now.
             devices: Devices to train on from here on; as many as it was begun with if left out.
+            layer_devices: Devices to share equal layers out over from here on; as it was begun with if left out.
             quiet: Show no progress.
             job: Which processes train together.
             programs: Where compiled programs are kept.
@@ -74,7 +76,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         _need_stores()
         from ._train import resume
 
-        return resume(run, epochs, data_folder, quiet, job, devices)
+        return resume(run, epochs, data_folder, quiet, job, devices, layer_devices)
 
     def evaluate(
         run: Run,

@@ -77,7 +77,16 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
 
 def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     """The options of a comparison that goes on: more epochs, and rules in any number, but the same networks."""
-    free = ("epochs", "rules", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds", "devices")
+    free = (
+        "epochs",
+        "rules",
+        "decay_epochs",
+        "data_folder",
+        "checkpoint_every",
+        "checkpoint_seconds",
+        "devices",
+        "layer_devices",
+    )
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in (old, options))
     changed = differences(was, now)
     if changed:

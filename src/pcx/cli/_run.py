@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training import EarlyStopping, Fit, FitOptions, Folder, Layout, fit
+from ..training import EarlyStopping, Fit, FitOptions, Folder, Layout, fit, mesh_by_layer
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._failures import complain, told
 from ._own import sources
@@ -67,7 +67,8 @@ def check_devices(options: Experiment) -> None:
 
     **Raises:** `ValueError`.
     """
-    Layout.of(options.devices, len(options.all_seeds)).check_batch(options.batch_size)
+    mesh = mesh_by_layer(options.devices, options.layer_devices)
+    Layout.of(mesh, len(options.all_seeds)).check_batch(options.batch_size)
 
 
 def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bool) -> FitOptions:
@@ -87,7 +88,7 @@ def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bo
         config=config_of(options, argv),
         show=not options.quiet,
         parallel=options.parallel,
-        mesh=options.devices,
+        mesh=mesh_by_layer(options.devices, options.layer_devices),
     )
 
 

@@ -93,6 +93,9 @@ class Experiment(Rules):
     devices: int | None = None
     """Devices to train on, 1 if left out: the networks of all seeds are shared out among them as far as it goes
     evenly, and what is left of it to the samples of each batch. pcx info says how many there are."""
+    layer_devices: int = 1
+    """Devices to share the equal layers of a deep network out over, for rules whose layers work at once; --devices is
+    all of them, and what is left goes to the samples of each batch."""
     parallel: Literal["auto", "vmap", "loop"] = "auto"
     """Several networks of one device at once, or one after the other; auto: at once, except on CPUs, and where batches
     are shared out."""
@@ -117,12 +120,26 @@ class Experiment(Rules):
                 raise Refused(
                     f"--{name}: there is no {value!r}; choose {', '.join(names)}, or file.py:name of your own"
                 )
-        for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "subset", "devices"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "patience",
+            "decay_epochs",
+            "checkpoint_every",
+            "subset",
+            "devices",
+            "layer_devices",
+        ):
             _checks.at_least(name, getattr(self, name), 1)
         for name in ("crop", "first_seed", "checkpoint_seconds", "weight_decay"):
             _checks.at_least(name, getattr(self, name), 0)
         for name in ("epochs", "batch_size", "patience", "decay_epochs", "checkpoint_every", "crop", "subset"):
             _checks.at_most(name, getattr(self, name), MOST)
+        if self.devices is not None and self.devices % self.layer_devices:
+            raise Refused(
+                f"--layer-devices {self.layer_devices}: {self.devices} devices can't be shared out evenly among so "
+                "many parts of the layers"
+            )
         count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
         if count > NETWORKS:
             raise Refused(f"--seeds must be at most {NETWORKS} networks, got {count}; several numbers are seeds")

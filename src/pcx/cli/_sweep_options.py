@@ -70,6 +70,8 @@ class SweepOptions(Programs, Experiment):
         super().check()
         if not self.vary:
             raise Refused("--vary NAME=VALUES is needed: the settings to try, such as --vary lr=1e-4,3e-4,1e-3")
+        if self.layer_devices != 1:
+            raise Refused("--layer-devices is for one large network; a sweep shares its settings out over --devices")
         names = [each.name for each in self.varied]
         twice = [name for name in names if names.count(name) > 1]
         if twice:

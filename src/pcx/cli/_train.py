@@ -41,7 +41,15 @@ def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
 
 def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
     """Go on with a run by the same command that began it; more epochs make it longer."""
-    free = ("epochs", "decay_epochs", "data_folder", "checkpoint_every", "checkpoint_seconds", "devices")
+    free = (
+        "epochs",
+        "decay_epochs",
+        "data_folder",
+        "checkpoint_every",
+        "checkpoint_seconds",
+        "devices",
+        "layer_devices",
+    )
     both = read_config(folder, TrainOptions), options
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in both)
     changed = differences(was, now)
@@ -50,7 +58,8 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
             "with, or begin another one with --out"
         )
-    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, options.devices)
+    devices = options.devices, options.layer_devices
+    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, *devices)
 
 
 def resume(
@@ -60,10 +69,11 @@ def resume(
     quiet: bool,
     job: Job,
     devices: int | None = None,
+    layer_devices: int | None = None,
 ) -> int:
     """Go on with a run; the exit status."""
     with joined(job) as processes:
-        return _resume(folder, epochs, data_folder, quiet, processes, devices)
+        return _resume(folder, epochs, data_folder, quiet, processes, devices, layer_devices)
 
 
 def _resume(
@@ -73,9 +83,12 @@ def _resume(
     quiet: bool,
     processes: Processes,
     devices: int | None,
+    layer_devices: int | None,
 ) -> int:
     options = read_config(folder, TrainOptions)
-    changed: dict[str, Any] = {"quiet": quiet, "devices": options.devices if devices is None else devices}
+    changed: dict[str, Any] = {"quiet": quiet}
+    changed |= {} if devices is None else {"devices": devices}
+    changed |= {} if layer_devices is None else {"layer_devices": layer_devices}
     if data_folder is not None:
         changed["data_folder"] = data_folder
     if epochs is not None and epochs < options.epochs:

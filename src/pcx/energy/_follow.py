@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jax import Array
 from jaxtyping import PyTree
 
+from ._by_layer import goes_evenly, one_after_the_other
 from ._loops import scan
 from ._runs import Run
-from ._stacks import Stacks, gathered
+from ._stacks import Stacks, gathered, updated
 from ._together import Part, Together
 
 Emit = Callable[[Part, Sequence[Any]], tuple[Array, PyTree]]
@@ -71,7 +73,12 @@ def follow(
         moving.append([i for i, a in enumerate(given) if a is not None and a[1] == 0])
         fixed.append([None if a is None else a[0] for a in given])
 
-    def cell(before: dict[int, list[Array]], xs: Any) -> tuple[PyTree, Any]:
+    xs = [[fixed[k][i] for i in moving[k]] for k in range(period)]
+    own = None if errors is None else [gathered(part.names, errors) for part in parts]
+    # Over devices values alone go from layer to layer: the rest is made of them by all layers at once.
+    by_layer = goes_evenly((xs, own))
+
+    def cell(fixed: list[list[Any]], before: dict[int, list[Array]], xs: Any) -> tuple[PyTree, Any]:
         stacked, own = xs
         now: list[Array] = []
         made: list[Any] = []
@@ -82,7 +89,7 @@ def follow(
             for i, at in enumerate(reads[k]):
                 if at is not None and at != (k, 0):  # its own value is no part of its prediction
                     arguments[i] = before[at[0]][at[1] - 1] if at[1] else now[at[0]]
-            if emit is None:
+            if emit is None or by_layer:
                 u, more = together.evaluated(part.group, part.group.wanted[:1], arguments)[0], None
             else:
                 u, more = emit(part, arguments)
@@ -90,10 +97,22 @@ def follow(
             made.append((now[k], u, more) if own is not None else (u, more))
         return {k: [now[k], *values][: len(values)] for k, values in before.items()}, made
 
-    xs = [[fixed[k][i] for i in moving[k]] for k in range(period)]
-    own = None if errors is None else [gathered(part.names, errors) for part in parts]
-    end, made = scan(cell, first, (xs, own))
+    shared = [[None if i in moving[k] else a for i, a in enumerate(fixed[k])] for k in range(period)]
+    if by_layer:
+        end, made = {}, one_after_the_other(cell, shared, first, (xs, own))
+    else:
+        end, made = scan(functools.partial(cell, shared), first, (xs, own))
     names = [part.names for part in parts]
     last = {n: v for k, values in end.items() for n, v in zip(reversed(names[k]), values, strict=False)}
-    h, u = ([m[i] for m in made] for i in (0, -2))
-    return Followed(Stacks(names, h), Stacks(names, u), [m[-1] for m in made], last)
+    h, u = (Stacks(names, [m[i] for m in made]) for i in (0, -2))
+    if emit is None or not by_layer:
+        return Followed(h, u, [m[-1] for m in made], last)
+    read = [n for part in parts for slot in part.group.slots if slot.kind == "value" for n in slot.names]
+    values = updated(h, {n: value_of(n) for n in dict.fromkeys(read) if n not in h})
+    return Followed(h, u, [_emitted(together, part, values, emit) for part in parts], last)
+
+
+def _emitted(together: Together, part: Part, values: Mapping[str, Any], emit: Emit) -> PyTree:
+    """Return what else is made of each node's arguments, stacked, where all values are known."""
+    arguments, axes = together.arguments(part, values)
+    return together.over(lambda *a: emit(part, a)[1], axes)(*arguments)

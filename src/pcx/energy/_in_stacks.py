@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
+from ._by_layer import shared_out
 from ._landscape import Landscape
-from ._stacks import Block, Stacks, regrouped
+from ._stacks import Block, Stacks, blockwise, regrouped
 from ._together import Together
 from ._types import NodesIn
 
@@ -37,7 +38,7 @@ class InStacks(Landscape):
         blocks = self.blocks(self.free, alike)
         if isinstance(coords, Stacks) and coords.blocks == blocks:
             return coords
-        return regrouped(blocks, coords)
+        return blockwise(regrouped(blocks, coords), lambda names, v: shared_out(v) if len(names) > 1 else v)
 
     def project(self, coords: NodesIn) -> Any:
         return coords  # nothing is clamped in part

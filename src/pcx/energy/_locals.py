@@ -117,7 +117,10 @@ def _parameter(x: Any, derived: bool = True) -> Hashable:
     if isinstance(x, jex.Jaxpr):
         return _jaxpr(x, (), derived)
     if isinstance(x, Mapping):
-        return tuple([(k, _parameter(x[k], derived)) for k in sorted(x)])
+        # On which devices it is computed says nothing of what is.
+        return tuple([(k, _parameter(x[k], derived)) for k in sorted(x) if k != "ctx_mesh"])
+    if isinstance(x, jax.sharding.NamedSharding) and not any(x.spec):
+        return _parameter(None)
     if isinstance(x, (tuple, list)):
         return (type(x).__name__, *[_parameter(v, derived) for v in x])
     if isinstance(x, np.ndarray):

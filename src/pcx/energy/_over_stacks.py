@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._by_layer import layer_devices
 from ._dtypes import grad_of_mean
 from ._in_stacks import InStacks
 from ._landscape import WeightGradient
@@ -72,11 +73,13 @@ class OverStacks(InStacks, OverValues):
         values, moved = self.values(coords), frozenset(names)
         if not names:
             return lambda coords: {}
-        graph = self.problem.graph
+        graph, by_layer = self.problem.graph, layer_devices() > 1
         felt = [n for n in self._with_energy(None) if n in moved or any(p in moved for p in graph.parents[n])]
 
         def alike(name: str) -> Hashable:
             group, i = self.together.places[name]
+            if by_layer:  # the group stays whole, and what nobody asks for is left
+                return self._weighing(name)
             ways = [s.kind == "value" and s.names[i] in moved for s in group.slots]
             return tuple(ways), self._weighing(name)
 
@@ -99,7 +102,8 @@ class OverStacks(InStacks, OverValues):
     ) -> Callable[[NodesIn], list[tuple[Block, Array]]]:
         """Return the gradient of a part's energies by the values that move."""
         together, group = self.together, part.group
-        ways = [i for i, s in enumerate(group.slots) if s.kind == "value" and s.names[part.start] in moved]
+        read = [s.names[part.start : part.stop] if s.kind == "value" else () for s in group.slots]
+        ways = [i for i, names in enumerate(read) if any(n in moved for n in names)]
         fixed = {i: together.argument(part, i, values) for i in range(len(group.slots)) if i not in ways}
         weights, axes = self.weights_of_energy(part)
 
@@ -113,7 +117,7 @@ class OverStacks(InStacks, OverValues):
         others, other_axes = [a for a, _ in fixed.values()], [axis for _, axis in fixed.values()]
 
         def at(coords: NodesIn) -> list[tuple[Block, Array]]:
-            given = [together.argument(part, i, coords) for i in ways]
+            given = [together.argument(part, i, coords, values) for i in ways]
             over = together.over(jax.grad(energy), ([axis for _, axis in given], other_axes, *axes))
             return given_to(part, ways, over([a for a, _ in given], others, *weights))
 

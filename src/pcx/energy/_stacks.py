@@ -18,6 +18,8 @@ from jax import Array, lax
 from jax.core import Tracer
 from jaxtyping import PyTree
 
+from ._by_layer import are_by_layer, goes_evenly, joined_by_layer, taken_out
+
 Block: TypeAlias = tuple[str, ...]
 """Names whose arrays lie in one stack, along its first axis; a single name's array has no such axis."""
 
@@ -69,7 +71,7 @@ jtu.register_pytree_node(Stacks, lambda s: (s.stacks, s.blocks), lambda blocks, 
 def _one_of(a: Any, i: int) -> Any:
     """Return one array of a stack."""
     if isinstance(a, Tracer):
-        return lax.index_in_dim(a, i, keepdims=False)
+        return taken_out(a, i) if goes_evenly(a) else lax.index_in_dim(a, i, keepdims=False)
     if isinstance(a, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
     # Compiled once for all places.
@@ -320,6 +322,9 @@ def _joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
         else:
             pieces.append((stack, i, i + 1))
     some = next(stack for stack, _, _ in pieces if stack is not _NOTHING)
+    if len(pieces) > 1 and are_by_layer([stack for stack, _, _ in pieces if stack is not _NOTHING], len(sources)):
+        own = [(None if stack is _NOTHING else stack, start, stop) for stack, start, stop in pieces]
+        return joined_by_layer(some, own, len(sources))
     made = [_piece(some, *piece) for piece in pieces]
     return made[0] if len(made) == 1 else jtu.tree_map(_concatenated, *made)
 

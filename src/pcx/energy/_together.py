@@ -138,13 +138,13 @@ class Together:
         found = [self.argument(part, i, values) for i in range(len(part.group.slots))]
         return [a for a, _ in found], [axis for _, axis in found]
 
-    def argument(self, part: Part, i: int, values: Mapping[str, Any]) -> tuple[Any, int | None]:
-        """Return one of the inputs of a part's program, see `arguments`."""
+    def argument(self, part: Part, i: int, *values: Mapping[str, Any]) -> tuple[Any, int | None]:
+        """Return one of the inputs of a part's program, see `arguments`; a value from the first that has it."""
         slot = part.group.slots[i]
         if slot.kind == "value":
             if slot.same:
-                return values[slot.names[0]], None
-            return gathered(slot.names[part.start : part.stop], values), 0
+                return gathered(slot.names[:1], *values), None
+            return gathered(slot.names[part.start : part.stop], *values), 0
         if slot.kind == "array" and not slot.same:
             stack = self._stacks[slot.numbers]
             whole = (part.start, part.stop) == (0, len(part.group.names))

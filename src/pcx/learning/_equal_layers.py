@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..energy import Form, Problem
+from ..energy import Form, Problem, layer_devices
 from ._types import EqualLayers
 
 
@@ -34,6 +34,9 @@ class Stacking:
     in_stacks: bool = False
     """Whether `learn` can be given arrays by node as `pcx.energy.Stacks`, of a bound problem whose equal layers are
     computed together."""
+    by_layer: bool = False
+    """Whether the equal layers of all that `learn` does can be shared out over devices, each of which works on its own
+    at the same time as the others."""
     equal_layers: EqualLayers = "auto"
     repeats_that_pay: int = 48
     """How many layers must repeat for a loop over them to be worth it on CPUs."""
@@ -42,6 +45,8 @@ class Stacking:
         super().__init_subclass__(**options)
         if "learn" in vars(cls) and "in_stacks" not in vars(cls):
             cls.in_stacks = False  # that of its base says nothing of another `learn`
+        if not cls.in_stacks and "by_layer" not in vars(cls):
+            cls.by_layer = False
 
     def can_stack(self, problem: Problem) -> bool:
         """Return whether the equal layers of a problem can be computed together.
@@ -54,6 +59,17 @@ class Stacking:
         """
         return True
 
+    def takes_apart(self, problem: Problem) -> str | None:
+        """Say what of the rule asks for equal layers one by one, so that they can't be shared out over devices.
+
+        **Arguments:**
+
+        - `problem`: nodes and their graph.
+
+        **Returns:** the reason in words; None if nothing does.
+        """
+        return None
+
     def form(self, problem: Problem) -> Form | None:
         """Return how the equal layers of a problem are computed.
 
@@ -65,6 +81,8 @@ class Stacking:
         """
         if not self.in_stacks or self.equal_layers == "apart" or not self.can_stack(problem):
             return None
+        if layer_devices() > 1:  # each of them has a part of the stacks
+            return "stacked" if problem.runs else None
         return form_of(self.equal_layers, problem, self.repeats_that_pay)
 
 

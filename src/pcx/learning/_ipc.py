@@ -40,6 +40,7 @@ class IncrementalPC(PredictiveCoding):
             raise ValueError(f"{self.name}: all values and weights move at one point: schedule must be AllNodes()")
 
     in_stacks = True
+    by_layer = True
     repeats_that_pay = 48
 
     @property

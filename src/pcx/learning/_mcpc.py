@@ -41,6 +41,7 @@ class MonteCarloPC(PredictiveCoding):
             raise ValueError(f"{self.name}: burn_in={burn_in} leaves none of T={self.stop.steps} steps to learn from")
 
     in_stacks = True
+    by_layer = True
     repeats_that_pay = 48
 
     @property

@@ -51,6 +51,7 @@ class PredictiveCoding(Rule):
 
     settles_outputs = True
     in_stacks = True
+    by_layer = True
     repeats_that_pay = 10
 
     @property
@@ -102,6 +103,21 @@ class PredictiveCoding(Rule):
 
     def can_stack(self, problem: Problem) -> bool:
         return type(self.coordinates).in_stacks
+
+    def takes_apart(self, problem: Problem) -> str | None:
+        if not self.schedule.together:
+            return (
+                f"{type(self.schedule).__name__} moves them one after the other, so that all devices but one would wait"
+            )
+        if self.start.keeps:
+            return f"{type(self.start).__name__} keeps the values of each by itself"
+        descent = self.solver.descent
+        if descent is None:
+            return f"{type(self.descent).__name__} moves each by itself"
+        for names in [group.names for run in problem.runs for group in run.groups]:
+            if len({descent.kind(n) for n in names}) > 1:
+                return f"the values of {names[0]} to {names[-1]} don't all move alike"
+        return None
 
     def learning_weights(self, problem: Problem) -> set[str]:
         if self.coordinates.travels and self._waits(problem):

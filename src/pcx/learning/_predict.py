@@ -19,6 +19,7 @@ from ..core import raw_key, taken
 from ..energy import Bound, Inputs, ModelArrays, Nodes, Problem, Structure, forward_pass
 from ..inference import RESULT
 from ..predictive_coding import EnergyModule
+from ._by_layer import outputs_by_layer
 from ._checks import taken_batch
 from ._guards import one_or_by_node
 from ._hold import check_values, pairs_of
@@ -88,7 +89,9 @@ def outputs_of(
         from.
     - `size`: the number of samples, where x doesn't say it.
     """
-    found = _forward(structure, outputs, size, arrays.weights, arrays.rest, x)
+    found = outputs_by_layer(structure, outputs, arrays, x)
+    if found is None:
+        found = _forward(structure, outputs, size, arrays.weights, arrays.rest, x)
     return tuple([n for n in structure.nodes if n in found]), found
 
 

@@ -30,6 +30,7 @@ from ..energy import (
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
 from ._applied import applied
+from ._by_layer import check_by_layer, check_in_stacks
 from ._checks import check_learns, check_optim, taken_batch
 from ._dtypes import check_dtype
 from ._equal_layers import Stacking, as_equal_layers
@@ -125,6 +126,7 @@ class Rule(Settles, Stacking):
         problem = self.problem(structure, arrays, x, y)
         problem.check_labels(y)
         self.check(problem)
+        check_by_layer(self, problem)
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
@@ -133,6 +135,7 @@ class Rule(Settles, Stacking):
             arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
+        check_in_stacks(self, problem, arrays.weights, precision)
         bound = Bound(problem, arrays.weights, arrays.rest, key, x, y, precision, samples)
         memory |= check_names(f"{self.name}.init_memory", self.init_memory(bound), ("optim", *memory))
         state = State(arrays.weights, arrays.rest, optim, key, memory, structure, problem.outputs)

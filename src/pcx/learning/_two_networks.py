@@ -83,6 +83,7 @@ class TwoNetworks(PredictiveCoding):
     """
 
     settles_outputs = False
+    by_layer = False  # the layers of one network lie in the other order than those of the other
     repeats_that_pay = 48
 
     def __init__(

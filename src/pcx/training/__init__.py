@@ -15,6 +15,7 @@ from ._join import join, launched
 from ._layout import Layout
 from ._load_run import load_run
 from ._matplotlib import own_config
+from ._mesh import mesh_by_layer
 from ._metrics import accuracy
 from ._options import FitOptions
 from ._processes import Processes, ProcessLost

@@ -123,7 +123,7 @@ class Compiled:
             return i + 1, state, totals
 
         _, state, totals = while_loop(going, body, (start, state, totals))
-        return state, totals
+        return self.layout.kept((state, totals))
 
     def _step_and_sums(self, state: PyTree, settings: SettingArrays, batch: Batch, key: jax.Array) -> PyTree:
         """One step: the next state, how it ended (result and first_bad), and the numbers of the history."""

@@ -152,7 +152,7 @@ class Ensemble:
         if self.many:
             stacked = jtu.tree_map(lambda *a: jnp.stack(a), *trees)
             return [self.layout.networks(stacked, None if batch is None else batch + 1)]
-        return [self.layout.replicated(t) if batch is None else self.layout.batch(t, batch) for t in trees]
+        return [self.layout.states(t) if batch is None else self.layout.batch(t, batch) for t in trees]
 
     def _unpacked(self, packed: Sequence[PyTree]) -> list[PyTree]:
         if not self.many:

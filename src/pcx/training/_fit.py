@@ -107,7 +107,8 @@ def fit(
     - `parallel`: several networks of one device at once by `"vmap"`, or in turn by `"loop"`; `"auto"` is vmap except on
         CPUs, and where batches are shared out.
     - `mesh`: several devices: how many, or a `jax.sharding.Mesh` with axes out of `"batch"`, over which the samples of
-        each batch are shared out evenly, and `"ensemble"`, over which the networks are. A number is shared out among
+        each batch are shared out evenly, `"layers"`, over which equal layers are (of rules whose layers all work at
+        once), and `"ensemble"`, over which the networks are. A number is shared out among
         the networks as far as it goes evenly, and the rest of it to the batch. The weights are those of one device but
         for rounding, and a run goes on on any other number of devices.
 

@@ -1,28 +1,29 @@
 """The devices of a run: how its arrays lie on one, or on a mesh of them.
 
-Of a mesh two axes mean something. Over `batch` the samples of a batch are shared out: every device has all weights and
-a part of each batch, and the sums over samples are sums over devices, too. Over `ensemble` the networks of a run are:
-they share nothing, so that no device waits for another. What is computed doesn't depend on the mesh: the programs are
-those of one device, and JAX divides them.
+Of a mesh three axes mean something. Over `batch` the samples of a batch are shared out: every device has all weights
+and a part of each batch, and the sums over samples are sums over devices, too. Over `layers` the stacks of equal
+layers are: each device has some of the layers, their values and what their optimiser remembers. Over `ensemble` the
+networks of a run are: they share nothing, so that no device waits for another. What is computed doesn't depend on the
+mesh: the programs are those of one device, and JAX divides them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from ..core import is_typed_key
+from ..energy import LAYERS, Stacks
+from ..learning import Rule
 from ._mesh import BATCH, ENSEMBLE, mesh_of
+from ._placing import in_turn, of_this_process, placed_by_program
 
 T = TypeVar("T", bound=PyTree)
 
@@ -73,6 +74,11 @@ class Layout:
         return self._size(ENSEMBLE)
 
     @property
+    def layers(self) -> int:
+        """The number of parts that equal layers are in."""
+        return self._size(LAYERS)
+
+    @property
     def spans_processes(self) -> bool:
         """True if some of its devices belong to other processes."""
         return self.mesh is not None and self.mesh.is_multi_process
@@ -82,13 +88,15 @@ class Layout:
 
     def describe(self) -> dict[str, int]:
         """Return, as plain data, how many devices each axis has."""
-        return {BATCH: self.batches, ENSEMBLE: self.ensembles}
+        found = {BATCH: self.batches, ENSEMBLE: self.ensembles}
+        return found if self.layers == 1 else {**found, LAYERS: self.layers}
 
     def words(self) -> str:
         """Return it in words, such as `4 devices (2 parts of the networks x 2 parts of each batch)`."""
         if self.devices == 1:
             return "1 device"
         parts = [f"{self.ensembles} parts of the networks"] if self.ensembles > 1 else []
+        parts += [f"{self.layers} parts of the layers"] if self.layers > 1 else []
         parts += [f"{self.batches} parts of each batch"] if self.batches > 1 else []
         return f"{self.devices} devices ({' x '.join(parts)})"
 
@@ -101,6 +109,21 @@ class Layout:
                 f"out evenly, and there {there}; take another number of seeds or settings, or of devices"
             )
         return self
+
+    def check_rule(self, rule: object) -> None:
+        """Refuse to share out the layers of a rule that knows of none.
+
+        **Arguments:**
+
+        - `rule`: the learning rule.
+
+        **Raises:** `ValueError`.
+        """
+        if self.layers > 1 and not isinstance(rule, Rule):
+            raise ValueError(
+                f"fit: the mesh has an axis {LAYERS!r}, over which a pcx.learning.Rule shares out equal layers, and "
+                f"{type(rule).__name__} is none; share out the batch instead"
+            )
 
     def check_batch(self, size: int) -> None:
         """Refuse batches that can't be shared out evenly.
@@ -122,6 +145,12 @@ class Layout:
     def replicated(self, tree: T) -> T:
         """Place a tree of arrays whole on every device."""
         return self._placed(tree, PartitionSpec())
+
+    def states(self, tree: T) -> T:
+        """Place a network's state: stacks of equal layers with these shared out, all else whole on every device."""
+        if self.layers == 1:
+            return self.replicated(tree)
+        return self._by_layer(tree, self._placed)
 
     def batch(self, tree: T, axis: int = 0) -> T:
         """Place a tree of arrays with the samples of `axis` shared out.
@@ -199,16 +228,19 @@ class Layout:
         return jtu.tree_map(lambda a: self._placed(a, self._over_batch(a, batch, self._over_networks())), tree)
 
     def one(self, tree: T) -> T:
-        """Return a tree of arrays that are whole on every device as they lie on one: views, not copies."""
+        """Return a tree of arrays as they lie on one device: views of those that are whole on every device, not copies.
+        Where layers are shared out, they are put together on it."""
         if self.mesh is None:
             return tree
+        if self.layers > 1:
+            tree = self.gathered(tree)
         return jtu.tree_map(lambda a: a.addressable_data(0) if isinstance(a, jax.Array) else a, tree)
 
     def gathered(self, tree: T) -> T:
         """Place arrays whole on every device, in every process, wherever their parts lie."""
         if self.mesh is None:
             return tree
-        return _identity(NamedSharding(self.mesh, PartitionSpec()))(tree)
+        return placed_by_program(NamedSharding(self.mesh, PartitionSpec()))(tree)
 
     def _over_networks(self) -> PartitionSpec:
         return PartitionSpec(ENSEMBLE) if self.ensembles > 1 else PartitionSpec()
@@ -219,19 +251,40 @@ class Layout:
             return first
         return PartitionSpec(*first, *[None] * (axis - len(first)), BATCH)
 
+    def _by_layer(self, tree: T, place: Callable[[PyTree, PartitionSpec], PyTree]) -> T:
+        """Return a tree placed array by array, with each stack of equal layers along their axis."""
+        whole, parts = PartitionSpec(), PartitionSpec(LAYERS)
+
+        def of_stacks(part: Any) -> Any:
+            if not isinstance(part, Stacks):
+                return place(part, whole)
+            specs = [parts if len(names) > 1 else whole for names in part.blocks]
+            return Stacks(part.blocks, [place(stack, spec) for stack, spec in zip(part.stacks, specs, strict=True)])
+
+        return jtu.tree_map(of_stacks, tree, is_leaf=lambda part: isinstance(part, Stacks))
+
     def _placed(self, tree: T, spec: PartitionSpec) -> T:
         if self.mesh is None:
             return tree
         sharding = NamedSharding(self.mesh, spec)
         if not self.spans_processes:
             return jax.device_put(tree, sharding)
-        return jtu.tree_map(lambda a: _of_this_process(a, sharding), tree)
+        return jtu.tree_map(lambda a: of_this_process(a, sharding), tree)
 
     # -- compiled programs ----------------------------------------------------------------------------
+    def kept(self, tree: T) -> T:
+        """Say, inside of a program, that its results lie as `states` places them."""
+        mesh = self.mesh
+        if mesh is None or self.layers == 1:
+            return tree
+        return self._by_layer(
+            tree, lambda part, spec: jax.lax.with_sharding_constraint(part, NamedSharding(mesh, spec))
+        )
+
     @property
     def of_networks(self) -> NamedSharding | None:
         """The sharding of arrays of networks: states, and what is found for each. None leaves it to JAX."""
-        return None if self.mesh is None else NamedSharding(self.mesh, self._over_networks())
+        return None if self.mesh is None or self.layers > 1 else NamedSharding(self.mesh, self._over_networks())
 
     def context(self) -> contextlib.AbstractContextManager[object]:
         """Say, around calls of compiled functions, that JAX divides them; what they are made of may depend on that."""
@@ -261,7 +314,7 @@ class Layout:
 
         **Returns:** a function of the same arguments, whose results have a first axis over networks.
         """
-        mapped = jax.vmap(f, in_axes=tuple(axes)) if at_once else _in_turn(f, axes)
+        mapped = jax.vmap(f, in_axes=tuple(axes)) if at_once else in_turn(f, axes)
         if self.ensembles == 1:
             return mapped
         specs = tuple(PartitionSpec() if axis is None else self._over_networks() for axis in axes)
@@ -273,35 +326,3 @@ class Layout:
             axis_names={ENSEMBLE},
             check_vma=False,
         )
-
-
-def _in_turn(f: Callable[..., T], axes: Sequence[int | None]) -> Callable[..., T]:
-    """Map a function over networks one after the other."""
-
-    def mapped(*args: Any) -> T:
-        stacked = [a for a, axis in zip(args, axes, strict=True) if axis is not None]
-
-        def one(own: list[PyTree]) -> T:
-            left = iter(own)
-            return f(*[next(left) if axis is not None else a for a, axis in zip(args, axes, strict=True)])
-
-        if jtu.tree_leaves(stacked)[0].shape[0] == 1:  # no loop around it
-            return jtu.tree_map(lambda a: a[None], one(jtu.tree_map(lambda a: a[0], stacked)))
-        return jax.lax.map(one, stacked)
-
-    return mapped
-
-
-def _of_this_process(a: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array:
-    if isinstance(a, jax.Array) and is_typed_key(a):
-        data = _of_this_process(jax.random.key_data(a), sharding)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(a))
-    if isinstance(a, jax.Array) and not a.is_fully_addressable:
-        return a if a.sharding == sharding else jax.device_put(a, sharding)
-    host = np.asarray(a)
-    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
-
-
-@functools.lru_cache(maxsize=8)
-def _identity(sharding: NamedSharding) -> Callable[[T], T]:
-    return jax.jit(lambda tree: jtu.tree_map(jnp.asarray, tree), out_shardings=sharding)

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from ..energy import LAYERS
 from ._types import is_whole
 
 BATCH, ENSEMBLE = "batch", "ensemble"
-AXES = (ENSEMBLE, BATCH)
+AXES = (ENSEMBLE, LAYERS, BATCH)
 """The names of a mesh's axes, from the one that is talked over least."""
 
 
@@ -32,7 +33,7 @@ def mesh_of(mesh: Mesh | int | None, networks: int) -> Mesh | None:
     if not is_whole(mesh):
         raise TypeError(f"fit: mesh must be a jax.sharding.Mesh or a number of devices, got {type(mesh).__name__}")
     devices = _chosen(int(mesh))
-    return None if len(devices) == 1 else Mesh(devices.reshape(math.gcd(networks, len(devices)), -1), AXES)
+    return None if len(devices) == 1 else Mesh(devices.reshape(math.gcd(networks, len(devices)), -1), (ENSEMBLE, BATCH))
 
 
 def of_this_job(mesh: Mesh | int | None) -> bool:
@@ -75,7 +76,7 @@ def _plain(mesh: Mesh) -> Mesh:
     odd = [str(name) for name in mesh.axis_names if name not in AXES]
     if odd or mesh.empty:
         raise ValueError(
-            f"fit: the axes of a mesh are {' and '.join(map(repr, reversed(AXES)))}, got "
+            f"fit: the axes of a mesh are {BATCH!r}, {LAYERS!r} and {ENSEMBLE!r}, got "
             f"{', '.join(map(repr, odd)) or 'none'}; for example jax.make_mesh((4,), ({BATCH!r},))"
         )
     if mesh.is_multi_process and len({device.process_index for device in mesh.devices.flat}) < jax.process_count():
@@ -85,4 +86,33 @@ def _plain(mesh: Mesh) -> Mesh:
         )
     names = [name for name in AXES if name in mesh.axis_names]
     devices = np.transpose(mesh.devices, [mesh.axis_names.index(name) for name in names])
-    return Mesh(devices, tuple(names))
+    found = Mesh(devices, tuple(names))
+    shape = dict(found.shape)
+    if shape.get(LAYERS, 1) > 1 and shape.get(ENSEMBLE, 1) > 1:
+        raise ValueError(
+            f"fit: a mesh shares out layers ({LAYERS!r}) or networks ({ENSEMBLE!r}), got both; train the networks in "
+            f"runs of their own, or in turn by a mesh of {LAYERS!r} and {BATCH!r}"
+        )
+    return found
+
+
+def mesh_by_layer(devices: int | None, layers: int) -> Mesh | int | None:
+    """Return what `fit` takes as its mesh for a number of devices, of which some share out layers and the rest of it
+    each batch.
+
+    **Arguments:**
+
+    - `devices`: in all; None is as many as there are for layers.
+    - `layers`: over how many of them layers are shared out.
+
+    **Raises:** `ValueError` for devices that there are not, or that don't go evenly.
+    """
+    if layers == 1:
+        return devices
+    total = layers if devices is None else devices
+    if total % layers:
+        raise ValueError(
+            f"fit: {total} devices can't be shared out evenly among {layers} parts of the layers; take a multiple of "
+            f"{layers}"
+        )
+    return Mesh(_chosen(total).reshape(layers, -1), (LAYERS, BATCH))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +96,9 @@ def prepare(
     """
     example = source.example()
     layout.check_batch(len(jtu.tree_leaves(example)[0]))
-    states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
+    layout.check_rule(rule_of(rule, members[0].settings))
+    with layout.context() if layout.layers > 1 else contextlib.nullcontext():  # that is what layers lie in stacks for
+        states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
     made_of |= {"data": source.describe(), "augment": describe(options.augment)}
     made_of |= {"networks": [dataclasses.asdict(m) for m in members]}
     first = rule_of(rule, members[0].settings)
@@ -124,6 +127,12 @@ def prepare(
 
 def _at_once(options: FitOptions, layout: Layout) -> bool:
     """Return whether one device trains its networks at once."""
+    if layout.layers > 1:
+        if options.parallel == "vmap":
+            raise ValueError(
+                "fit: where layers are shared out over devices, networks are trained in turn: parallel='loop'"
+            )
+        return False
     if options.parallel != "auto":
         return options.parallel == "vmap"
     # Where batches are shared out, JAX would collect them again for convolutions of several networks at once.
