@@ -222,6 +222,8 @@ class Program:
 
 
 def _does_something(eqn: jex.JaxprEqn) -> bool:
+    if not eqn.effects:
+        return False
     kinds = {type(e).__name__ for e in eqn.effects} - {"NamedAxisEffect"}
     if kinds <= _DONE:
         return bool(kinds)

@@ -127,8 +127,9 @@ class _Parts:
         self._number = len(lists)
 
     def joined(self) -> Array:
-        """Return all arrays as one, each list filled up to whole rows; and one row that belongs to none."""
-        arrays = [*[a for a in self._arrays if a.size], _FILL]
+        """Return all arrays as one, each list filled up to whole rows; and rows that belong to none, one at least."""
+        arrays = [a for a in self._arrays if a.size]
+        arrays += [_FILL] * max(_PLAIN - len(arrays), 1)
         dtype = jnp.result_type(*[_wide(a) for a in arrays])
         return jnp.concatenate([a.astype(dtype) for a in arrays])
 
@@ -144,6 +145,9 @@ class _Parts:
         return [_at(found, i) == 0 for i in range(self._number)]
 
 
+# As many arrays XLA copies one after the other. Of fewer it fuses their joining with what makes them, by a program with
+# a part for each, which takes it five times as long to compile.
+_PLAIN = 11
 _TOGETHER = 2**17  # numbers of an array: larger ones are not copied for a test
 
 

@@ -64,12 +64,21 @@ def idle_states(
                     return None
                 states.append(jtu.tree_unflatten(treedef, state))
                 if t < steps:
-                    move, *state = _known(step.jaxpr, step.consts, [*state, UNKNOWN])
-                    if len(state) != treedef.num_leaves or not _zero(move):
+                    move, *new = _known(step.jaxpr, step.consts, [*state, UNKNOWN])
+                    if len(new) != treedef.num_leaves or not _zero(move):
                         return None
+                    if all(_same(a, b) for a, b in zip(new, state, strict=True)):
+                        return states + [states[-1]] * (steps - t)  # and so after all further steps
+                    state = new
             return states
     except (jax.errors.ConcretizationTypeError, ValueError, TypeError):
         return None
+
+
+def _same(a: Known, b: Known) -> bool:
+    if a is UNKNOWN or b is UNKNOWN:
+        return False
+    return jnp.result_type(a) == jnp.result_type(b) and np.array_equal(np.asarray(a), np.asarray(b))
 
 
 _TRIED = 32

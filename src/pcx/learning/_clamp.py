@@ -151,7 +151,10 @@ def phases_of(rule: str, clamp: Clamp, problem: Problem, u: Any, targets: Nodes,
     **Raises:** `TypeError` or `ValueError`, naming the clamp.
     """
     call = f"{rule}: {type(clamp).__name__}.phases"
-    phases: Any = clamp.phases(problem, dict(u), dict(targets), count)
+    # Of equal layers each prediction would be taken out of its stack; the clamps of this file read the targets' alone.
+    own = type(clamp).phases.__module__ == __name__
+    known = {n: u[n] for n in targets if n in u} if own else dict(u)
+    phases: Any = clamp.phases(problem, known, dict(targets), count)
     if not isinstance(phases, (list, tuple)) or not phases or not all(isinstance(p, Phase) for p in phases):
         raise TypeError(f"{call} must return a list of at least one pxl.Phase, got {_shown(phases)}")
     for phase in phases:
