@@ -89,7 +89,7 @@ class Stacking:
 # Measured by benchmarks/depth.py. On CPUs a loop takes its layers one after the other, where the written out ones share
 # the cores, and reads each one's weights into a place of its own: that pays where layers are many and small. Larger
 # ones run faster apart, by up to a quarter, though they compile longer. So do rules that do more in the
-# loop than move values, by up to a half: there it is taken where compiling each layer would take many seconds.
+# loop than move values, by a tenth to a quarter: there it is taken where compiling each layer would take many seconds.
 _MANY = 10
 _SMALL = 2**19  # samples times numbers of a layer's largest weight
 
