@@ -199,6 +199,25 @@ def test_random_networks_give_the_same_numbers(seed):
     assert_same(apart, together, rtol=1e-12)
 
 
+REACHING = [(jnp.tanh, 0), (jnp.sin, 0), (jax.nn.relu, 0), (jax.nn.softplus, 0), (jax.nn.gelu, 0)]
+END = (lambda a: a, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["looped", "stacked"])
+@pytest.mark.parametrize("repeats", [2, 3])
+def test_skips_may_reach_further_back_than_layers_repeat(repeats, how):
+    # The last of the equal layers reads values from before the first; so does a layer after them.
+    plan = (*REACHING, *[(jnp.tanh, 4)] * repeats, (jnp.sin, repeats + 1), END)
+    assert [run.repeats for run in problem_of(Net(plan), batch()).runs] == [repeats]
+
+    def rule(how):
+        return pxl.pc(SLOW, optax.sgd(0.3), 5, equal_layers=how)
+
+    apart, together = (trained(rule(h), lambda: Net(plan), batch(), steps=1) for h in ("apart", how))
+    assert_same(apart, together)
+
+
 # -- fewer bits ---------------------------------------------------------------------------------------
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])

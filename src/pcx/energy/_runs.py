@@ -123,100 +123,91 @@ def runs_of(order: Sequence[str], locals_: Mapping[str, Local], inputs: Sources,
     - `inputs`: what these read.
     - `least`: the fewest repetitions that make a run.
     """
-    place = {n: i for i, n in enumerate(order)}
-    runs: list[Run] = []
-    at = 0
-    while at < len(order):
-        best: tuple[int, int] | None = None  # nodes covered, and those of a repetition
-        for period in range(1, LONGEST + 1):
-            count = _repetitions(order, locals_, inputs, place, at, period)
-            if count >= least and (best is None or count * period > best[0]):
-                best = count * period, period
-            if best is not None and best[0] >= len(order) - at - period:
+    return _Search(order, locals_, inputs).runs(least)
+
+
+class _Search:
+    """The search for runs, see `runs_of`."""
+
+    def __init__(self, order: Sequence[str], locals_: Mapping[str, Local], inputs: Sources) -> None:
+        self._order, self._locals, self._inputs = order, locals_, inputs
+        self._place = {n: i for i, n in enumerate(order)}
+
+    def runs(self, least: int) -> tuple[Run, ...]:
+        """Return the runs, from the first node on."""
+        runs: list[Run] = []
+        at = 0
+        while at < len(self._order):
+            best: tuple[int, int] | None = None  # nodes covered, and those of a repetition
+            for period in range(1, LONGEST + 1):
+                count = self._repetitions(at, period)
+                if count >= least and (best is None or count * period > best[0]):
+                    best = count * period, period
+                if best is not None and best[0] >= len(self._order) - at - period:
+                    break
+            if best is None:
+                at += 1
+                continue
+            runs.append(self._run(at, *best))
+            at = runs[-1].stop
+        return tuple(runs)
+
+    def _repetitions(self, at: int, period: int) -> int:
+        """Return how many times the nodes from a place on come again, with the first."""
+        order = self._order
+        first: list[Hashable] = []
+        i = at
+        while i + period < len(order):
+            kinds = self._kinds(i, period)
+            if kinds is None:
                 break
-        if best is None:
-            at += 1
-            continue
-        runs.append(_run(order, locals_, inputs, place, at, *best))
-        at = runs[-1].stop
-    return tuple(runs)
+            if len(first) < period:
+                first.append(kinds)
+            elif first[(i - at) % period] != kinds:
+                break
+            i += 1
+        whole = (i - at) // period
+        return whole + 1 if whole else (1 if all(n in self._locals for n in order[at : at + period]) else 0)
 
-
-def _repetitions(
-    order: Sequence[str],
-    locals_: Mapping[str, Local],
-    inputs: Sources,
-    place: Mapping[str, int],
-    at: int,
-    period: int,
-) -> int:
-    """Return how many times the nodes from a place on come again, with the first."""
-    first: list[Hashable] = []
-    i = at
-    while i + period < len(order):
-        kinds = _step(order, locals_, inputs, place, i, period)
-        if kinds is None:
-            break
-        if len(first) < period:
-            first.append(kinds)
-        elif first[(i - at) % period] != kinds:
-            break
-        i += 1
-    whole = (i - at) // period
-    return whole + 1 if whole else (1 if all(n in locals_ for n in order[at : at + period]) else 0)
-
-
-def _step(
-    order: Sequence[str],
-    locals_: Mapping[str, Local],
-    inputs: Sources,
-    place: Mapping[str, int],
-    i: int,
-    period: int,
-) -> Hashable | None:
-    """Return how the inputs of a node differ from those of the node a repetition later; None if these aren't alike."""
-    a, b = locals_.get(order[i]), locals_.get(order[i + period])
-    if a is None or b is None or a.key != b.key or len(a.slots) != len(b.slots):
-        return None
-    kinds: list[str] = []
-    for x, y in zip(a.slots, b.slots, strict=True):
-        if x == y:
-            kinds.append("same")
-        elif x in inputs.values and y in inputs.values:
-            if place[inputs.values[y]] - place[inputs.values[x]] != period:
-                return None
-            kinds.append("moved")
-        elif x in inputs.arrays and y in inputs.arrays:
-            kinds.append("other")
-        else:
+    def _kinds(self, i: int, period: int) -> Hashable | None:
+        """Return how the inputs of a node differ from those of the node a repetition later; None if these aren't
+        alike."""
+        a, b = self._locals.get(self._order[i]), self._locals.get(self._order[i + period])
+        if a is None or b is None or a.key != b.key or len(a.slots) != len(b.slots):
             return None
-    return tuple(kinds)
-
-
-def _run(
-    order: Sequence[str],
-    locals_: Mapping[str, Local],
-    inputs: Sources,
-    place: Mapping[str, int],
-    at: int,
-    covered: int,
-    period: int,
-) -> Run:
-    groups = []
-    for k in range(period):
-        names = tuple(order[at + k : at + covered : period])
-        programs = [locals_[n] for n in names]
-        slots = []
-        for j, number in enumerate(programs[0].slots):
-            numbers = tuple([p.slots[j] for p in programs])
-            if number in inputs.values:
-                nodes = tuple([inputs.values[i] for i in numbers])
-                steps = at + k - place[nodes[0]]  # places back
-                inside = steps >= 0 and len(set(nodes)) > 1
-                slots.append(Slot(number, "value", nodes, back=-((place[nodes[0]] - at) // period) if inside else None))
-            elif number in inputs.arrays:
-                slots.append(Slot(number, "array", numbers=numbers if len(set(numbers)) > 1 else numbers[:1]))
+        values, arrays = self._inputs
+        kinds: list[str] = []
+        for x, y in zip(a.slots, b.slots, strict=True):
+            if x == y:
+                kinds.append("same")
+            elif x in values and y in values:
+                if self._place[values[y]] - self._place[values[x]] != period:
+                    return None
+                kinds.append("moved")
+            elif x in arrays and y in arrays:
+                kinds.append("other")
             else:
-                slots.append(Slot(number, "shared"))
-        groups.append(Group(names, tuple(slots), programs[0].wanted))
-    return Run(at, tuple(groups))
+                return None
+        return tuple(kinds)
+
+    def _run(self, at: int, covered: int, period: int) -> Run:
+        """Return the run of the nodes from a place on."""
+        values, arrays = self._inputs
+        groups = []
+        for k in range(period):
+            names = tuple(self._order[at + k : at + covered : period])
+            programs = [self._locals[n] for n in names]
+            slots = []
+            for j, number in enumerate(programs[0].slots):
+                numbers = tuple([p.slots[j] for p in programs])
+                if number in values:
+                    nodes = tuple([values[i] for i in numbers])
+                    first = self._place[nodes[0]]
+                    inside = at + k >= first and len(set(nodes)) > 1
+                    slots.append(Slot(number, "value", nodes, back=-((first - at) // period) if inside else None))
+                elif number in arrays:
+                    slots.append(Slot(number, "array", numbers=numbers if len(set(numbers)) > 1 else numbers[:1]))
+                else:
+                    slots.append(Slot(number, "shared"))
+            groups.append(Group(names, tuple(slots), programs[0].wanted))
+        return Run(at, tuple(groups))

@@ -108,9 +108,13 @@ class Sweep:
         def name_at(k: int, cell: int) -> str:
             return order[run.start + k + period * cell]
 
-        # Gradients that nodes have from what was looked at before: of the next cells, from the last one on.
+        # Gradients that nodes have from what was looked at before: of the next cells, from the last one on. Those that
+        # nodes before the run have stay where they are.
         ring = {
-            k: [_taken(pending, name_at(k, count - 1 - j), values[k]) for j in range(back + 1)]
+            k: [
+                _taken(pending, name_at(k, count - 1 - j), values[k]) if j < count else jnp.zeros_like(values[k][0])
+                for j in range(back + 1)
+            ]
             for k, back in depth.items()
         }
         more: dict[int, Any] = {
@@ -159,12 +163,13 @@ class Sweep:
             cells = count - jnp.argmax(jnp.append(jnp.asarray(first) <= t, True)).astype(jnp.int32)
         start = (jnp.int32(0), values, kept, ring, same)
         _, values, kept, ring, same = while_loop(lambda carry: carry[0] < cells, cell, start)
-        # What is left for nodes before the run; none of them is reached before all of the run is.
+        # What is left for nodes before the run. A skip may have reached some of them before all of the run is.
+        left = 0 if first is None else count - cells
         for k, waiting in ring.items():
-            for j, grad in enumerate(waiting[: depth[k]]):
+            for j in range(depth[k]):
                 at = run.start + k - period * (j + 1)
                 if at >= 0 and order[at] in self._free and run.reads(order[at]):
-                    _give(pending, order[at], jnp.asarray(jnp.where(cells == count, grad, 0)))
+                    _give(pending, order[at], _after(waiting[j : depth[k]], left))
         for name, grad in same.items():
             _give(pending, name, grad)
         return {block: (values[k], kept[k]) for k, block in enumerate(blocks)}
@@ -251,6 +256,16 @@ class _Part:
 
         grads = jax.grad(energy)(moving)
         return [(self._at.get(i, group.slots[i].names[0]), g) for i, g in zip(self._ways, grads, strict=True)]
+
+
+def _after(grads: list[Array], left: Int[Array, ""] | int) -> Array:
+    """Return the gradient that stands behind so many others; zero if there are no more."""
+    if isinstance(left, int):
+        return grads[left]
+    found = jnp.zeros_like(grads[0])
+    for i, grad in enumerate(grads):
+        found = jnp.asarray(jnp.where(left == i, grad, found))
+    return found
 
 
 def _give(pending: dict[str, Array], name: str, grad: Array) -> None:

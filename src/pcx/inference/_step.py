@@ -96,7 +96,7 @@ def take_step(
                 _check_shape(f"{type(landscape).__name__}.gradient", name, found.get(name), values[name])
             found = {n: found[n] for n in group}
         if wave is not None:
-            found = blockwise(found, lambda names, g: wave.felt_by(names, g, step))
+            found = blockwise(found, lambda names, g: wave.felt(names, g, step))
         moved: list[Array] = []
         new: list[PyTree] = []
         for names, g in blocks_of(found):
@@ -128,7 +128,7 @@ def _move(
         if first is not None and idle is not None:
             state = idle.at(block[0], state, step, first)
         if wave is not None:
-            grad = wave.felt_by_one(block, i, grad, step)
+            grad = wave.felt(block, grad, step, i)
         own, draw = descent.at(block[0]), None
         if key is not None and descent.random:
             places = jnp.asarray([place[n] for n in block], jnp.uint32)

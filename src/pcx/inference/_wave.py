@@ -76,62 +76,36 @@ class Wave:
         """Return the wave where all nodes move at the first step: from then on each has an error of its own."""
         return Wave({n: min(a, 1) if isinstance(a, int) else jnp.minimum(a, 1) for n, a in self.arrival.items()})
 
-    def felt(self, name: str, grad: Array, step: Int[Array, ""] | int) -> Array:
-        """Return a node's gradient, `[batch, *shape]`, exactly zero where the wave has not come at that step."""
-        arrival = self.arrival[name]
-        if isinstance(arrival, int):
-            if arrival == 0 or (isinstance(step, int) and arrival <= step):
-                return grad
-            if arrival == NEVER:
-                return jnp.zeros_like(grad)
-            return jnp.where(step >= arrival, grad, jnp.zeros_like(grad))
-        here = (step >= arrival).reshape(-1, *[1] * (grad.ndim - 1))
-        return jnp.where(here, grad, jnp.zeros_like(grad))
-
-    def felt_by(self, names: Block, grad: Array, step: Int[Array, ""] | int) -> Array:
-        """Return the gradients of a block's nodes, see `felt`.
+    def felt(
+        self, names: Block, grad: Array, step: Int[Array, ""] | int, i: Int[Array, ""] | int | None = None
+    ) -> Array:
+        """Return gradients, exactly zero where the wave has not come at that step.
 
         **Arguments:**
 
-        - `names`: of the block.
-        - `grad`: `[nodes, batch, *shape]`; for one name `[batch, *shape]`.
+        - `names`: of a block.
+        - `grad`: of all its nodes, `[nodes, batch, *shape]`; of one node, or the only one, `[batch, *shape]`.
         - `step`: the number of steps before this one.
+        - `i`: the place in the block of the node that the gradient is of; None if it is that of all.
         """
-        if len(names) == 1:
-            return self.felt(names[0], grad, step)
-        when = self._arrivals(names, grad.shape[1])
-        if when is None:
-            return grad
-        # What never arrives waits for longer than any loop is.
-        here = (step >= when).reshape(*when.shape, *[1] * (grad.ndim - 2))
-        return jnp.where(here, grad, jnp.zeros_like(grad))
-
-    def felt_by_one(self, names: Block, i: Int[Array, ""] | None, grad: Array, step: Int[Array, ""] | int) -> Array:
-        """Return the gradient of one node of a block, see `felt`.
-
-        **Arguments:**
-
-        - `names`: of the block.
-        - `i`: the place of the node in it; None if it is the only one.
-        - `grad`: `[batch, *shape]`.
-        - `step`: the number of steps before this one.
-        """
-        if i is None:
-            return self.felt(names[0], grad, step)
-        when = self._arrivals(names, grad.shape[0])
-        if when is None:
-            return grad
-        here = (step >= when[i]).reshape(-1, *[1] * (grad.ndim - 1))
-        return jnp.where(here, grad, jnp.zeros_like(grad))
-
-    def _arrivals(self, names: Block, size: int) -> Int[Array, "nodes batch"] | None:
-        """Return the steps at which errors reach the nodes of a block, `[nodes, batch]` or `[nodes, 1]`; None if all
-        are reached at once."""
         arrivals = [self.arrival[n] for n in names]
         known = [a for a in arrivals if isinstance(a, int)]
-        if len(known) < len(arrivals):
-            return jnp.stack([jnp.broadcast_to(jnp.asarray(a, jnp.int32), (size,)) for a in arrivals])
-        return jnp.asarray(np.asarray(known, np.int32)[:, None]) if any(known) else None
+        if len(known) == len(arrivals):
+            if all(a == 0 or (isinstance(step, int) and a <= step) for a in known):
+                return grad
+            if all(a == NEVER for a in known):
+                return jnp.zeros_like(grad)
+        alone = i is not None or len(names) == 1
+        if len(known) == len(arrivals):
+            when = jnp.asarray(np.asarray(known, np.int32))
+        else:
+            size = grad.shape[int(not alone)]
+            when = jnp.stack([jnp.broadcast_to(jnp.asarray(a, jnp.int32), (size,)) for a in arrivals])
+        when = when[0 if i is None else i] if alone else when
+        # What never arrives waits for longer than any loop is.
+        here = step >= when
+        here = here.reshape(*when.shape, *[1] * (grad.ndim - when.ndim)) if when.ndim else here
+        return jnp.where(here, grad, jnp.zeros_like(grad))
 
     @property
     def known(self) -> dict[str, int] | None:
