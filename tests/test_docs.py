@@ -22,6 +22,7 @@ NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the com
 SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md", "extend.md")
 """Pages on which everything that is printed stands; on the others some depends on where they run."""
 SLOW = (
+    "analysis.md",
     "choose-a-rule.md",
     "deep-wide-many.md",
     "extend.md",

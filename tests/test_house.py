@@ -60,6 +60,7 @@ ROOMS = (
     "models",
     "data",
     "training",
+    "analysis",
     "cli",
 )
 SECTION = re.compile(r"^\s*\*\*(\w+):?\*\*", re.MULTILINE)

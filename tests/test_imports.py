@@ -12,6 +12,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "pcx"
 PUBLIC = {
     "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator StaticParam __version__ get
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
+    "pcx.analysis": """Curvature EquilibratedEnergy Saddle Spectrum activity curvature deep_activity equilibrated_energy
+        equilibrium expected_activity plot_activity plot_equilibrated_energy plot_saddle plot_spectrum
+        saddle_at_zero spectrum weight_curvature""",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
         standardise stream two_moons""",
@@ -49,8 +52,10 @@ ROOMS = {
     "learning": {"core", "energy", "inference", "nn", "predictive_coding"},
     "models": {"core", "nn", "predictive_coding"},
     "training": {"core", "data", "energy", "learning", "nn", "predictive_coding"},
+    "analysis": {"core", "energy", "inference", "learning", "models", "nn", "predictive_coding", "training"},
     "cli": {
         "",
+        "analysis",
         "core",
         "data",
         "energy",
@@ -76,6 +81,7 @@ LIBRARIES = {
     "inference": {"jax", "jaxtyping", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
+    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib"},  # the last for its types alone
     # All but the first two where they are used.
     "training": {
         "jax",

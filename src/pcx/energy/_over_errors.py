@@ -76,7 +76,8 @@ class _Errors(Landscape):
     @functools.cached_property
     def _zero(self) -> Nodes:
         p = self.problem
-        return {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in self.free}
+        with jax.ensure_compile_time_eval():  # no tracer of a function in which it is asked for first is kept
+            return {n: jnp.zeros((p.size, *p.nodes[n].shape), p.nodes[n].dtype) for n in self.free}
 
     def start(self) -> Nodes:
         return dict(self._zero)

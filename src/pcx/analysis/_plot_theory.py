@@ -1,0 +1,130 @@
+"""Pictures of theory beside what is measured: points and full lines are measured, dashed lines are theory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from ._axes import BLACK, BLUE, GREY, ORANGE, AxesLike, plain
+from ._curvature import Curvature
+from ._equilibrated_energy import EquilibratedEnergy
+from ._saddle import Saddle
+
+
+def plot_activity(
+    ax: AxesLike,
+    measured: Mapping[str, ArrayLike],
+    expected: Mapping[str, ArrayLike] | None = None,
+    *,
+    label: str | None = None,
+    colour: str = BLUE,
+) -> AxesLike:
+    """Draw the mean square of each node's prediction, from the input to the output, on a logarithmic scale.
+
+    **Arguments:**
+
+    - `ax`: the axes to draw on.
+    - `measured`: as `pxa.activity` gives it, `{node: mean square}`; of several networks `{node: [networks]}`, each of
+        which is drawn. Drawn in this order, if `expected` doesn't give one.
+    - `expected`: what `pxa.expected_activity` gives, to be drawn beside it.
+    - `label`: for the legend.
+    - `colour`: of both.
+
+    **Returns:** the axes.
+
+    **Raises:** `ValueError` if the two are of other nodes.
+    """
+    if expected is not None and set(expected) != set(measured):
+        raise ValueError(f"plot_activity: measured has the nodes {list(measured)}, expected {list(expected)}")
+    names = list(measured if expected is None else expected)  # in their order: JAX sorts what it maps
+    values = np.asarray([np.atleast_1d(np.asarray(measured[n])) for n in names])
+    at = np.arange(1, len(values) + 1)
+    faint = 1.0 if values.shape[1] == 1 else max(0.15, 1 / values.shape[1] ** 0.5)
+    for i, network in enumerate(values.T):
+        said = "measured" if label is None else f"{label}, measured"
+        ax.plot(at, network, "o", color=colour, markersize=4, alpha=faint, markeredgewidth=0, label=None if i else said)
+    if expected is not None:
+        said = "expected" if label is None else f"{label}, expected"
+        ax.plot(at, [float(np.asarray(expected[n])) for n in names], "--", color=colour, linewidth=1.4, label=said)
+    ax.set_yscale("log")
+    ticks: Any = ax.xaxis.get_major_locator()
+    ticks.set_params(integer=True)
+    ax.set_xlabel("node, from the input to the output")
+    ax.set_ylabel("mean square of the prediction")
+    ax.legend(frameon=False, fontsize="small")
+    plain(ax)
+    return ax
+
+
+def plot_equilibrated_energy(
+    ax: AxesLike, energies: Mapping[str, ArrayLike], theory: EquilibratedEnergy, *, colour: str = BLUE
+) -> AxesLike:
+    """Draw how the energy of a batch comes down to its value at equilibrium while values settle.
+
+    **Arguments:**
+
+    - `ax`: the axes to draw on.
+    - `energies`: of each node at every step, `{node: [steps + 1, batch]}`, as `pxi.relax(..., trace=True).trace`.
+    - `theory`: as `pxa.equilibrated_energy` gives it.
+    - `colour`: of the measured line.
+
+    **Returns:** the axes.
+
+    **Raises:** `ValueError` if there are no energies, or of another batch.
+    """
+    total = sum(np.asarray(e) for e in energies.values()) if energies else np.zeros((0,))
+    if np.shape(total)[1:] != np.shape(theory.energy):
+        raise ValueError(
+            f"plot_equilibrated_energy: energies are {{node: [steps + 1, batch]}}, of {len(theory.energy)} samples "
+            f"here; got {np.shape(total)}"
+        )
+    mean = np.mean(total, axis=1)
+    ax.plot(np.arange(len(mean)), mean, color=colour, linewidth=1.8, label="energy, measured")
+    loss, energy = float(np.mean(theory.loss)), float(np.mean(theory.energy))
+    ax.axhline(loss, color=GREY, linewidth=1.2, linestyle=":", label=f"loss of a forward pass, {loss:.3g}")
+    ax.axhline(energy, color=ORANGE, linewidth=1.4, linestyle="--", label=f"at equilibrium, by theory {energy:.3g}")
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("inference step")
+    ax.set_ylabel("energy, mean of the batch")
+    ax.legend(frameon=False, fontsize="small", loc="lower left")
+    plain(ax)
+    return ax
+
+
+def plot_saddle(
+    ax: AxesLike,
+    theory: Saddle,
+    measured: Curvature | None = None,
+    *,
+    label: str | None = None,
+    colour: str = BLUE,
+    linestyle: str = "-",
+) -> AxesLike:
+    """Draw the eigenvalues at zero weights in ascending order, one for each weight.
+
+    **Arguments:**
+
+    - `ax`: the axes to draw on.
+    - `theory`: as `pxa.saddle_at_zero` gives it.
+    - `measured`: the ends of the spectrum, as `pxa.weight_curvature` gives them.
+    - `label`: for the legend.
+    - `colour`, `linestyle`: of the line.
+
+    **Returns:** the axes.
+    """
+    edges = np.concatenate([[0], np.cumsum(theory.counts)])
+    values = np.asarray(theory.values)
+    ax.stairs(values, edges, baseline=None, color=colour, linewidth=1.8, linestyle=linestyle, label=label or "theory")
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    if measured is not None:
+        ends = [float(measured.smallest), float(measured.largest)]
+        said = "measured" if label is None else f"{label}, measured"
+        ax.plot([0.5, edges[-1] - 0.5], ends, "o", color=BLACK, markersize=5, fillstyle="none", label=said)
+    ax.set_xlabel("weights, by eigenvalue")
+    ax.set_ylabel("eigenvalue of the Hessian")
+    ax.legend(frameon=False, fontsize="small", loc="lower right")
+    plain(ax)
+    return ax
