@@ -1,6 +1,7 @@
 """How training scales over devices: a model on paper, and what the compiled programs themselves say.
 
     python benchmarks/scaling.py --json scaling.json
+    python benchmarks/scaling.py --nets --by-layer --json by_layer.json
 
 A batch of `BATCH` samples is shared out among 1, 2 and 8 devices, those that JAX makes of one CPU. What a step
 computes, holds and tells other devices is counted in the programs that `fit` runs, and set against the formulas of
@@ -22,6 +23,7 @@ import numpy as np  # noqa: E402
 import optax  # noqa: E402
 from _common import finish  # noqa: E402
 from _hlo import counted  # noqa: E402
+from jax.sharding import Mesh  # noqa: E402
 
 import pcx  # noqa: E402
 import pcx.learning as pxl  # noqa: E402
@@ -129,16 +131,17 @@ def seconds(net, rule, weights, batch, devices, device=H100):
 
 
 def compiled(net, rule, devices, batch):
-    """The program of one batch, as `fit` compiles it."""
+    """The program of one batch, as `fit` compiles it, on a number of devices or a mesh."""
     layout = Layout.of(devices, 1)
     pcx.RKG.seed(0)
     made, model = RULES[rule](), net.make()
     x, y = jnp.zeros((batch, *net.x)), jnp.zeros((batch,), jnp.int32)
-    state = made.init(model, (x, y))
+    with layout.context():
+        state = made.init(model, (x, y))
     program = Compiled.of(made, None, {}, layout, False)
     totals = program.totals(state, {}, (x, y))
     rows = layout.batch(np.arange(batch, dtype=np.int32)[None], 1)
-    given = layout.replicated((state, totals, {}, (x, y)))
+    given = layout.states(state), *layout.replicated((totals, {}, (x, y)))
     with layout.context():
         rest = rows, np.int32(0), np.int32(1), np.bool_(True), jax.random.PRNGKey(0)
         lowered = program.steps.lower(*given, *rest)
@@ -173,6 +176,29 @@ def row(name, rule, devices):
     }
 
 
+WIDTH, EQUAL = 128, 32
+
+
+def row_by_layer(layers, batches):
+    """What devices exchange that share out 32 equal layers of width 128, and the batch."""
+    mesh = Mesh(np.array(jax.devices()[: layers * batches]).reshape(layers, batches), ("layers", "batch"))
+    program, weights = compiled(mlp(*[WIDTH] * (EQUAL + 2), 10), "pc", mesh, BATCH)
+    found = counted(program.as_text())
+    value = 4 * BATCH // batches * WIDTH
+    inside = EQUAL * WIDTH * (WIDTH + 1)
+    # A forward pass from device to device; in each step two values to neighbours and two to all; what stands behind the
+    # layers reads the last value in the forward pass and at the end, where neighbours exchange one more.
+    values = 0 if layers == 1 else value * (layers + 4 * T + 4)
+    gradients = 0 if batches == 1 else 4 * (weights - inside + inside // layers)
+    return {
+        "layers": layers,
+        "batch": batches,
+        "exchanged_bytes": {"paper": values + gradients, "program": found["bytes"]},
+        "exchanges": {k: found[k] for k in ("exchanges", "collective-permute", "all-reduce", "all-gather")},
+        "arguments_bytes": program.memory_analysis().argument_size_in_bytes,
+    }
+
+
 def halvings(name, rule, weights):
     """By batch: how much longer than half of its time a step takes on two devices instead of one, and on 8 instead
     of 4."""
@@ -189,6 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", help="file to write the numbers to")
     parser.add_argument("--nets", nargs="*", default=list(NETS))
+    parser.add_argument("--by-layer", action="store_true", help="layers shared out over devices, too")
     args = parser.parse_args()
     rows, paper = [], []
     for name in args.nets:
@@ -198,7 +225,12 @@ def main():
             paper.append(halvings(name, rule, mine[0]["weights"]))
             for r in mine:
                 print(r["net"], r["rule"], r["devices"], r["flops"], r["exchanged_bytes"], r["exchanges"], flush=True)
-    finish({"batch": BATCH, "T": T, "device": dataclasses.asdict(H100), "programs": rows, "paper": paper}, args.json)
+    shared = [(1, 1), (2, 1), (4, 1), (8, 1), (2, 2), (4, 2)] if args.by_layer else []
+    layers = [row_by_layer(*each) for each in shared]
+    for r in layers:
+        print(r, flush=True)
+    found = {"batch": BATCH, "T": T, "device": dataclasses.asdict(H100), "programs": rows, "paper": paper}
+    finish(found | ({"by_layer": layers} if layers else {}), args.json)
 
 
 if __name__ == "__main__":

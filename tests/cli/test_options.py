@@ -89,6 +89,8 @@ def test_every_option_has_help(command, capsys, monkeypatch):
         (["--patience", "2", "--validation", "test"], "--patience needs --validation held-out"),
         (["--checkpoint-every", "0"], "--checkpoint-every must be at least 1"),
         (["--devices", "0"], "--devices must be at least 1, got 0"),
+        (["--layer-devices", "0"], "--layer-devices must be at least 1, got 0"),
+        (["--devices", "4", "--layer-devices", "3"], "4 devices can't be shared out evenly among so many parts"),
         (["--pc.T", "0"], "--pc.T must be at least 1"),
         (["--pc.state-lr", "-0.1"], "--pc.state-lr must be above 0"),
         (["--rule", "nudged", "--nudged.beta", "2"], "--nudged.beta must be from -1 to 1 and not 0"),
