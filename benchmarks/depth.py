@@ -1,7 +1,8 @@
 """The first call and the steps of deep networks, against the published fabricpc 0.6.0, and of two versions of this
 package against each other. See `_deep.py` for the networks and for what a first call is.
 
-- `first`: width 64, batch 64, by depth: first call and step of each rule, and of fabricpc's where it has the rule.
+- `first`: width 64, batch 64, by depth: first call and step of each rule, of fabricpc's where it has the rule, and of a
+  PC step written by hand in plain JAX without a check (`_deep_plain.py`).
 - `steps`: the step of one rule by width, batch and depth; sizes whose step is estimated to take longer than `--largest`
   seconds are left out. And of 784-128-128-128-10, batch 256, T = 8.
 
@@ -23,6 +24,7 @@ from _common import finish
 
 FABRIC = "fabricpc 0.6.0"
 THEIRS = ("pc", "epc", "backprop")
+PLAIN = "plain JAX"
 FLOPS = 4e10  # a second, on the cores that a step has: only what is left out depends on it
 
 
@@ -35,6 +37,8 @@ def sides(args):
             raise SystemExit(f"--src {src}: there is no folder pcx in it")
         name = "pcx" if len(names) == 1 else str(src)
         made[name] = (sys.executable, "_deep.py", {**env.CLEAN, "PYTHONPATH": str(path)})
+    if "first" in args.parts:
+        made[PLAIN] = (sys.executable, "_deep_plain.py", env.CLEAN)
     if "first" in args.parts and not args.no_fabricpc:
         python = env.neighbour(args, FABRIC.replace(" ", "-"), FABRIC.replace(" ", "=="))
         made[FABRIC] = (python, "_deep_fabricpc.py", env.CLEAN)
@@ -105,21 +109,26 @@ def table(rows):
     return "\n".join(lines)
 
 
+def of_this_package(sides):
+    return [s for s in sides if s not in (FABRIC, PLAIN)]
+
+
 def first(args, sides):
-    own = [s for s in sides if s != FABRIC]
+    own = of_this_package(sides)
     cells = {}
     for depth in args.depths:
         for rule in args.rules:
-            names = [*own, FABRIC] if FABRIC in sides and rule in THEIRS else own
+            names = [*own, PLAIN] if rule == "pc" and depth <= args.longest_plain else own
+            names = [*names, FABRIC] if FABRIC in sides and rule in THEIRS else names
             cells[f"{rule}, depth {depth}"] = (rule, {"depth": depth, "width": 64, "batch": 64}, names)
     if args.classic:
-        names = [*own, FABRIC] if FABRIC in sides else own
+        names = [*own, PLAIN, FABRIC] if FABRIC in sides else [*own, PLAIN]
         cells["pc, 784-128-128-128-10"] = ("pc", {"classic": True, "batch": 256}, names)
     return cells
 
 
 def steps(args, sides):
-    own, rule = [s for s in sides if s != FABRIC], args.rules[0]
+    own, rule = of_this_package(sides), args.rules[0]
     cells = {}
     for width in args.widths:
         for batch in args.batches:
@@ -145,6 +154,7 @@ def main():
     parser.add_argument("--depths", type=int, nargs="*", default=[8, 32, 128])
     parser.add_argument("--widths", type=int, nargs="*", default=[64, 256, 1024])
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 64, 512])
+    parser.add_argument("--longest-plain", type=int, default=128, help="depth above which plain JAX is left out")
     parser.add_argument("--largest", type=float, default=4.0, help="seconds of a step, estimated, above which none is")
     parser.add_argument("--classic", action="store_true", help="the first call of 784-128-128-128-10, too")
     parser.add_argument("--rounds", type=int, default=5)
