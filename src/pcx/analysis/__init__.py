@@ -1,4 +1,4 @@
-"""pxa: what a network is doing: the curvature of its energy, theory beside measurement, pictures."""
+"""pxa: what a network is doing: its regime and health, the curvature of its energy, theory, pictures."""
 
 # What `__all__` does not list is for other rooms, and not public.
 
@@ -6,28 +6,42 @@ from ._activity import activity, deep_activity, expected_activity
 from ._curvature import Curvature, curvature
 from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
+from ._health import Health, health
 from ._plot_spectrum import plot_spectrum
 from ._plot_theory import plot_activity, plot_equilibrated_energy, plot_saddle
+from ._reasons import Finding
+from ._record import Regime
+from ._regime import regime
 from ._saddle import Saddle, saddle_at_zero
 from ._spectrum import Spectrum, spectrum
+from ._trace import Trace, trace
+from ._verdict import Thresholds
 from ._weight_curvature import weight_curvature
 
 __all__ = [
     "Curvature",
     "EquilibratedEnergy",
+    "Finding",
+    "Health",
+    "Regime",
     "Saddle",
     "Spectrum",
+    "Thresholds",
+    "Trace",
     "activity",
     "curvature",
     "deep_activity",
     "equilibrated_energy",
     "equilibrium",
     "expected_activity",
+    "health",
     "plot_activity",
     "plot_equilibrated_energy",
     "plot_saddle",
     "plot_spectrum",
+    "regime",
     "saddle_at_zero",
     "spectrum",
+    "trace",
     "weight_curvature",
 ]

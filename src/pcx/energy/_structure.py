@@ -124,6 +124,13 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
     def __eq__(self, other: object) -> bool:
         return self is other or (type(other) is type(self) and self._key == other._key)
 
+    @property
+    def frozen_weights(self) -> tuple[str, ...]:
+        """The paths of params that would learn if they were not marked `frozen = True`."""
+        params = self.skeleton.params
+        places = {p: i for p, i in self.params.items() if i not in self.vode_params and self._learn(params[i])}
+        return tuple([path for path, i in places.items() if params[i]._facts.get("frozen")])
+
     @classmethod
     def of(
         cls,

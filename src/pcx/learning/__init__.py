@@ -11,6 +11,7 @@ from ._clamp import Clamp, Hard, Nudged, Phase
 from ._coordinates import Coordinates, Errors, FixedErrors, Values
 from ._epc import epc
 from ._fpa import fpa
+from ._guards import went_uphill
 from ._hil import hil
 from ._hybrid import hybrid
 from ._ipc import ipc

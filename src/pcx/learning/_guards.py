@@ -56,7 +56,7 @@ def guarded(
     - `bad_start`: gives the place of the first node that is not finite at the start, -1 if all are; asked only where
         something is not finite.
     """
-    problem, samples, uphill = bound.problem, bound.samples, _uphill(bound, update)
+    problem, samples, uphill = bound.problem, bound.samples, went_uphill(bound, update)
     weights, optim, memory, rest = new
     mean = lambda names, e: mapped(lambda one: jnp.mean(samples.weighted(one)), names)(e)  # noqa: E731
     energies = blockwise(update.energies, mean)
@@ -151,7 +151,7 @@ def _as(x: PyTree, a: PyTree, b: PyTree) -> Array:
     return jnp.asarray(x, jnp.result_type(a, b))
 
 
-def _uphill(bound: Bound, update: Update) -> Array:
+def went_uphill(bound: Bound, update: Update) -> Array:
     """Return whether settling went uphill, as the rule says, or by the sums of its energies."""
     if update.uphill is not None:
         return update.uphill

@@ -1,0 +1,133 @@
+"""The weight gradients of a rule and of backpropagation on the same batch, and how far each moves the outputs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import optax
+from jax import Array
+from jaxtyping import Float, PyTree
+
+from ..energy import Bound, ForwardPass, Weights, apart, in_stacks_of
+from ..learning import Update, backprop
+
+Scalars = dict[str, Float[Array, ""]]
+
+
+class Compared(NamedTuple):
+    """Two gradients of the weights, compared, each by path.
+
+    **Attributes:**
+
+    - `products`: their inner products over the product of their norms; NaN where one is zero.
+    - `norms`, `others`: the norms of the first and of the second.
+    """
+
+    products: Scalars
+    norms: Scalars
+    others: Scalars
+
+
+def predicting(bound: Bound) -> Bound | None:
+    """Return the part of a problem that predicts the targets; None if nothing does."""
+    parts = getattr(bound.problem, "parts_of", None)
+    found = bound if parts is None else parts(bound)[1]
+    return found if any(not found.problem.nodes[n].silent for n in found.problem.clamped) else None
+
+
+def gradient_of(bound: Bound, update: Update) -> Weights:
+    """Return the weight gradient of a rule; of one that takes steps of its own, the way back from where they went.
+
+    **Arguments:**
+
+    - `bound`: the problem.
+    - `update`: what the rule made of it.
+    """
+    if update.gradient is not None:
+        return apart(update.gradient)
+    assert update.weights is not None
+    return jtu.tree_map(jnp.subtract, dict(apart(bound.weights)), dict(apart(update.weights)))
+
+
+def backprop_gradient(bound: Bound, forward: ForwardPass) -> Weights:
+    """Return backpropagation's weight gradient on the same batch; zeros where nothing predicts the targets.
+
+    **Arguments:**
+
+    - `bound`, `forward`: the problem, and its forward pass.
+    """
+    below = predicting(bound)
+    if below is None:
+        return jtu.tree_map(jnp.zeros_like, dict(apart(bound.weights)))
+    found = backprop(optax.identity()).learn(below, forward, {})
+    return apart(found.gradient)
+
+
+def compared(one: Weights, two: Weights) -> Compared:
+    """Compare two gradients, path by path.
+
+    **Arguments:**
+
+    - `one`, `two`: `{path: array}`.
+    """
+    products: Scalars = {}
+    norms: Scalars = {}
+    others: Scalars = {}
+    for path in one:
+        a, b = (_unit(w[path]) for w in (one, two))
+        norms[path], others[path] = a[1], b[1]
+        products[path] = _over(sum([jnp.sum(x * y) for x, y in zip(a[0], b[0], strict=True)], jnp.zeros(())), a, b)
+    return Compared(products, norms, others)
+
+
+def _unit(tree: PyTree) -> tuple[list[Array], Array]:
+    """Return arrays over the largest number in them, and their norm: squares of small numbers underflow."""
+    leaves = jtu.tree_leaves(tree)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0.0) for a in leaves]))
+    scaled = [a / jnp.where(largest > 0, largest, 1) for a in leaves]
+    return scaled, largest * jnp.sqrt(sum([jnp.sum(jnp.square(a)) for a in scaled], jnp.zeros(())))
+
+
+def _over(product: Array, a: tuple[list[Array], Array], b: tuple[list[Array], Array]) -> Array:
+    lengths = [jnp.sqrt(sum([jnp.sum(jnp.square(x)) for x in each], jnp.zeros(()))) for each, _ in (a, b)]
+    length = lengths[0] * lengths[1]
+    return jnp.where(length > 0, product / jnp.where(length > 0, length, 1), jnp.nan)
+
+
+def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Array, ""]:
+    """Return the target alignment of a step against a gradient: the cosine, over all samples and outputs, between
+    `du`, the change of the outputs' predictions u by a small step `dW = -gradient`, and the error `-dE/du`, which for
+    squared errors is `y - u`, and for cross-entropy `y - softmax(u)`.
+
+    **Arguments:**
+
+    - `bound`, `forward`: the problem, and its forward pass.
+    - `gradient`: by the weights, `{path: array}`.
+
+    **Returns:** a scalar; NaN where nothing predicts the targets, or one of the two is zero.
+    """
+    below = predicting(bound)
+    if below is None:
+        return jnp.array(jnp.nan)
+    p = below.problem
+    names = [n for n in p.clamped if p.nodes[n].local and not p.nodes[n].silent and forward.u.get(n) is not None]
+
+    def predictions(weights: Weights) -> dict[str, Array]:
+        u: Any = below.at(weights).start(effects=False).u
+        return {n: u[n] for n in names}
+
+    def energy(u: dict[str, Array]) -> Array:
+        elements = {n: below.functions.elements(n, forward.targets[n], u[n]) for n in names}
+        return sum([jnp.sum(below.node_energy(n, e)) for n, e in elements.items()], jnp.zeros(()))
+
+    # A step of length 1, which tiny gradients would underflow in.
+    units = {path: _unit(g) for path, g in gradient.items()}
+    largest = jnp.max(jnp.stack([norm for _, norm in units.values()]))
+    back = jtu.tree_map(lambda g: -g / jnp.where(largest > 0, largest, 1), dict(gradient))
+    u, change = jax.jvp(predictions, (below.weights,), (in_stacks_of(below.weights, back),))
+    error = jtu.tree_map(jnp.negative, jax.grad(energy)(u))
+    a, b = _unit(change), _unit(error)
+    return _over(sum([jnp.sum(x * y) for x, y in zip(a[0], b[0], strict=True)], jnp.zeros(())), a, b)

@@ -1,0 +1,86 @@
+"""All numbers of a network in one compiled program: how it settles, and what its weights learn."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import jax.tree_util as jtu
+from jax import Array
+from jaxtyping import Bool, Float
+
+from ..energy import Bound, apart
+from ..learning import Rule, State, Update, went_uphill
+from ._gradients import Compared, Scalars, alignment, backprop_gradient, compared, gradient_of
+from ._networks import Batch, compiled
+from ._steps import Taken, taken_by
+from ._watch import Watched, watch
+
+
+class Measured(NamedTuple):
+    """The numbers of one network on a batch.
+
+    **Attributes:**
+
+    - `settlings`: each settling of the step.
+    - `energies`, `before`: each node's energy after and before settling, mean over the samples.
+    - `gradients`: the rule's weight gradient beside backpropagation's.
+    - `alignment`, `backprop_alignment`: how both move the outputs toward the targets.
+    - `steps`: inference steps, mean over the samples.
+    - `step`: the step of the weights, where it was asked for.
+    - `uphill`, `finite`: whether settling went uphill, and whether all numbers are finite.
+    """
+
+    settlings: tuple[Watched, ...]
+    energies: Scalars
+    before: Scalars
+    gradients: Compared
+    alignment: Float[Array, ""]
+    backprop_alignment: Float[Array, ""]
+    steps: Float[Array, ""]
+    uphill: Bool[Array, ""]
+    finite: Bool[Array, ""]
+    step: Taken | None
+
+
+def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False) -> Measured:
+    """Measure one network. Pure.
+
+    **Arguments:**
+
+    - `rule`, `state`, `batch`: the rule, and what it learns from.
+    - `step`: whether to measure the step of the weights, too.
+    """
+    bound = rule.bind(state, batch)
+    forward = bound.start()
+    settlings = tuple([watch(bound, s) for s in rule.settling(bound, forward, rule.memory_of(state))])
+    update = rule.learn(bound, forward, rule.memory_of(state))
+    own, other = gradient_of(bound, update), backprop_gradient(bound, forward)
+    energies = _means(bound, update)
+    numbers = [*energies.values(), *jtu.tree_leaves(own)]
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in numbers])) & (jnp.asarray(update.first_bad) < 0)
+    return Measured(
+        settlings,
+        energies,
+        _means(bound, update, before=True),
+        compared(own, other),
+        alignment(bound, forward, own),
+        alignment(bound, forward, other),
+        jnp.mean(jnp.asarray(update.steps, jnp.float32)),
+        went_uphill(bound, update),
+        finite,
+        taken_by(rule, state, bound, forward, update) if step else None,
+    )
+
+
+def _means(bound: Bound, update: Update, before: bool = False) -> Scalars:
+    found = update.before if before and update.before is not None else update.energies
+    return {n: jnp.mean(bound.samples.weighted(e)) for n, e in apart(found).items()}
+
+
+@functools.lru_cache(maxsize=16)
+def measuring(rule: Rule, step: bool = False) -> Callable[[State, Batch], Measured]:
+    """Return `measured_by` of a rule, compiled, for `for_each`."""
+    return compiled(lambda state, batch: measured_by(rule, state, batch, step))

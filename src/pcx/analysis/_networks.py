@@ -1,0 +1,82 @@
+"""The rule, state and batch that are looked at: of one network, or of several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+import numpy as np
+from jaxtyping import PyTree
+
+from ..learning import Rule, State
+from ..predictive_coding import EnergyModule
+
+T = TypeVar("T")
+Batch = tuple[PyTree, PyTree]
+
+
+def as_state(call: str, rule: Rule, model: State | EnergyModule, batch: Batch) -> State:
+    """Return the state that is looked at: as given, or that of a model before its first step.
+
+    **Arguments:**
+
+    - `call`: what to name in errors.
+    - `rule`, `model`, `batch`: as they were given.
+
+    **Raises:** `TypeError` for what is no rule, or neither state nor model.
+    """
+    if not isinstance(rule, Rule):
+        raise TypeError(f"{call}: the rule must be a pcx.learning.Rule, which has `learn`, got {type(rule).__name__}")
+    if isinstance(model, EnergyModule):
+        return rule.init(model, batch)
+    if not isinstance(model, State):
+        raise TypeError(
+            f"{call}: expected a state, from {rule.name}.init or step, or a model, got {type(model).__name__}"
+        )
+    return model
+
+
+def networks_in(state: State) -> int | None:
+    """Return how many networks a state is of, as `pcx.learning.stack` makes it; None for a single one."""
+    shape = np.shape(state.key)
+    typed = jnp.issubdtype(state.key.dtype, jax.dtypes.prng_key)
+    return int(shape[0]) if len(shape) > (0 if typed else 1) else None
+
+
+def for_each(fn: Callable[[State, Batch], T], state: State, batch: Batch) -> T:
+    """Return a compiled function's results for a state's network, or with a first axis for its networks.
+
+    **Arguments:**
+
+    - `fn`: of the state of one network, and the batch.
+    - `state`, `batch`: what to call it with.
+    """
+    return fn(state, batch) if networks_in(state) is None else _mapped(fn)(state, batch)
+
+
+def compiled(fn: Callable[[State, Batch], T]) -> Callable[[State, Batch], T]:
+    """Return a function as a compiled one, for `for_each`."""
+    one: Any = jax.jit(fn)
+    one.of_several = jax.jit(jax.vmap(fn, in_axes=(0, None)))
+    return one
+
+
+def _mapped(fn: Any) -> Any:
+    return fn.of_several
+
+
+def taken_apart(tree: T, networks: int | None) -> list[T]:
+    """Return the results for each network, on the host.
+
+    **Arguments:**
+
+    - `tree`: as of `for_each`.
+    - `networks`: as of `networks_in`.
+    """
+    host = jax.device_get(tree)
+    if networks is None:
+        return [host]
+    return [jtu.tree_map(lambda a, i=i: a[i], host) for i in range(networks)]

@@ -1,0 +1,36 @@
+"""Tables of text for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+
+def cell(x: Float[np.ndarray, "*networks"] | None, digits: int = 3) -> str:
+    """Return a number, or the mean of several, in short; nothing for None or NaN.
+
+    **Arguments:**
+
+    - `x`: the number.
+    - `digits`: how many of it.
+    """
+    if x is None or np.all(np.isnan(x)):
+        return ""
+    return f"{float(np.nanmean(np.asarray(x, float))):.{digits}g}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table line by line: the first column to the left, others to the right.
+
+    **Arguments:**
+
+    - `heads`: the columns' names.
+    - `rows`: their texts, as many in each.
+    """
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *[c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]]).rstrip()
+        for row in [heads, *rows]
+    ]

@@ -1,0 +1,182 @@
+"""The regime meter: known cases get the right verdict."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import pcx.analysis as pxa
+import pcx.inference as pxi
+import pcx.learning as pxl
+import pcx.models as pxm
+
+from .conftest import enable_x64
+from .nets import Pair, W, linear, net
+
+LIKE = {
+    "zil": pxl.zil(W),
+    "fpa": pxl.fpa(W, optax.sgd(1.0), 3),
+    "fpa, slowly": pxl.fpa(optax.adam(1e-2), optax.sgd(0.5), 60),
+    "epc": pxl.epc(W, optax.sgd(1e-3), 5),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIKE)
+def test_what_is_backpropagation_is_said_to_be_like_it(name):
+    model, batch = net([4, 6, 6, 3])
+    found = pxa.regime(LIKE[name], model, batch)
+    assert found.verdict == "backprop-like", found
+    assert min(found.cosine.values()) > (1 - 1e-6 if name != "epc" else 1 - 1.5e-4)
+    if name != "epc":
+        np.testing.assert_allclose(list(found.norm_ratio.values()), 1.0, rtol=1e-4)
+        np.testing.assert_allclose(found.alignment, found.backprop_alignment, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_numbers_agree_with_those_made_by_hand():
+    with enable_x64(True):
+        model, batch = net([4, 6, 3], dtype=jnp.float64)
+        rule = pxl.pc(W, optax.sgd(0.1), 7)
+        state = rule.init(model, batch)
+        found = pxa.regime(rule, state, batch)
+        _, info = rule.step(state, batch)
+        assert list(found.energy) == ["vodes[0]", "vodes[1]"]
+        for node, energy in info.energies.items():
+            np.testing.assert_allclose(found.energy[node], energy, rtol=1e-9)
+        np.testing.assert_allclose(sum(found.share.values()), 1.0)
+
+        bound = pxl.bind(model, batch)
+        forward = bound.start()
+        landscape = bound.landscape(forward.targets)
+        nodes = dict(forward.h)
+        grad = landscape.gradient(nodes)
+        first = jnp.linalg.norm(grad(nodes)["vodes[0]"])
+        for _ in range(7):
+            nodes = {n: v - 0.1 * grad(nodes)[n] for n, v in nodes.items()}
+        last = jnp.linalg.norm(grad(nodes)["vodes[0]"])
+        np.testing.assert_allclose(found.moving["vodes[0]"], last / first, rtol=1e-9)
+        pull = jnp.linalg.norm(nodes["vodes[0]"] - forward.u["vodes[0]"])
+        np.testing.assert_allclose(found.rest["vodes[0]"], last / pull, rtol=1e-9)
+        assert found.arrival["vodes[0]"] == 0
+        assert found.step == 0.1
+
+        own = landscape.weight_gradient(nodes).gradient
+        back = jax.grad(lambda w: jnp.mean(bound.at(w).output_energy(bound.at(w).start().u, forward.targets)))
+        other = back(bound.weights)
+        for path, g in own.items():
+            a, b = np.ravel(g), np.ravel(other[path])
+            np.testing.assert_allclose(found.cosine[path], a @ b / np.linalg.norm(a) / np.linalg.norm(b), rtol=1e-9)
+            np.testing.assert_allclose(found.norm_ratio[path], np.linalg.norm(a) / np.linalg.norm(b), rtol=1e-9)
+        both = [np.concatenate([np.ravel(g[f"layers[0].nn.{w}"]) for w in ("weight", "bias")]) for g in (own, other)]
+        cosine = both[0] @ both[1] / np.linalg.norm(both[0]) / np.linalg.norm(both[1])
+        np.testing.assert_allclose(found.module_cosine["layers[0]"], cosine, rtol=1e-9)
+
+        out = lambda w: bound.at(w).start().u["vodes[1]"]  # noqa: E731
+        for gradient, said in ((own, found.alignment), (other, found.backprop_alignment)):
+            step = {p: -1e-6 * g for p, g in gradient.items()}
+            moved = np.ravel(out({p: w + step[p] for p, w in bound.weights.items()}) - out(bound.weights))
+            error = np.ravel(batch[1] - out(bound.weights))
+            by_hand = moved @ error / np.linalg.norm(moved) / np.linalg.norm(error)
+            np.testing.assert_allclose(said, by_hand, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_linear_network_at_rest_is_at_equilibrium():
+    with enable_x64(True):
+        model, batch = net([4, 6, 6, 3], act=linear, dtype=jnp.float64)
+        found = pxa.regime(pxl.pc(W, optax.sgd(0.2), pxi.GradientNorm(20000, 1e-10)), model, batch)
+        assert found.verdict == "equilibrium", found
+        assert max(found.rest.values()) < 1e-8
+
+
+@pytest.mark.slow
+def test_a_deep_network_in_few_steps_is_transient():
+    model, batch = net([4, *[6] * 9, 3])
+    found = pxa.regime(pxl.pc(W, optax.sgd(0.1), 10), model, batch)
+    assert found.verdict == "transient", found
+    energies = list(found.energy.values())
+    assert energies[1] < 1e-8 * energies[-1]
+    assert [int(a) for a in found.arrival.values()][1:] == [7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_a_step_that_is_too_large_diverges():
+    model, batch = net([4, 6, 6, 3])
+    found = pxa.regime(pxl.pc(W, optax.sgd(1.2), 20), model, batch)
+    assert found.verdict == "diverging"
+    assert "rate of the values" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["verdict"] == "diverging"
+
+
+class Contrastive(pxl.Rule):
+    def learn(self, bound, forward, memory):
+        landscape = bound.landscape(forward.targets, forward=forward)
+        found = pxi.relax(landscape, landscape.start(), descent=optax.sgd(0.1), stop=30)
+        end = landscape.weight_gradient(found.nodes)
+        return pxl.Update(end.gradient, end.energies, steps=found.steps)
+
+
+@pytest.mark.slow
+def test_rules_without_a_word_on_settling_are_judged_by_their_update():
+    model, batch = net([4, 6, 6, 3])
+    found = pxa.regime(Contrastive(W), model, batch)
+    assert found.verdict == "unknown"
+    assert "doesn't say how its values settle" in str(found)
+    said = pxa.regime(pxl.pc(W, optax.sgd(0.1), 30), model, batch)
+    np.testing.assert_allclose(list(found.cosine.values()), list(said.cosine.values()), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"trace: Contrastive doesn't say"):
+        pxa.trace(Contrastive(W), model, batch)
+    with pytest.raises(TypeError, match=r"regime: the rule must be a pcx.learning.Rule"):
+        pxa.regime(object(), model, batch)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["apart", "looped"])
+def test_several_networks_at_once(form):
+    rule = pxl.pc(W, optax.sgd(0.1), pxi.Plateau(30, 1e-2), equal_layers=form)
+    batch = net([4, 4, 4, 4, 3])[1]
+    states = [rule.init(net([4, 4, 4, 4, 3], seed=s)[0], batch) for s in (0, 1, 2)]
+    found = pxa.regime(rule, pxl.stack(states), batch)
+    assert len(found.verdicts) == 3
+    for one, state in zip(found.unstack(), states, strict=True):
+        alone = pxa.regime(rule, state, batch)
+        assert one.verdict == alone.verdict
+        for name in ("energy", "cosine", "rest"):
+            for n, value in getattr(alone, name).items():
+                np.testing.assert_allclose(getattr(one, name)[n], value, rtol=1e-3, atol=1e-6)
+    (traced,) = pxa.trace(rule, pxl.stack(states), batch)
+    (alone,) = pxa.trace(rule, states[1], batch)
+    np.testing.assert_allclose(traced.energies["vodes[0]"][1], alone.energies["vodes[0]"], rtol=1e-3, atol=1e-7)
+    assert traced.steps.shape == (3, 16)
+    assert "3 networks" in str(found)
+
+
+H = optax.sgd(0.1)
+OTHERS = {
+    "bpc": pxl.bpc(W, H, 4),
+    "hybrid": pxl.hybrid(W, H, 4),
+    "mcpc": pxl.mcpc(W, 0.1, 4, burn_in=1),
+    "ipc": pxl.ipc(W, H, 4),
+    "hil": pxl.hil(W, H, 4),
+    "nudged": pxl.nudged(W, H, 4, 0.1, centred=True),
+    "precision": pxl.pc(optax.adam(1e-2), H, 4, precision=pxl.LearnedPrecision(H)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_rules_are_measured_too(name):
+    rule = OTHERS[name]
+    model, batch = net(
+        [3, 4, 4, 2], kind=lambda sizes, act: Pair() if name in ("bpc", "hybrid") else pxm.MLP(sizes, act)
+    )
+    found = pxa.regime(rule, model, batch)
+    assert set(found.cosine) == set(rule.init(model, batch).weights)
+    assert found.verdict in ("transient", "unknown", "backprop-like"), found
+    assert np.isfinite(found.alignment)
+    if name in ("bpc", "hybrid"):  # backpropagation goes through the network that predicts
+        assert all(np.isnan(c) for path, c in found.cosine.items() if path.startswith("generative"))
+        assert all(np.isfinite(c) for path, c in found.cosine.items() if path.startswith("recognition"))
