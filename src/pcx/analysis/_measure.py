@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from ..energy import Bound, apart
-from ..learning import Rule, State, Update, went_uphill
+from ..learning import PredictiveCoding, Rule, State, Update, went_uphill
 from ._gradients import Compared, Scalars, alignment, backprop_gradient, compared, gradient_of
 from ._networks import Batch, compiled
 from ._steps import Taken, taken_by
@@ -55,14 +55,20 @@ def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False) -> M
     """
     bound = rule.bind(state, batch)
     forward = bound.start()
-    settlings = tuple([watch(bound, s) for s in rule.settling(bound, forward, rule.memory_of(state))])
-    update = rule.learn(bound, forward, rule.memory_of(state))
+    settlings = rule.settling(bound, forward, rule.memory_of(state))
+    watched = [watch(bound, s) for s in settlings]
+    if isinstance(rule, PredictiveCoding) and type(rule).learn is PredictiveCoding.learn:
+        # It has just settled.
+        settled = [(s, solution) for s, (_, solution) in zip(settlings, watched, strict=True)]
+        update = rule.learned(bound, rule.memory_of(state), settled)
+    else:
+        update = rule.learn(bound, forward, rule.memory_of(state))
     own, other = gradient_of(bound, update), backprop_gradient(bound, forward)
     energies = _means(bound, update)
     numbers = [*energies.values(), *jtu.tree_leaves(own)]
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in numbers])) & (jnp.asarray(update.first_bad) < 0)
     return Measured(
-        settlings,
+        tuple([seen for seen, _ in watched]),
         energies,
         _means(bound, update, before=True),
         compared(own, other),

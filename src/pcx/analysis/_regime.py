@@ -23,7 +23,7 @@ def regime(rule: Rule, model: State | EnergyModule, batch: Batch, *, thresholds:
     """Measure what regime a network is trained in: how far its values have settled on a batch, and how far its weight
     gradient is backpropagation's, layer by layer. Nothing is changed.
 
-    Values settle once more than in a step, with their gradients taken twice: the cost is that of about three steps.
+    The cost is that of about three steps: gradients by the values are taken twice at each inference step.
 
     **Arguments:**
 

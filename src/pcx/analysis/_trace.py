@@ -89,7 +89,7 @@ def trace(rule: Rule, model: State | EnergyModule, batch: Batch) -> tuple[Trace,
 def _tracing(rule: Rule) -> Callable[[State, Batch], tuple[Watched, ...]]:
     def watched(state: State, batch: Batch) -> tuple[Watched, ...]:
         bound = rule.bind(state, batch)
-        return tuple([watch(bound, s) for s in rule.settling(bound, bound.start(), rule.memory_of(state))])
+        return tuple([watch(bound, s)[0] for s in rule.settling(bound, bound.start(), rule.memory_of(state))])
 
     return compiled(watched)
 

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from ..energy import Bound, Landscape, Nodes, OverErrors, OverFixedErrors, apart
-from ..inference import AllNodes, Flow, relax
+from ..inference import AllNodes, Flow, Solution, relax
 from ..learning import Settling
 
 NEVER = -1
@@ -32,7 +32,6 @@ class Watched(NamedTuple):
     - `finite`: whether all values are.
     - `descends`: whether values descend on these energies, as they do but under fixed predictions.
     - `rounds`: whether errors are differences of values, and so no finer than these.
-    - `nodes`: the coordinates there; None where they were not asked for.
     """
 
     energies: dict[str, Float[Array, " steps"]]
@@ -45,17 +44,17 @@ class Watched(NamedTuple):
     finite: Bool[Array, ""]
     descends: Bool[Array, ""]
     rounds: Bool[Array, ""]
-    nodes: Any = None
 
 
-def watch(bound: Bound, settling: Settling, keep: bool = False) -> Watched:
+def watch(bound: Bound, settling: Settling) -> tuple[Watched, Solution]:
     """Settle again, and keep what is seen at every step.
 
     **Arguments:**
 
     - `bound`: the problem.
     - `settling`: what settles.
-    - `keep`: whether to keep the coordinates at the end.
+
+    **Returns:** what was seen, and the solution.
     """
     landscape = settling.landscape
 
@@ -83,7 +82,7 @@ def watch(bound: Bound, settling: Settling, keep: bool = False) -> Watched:
     pulls, errors = _own(bound, landscape, found.nodes)
     values = {n: _norm(v) for n, v in apart(landscape.values(found.nodes)).items() if n in landscape.free}
     finite = jnp.all(jnp.stack([jnp.isfinite(v) for v in values.values()] or [jnp.array(True)]))
-    return Watched(
+    seen = Watched(
         {n: energies[n] for n in landscape.names if n in energies},
         {n: gradients[n] for n in landscape.free},
         _arrival(settling),
@@ -94,8 +93,8 @@ def watch(bound: Bound, settling: Settling, keep: bool = False) -> Watched:
         finite & (found.first_bad < 0),
         jnp.array(not isinstance(landscape, OverFixedErrors)),
         jnp.array(not isinstance(landscape, OverErrors | OverFixedErrors)),
-        found.nodes if keep else None,
     )
+    return seen, found
 
 
 def _arrival(settling: Settling) -> dict[str, Array]:

@@ -15,6 +15,7 @@ from ..inference import (
     AllNodes,
     Descents,
     Schedule,
+    Solution,
     Solver,
     SolverLike,
     Stop,
@@ -156,11 +157,28 @@ class PredictiveCoding(Rule):
         ]
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
+        settled = [
+            (s, settle(s.landscape, s.start, s.solver, s.stop, key=s.key))
+            for s in self.settling(bound, forward, memory)
+        ]
+        return self.learned(bound, memory, settled)
+
+    def learned(self, bound: Bound, memory: Memory, settled: Sequence[tuple[Settling, Solution]]) -> Update:
+        """Return what weights learn from where values have come to rest.
+
+        **Arguments:**
+
+        - `bound`, `memory`: see `learn`.
+        - `settled`: each settling of a step, with its solution.
+
+        **Returns:** an `Update`.
+
+        **Raises:** `TypeError` for a landscape that gives something else than it must.
+        """
         parts: list[Weights] = []
         update = Update(None, {})
         uphill, steps, first_bad = jnp.array(False), jnp.int32(0), jnp.int32(-1)
-        for phase, landscape, start, solver, stop, key in self.settling(bound, forward, memory):
-            solution = settle(landscape, start, solver, stop, key=key)
+        for (phase, landscape, start, *_), solution in settled:
             found = landscape.weight_gradient(solution.nodes)
             if not isinstance(found, WeightGradient):
                 raise TypeError(
