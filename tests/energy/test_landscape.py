@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 import pcx as px
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
-from pcx.energy import Bound, ForwardPass, Inputs, Problem
+from pcx.energy import Bound, ForwardPass, Inputs, OverErrors, Problem
 from pcx.energy._precision import weighed
 from pcx.energy._structure import Structure
 
@@ -168,3 +169,13 @@ def test_energies_of_whole_samples_can_be_weighed():
     np.testing.assert_allclose(weighed(elements, None, 5), elements)
     np.testing.assert_allclose(weighed(elements, 2.0, 5), 2 * elements - 2.5 * np.log(2), rtol=1e-6)
     np.testing.assert_allclose(weighed(elements, 2.0, 5, summed=True), 6 - 7.5 * np.log(2), rtol=1e-6)
+
+
+def test_a_start_over_errors_that_a_compiled_function_asks_for_first_keeps_no_tracer(problem):
+    made, (weights, rest, key, x, y), forward = problem
+    landscape = OverErrors(Bound(made, weights, rest, key, x, y), forward.targets)
+    inside = jax.jit(landscape.start)()
+    outside = landscape.start()
+    assert inside.keys() == outside.keys() == set(made.free)
+    assert not any(isinstance(zero, Tracer) for zero in outside.values())
+    assert landscape.starts_forward(outside)

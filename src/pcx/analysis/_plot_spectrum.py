@@ -38,7 +38,6 @@ def plot_spectrum(
 
     **Raises:** `ValueError` for a spectrum with numbers that are not finite, and for a width of 0 or less.
     """
-    spectrum = jax.device_get(spectrum)
     values = np.asarray(spectrum.values)[np.asarray(spectrum.weights) > 1e-8]
     if not np.all(np.isfinite(values)):
         raise ValueError("plot_spectrum: the spectrum has values that are not finite")
