@@ -191,6 +191,12 @@ def test_what_has_no_curvature_is_refused():
         pxa.curvature(space, moving=["h"])
     with pytest.raises(ValueError, match="no node is free"):
         pxa.spectrum(b.landscape({**b.start().targets, **b.start().h}))
+    narrow = pxl.bind(mlp(), (b.x, b.y), dtype="bfloat16")
+    with pytest.raises(ValueError, match="no second derivative"):
+        pxa.curvature(landscape(narrow))
+    for call in (pxa.weight_curvature, pxa.equilibrated_energy):
+        with pytest.raises(ValueError, match="no second derivative"):
+            call(narrow)
     with pytest.raises(ValueError, match="probes must be at least 1"):
         pxa.spectrum(space, probes=0)
 
@@ -232,6 +238,34 @@ def test_samples_that_meet_and_gradients_of_no_energy_are_refused():
     assert np.isnan(compiled[0].largest).all()
     assert not compiled[0].converged.any()
     assert np.isnan(compiled[1].largest)
+
+
+@jax.custom_vjp
+def halved(h):
+    return jnp.tanh(h)
+
+
+@jax.custom_vjp
+def _half(h, g):
+    return g / jnp.cosh(h) ** 2
+
+
+halved.defvjp(lambda h: (jnp.tanh(h), h), lambda h, g: (_half(h, g),))
+_half.defvjp(
+    lambda h, g: (_half(h, g), (h, g)),
+    lambda kept, t: (-2 * t * kept[1] * jnp.tanh(kept[0]) / jnp.cosh(kept[0]) ** 2, t / jnp.cosh(kept[0]) ** 2),
+)
+
+
+@pytest.mark.slow
+def test_operations_that_are_differentiated_in_reverse_alone():
+    plain, reverse = (bound(lambda act=act: pxm.MLP([5, 6, 6, 3], act=act)) for act in (jnp.tanh, halved))
+    at = moved(landscape(plain))
+    true = eigenvalues(landscape(plain), at)
+    found = pxa.curvature(landscape(reverse), at, per_sample=True)
+    np.testing.assert_allclose([jnp.min(found.smallest), jnp.max(found.largest)], true[[0, -1]], rtol=1e-4)
+    with pytest.raises(ValueError, match="in reverse alone"):
+        pxa.weight_curvature(reverse)
 
 
 @pytest.mark.slow

@@ -135,8 +135,8 @@ def curvature(
     **Returns:** a `Curvature`. Under `jit` all its numbers are NaN where an error would have been raised.
 
     **Raises:** `TypeError` for what is no landscape; `ValueError` for arguments that don't fit, for a landscape whose
-    gradient is that of no energy, and for `per_sample` where samples depend on each other, as behind a batch's
-    statistics.
+    gradient is that of no energy, for products in 16 bits (which have no second derivative), and for
+    `per_sample` where samples depend on each other, as behind a batch's statistics.
     """
     steps, key = whole("curvature", "steps", steps, 1), raw_key("curvature", key)
     tolerance = positive("curvature", "tolerance", tolerance)
@@ -150,7 +150,7 @@ def curvature(
         meet = samples_meet(found, start) if per_sample else jnp.array(False)
         lanes = start if per_sample else start.reshape(1, -1)
         space = extend(found.by_lane(per_sample), begun(lanes, min(steps, lanes.shape[1])), done_with(which, tolerance))
-        odd = is_odd(space, landscape.rounding)
+        odd = is_odd(space, found.rows.dtypes)
         ends = spoilt(ends_of(space, which, tolerance), meet | odd)
         back = lambda v: found.rows.unflatten(v.reshape(start.shape))  # noqa: E731
         ends = ends._replace(

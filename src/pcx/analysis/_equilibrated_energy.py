@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from ..energy import Bound, Nodes, OverErrors, check_errors
 from ._at_once import at_once
+from ._hessian import check_digits
 
 
 class EquilibratedEnergy(NamedTuple):
@@ -52,9 +53,11 @@ def equilibrated_energy(bound: Bound) -> EquilibratedEnergy:
     **Returns:** an `EquilibratedEnergy`. The constants of precisions, `-1/2 log p`, are no part of its energies. Under
     `jit` all its numbers are NaN where the network is seen not to be linear.
 
-    **Raises:** `ValueError` for other energies, for samples without a target, and for a network that is not linear.
+    **Raises:** `ValueError` for other energies, for products in 16 bits, for samples without a target, and for a
+    network that is not linear.
     """
     problem = bound.problem
+    check_digits("equilibrated_energy", problem.structure.rounding)
     check_errors("equilibrated_energy", problem)
     clamped = [n for n in problem.clamped if not problem.nodes[n].silent]
     for name in clamped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Bool, Float
 
 from ..energy import Landscape, NodesIn, OverFixedErrors, Stacks, in_blocks, laid_out
+from ._along import along
 from ._lanczos import Krylov, Product
 from ._rows import Rows
 
@@ -60,12 +61,12 @@ def hessian(landscape: Landscape, at: NodesIn, names: tuple[str, ...]) -> Hessia
     here = in_blocks(blocks, arranged)
     rows = Rows.of(here)
     grad = landscape.gradient(arranged, names)
-    _, along = jax.linearize(lambda tree: in_blocks(blocks, grad(tree)), here)
+    times = along(lambda tree: in_blocks(blocks, grad(tree)), here)
     flat = rows.flatten(here)
 
     def product(v: Array) -> Array:
         v = v if moves is None else v * moves
-        return rows.flatten(along(rows.unflatten(v)))
+        return rows.flatten(times(rows.unflatten(v)))
 
     return Hessian(laid_out(product, flat), rows, flat.shape[0], flat.shape[1], moves)
 
@@ -98,15 +99,15 @@ def samples_meet(hessian: Hessian, start: Float[Array, "batch size"]) -> Bool[Ar
     return jnp.max(jnp.where(odd, 0, found)) > allowed
 
 
-def is_odd(space: Krylov, rounding: float = 0.0) -> Bool[Array, ""]:
+def is_odd(space: Krylov, dtypes: Iterable[Any] = ()) -> Bool[Array, ""]:
     """Return whether a matrix is seen to be not symmetric, by more than rounding explains.
 
     **Arguments:**
 
     - `space`: in which the matrix is known.
-    - `rounding`: more than 0 where products are taken in 16 bits.
+    - `dtypes`: those that products with it are computed in.
     """
-    eps = 2.0**-8 if rounding else float(jnp.finfo(space.diagonal.dtype).eps)
+    eps = max(float(jnp.finfo(dtype).eps) for dtype in (space.diagonal.dtype, *dtypes))
     return jnp.any(space.asymmetry > 30 * eps**0.75 * space.scale)
 
 
@@ -150,8 +151,27 @@ def check_moving(call: str, landscape: Landscape, moving: Iterable[str] | None) 
             "with the precisions on its diagonal, so that every step below 2 over these is stable. Take "
             "bound.landscape(targets) or pxe.OverErrors(bound, targets) for an energy"
         )
+    check_digits(call, landscape.rounding)
     if not landscape.among_free(moving):
         raise ValueError(f"{call}: no node is free to move, so that the energy has no coordinates")
+
+
+def check_digits(call: str, rounding: float) -> None:
+    """Refuse models with products in 16 bits: the copies that these are taken of have no derivative, so that the
+    gradient is right and its derivative is not.
+
+    **Arguments:**
+
+    - `call`: what to name in errors.
+    - `rounding`: of the model, more than 0 where it has such products.
+
+    **Raises:** `ValueError`.
+    """
+    if rounding:
+        raise ValueError(
+            f"{call}: products in 16 bits have no second derivative; bind the model without dtype=, where it has "
+            "the same curvature but for rounding"
+        )
 
 
 def check_apart(call: str, meet: Array) -> None:

@@ -117,7 +117,7 @@ def spectrum(
             lanes = start if per_sample else start.reshape(1, -1)
             space = extend(found.by_lane(per_sample), begun(lanes, min(steps, lanes.shape[1])))
             quadrature = ritz(space)
-            return quadrature.values, jnp.square(quadrature.vectors[:, 0, :]), is_odd(space, landscape.rounding)
+            return quadrature.values, jnp.square(quadrature.vectors[:, 0, :]), is_odd(space, found.rows.dtypes)
 
         keys = jax.random.split(key, probes)
         values, weights, odds = lax.map(probe, keys)

@@ -13,10 +13,11 @@ from jax.flatten_util import ravel_pytree
 
 from ..core import positive, raw_key, whole
 from ..energy import Bound, Nodes, NodesIn, Weights
+from ._along import reverse_alone
 from ._at_once import at_once
 from ._curvature import Curvature, Ends, check_which, done_with, ends_of, of_one_lane, spoilt
 from ._equilibrium import equilibrium
-from ._hessian import check_symmetric, is_odd
+from ._hessian import check_digits, check_symmetric, is_odd
 from ._lanczos import begun, extend
 
 
@@ -46,7 +47,8 @@ def weight_curvature(
     **Returns:** a `Curvature`, with directions `{path: array}`. Under `jit` all its numbers are NaN where values are
     not at rest.
 
-    **Raises:** `ValueError` for arguments that don't fit, and for values that are not at rest.
+    **Raises:** `ValueError` for arguments that don't fit, for values that are not at rest, for products in 16 bits,
+    and for operations that can be differentiated in reverse alone.
     """
     steps, tolerance = (
         whole("weight_curvature", "steps", steps, 1),
@@ -54,6 +56,7 @@ def weight_curvature(
     )
     rest, key = positive("weight_curvature", "rest", rest), raw_key("weight_curvature", key)
     check_which(which)
+    check_digits("weight_curvature", bound.problem.structure.rounding)
     targets = bound.start().targets
     landscape = bound.landscape(targets)
     if nodes is None:
@@ -69,7 +72,7 @@ def weight_curvature(
         still = moving <= rest * jnp.maximum(_length(h), 1)
         ends = of_one_lane(ends_of(space, which, tolerance))
         high, low = back(ends.largest_direction[0]), back(ends.smallest_direction[0])  # pyright: ignore  # a vector yet
-        odd = is_odd(space, landscape.rounding)
+        odd = is_odd(space, [a.dtype for a in h.values()])
         return spoilt(ends._replace(largest_direction=high, smallest_direction=low), odd | ~still), still, odd
 
     found, still, odd = at_once(measured, dict(bound.weights), {n: nodes[n] for n in landscape.free}, key)
@@ -93,6 +96,11 @@ def _hessian(bound: Bound, weights: Weights, h: Nodes, targets: Nodes) -> tuple[
         found = bound.at(weights).landscape(targets, wave=False).gradient(h)(h)
         return {n: found[n] / bound.problem.size for n in h}
 
+    if reverse_alone(lambda w: (by_weights(w, h), by_values(w, h)), weights):
+        raise ValueError(
+            "weight_curvature: the model has operations whose gradient can be differentiated in reverse alone "
+            "(jax.custom_vjp)"
+        )
     own = jax.linearize(lambda w: (by_weights(w, h), by_values(w, h)), weights)
     if not h:
         return lambda v: own[1](v)[0], jnp.zeros(())
