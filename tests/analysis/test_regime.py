@@ -91,6 +91,11 @@ def test_a_linear_network_at_rest_is_at_equilibrium():
         found = pxa.regime(pxl.pc(W, optax.sgd(0.2), pxi.GradientNorm(20000, 1e-10)), model, batch)
         assert found.verdict == "equilibrium", found
         assert max(found.rest.values()) < 1e-8
+        assert found.curvature[0] > found.curvature[1] > 0
+        np.testing.assert_allclose(found.stable_step, 2 / found.curvature[0], rtol=1e-12)
+        above = pxa.regime(pxl.pc(W, optax.sgd(1.02 * float(found.stable_step)), 4), model, batch)
+        assert above.verdict == "diverging", above
+        assert "above the largest stable one" in str(above)
 
 
 @pytest.mark.slow
@@ -105,7 +110,7 @@ def test_a_deep_network_in_few_steps_is_transient():
 
 def test_a_step_that_is_too_large_diverges():
     model, batch = net([4, 6, 6, 3])
-    found = pxa.regime(pxl.pc(W, optax.sgd(1.2), 20), model, batch)
+    found = pxa.regime(pxl.pc(W, optax.sgd(1.2), 20), model, batch, curvature=False)
     assert found.verdict == "diverging"
     assert "rate of the values" in str(found)
     assert json.loads(json.dumps(found.to_dict()))["verdict"] == "diverging"
@@ -139,11 +144,13 @@ def test_several_networks_at_once(form):
     rule = pxl.pc(W, optax.sgd(0.1), pxi.Plateau(30, 1e-2), equal_layers=form)
     batch = net([4, 4, 4, 4, 3])[1]
     states = [rule.init(net([4, 4, 4, 4, 3], seed=s)[0], batch) for s in (0, 1, 2)]
-    found = pxa.regime(rule, pxl.stack(states), batch)
+    bends = form == "apart"
+    found = pxa.regime(rule, pxl.stack(states), batch, curvature=bends)
     assert len(found.verdicts) == 3
     for one, state in zip(found.unstack(), states, strict=True):
-        alone = pxa.regime(rule, state, batch)
+        alone = pxa.regime(rule, state, batch, curvature=bends)
         assert one.verdict == alone.verdict
+        np.testing.assert_allclose(one.stable_step, alone.stable_step, rtol=1e-2)
         for name in ("energy", "cosine", "rest"):
             for n, value in getattr(alone, name).items():
                 np.testing.assert_allclose(getattr(one, name)[n], value, rtol=1e-3, atol=1e-6)
@@ -173,7 +180,7 @@ def test_other_rules_are_measured_too(name):
     model, batch = net(
         [3, 4, 4, 2], kind=lambda sizes, act: Pair() if name in ("bpc", "hybrid") else pxm.MLP(sizes, act)
     )
-    found = pxa.regime(rule, model, batch)
+    found = pxa.regime(rule, model, batch, curvature=name == "hybrid")
     assert set(found.cosine) == set(rule.init(model, batch).weights)
     assert found.verdict in ("transient", "unknown", "backprop-like"), found
     assert np.isfinite(found.alignment)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import Bool, Float
 
-from ..energy import Bound, apart
-from ..learning import PredictiveCoding, Rule, State, Update, went_uphill
+from ..energy import Bound, OverFixedErrors, apart, blocks_of, in_blocks
+from ..inference import Solution
+from ..learning import PredictiveCoding, Rule, Settling, State, Update, went_uphill
+from ._curvature import curvature
 from ._gradients import Compared, Scalars, alignment, backprop_gradient, compared, gradient_of
 from ._networks import Batch, compiled
+from ._plain_steps import plain_step
 from ._steps import Taken, taken_by
 from ._watch import Watched, watch
+
+
+class Bends(NamedTuple):
+    """The curvature of an energy in what settles, and the largest stable step of the descent that it settles by."""
+
+    largest: Float[Array, ""]
+    smallest: Float[Array, ""]
+    stable_step: Float[Array, ""]
 
 
 class Measured(NamedTuple):
@@ -30,6 +41,7 @@ class Measured(NamedTuple):
     - `alignment`, `backprop_alignment`: how both move the outputs toward the targets.
     - `steps`: inference steps, mean over the samples.
     - `step`: the step of the weights, where it was asked for.
+    - `bends`: the curvature of the energy, where it was asked for.
     - `uphill`, `finite`: whether settling went uphill, and whether all numbers are finite.
     """
 
@@ -43,15 +55,17 @@ class Measured(NamedTuple):
     uphill: Bool[Array, ""]
     finite: Bool[Array, ""]
     step: Taken | None
+    bends: Bends | None
 
 
-def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False) -> Measured:
+def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False, bends: bool = False) -> Measured:
     """Measure one network. Pure.
 
     **Arguments:**
 
     - `rule`, `state`, `batch`: the rule, and what it learns from.
     - `step`: whether to measure the step of the weights, too.
+    - `bends`: whether to measure the curvature of the energy.
     """
     bound = rule.bind(state, batch)
     forward = bound.start()
@@ -78,7 +92,31 @@ def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False) -> M
         went_uphill(bound, update),
         finite,
         taken_by(rule, state, bound, forward, update) if step else None,
+        _bends(settlings[0], watched[0], went_uphill(bound, update)) if bends and _bend(settlings) else None,
     )
+
+
+def _bend(settlings: Sequence[Settling]) -> bool:
+    """Return whether there is an energy that values descend on; with fixed predictions there is none."""
+    landscapes = [s.landscape for s in settlings[:1]]
+    return any(each.free and not isinstance(each, OverFixedErrors) for each in landscapes)
+
+
+def _bends(settling: Settling, watched: tuple[Watched, Solution], uphill: Array) -> Bends:
+    """Return the curvature where values came to rest; or where they started, if they ran away from there."""
+    seen, solution = watched
+    ended: Any = solution.nodes
+    start = in_blocks([names for names, _ in blocks_of(ended)], settling.start)
+    away = uphill | ~seen.finite
+    at = jtu.tree_map(lambda a, b: jnp.where(away, a, b), start, ended)
+    found = curvature(settling.landscape, at, steps=PRODUCTS, tolerance=TOLERANCE)
+    plain = plain_step(settling.solver, settling.landscape.free)
+    step = found.stable_step() if plain is None else found.stable_step(plain.momentum, plain.nesterov)
+    return Bends(found.largest, found.smallest, step)
+
+
+PRODUCTS, TOLERANCE = 60, 1e-3
+"""The most products with the Hessian, and the relative error at which there are no more."""
 
 
 def _means(bound: Bound, update: Update, before: bool = False) -> Scalars:
@@ -87,6 +125,6 @@ def _means(bound: Bound, update: Update, before: bool = False) -> Scalars:
 
 
 @functools.lru_cache(maxsize=16)
-def measuring(rule: Rule, step: bool = False) -> Callable[[State, Batch], Measured]:
+def measuring(rule: Rule, step: bool = False, bends: bool = False) -> Callable[[State, Batch], Measured]:
     """Return `measured_by` of a rule, compiled, for `for_each`."""
-    return compiled(lambda state, batch: measured_by(rule, state, batch, step))
+    return compiled(lambda state, batch: measured_by(rule, state, batch, step, bends))

@@ -19,11 +19,19 @@ from ._verdict import ROUNDING, Thresholds, judged, last_row, rest_of
 from ._watch import NEVER, UNKNOWN, Watched
 
 
-def regime(rule: Rule, model: State | EnergyModule, batch: Batch, *, thresholds: Thresholds | None = None) -> Regime:
+def regime(
+    rule: Rule,
+    model: State | EnergyModule,
+    batch: Batch,
+    *,
+    thresholds: Thresholds | None = None,
+    curvature: bool = True,
+) -> Regime:
     """Measure what regime a network is trained in: how far its values have settled on a batch, and how far its weight
     gradient is backpropagation's, layer by layer. Nothing is changed.
 
-    The cost is that of about three steps: gradients by the values are taken twice at each inference step.
+    The cost is that of about three steps: gradients by the values are taken twice at each inference step. The curvature
+    takes up to 60 products with the Hessian, each of which costs two gradients.
 
     **Arguments:**
 
@@ -31,6 +39,8 @@ def regime(rule: Rule, model: State | EnergyModule, batch: Batch, *, thresholds:
     - `model`: the state, of one network or of several (`pcx.learning.stack`); or a model before its first step.
     - `batch`: `(x, y)`, `[batch, ...]` each, as for `rule.step`.
     - `thresholds`: by which the verdict is made.
+    - `curvature`: whether to find the curvature of the energy and the largest stable step, of rules that say how they
+        settle: where values end, or where they start if they run away from there.
 
     **Returns:** a `Regime`; print it for a table.
 
@@ -39,13 +49,14 @@ def regime(rule: Rule, model: State | EnergyModule, batch: Batch, *, thresholds:
     state = as_state("regime", rule, model, batch)
     layout, limits = layout_of(rule, state, batch), Thresholds() if thresholds is None else thresholds
     networks = networks_in(state)
-    found = taken_apart(for_each(measuring(rule), state, batch), networks)
+    found = taken_apart(for_each(measuring(rule, bends=curvature), state, batch), networks)
     records = [_record(rule.name, m, layout, limits) for m in found]
     return records[0] if networks is None else stacked(records)
 
 
 def _record(rule: str, measured: Measured, layout: Layout, limits: Thresholds) -> Regime:
-    stable = math.nan
+    bends = measured.bends
+    stable = math.nan if bends is None else float(bends.stable_step)
     verdict, why = judged(measured, layout, limits, stable)
     total = sum(float(e) for e in measured.energies.values())
     watched = measured.settlings[0] if measured.settlings else None
@@ -70,7 +81,7 @@ def _record(rule: str, measured: Measured, layout: Layout, limits: Thresholds) -
         backprop_alignment=_number(measured.backprop_alignment),
         steps=_number(measured.steps),
         step=_number(math.nan if layout.step is None else layout.step.rate),
-        curvature=np.full((2,), math.nan),
+        curvature=np.asarray([math.nan] * 2 if bends is None else [float(bends.largest), float(bends.smallest)]),
         stable_step=_number(stable),
         thresholds=limits,
     )
