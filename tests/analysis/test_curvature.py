@@ -41,9 +41,7 @@ def test_the_ends_of_each_sample():
     ("make", "over", "per_sample", "wide"),
     [
         (mlp, "values", False, True),
-        (mlp, "errors", False, False),
         (Skip, "values", True, False),
-        (Skip, "errors", True, True),
         (conv, "values", False, False),
         (conv, "errors", True, True),
     ],

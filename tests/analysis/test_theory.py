@@ -211,9 +211,8 @@ def over_draws(make: Any, draws: int, x: Any) -> tuple[Any, Any]:
     [
         lambda: pxm.MLP([5, 4, 6, 4, 3], act=identity),
         lambda: pxm.MuMLP([5] + [4] * 5 + [3], act=identity),
-        lambda: pxm.MuMLP([5, 4, 6, 5, 3], act=identity, skips=False),
     ],
-    ids=["mlp", "mupc", "no skips"],
+    ids=["mlp", "mupc"],
 )
 def test_linear_networks_of_any_width_have_the_expected_values(make):
     measured, theory = over_draws(make, 4000, normal(1, 4, 5))
