@@ -8,6 +8,7 @@ from typing import TypeVar
 import jax
 import jax.extend.core as jex
 import jax.tree_util as jtu
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ def at_once(fn: Callable[..., T], *args: PyTree) -> T:
     """
     traced, form = jax.make_jaxpr(fn, return_shape=True)(*args)
 
-    def run(consts: list[jax.Array], leaves: list[jax.Array]) -> list[jax.Array]:
+    def run(consts: list[ArrayLike], leaves: list[ArrayLike]) -> list[ArrayLike]:
         return jex.jaxpr_as_fun(jex.ClosedJaxpr(traced.jaxpr, consts))(*leaves)
 
     found = jax.jit(run)(list(traced.consts), jtu.tree_leaves(args))

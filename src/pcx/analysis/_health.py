@@ -92,9 +92,9 @@ def health(rule: Rule, model: State | EnergyModule, batch: Batch) -> Health:
         paths = [p for p in layout.weights if p in by[0]]
         return {p: np.stack([np.asarray(b[p]) for b in by]) if several else np.asarray(by[0][p]) for p in paths}
 
-    imbalances = np.asarray([_imbalance(m, layout) for m in measured])
+    imbalances = np.asarray([_imbalance(m, layout) for m in measured]).reshape((-1,) if several else ())
     findings = _merged(each) if several else tuple(each[0])
-    return Health(rule.name, findings, numbers("ranks"), numbers("moved"), imbalances if several else imbalances[0])
+    return Health(rule.name, findings, numbers("ranks"), numbers("moved"), imbalances)
 
 
 def _found(measured: Measured, taken: Taken, layout: Layout) -> list[Finding]:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from ._table import cell, table
 from ._verdict import Thresholds, Verdict
 
-Numbers = dict[str, Float[np.ndarray, "*networks"]]
+Numbers = dict[str, Shaped[np.ndarray, "*networks"]]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -115,7 +115,9 @@ def _at(record: Regime, i: int) -> Regime:
         value = getattr(record, name)
         if name in ("rule", "thresholds"):
             return value
-        return {n: v[i] for n, v in value.items()} if isinstance(value, dict) else value[i]
+        if isinstance(value, dict):
+            return {n: np.asarray(v[i]) for n, v in value.items()}
+        return value[i] if isinstance(value, tuple) else np.asarray(value[i])
 
     return Regime(**{f.name: one(f.name) for f in dataclasses.fields(Regime)})
 

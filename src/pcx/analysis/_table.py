@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Shaped
 
 
-def cell(x: Float[np.ndarray, "*networks"] | None, digits: int = 3) -> str:
+def cell(x: Shaped[np.ndarray, ...] | None, digits: int = 3) -> str:
     """Return a number, or the mean of several, in short; nothing for None or NaN.
 
     **Arguments:**
