@@ -62,6 +62,8 @@ RULES = {
         optax.adam(0.05), optax.adam(0.1), 3, start=pxl.Kept(), precision={"vodes[1]": 2.0}, equal_layers=how
     ),
     "fpa, layer by layer": lambda how: pxl.fpa(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
+    "hil": lambda how: pxl.hil(SLOW, None, 26, equal_layers=how),
+    "hil, moments, precision": lambda how: pxl.hil(optax.adam(0.01), SGD, L, precision=2.0, equal_layers=how),
     "hybrid": lambda how: pxl.hybrid(SLOW, SGD, 4, equal_layers=how),
     "bpc": lambda how: pxl.bpc(optax.adam(0.05), optax.adam(0.1), 4, generative=0.5, equal_layers=how),
     "bpc, precision": lambda how: pxl.bpc(
@@ -186,6 +188,7 @@ NETS = [
     lambda how: pxl.backprop(SLOW, equal_layers=how),
     lambda how: pxl.mcpc(SLOW, 0.005, 8, equal_layers=how),
     lambda how: pxl.fpa(SLOW, optax.sgd(0.05), 4, equal_layers=how),
+    lambda how: pxl.hil(optax.sgd(0.05, momentum=0.5), optax.sgd(0.05), 32, equal_layers=how),
 ]
 
 
@@ -348,7 +351,7 @@ def test_a_bad_number_is_found_in_the_layer_where_it_is():
 
 # -- the programs -------------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", "hybrid", "bpc", "backprop"])
+@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", "hil", "hybrid", "bpc", "backprop"])
 def test_programs_do_not_grow_with_depth(name):
     def lines(depth: int, how: str) -> int:
         rule, data = RULES[name](how), batch()

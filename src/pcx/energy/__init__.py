@@ -14,16 +14,19 @@ from ._graph import Graph
 from ._landscape import Landscape, WeightGradient
 from ._local import LocalVJPs, add, add_parts, clamped_energy, mean_gradient, own_gradient
 from ._loops import laid_out, scan, while_loop
+from ._members import Members
 from ._model_errors import is_equinox, no_model, raise_reworded
 from ._node import ForwardPass, Node
 from ._over_error_stacks import OverErrorStacks
 from ._over_errors import OverErrors, OverFixedErrors, check_errors, energies_without_errors
 from ._over_fixed_error_stacks import OverFixedErrorStacks
+from ._over_stacks import OverStacks
 from ._over_values import OverValues
 from ._precision import weighed
 from ._problem import Problem
 from ._pure import forward_pass
 from ._reverse import Reverse
+from ._runs import Group
 from ._samples import (
     Samples,
     as_rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -54,15 +55,20 @@ class OverStacks(InStacks, OverValues):
         groups = [g.names for run in self.problem.runs for g in run.groups]
         blocks = frozenset(coords.blocks if isinstance(coords, Stacks) else ())
         # All nodes of a group move in one loop, by one program.
-        alike = all(len({self._weighing(n) for n in names}) == 1 for names in groups)
-        if self.together.form != "looped" or not alike or any(names not in blocks for names in groups):
+        if self.together.form != "looped" or not self.alike or any(names not in blocks for names in groups):
             return None
         return Sweep(self, self.values(coords), arrival)
+
+    @property
+    def alike(self) -> bool:
+        """True if the nodes of each group are weighed alike."""
+        groups = [g.names for run in self.problem.runs for g in run.groups]
+        return all(len({self.weighing(n) for n in names}) == 1 for names in groups)
 
     # -- energies and gradients -----------------------------------------------------------------------
     def energies(self, coords: NodesIn, names: Iterable[str] | None = None) -> Any:
         values, wanted = self.values(coords), self._with_energy(names)
-        parts, singles = self.together.parts(wanted, self._weighing)
+        parts, singles = self.together.parts(wanted, self.weighing)
         found = [(p.names, self._over(p, self.together.energies(p, values))) for p in parts]
         elements = self._functions.energies(self._read_by(singles, values), singles) if singles else {}
         found += [((n,), self._weighed(n, elements[n])) for n in singles]
@@ -79,9 +85,9 @@ class OverStacks(InStacks, OverValues):
         def alike(name: str) -> Hashable:
             group, i = self.together.places[name]
             if by_layer:  # the group stays whole, and what nobody asks for is left
-                return self._weighing(name)
+                return self.weighing(name)
             ways = [s.kind == "value" and s.names[i] in moved for s in group.slots]
-            return tuple(ways), self._weighing(name)
+            return tuple(ways), self.weighing(name)
 
         parts, singles = self.together.parts(felt, alike)
         blocks = self.blocks(names)
@@ -139,14 +145,14 @@ class OverStacks(InStacks, OverValues):
 
     def weight_gradient(self, coords: NodesIn) -> WeightGradient:
         values = self.values(coords)
-        parts, singles = self.together.parts(self._with_energy(None), self._weighing)
+        parts, singles = self.together.parts(self._with_energy(None), self.weighing)
         terms: list[Term] = []
         found: list[tuple[Block, Array]] = []
         for part in parts:
             gradient, elements = self._part_weight_gradient(part, values)
             found.append((part.names, elements))
             terms += gradient
-        gradient, alone = self._single_weight_gradient(singles, values)
+        gradient, alone = self.single_weight_gradient(singles, values)
         found += [((n,), alone[n]) for n in singles]
         elements: Any = Stacks([n for n, _ in found], [e for _, e in found])
         energies = [self._over_names(names, e) for names, e in found]
@@ -155,32 +161,47 @@ class OverStacks(InStacks, OverValues):
 
     def _part_weight_gradient(self, part: Part, values: NodesIn) -> tuple[list[Term], Array]:
         """Return the gradients of a part's energies by its weights, with the numbers of these; and the elements."""
-        together, group, samples = self.together, part.group, self.bound.samples
-        learn = self.problem.weight_places
-        given, axes = together.arguments(part, values)
-        ways = [i for i, s in enumerate(group.slots) if s.kind == "array" and s.numbers[0] in learn]
+        given, axes = self.together.arguments(part, values)
+        ways = self.learning_slots(part)
         weights, weight_axes = self.weights_of_energy(part)
-
-        def gradient(moving: list[Array], others: list[Any], precision: Any, scale: Any) -> Any:
-            def summed(moving: list[Array]) -> tuple[Array, Array]:
-                at = list(others)
-                for i, a in zip(ways, moving, strict=True):
-                    at[i] = a
-                elements = together.evaluated(group, group.wanted[1:], at)[0]
-                plain = samples.weight is None
-                each = self.weighed_by(part.names[0], elements, precision, scale, summed=plain)
-                return each if plain else jnp.sum(samples.weighted(each)), elements
-
-            return grad_of_mean(summed, self.problem.size, self.problem.structure.dtypes)(moving)
-
         moving, moving_axes = [given[i] for i in ways], [axes[i] for i in ways]
         others = [None if i in ways else a for i, a in enumerate(given)]
         other_axes = [None if i in ways else a for i, a in enumerate(axes)]
-        over = together.over(gradient, (moving_axes, other_axes, *weight_axes))
+        over = self.together.over(partial(self.member_weight_gradient, part), (moving_axes, other_axes, *weight_axes))
         grads, elements = over(moving, others, *weights)
         return given_to(part, ways, grads), elements
 
-    def _single_weight_gradient(self, singles: Sequence[str], values: NodesIn) -> tuple[Weights, Nodes]:
+    def learning_slots(self, part: Part) -> list[int]:
+        """Return the places of the inputs of a part's programs that are weights."""
+        learn = self.problem.weight_places
+        return [i for i, s in enumerate(part.group.slots) if s.kind == "array" and s.numbers[0] in learn]
+
+    def member_weight_gradient(
+        self, part: Part, moving: list[Array], others: list[Any], precision: Any, scale: Any
+    ) -> tuple[list[Array], Array]:
+        """Return the gradient of the mean energy of one of a part's nodes by its weights, and the elements.
+
+        **Arguments:**
+
+        - `part`: the part.
+        - `moving`: the weights, as of `learning_slots`.
+        - `others`: the other inputs of the program, with None in the places of weights.
+        - `precision`, `scale`: of the node, None if it has none.
+        """
+        samples, ways = self.bound.samples, self.learning_slots(part)
+
+        def summed(moving: list[Array]) -> tuple[Array, Array]:
+            at = list(others)
+            for i, a in zip(ways, moving, strict=True):
+                at[i] = a
+            elements = self.together.evaluated(part.group, part.group.wanted[1:], at)[0]
+            plain = samples.weight is None
+            each = self.weighed_by(part.names[0], elements, precision, scale, summed=plain)
+            return each if plain else jnp.sum(samples.weighted(each)), elements
+
+        return grad_of_mean(summed, self.problem.size, self.problem.structure.dtypes)(moving)
+
+    def single_weight_gradient(self, singles: Sequence[str], values: NodesIn) -> tuple[Weights, Nodes]:
         """Return the gradient of the energies of nodes that stand alone by their weights, and the elements."""
         p, samples = self.problem, self.bound.samples
         if not singles:
@@ -213,7 +234,7 @@ class OverStacks(InStacks, OverValues):
         read = dict.fromkeys([m for n in singles for m in (n, *self.problem.graph.parents[n])])
         return {n: values[n] for n in read}
 
-    def _weighing(self, name: str) -> Hashable:
+    def weighing(self, name: str) -> Hashable:
         """Return what must be equal for nodes whose energies are weighed together."""
         return self.form_of_precision(name), name in self.scale, name in self.parts.counts
 

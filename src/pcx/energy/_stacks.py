@@ -47,6 +47,24 @@ class Stacks(Mapping[str, Any]):
             self._places = {n: (b, i) for b, names in enumerate(self.blocks) for i, n in enumerate(names)}
         return self._places
 
+    def with_stacks(self, stacks: Iterable[PyTree]) -> Stacks:
+        """Return others in the same blocks.
+
+        **Arguments:**
+
+        - `stacks`: a tree of arrays for each block.
+        """
+        return Stacks(self.blocks, stacks)
+
+    def regrouped(self, values: Mapping[str, Any]) -> Stacks:
+        """Return others, given by name, in the same blocks.
+
+        **Arguments:**
+
+        - `values`: a tree of arrays for each name.
+        """
+        return regrouped(self.blocks, values)
+
     def __getitem__(self, name: str) -> Any:
         block, i = self.places[name]
         stack = self.stacks[block]
@@ -148,8 +166,7 @@ def in_stacks_of(like: PyTree, tree: PyTree) -> PyTree:
     places, treedef = jtu.tree_flatten(like, is_leaf=lambda part: isinstance(part, Stacks))
     parts = treedef.flatten_up_to(tree)
     made = [
-        regrouped(place.blocks, part) if isinstance(place, Stacks) else part
-        for place, part in zip(places, parts, strict=True)
+        place.regrouped(part) if isinstance(place, Stacks) else part for place, part in zip(places, parts, strict=True)
     ]
     return jtu.tree_unflatten(treedef, made)
 

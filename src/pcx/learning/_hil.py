@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Unpack
 
 import jax.numpy as jnp
@@ -10,15 +11,33 @@ from jax import Array
 from jaxtyping import PyTree
 
 from ..core import Choice, whole
-from ..energy import Bound, Energies, ForwardPass, PolicyLike, Problem, Weights, check_errors, scan
+from ..energy import (
+    Bound,
+    Energies,
+    ForwardPass,
+    OverStacks,
+    PolicyLike,
+    Problem,
+    Stacks,
+    Weights,
+    blocks_of,
+    check_errors,
+    in_blocks,
+    regrouped,
+    scan,
+)
 from ..inference import DescentLike, as_descent, find_bad, take_step
 from ..nn import LayerParam
 from ._begun import first_state
 from ._idle import from_outputs
+from ._late import Late, late_states, states_begun
+from ._node_states import NodeStates, OwnWeights, own_weights
 from ._reach import check_moves
 from ._rule import Memory, Rule
-from ._types import Call, Count, Optimiser, PrecisionLike, RuleOptions
+from ._stacked_optim import looks_at_paths, weights_in_stacks
+from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
+from ._weights_in_turn import Apply, InTurn
 
 
 class HIL(Rule):
@@ -33,6 +52,8 @@ class HIL(Rule):
         if self.descent.random:
             raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
         self.T = whole("hil", "T", T, 1)
+
+    in_stacks = True
 
     @property
     def name(self) -> str:
@@ -59,17 +80,36 @@ class HIL(Rule):
             owner.update(dict.fromkeys(problem.weights_of(name), name))
         return {n: tuple([w for w, o in owner.items() if o == n]) for n in nearest}
 
+    def _together(self, problem: Problem) -> OwnWeights | None:
+        """Return which nodes' optimisers take their steps together; None if each takes its own."""
+        if type(self).apply is not Rule.apply or type(self).init_optim is not HIL.init_optim:
+            return None
+        return own_weights(problem, self._weights_by_node(problem))
+
+    def can_stack(self, problem: Problem) -> bool:
+        return not looks_at_paths(self.optim_w, problem.weight_numbers) and self._together(problem) is not None
+
+    def _stacked(self, problem: Problem, weights: Weights) -> Any:
+        return weights_in_stacks(problem, weights)
+
     def init_optim(self, problem: Problem, weights: Weights) -> PyTree:
+        own = self._together(problem) if isinstance(weights, Stacks) else None
+        if own is not None:
+            return own.begun(self.optim_w, weights)
         groups = self._weights_by_node(problem)
         return {n: first_state(self.optim_w.init, {w: weights[w] for w in own}) for n, own in groups.items()}
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p, targets = bound.problem, forward.targets
+        first = bound.landscape(targets, forward=forward)
+        own = self._together(p) if isinstance(first, OverStacks) and first.alike else None
+        if isinstance(first, OverStacks) and own is not None:
+            return self._learn_together(bound, forward, memory, first, own)
         groups = self._weights_by_node(p)
         nearest, _ = p.graph.distances(p.clamped)
-        first = bound.landscape(targets, forward=forward)
         arrival = first.arrival or {}
-        weights, optim = bound.weights, memory["optim"]
+        weights, optim_kept = bound.weights, memory["optim"]
+        optim: PyTree = optim_kept
         nodes: dict[str, Array] = dict(forward.h)
         states: dict[str, PyTree] = {}
         bad: Array = jnp.int32(-1)
@@ -119,7 +159,67 @@ class HIL(Rule):
             landscape.went_uphill(nodes, arrived, found.energies, 0.0),
             self.T,
             bad,
-            {"optim": optim},
+            {"optim": optim_kept.regrouped(optim) if isinstance(optim_kept, NodeStates) else optim},
+            weights=weights,
+        )
+
+    def _learn_together(
+        self, bound: Bound, forward: ForwardPass, memory: Memory, first: OverStacks, own: OwnWeights
+    ) -> Update:
+        """Learn with equal layers computed by one program: while the error travels, that is one loop over the steps."""
+        p, targets, descent = bound.problem, forward.targets, self.descent
+        nearest, _ = p.graph.distances(p.clamped)
+        arrival, everything = first.arrival or {}, (first.free,)
+        travel, in_turn = max(nearest.values()) + 1, InTurn(own, nearest, first.together.form)
+
+        def apply(now: Bound, energies: Energies) -> Apply:
+            return lambda gradient, state, weights: self.apply(gradient, state, weights, now, energies)
+
+        def step(carry: PyTree, t: Array) -> tuple[PyTree, None]:
+            nodes, states, weights, optim, bad = carry
+            now = bound.at(weights)
+            landscape = now.landscape(targets)
+            assert isinstance(landscape, OverStacks)
+            late, sweep = Late(descent, t), landscape.sweep(nodes, arrival)
+            moved, states, _ = take_step(landscape, late, everything, nodes, states, t, sweep=sweep)
+            moved, states = in_blocks(blocks, moved), in_blocks(blocks, states)
+            bad = find_bad(first.names, blocks_of(moved), t + 1, bad)
+            weights, optim = in_turn.step(landscape, nodes, weights, optim, t, partial(apply, now))
+            return (moved, states, weights, optim, bad), None
+
+        nodes: Any = first.arranged(forward.h, descent.kind)
+        blocks = [names for names, _ in blocks_of(nodes)]
+        weights, old = bound.weights, memory["optim"]
+        weights: Any = weights if isinstance(weights, Stacks) else regrouped(p.weight_blocks(weights), weights)
+        optim = old if isinstance(old, NodeStates) else NodeStates.of(own, old)
+        carry = nodes, late_states(descent, nodes, arrival), weights, optim, jnp.int32(-1)
+        (nodes, states, weights, optim, bad), _ = scan(step, carry, jnp.arange(travel, dtype=jnp.int32))
+        now = bound.at(weights)
+        landscape, states = now.landscape(targets), states_begun(states)
+        arrived: Energies = {}
+        if travel < self.T:
+            arrived = landscape.energies(nodes)
+            sweep = landscape.sweep(nodes, None)
+            grad = landscape.gradient(nodes) if sweep is None else None
+
+            def settle(carry: PyTree, t: Array) -> tuple[PyTree, None]:
+                nodes, states, bad = carry
+                nodes, states, _ = take_step(landscape, descent, everything, nodes, states, t, grad=grad, sweep=sweep)
+                nodes, states = in_blocks(blocks, nodes), in_blocks(blocks, states)
+                return (nodes, states, find_bad(landscape.names, blocks_of(nodes), t + 1, bad)), None
+
+            (nodes, states, bad), _ = scan(settle, (nodes, states, bad), jnp.arange(travel, self.T, dtype=jnp.int32))
+        found = landscape.weight_gradient(nodes)
+        weights, optim = in_turn.last(found.gradient, weights, optim, apply(now, found.energies))
+        return Update(
+            None,
+            found.energies,
+            found.elements,
+            first.energies_before(first.arranged(forward.h)),
+            landscape.went_uphill(nodes, arrived, found.energies, 0.0),
+            self.T,
+            bad,
+            {"optim": optim if isinstance(old, NodeStates) else {n: optim[n] for n in old}},
             weights=weights,
         )
 
@@ -133,6 +233,7 @@ def hil(
     call: Call | None = None,
     precision: PrecisionLike = None,
     dtype: PolicyLike = None,
+    equal_layers: EqualLayers = "auto",
 ) -> Rule:
     """The hybrid of Z-IL and PC: while the error travels, at step t the weights learn whose predictions it has just
     reached, and all nodes that it has reached keep settling, T steps in all; then all weights learn once more from the
@@ -148,7 +249,8 @@ def hil(
         their own.
     - `optim_h`: how nodes move, see `pc`; by default a first step of 1 and 0.1 from then on.
     - `T`: the number of inference steps, no fewer than the error needs to reach every weight.
-    - `learn`, `call`, `precision`, `dtype`: see `Rule`.
+    - `learn`, `call`, `precision`, `dtype`, `equal_layers`: see `Rule`. An optimiser that looks at paths, or holds a
+        function of yours, takes layers apart; so do layers that share a weight.
 
     **Returns:** the rule.
 
@@ -165,4 +267,11 @@ def hil(
     }
     ```
     """
-    return HIL(optim_w, optim_h, T, learn=learn, call=call, precision=precision, dtype=dtype)
+    options: RuleOptions = {
+        "learn": learn,
+        "call": call,
+        "precision": precision,
+        "dtype": dtype,
+        "equal_layers": equal_layers,
+    }
+    return HIL(optim_w, optim_h, T, **options)

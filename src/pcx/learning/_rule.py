@@ -130,9 +130,8 @@ class Rule(Settles, Stacking):
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
-        standard = type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim
-        if standard and self.form(problem) is not None:
-            arrays = arrays._replace(weights=in_stacks(self.optim_w, problem, arrays.weights))
+        if self.form(problem) is not None:
+            arrays = arrays._replace(weights=self._stacked(problem, arrays.weights))
         optim = self.init_optim(problem, arrays.weights)
         precision = values_of(self.precision, problem, memory)
         check_in_stacks(self, problem, arrays.weights, precision)
@@ -311,6 +310,11 @@ class Rule(Settles, Stacking):
         return jtu.tree_map(lambda a: a, {"optim": state.optim, **state.memory})
 
     # -- inside ---------------------------------------------------------------------------------------
+    def _stacked(self, problem: Problem, weights: Weights) -> Any:
+        """Return weights as the state is to hold them where equal layers are computed together."""
+        standard = type(self).apply is Rule.apply and type(self).init_optim is Rule.init_optim
+        return in_stacks(self.optim_w, problem, weights) if standard else weights
+
     def _bind(self, call: str, state: State, batch: tuple[PyTree, PyTree]) -> tuple[Bound, Array]:
         """Return a state and a batch together, and the key of the next state."""
         x, y, samples = taken_batch(self.name, call, batch)

@@ -164,6 +164,16 @@ def in_stacks(optim: Optimiser, problem: Problem, weights: Weights) -> Any:
         StackedOptimiser(optim, blocks, [forms[names[0]] for names in blocks])
     except NotApart:
         return weights
+    return weights_in_stacks(problem, weights)
+
+
+def weights_in_stacks(problem: Problem, weights: Weights) -> Stacks:
+    """Return weights with those of equal layers in stacks.
+
+    **Arguments:**
+
+    - `problem`, `weights`: see `in_stacks`.
+    """
 
     def stacked(*arrays: Any) -> Array:
         if any(isinstance(a, Tracer) for a in arrays):
@@ -174,6 +184,7 @@ def in_stacks(optim: Optimiser, problem: Problem, weights: Weights) -> Any:
         each = [weights[n] for n in names]
         return each[0] if len(names) == 1 else jtu.tree_map(stacked, *each)
 
+    blocks = problem.weight_blocks(weights)
     return Stacks(blocks, [block(names) for names in blocks])
 
 

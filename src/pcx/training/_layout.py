@@ -259,7 +259,7 @@ class Layout:
             if not isinstance(part, Stacks):
                 return place(part, whole)
             specs = [parts if len(names) > 1 else whole for names in part.blocks]
-            return Stacks(part.blocks, [place(stack, spec) for stack, spec in zip(part.stacks, specs, strict=True)])
+            return part.with_stacks([place(stack, spec) for stack, spec in zip(part.stacks, specs, strict=True)])
 
         return jtu.tree_map(of_stacks, tree, is_leaf=lambda part: isinstance(part, Stacks))
 
