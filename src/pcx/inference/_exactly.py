@@ -6,7 +6,9 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.extend.core as jex
+import jax.numpy as jnp
 import numpy as np
 
 from ._operations import aval_of
@@ -48,6 +50,8 @@ def performed_exactly(eqn: jex.JaxprEqn, args: Sequence[Any]) -> np.ndarray | No
     if len(eqn.outvars) != 1:
         return None
     out, avals = aval_of(eqn.outvars[0]), [aval_of(v) for v in eqn.invars]
+    if any(jnp.issubdtype(a.dtype, jax.dtypes.extended) for a in (out, *avals)):  # random keys, say
+        return None
     kinds = {np.dtype(a.dtype).name for a in (out, *avals) if hasattr(a.dtype, "itemsize")}
     if len(kinds) == 0 or not kinds <= _KINDS:
         return None

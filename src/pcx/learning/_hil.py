@@ -37,7 +37,7 @@ from ._rule import Memory, Rule
 from ._stacked_optim import looks_at_paths, weights_in_stacks
 from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
-from ._weights_in_turn import Apply, InTurn
+from ._weights_in_turn import Apply, InTurn, after
 
 
 class HIL(Rule):
@@ -180,12 +180,15 @@ class HIL(Rule):
             now = bound.at(weights)
             landscape = now.landscape(targets)
             assert isinstance(landscape, OverStacks)
+            learned = in_turn.learned(landscape, nodes, weights, optim, t, partial(apply, now))
+            # One after the other: where old values or weights were still to be read, XLA would copy all of them.
+            t = after(t, [weights for weights, _ in learned])
             late, sweep = Late(descent, t), landscape.sweep(nodes, arrival)
-            moved, states, _ = take_step(landscape, late, everything, nodes, states, t, sweep=sweep)
-            moved, states = in_blocks(blocks, moved), in_blocks(blocks, states)
-            bad = find_bad(first.names, blocks_of(moved), t + 1, bad)
-            weights, optim = in_turn.step(landscape, nodes, weights, optim, t, partial(apply, now))
-            return (moved, states, weights, optim, bad), None
+            nodes, states, _ = take_step(landscape, late, everything, nodes, states, t, sweep=sweep)
+            nodes, states = in_blocks(blocks, nodes), in_blocks(blocks, states)
+            bad = find_bad(first.names, blocks_of(nodes), t + 1, bad)
+            weights, optim = in_turn.written(learned, weights, optim, after(t, bad))
+            return (nodes, states, weights, optim, bad), None
 
         nodes: Any = first.arranged(forward.h, descent.kind)
         blocks = [names for names, _ in blocks_of(nodes)]

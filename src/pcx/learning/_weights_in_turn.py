@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -12,11 +13,15 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int, PyTree
 
-from ..energy import Block, Energies, Members, NodesIn, OverStacks, Stacks, Weights, regrouped, while_loop
+from ..energy import Block, Energies, Members, NodesIn, OverStacks, Stacks, Weights, regrouped, scan
 from ._node_states import NodeStates, OwnWeights
 
 Apply: TypeAlias = Callable[[Weights, PyTree, Weights], tuple[Weights, PyTree]]
 """A step of one node's optimiser, `apply(gradient, state, weights) -> (weights, state)`, dicts by path each."""
+
+
+Learned: TypeAlias = list[tuple[Weights, PyTree]]
+"""For each block of nodes the new weights and states of some: of a group in stacks, one for each that is reached."""
 
 
 class InTurn:
@@ -40,7 +45,7 @@ class InTurn:
             filled = [each + [len(group.names)] * (most - len(each)) for each in at]
             self._members.append(np.asarray(filled, np.int32))
 
-    def step(
+    def learned(
         self,
         landscape: OverStacks,
         coords: NodesIn,
@@ -48,8 +53,8 @@ class InTurn:
         optim: NodeStates,
         t: Int[Array, ""],
         apply: Callable[[Energies], Apply],
-    ) -> tuple[Any, NodeStates]:
-        """Let the weights learn whose nodes are reached at a step.
+    ) -> Learned:
+        """Return what the weights learn whose nodes are reached at a step.
 
         **Arguments:**
 
@@ -59,18 +64,14 @@ class InTurn:
         - `t`: the number of steps before this one.
         - `apply`: gives a step of an optimiser from the energies.
 
-        **Returns:** the new weights and states.
+        **Returns:** for each block of nodes new weights and states of those that are reached.
         """
-        one = apply(landscape.energies(coords))
-        new: dict[Block, Any] = {}
-        states: list[PyTree] = []
+        one, values = apply(landscape.energies(coords)), landscape.values(coords)
+        found: Learned = []
         kept = dict(zip(optim.blocks, optim.stacks, strict=True))
         for (group, owned), members in zip(self._own.groups, self._members, strict=True):
             whole = self._own.weights(owned, weights), kept[group.names]
-            stacks, state = self._group(Members(landscape, group, coords), members, whole, t, one)
-            new |= {column: stacks[column[0]] for column in zip(*owned, strict=True)}
-            states.append(state)
-        values = landscape.values(coords)
+            found.append(self._group(Members(landscape, group, coords), members, whole, t, one))
         for name, paths in self._own.alone.items():
             now, state = {w: weights[w] for w in paths}, kept[(name,)]
             users = [n for n in landscape.problem.nodes if set(paths) & set(landscape.problem.weights_of(n))]
@@ -79,20 +80,13 @@ class InTurn:
                 gradient, _ = landscape.single_weight_gradient(users, values)
                 return _as(one({w: gradient[w] for w in now}, state, now), (now, state))
 
-            made, state = lax.cond(t == self._reached[name], learned, lambda now=now, state=state: (now, state))
-            new |= {(w,): a for w, a in made.items()}
-            states.append(state)
-        return regrouped(weights.blocks, Stacks(list(new), list(new.values())), weights), optim.with_stacks(states)
+            found.append(lax.cond(t == self._reached[name], learned, lambda now=now, state=state: (now, state)))
+        return found
 
     def _group(
-        self,
-        gradients: Members,
-        members: np.ndarray,
-        whole: tuple[Weights, PyTree],
-        t: Int[Array, ""],
-        one: Apply,
+        self, gradients: Members, members: np.ndarray, whole: tuple[Weights, PyTree], t: Int[Array, ""], one: Apply
     ) -> tuple[Weights, PyTree]:
-        """Let those members of a group learn that are reached.
+        """Return what the members of a group learn that are reached.
 
         **Arguments:**
 
@@ -100,31 +94,43 @@ class InTurn:
         - `members`: their places in it by step, filled up with its length.
         - `whole`: weights and states of all, in stacks.
         """
-        count, at = gradients.count, jnp.asarray(members)[t]
 
-        def read(i: Array, whole: PyTree) -> PyTree:
+        def read(i: Array) -> PyTree:
             return jtu.tree_map(lambda a: lax.dynamic_index_in_dim(a, i, keepdims=False), whole)
 
-        def learned(i: Array, whole: PyTree) -> PyTree:
-            weights, state = read(i, whole)
+        def learned(i: Array) -> PyTree:
+            weights, state = read(i)
             return _as(one(gradients.weight_gradient(i, weights), state, weights), (weights, state))
 
+        def visited(i: Array) -> PyTree:
+            return lax.cond(i < gradients.count, learned, read, jnp.minimum(i, gradients.count - 1))
+
+        at = jnp.asarray(members)[t]
         if self._form == "stacked":
-            made = jax.vmap(learned, (0, None))(jnp.minimum(at, count - 1), whole)
-            return jtu.tree_map(lambda a, b: a.at[at].set(b, mode="drop"), whole, made)
-
-        def visit(i: Array, whole: PyTree) -> PyTree:
-            # What is read in a branch is read before the stacks are written to, which are not copied so.
-            place = jnp.minimum(i, count - 1)
-            made = lax.cond(i < count, learned, read, place, whole)
-            return jtu.tree_map(lambda a, b: lax.dynamic_update_index_in_dim(a, b, place, 0), whole, made)
-
+            return jax.vmap(learned)(jnp.minimum(at, gradients.count - 1))
         if len(at) == 1:
-            return visit(at[0], whole)
-        number = jnp.asarray(np.sum(members < count, axis=1, dtype=np.int32))[t]
-        start = (jnp.int32(0), whole)
-        _, whole = while_loop(lambda c: c[0] < number, lambda c: (c[0] + 1, visit(at[c[0]], c[1])), start)
-        return whole
+            return jtu.tree_map(lambda a: a[None], visited(at[0]))
+        return scan(lambda _, i: (None, visited(i)), None, at)[1]
+
+    def written(
+        self, learned: Learned, weights: Stacks, optim: NodeStates, t: Int[Array, ""]
+    ) -> tuple[Stacks, NodeStates]:
+        """Return weights and states with what is learned at a step in its place.
+
+        **Arguments:**
+
+        - `learned`: as of `learned`.
+        - `weights`, `optim`, `t`: see there.
+        """
+        new: dict[Block, Any] = {}
+        states: list[PyTree] = []
+        for k, (names, owned, state) in enumerate(zip(self._own.blocks, self._own.owned, optim.stacks, strict=True)):
+            whole, made = (self._own.weights(owned, weights), state), learned[k]
+            if len(names) > 1:
+                made = jtu.tree_map(partial(_put, jnp.asarray(self._members[k])[t], len(names)), whole, made)
+            new |= {column: made[0][column[0]] for column in zip(*owned, strict=True)}
+            states.append(made[1])
+        return regrouped(weights.blocks, Stacks(list(new), list(new.values())), weights), optim.with_stacks(states)
 
     def last(self, gradient: Weights, weights: Stacks, optim: NodeStates, one: Apply) -> tuple[Stacks, NodeStates]:
         """Let all weights learn at once.
@@ -147,6 +153,31 @@ class InTurn:
             new |= {column: made[column[0]] for column in columns}
             states.append(state)
         return regrouped(weights.blocks, Stacks(list(new), list(new.values())), weights), optim.with_stacks(states)
+
+
+def after(t: Int[Array, ""], tree: PyTree) -> Int[Array, ""]:
+    """Return a number as it is, but so that XLA computes some arrays before what it makes of the number.
+
+    **Arguments:**
+
+    - `t`: the number.
+    - `tree`: of arrays.
+    """
+    for leaf in jtu.tree_leaves(tree):
+        if leaf.size:
+            one = jnp.ravel(leaf)[0]
+            never = (one < 0) & (one > 0)
+            t = jnp.where(never, t + 1, t)
+    return t
+
+
+def _put(at: Array, count: int, stack: Array, new: Array) -> Array:
+    """Return a stack with new arrays in some places; those beyond its length are left out."""
+    if len(at) > 1:
+        return stack.at[at].set(new, mode="drop")
+    place = jnp.minimum(at[0], count - 1)
+    old = lax.dynamic_index_in_dim(stack, place, keepdims=False)
+    return lax.dynamic_update_index_in_dim(stack, jnp.where(at[0] < count, new[0], old), place, 0)
 
 
 def _as(new: PyTree, old: PyTree) -> PyTree:
