@@ -87,7 +87,7 @@ RULES = {
     "pc, learned precision": lambda how, n: pxl.pc(w(), h(), T, precision=pxl.LearnedPrecision(optax.sgd(0.1)), **how),
     "ipc": lambda how, n: pxl.ipc(w(), h(), T, **how),
     "zil": lambda how, n: pxl.zil(w(), optax.sgd(0.5), level=True, **how),
-    "hil": lambda how, n: pxl.hil(w(), h(), n + 1),
+    "hil": lambda how, n: pxl.hil(w(), h(), n + 1, **how),
     "fpa": lambda how, n: pxl.fpa(w(), optax.sgd(0.5), T, **how),
     "nudged": lambda how, n: pxl.nudged(w(), h(), T, -0.1, **how),
     "nudged, centred": lambda how, n: pxl.nudged(w(), h(), T, 0.1, centred=True, **how),
@@ -203,7 +203,7 @@ def asked(rules, seed, result):
     for name, make_rule in rules.items():
         kind = Pair if name in PAIRS else Net
         make, row = (lambda kind=kind: kind(plan, widths)), result["rules"][name]
-        apart = trained(make_rule({"equal_layers": "apart"} if name != "hil" else {}, len(plan)), make, data)
+        apart = trained(make_rule({"equal_layers": "apart"}, len(plan)), make, data)
         for how in FORMS:
             rule = make_rule({"equal_layers": how}, len(plan))
             off = difference(apart, trained(rule, make, data))

@@ -18,7 +18,8 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
-from pcx.energy import Problem, Stacks
+from pcx.energy import Problem, Stacks, apart, in_stacks_of
+from pcx.learning._stacked_optim import looks_at_paths
 
 L = 6
 SGD, SLOW = optax.sgd(0.1), optax.sgd(0.05)
@@ -64,6 +65,7 @@ RULES = {
     "fpa, layer by layer": lambda how: pxl.fpa(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
     "hil": lambda how: pxl.hil(SLOW, None, 26, equal_layers=how),
     "hil, moments, precision": lambda how: pxl.hil(optax.adam(0.01), SGD, L, precision=2.0, equal_layers=how),
+    "hil, precisions by node": lambda how: pxl.hil(SLOW, SGD, L, precision={"vodes[2]": 2.0}, equal_layers=how),
     "hybrid": lambda how: pxl.hybrid(SLOW, SGD, 4, equal_layers=how),
     "bpc": lambda how: pxl.bpc(optax.adam(0.05), optax.adam(0.1), 4, generative=0.5, equal_layers=how),
     "bpc, precision": lambda how: pxl.bpc(
@@ -318,6 +320,77 @@ def test_optimisers_that_look_at_paths_get_weights_by_path(by_path):
     assert_same(apart, together)
 
 
+def by_layer_of(weights):
+    return {path: "slow" if "layers[2]" in path else "fast" for path in weights}
+
+
+BY_LAYER = optax.multi_transform({"slow": optax.sgd(0.01), "fast": optax.sgd(0.1)}, by_layer_of)
+
+
+@pytest.mark.parametrize("optim", [BY_LAYER, optax.MultiSteps(BY_LAYER, 2)])
+def test_paths_are_looked_for_inside_of_optimisers(optim):
+    assert looks_at_paths(optim, ["layers[2].nn.weight"])
+    assert not looks_at_paths(optax.MultiSteps(optax.adam(0.1), 2), ["layers[2].nn.weight"])
+
+
+@pytest.mark.slow
+def test_states_of_single_nodes_optimisers_are_saved_by_node_and_path():
+    state, by_path = (pxl.hil(optax.adam(0.1), None, L, equal_layers=how).init(mlp(), batch()) for how in HOW)
+    assert len(jax.tree.leaves(state.optim)) < len(jax.tree.leaves(by_path.optim))
+    numbered = jax.tree.unflatten(jax.tree.structure(state.optim), map(moved, enumerate(jax.tree.leaves(state.optim))))
+    saved = apart(numbered)
+    assert jax.tree.structure(saved) == jax.tree.structure(by_path.optim)
+    np.testing.assert_array_equal(
+        saved["vodes[3]"][0].mu["layers[3].nn.bias"], numbered["vodes[3]"][0].mu["layers[3].nn.bias"]
+    )
+    again = in_stacks_of(state.optim, saved)
+    assert jax.tree.structure(again) == jax.tree.structure(numbered)
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(numbered), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+HOW = ("looped", "apart")
+
+
+def moved(numbered):
+    i, a = numbered
+    return a + i + jnp.arange(a.size, dtype=a.dtype).reshape(a.shape)
+
+
+def test_optimisers_of_single_nodes_that_can_not_be_one_stay_apart():
+    for optim, make in ((BY_LAYER, mlp), (SLOW, functools.partial(Tied, L))):
+        assert isinstance(pxl.hil(optim, None, L + 1, equal_layers="looped").init(make(), batch()).weights, dict)
+
+
+class Tied(pxc.EnergyModule):
+    """A network of layers that share one weight."""
+
+    def __init__(self, depth: int):
+        super().__init__()
+        self.layer = pxnn.Linear(8, 8)
+        self.vodes = [pxc.Vode() for _ in range(depth)] + [pxc.Vode(output=True)]
+
+    def __call__(self, x, y=None):
+        for vode in self.vodes:
+            x = vode(jnp.tanh(self.layer(x)))
+        return x
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", HOW)
+def test_states_go_on_whether_optimisers_of_single_nodes_are_together_or_not(first):
+    name = "hil, moments, precision"
+    rules = {how: RULES[name](how) for how in HOW}
+    (second,) = set(HOW) - {first}
+    px.RKG.seed(0)
+    state = rules[first].init(mlp(), batch())
+    for how in (first, second):
+        new, info = jax.jit(rules[how].step)(state, batch())
+        assert jax.tree.structure(new) == jax.tree.structure(state)
+        state = new
+    assert_same(trained_apart(name), (state, info))
+
+
 @pytest.mark.slow
 def test_ensembles_of_states_can_be_stacked_and_mapped():
     rule, data = RULES["pc"]("looped"), batch()
@@ -360,7 +433,8 @@ def test_programs_do_not_grow_with_depth(name):
 
     for how in ("looped", "stacked"):
         assert lines(24, how) == lines(12, how), how
-    assert lines(24, "apart") > 1.4 * lines(12, "apart")
+    few = 6 if name == "hil" else 12  # of which each layer is a program at each step
+    assert lines(2 * few, "apart") > 1.4 * lines(few, "apart")
 
 
 def stacks_copied(compiled: str, number: int) -> list[str]:

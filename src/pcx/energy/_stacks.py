@@ -53,6 +53,8 @@ class Stacks(Mapping[str, Any]):
         **Arguments:**
 
         - `stacks`: a tree of arrays for each block.
+
+        **Returns:** a new one.
         """
         return Stacks(self.blocks, stacks)
 
@@ -62,6 +64,8 @@ class Stacks(Mapping[str, Any]):
         **Arguments:**
 
         - `values`: a tree of arrays for each name.
+
+        **Returns:** a new one.
         """
         return regrouped(self.blocks, values)
 
@@ -139,36 +143,6 @@ def repeated(tree: PyTree, names: Sequence[str]) -> PyTree:
     if len(names) == 1:
         return tree
     return jtu.tree_map(lambda a: jnp.broadcast_to(jnp.asarray(a), (len(names), *np.shape(a))), tree)
-
-
-def apart(tree: PyTree) -> PyTree:
-    """Return a tree with a dict by name in the place of each `Stacks`, as files and other programs know it.
-
-    **Arguments:**
-
-    - `tree`: of arrays.
-    """
-
-    def by_name(part: Any) -> Any:
-        return {n: apart(part[n]) for n in part} if isinstance(part, Stacks) else part
-
-    return jtu.tree_map(by_name, tree, is_leaf=lambda part: isinstance(part, Stacks))
-
-
-def in_stacks_of(like: PyTree, tree: PyTree) -> PyTree:
-    """Return a tree that `apart` took apart with the `Stacks` of another one.
-
-    **Arguments:**
-
-    - `like`: a tree with stacks.
-    - `tree`: the same with dicts by name.
-    """
-    places, treedef = jtu.tree_flatten(like, is_leaf=lambda part: isinstance(part, Stacks))
-    parts = treedef.flatten_up_to(tree)
-    made = [
-        place.regrouped(part) if isinstance(place, Stacks) else part for place, part in zip(places, parts, strict=True)
-    ]
-    return jtu.tree_unflatten(treedef, made)
 
 
 # -- other blocks -------------------------------------------------------------------------------------

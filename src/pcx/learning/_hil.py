@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any, Unpack
 
@@ -54,6 +55,7 @@ class HIL(Rule):
         self.T = whole("hil", "T", T, 1)
 
     in_stacks = True
+    repeats_that_pay = 10
 
     @property
     def name(self) -> str:
@@ -105,6 +107,9 @@ class HIL(Rule):
         own = self._together(p) if isinstance(first, OverStacks) and first.alike else None
         if isinstance(first, OverStacks) and own is not None:
             return self._learn_together(bound, forward, memory, first, own)
+        if bound.form is not None:  # equal layers have other precisions
+            bound = dataclasses.replace(bound, form=None)
+            first = bound.landscape(targets, forward=forward)
         groups = self._weights_by_node(p)
         nearest, _ = p.graph.distances(p.clamped)
         arrival = first.arrival or {}

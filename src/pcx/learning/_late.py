@@ -63,8 +63,10 @@ def late_states(descent: Descents, nodes: NodesIn, first: Mapping[str, int]) -> 
     never = int(np.iinfo(np.int32).max)
 
     def begun(names: tuple[str, ...], value: Array) -> PyTree:
-        steps = np.asarray([first.get(n, never) for n in names], np.int32)
-        return jnp.asarray(steps if len(names) > 1 else steps[0]), mapped(descent.at(names[0]).init, names)(value)
+        steps = [first.get(n, never) for n in names]
+        return jnp.asarray(steps if len(steps) > 1 else steps[0], jnp.int32), mapped(descent.at(names[0]).init, names)(
+            value
+        )
 
     return blockwise(nodes, begun)
 

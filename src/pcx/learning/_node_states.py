@@ -120,7 +120,7 @@ class OwnWeights(NamedTuple):
             found.append(first_state(init, own))
         return NodeStates(self.blocks, found, self.owned)
 
-    def weights(self, owned: Owned, weights: Weights) -> dict[str, Any]:
+    def weights(self, owned: Owned, weights: Mapping[str, Any]) -> dict[str, Any]:
         """Return the weights of a block's nodes under the paths of the first, in stacks.
 
         **Arguments:**

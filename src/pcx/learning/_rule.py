@@ -74,7 +74,7 @@ class Rule(Settles, Stacking):
     - `equal_layers`: how layers that repeat are computed, with the same numbers but for rounding: `"looped"`, one after
         the other in one loop; `"stacked"`, together over stacks of their arrays; `"apart"`, each written out by itself;
         or `"auto"`, what was measured to be fastest. Together, the time that compiling takes doesn't grow with the
-        number of layers. `hil` computes each layer apart.
+        number of layers.
 
     **Raises:** `TypeError` for an `optim_w` that is no transformation; `TypeError` or `ValueError` for what is no
     precision or no such dtype.

@@ -251,6 +251,8 @@ def looks_at_paths(optim: Optimiser, paths: Iterable[str]) -> bool:
             todo += [*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values()]
         elif isinstance(x, types.MethodType):
             todo += [x.__func__, x.__self__]
+        elif isinstance(x, optax.MultiSteps):
+            todo += list(vars(x).values())
         elif isinstance(x, functools.partial):
             todo += [x.func, x.args, x.keywords]
         elif isinstance(x, Mapping):
