@@ -392,6 +392,27 @@ def test_states_go_on_whether_optimisers_of_single_nodes_are_together_or_not(fir
 
 
 @pytest.mark.slow
+def test_optimisers_that_draw_give_each_of_equal_layers_noise_of_its_own():
+    optim = optax.chain(optax.sgd(0.0), optax.add_noise(0.01, 0.5, key=jax.random.key(0)))
+    apart, together = (
+        trained(pxl.backprop(optim, equal_layers=how), mlp, batch(), steps=1) for how in ("apart", "stacked")
+    )
+    assert_same(apart, together)
+    px.RKG.seed(0)
+    before = pxl.backprop(optim).init(mlp(), batch()).weights
+    moves = [together[0].weights[f"layers[{i}].nn.weight"] - before[f"layers[{i}].nn.weight"] for i in (1, 2)]
+    assert jnp.abs(moves[0] - moves[1]).max() > 1e-3
+
+
+def test_states_in_stacks_are_refused_by_optimisers_that_are_given_none():
+    state = pxl.backprop(optax.adam(0.01), equal_layers="looped").init(mlp(), batch())
+    assert isinstance(state.weights, Stacks)
+    clipped = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.01))
+    with pytest.raises(ValueError, match=r"another optimiser.*depends on others.*rule\.init"):
+        pxl.backprop(clipped, equal_layers="looped").step(state, batch())
+
+
+@pytest.mark.slow
 def test_ensembles_of_states_can_be_stacked_and_mapped():
     rule, data = RULES["pc"]("looped"), batch()
     states = []

@@ -18,7 +18,7 @@ from pcx.learning import _equal_layers
 WIDTHS = [6] * 14
 
 
-def data(dtype=np.float32):
+def data(dtype: type[np.floating] = np.float32):
     draw = np.random.default_rng(0)
     return draw.normal(size=(24, 6)).astype(dtype), draw.normal(size=(24, 6)).astype(dtype)
 

@@ -23,6 +23,7 @@ from ._first_bad import (
 from ._flow import Flow
 from ._langevin import Langevin
 from ._linear import linear_equilibrium
+from ._operations import draws_numbers
 from ._optax import (
     Optax,
     is_transformation,

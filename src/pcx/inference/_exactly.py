@@ -50,10 +50,10 @@ def performed_exactly(eqn: jex.JaxprEqn, args: Sequence[Any]) -> np.ndarray | No
     if len(eqn.outvars) != 1:
         return None
     out, avals = aval_of(eqn.outvars[0]), [aval_of(v) for v in eqn.invars]
-    if any(jnp.issubdtype(a.dtype, jax.dtypes.extended) for a in (out, *avals)):  # random keys, say
-        return None
-    kinds = {np.dtype(a.dtype).name for a in (out, *avals) if hasattr(a.dtype, "itemsize")}
-    if len(kinds) == 0 or not kinds <= _KINDS:
+    if any(jnp.issubdtype(a.dtype, jax.dtypes.extended) for a in (out, *avals)):
+        return None  # a random key, say, which is no array of NumPy
+    kinds = {np.dtype(a.dtype).name for a in (out, *avals)}
+    if not kinds <= _KINDS:
         return None
     x = [np.asarray(a, aval.dtype) for a, aval in zip(args, avals, strict=True)]
     name, params = eqn.primitive.name, eqn.params

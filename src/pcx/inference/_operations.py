@@ -94,11 +94,15 @@ _CALLED = frozenset(
 
 
 def draws(jaxpr: jex.Jaxpr) -> bool:
-    """Return whether an operation draws random numbers."""
-    if any(eqn.primitive.name.startswith(_RANDOM) for eqn in jaxpr.eqns):
+    """Return whether an operation of a program draws random numbers."""
+    return any(draws_numbers(eqn) for eqn in jaxpr.eqns)
+
+
+def draws_numbers(eqn: jex.JaxprEqn) -> bool:
+    """Return whether an operation, or one of a program that it calls, draws random numbers."""
+    if eqn.primitive.name.startswith(_RANDOM):
         return True
-    leaves = [leaf for eqn in jaxpr.eqns for leaf in jtu.tree_leaves(eqn.params)]
-    inner = [x.jaxpr if isinstance(x, jex.ClosedJaxpr) else x for x in leaves]
+    inner = [x.jaxpr if isinstance(x, jex.ClosedJaxpr) else x for x in jtu.tree_leaves(eqn.params)]
     return any(draws(x) for x in inner if isinstance(x, jex.Jaxpr))
 
 

@@ -14,6 +14,7 @@ from ..energy import ModelArrays, Problem, Samples
 from ..nn import bare_layers
 from ..predictive_coding import EnergyModule
 from ._samples import split
+from ._stacked_optim import NotApart
 from ._state import State
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def check_optim(rule: Rule, problem: Problem, state: State) -> None:
         made = jtu.tree_structure(jax.eval_shape(lambda w: rule.init_optim(problem, w), state.weights))
     except jax.errors.ConcretizationTypeError:  # an optimiser whose memory depends on values can't be asked
         return
+    except NotApart as why:
+        raise ValueError(
+            f"{rule.name}.step: the state is that of another optimiser of the weights: equal layers are in stacks, "
+            f"which this rule's optimiser can't be given ({why}); begin with rule.init(model, batch)"
+        ) from None
     if made != jtu.tree_structure(state.optim):
         raise ValueError(
             f"{rule.name}.step: the state is that of another rule or another optimiser of the weights; begin with "

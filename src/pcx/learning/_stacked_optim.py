@@ -23,6 +23,7 @@ from jaxtyping import PyTree
 
 from ..core import in_library
 from ..energy import Block, Energies, Problem, Program, Samples, Stacks, Weights, blocks_of, forms_of, mapped
+from ..inference import draws_numbers
 from ._begun import first_state
 from ._types import Optimiser
 
@@ -41,7 +42,7 @@ class StackedOptimiser:
 
     def __init__(self, optim: Optimiser, blocks: Sequence[Block], forms: Sequence[PyTree]) -> None:
         if looks_at_paths(optim, {path for names in blocks for path in names}):
-            raise NotApart
+            raise NotApart("it may treat weights by their paths")
         whole: Any = optim
         tell = optax.with_extra_args_support(whole)
         self.blocks = {names[0]: names for names in blocks}
@@ -111,11 +112,13 @@ class StackedOptimiser:
 
     def _check(self) -> None:
         for program in (self._init, self._update):
+            if any(draws_numbers(op.eqn) for op in program.ops):
+                raise NotApart("it draws random numbers, others for each weight")
             inputs = dict(zip(jtu.tree_leaves(program.inputs), self._owners(program.inputs), strict=True))
             for number, owner in zip(jtu.tree_leaves(program.outputs), self._owners(program.outputs), strict=True):
                 read = set(program.needed([number], ())[1]) | ({number} & inputs.keys())
                 if any(inputs[i] not in (None, owner) for i in read):
-                    raise NotApart
+                    raise NotApart("what it does to a weight depends on others")
 
     def _by_first(self, tree: PyTree) -> PyTree:
         """Return a tree with its stacks under the first of their paths."""
