@@ -63,8 +63,7 @@ RULES = {
         optax.adam(0.05), optax.adam(0.1), 3, start=pxl.Kept(), precision={"vodes[1]": 2.0}, equal_layers=how
     ),
     "fpa, layer by layer": lambda how: pxl.fpa(SLOW, SGD, L, schedule=pxi.LayerTime(), equal_layers=how),
-    "hil": lambda how: pxl.hil(SLOW, None, 26, equal_layers=how),
-    "hil, moments, precision": lambda how: pxl.hil(optax.adam(0.01), SGD, L, precision=2.0, equal_layers=how),
+    "hil": lambda how: pxl.hil(optax.adam(0.01), None, 26, precision=2.0, equal_layers=how),
     "hil, precisions by node": lambda how: pxl.hil(SLOW, SGD, L, precision={"vodes[2]": 2.0}, equal_layers=how),
     "hybrid": lambda how: pxl.hybrid(SLOW, SGD, 4, equal_layers=how),
     "bpc": lambda how: pxl.bpc(optax.adam(0.05), optax.adam(0.1), 4, generative=0.5, equal_layers=how),
@@ -377,18 +376,14 @@ class Tied(pxc.EnergyModule):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", HOW)
-def test_states_go_on_whether_optimisers_of_single_nodes_are_together_or_not(first):
-    name = "hil, moments, precision"
-    rules = {how: RULES[name](how) for how in HOW}
-    (second,) = set(HOW) - {first}
+def test_states_go_on_where_optimisers_of_single_nodes_are_each_by_itself():
     px.RKG.seed(0)
-    state = rules[first].init(mlp(), batch())
-    for how in (first, second):
-        new, info = jax.jit(rules[how].step)(state, batch())
+    state, info = RULES["hil"]("looped").init(mlp(), batch()), None
+    for how in HOW:
+        new, info = jax.jit(RULES["hil"](how).step)(state, batch())
         assert jax.tree.structure(new) == jax.tree.structure(state)
         state = new
-    assert_same(trained_apart(name), (state, info))
+    assert_same(trained_apart("hil"), (state, info))
 
 
 @pytest.mark.slow
@@ -472,6 +467,16 @@ def stacks_copied(compiled: str, number: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
+def test_loops_of_hil_copy_no_stack():
+    rule, data = pxl.hil(SLOW, None, 15, equal_layers="looped"), batch()
+    state = rule.init(mlp(13), data)
+    compiled = jax.jit(rule.step).lower(state, data).compile().as_text()
+    assert compiled
+    assert not stacks_copied(compiled, 11)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
 @pytest.mark.parametrize("net", ["skips", "blocks"])
 def test_loops_of_pc_copy_no_stack(net):
     blocks = ((jnp.tanh, 0), *[(jnp.tanh, 0), (jnp.sin, 1)] * 11, (lambda a: a, 0))
@@ -481,6 +486,32 @@ def test_loops_of_pc_copy_no_stack(net):
     compiled = jax.jit(rule.step).lower(begun, data).compile().as_text()
     assert compiled
     assert not stacks_copied(compiled, 11)
+
+
+class Convolutions(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.layers = [pxnn.Conv2d(3, 3, 3, padding=1) for _ in range(4)]
+        self.end = pxnn.Linear(48, 3)
+        self.vodes = [pxc.Vode() for _ in self.layers] + [pxc.Vode(output=True)]
+
+    def __call__(self, x, y=None):
+        for layer, vode in zip(self.layers, self.vodes, strict=False):
+            x = vode(jnp.tanh(layer(x)))
+        return self.vodes[-1](self.end(x.reshape(-1)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
+def test_convolutions_of_layers_that_learn_in_turn_are_laid_out_for_the_fast_kernel():
+    draw = np.random.default_rng(0)
+    data = draw.normal(size=(2, 3, 4, 4)), draw.normal(size=(2, 3))
+    rule = pxl.hil(SLOW, None, 5, equal_layers="looped")
+    state = rule.init(Convolutions(), data)
+    assert isinstance(state.weights, Stacks)
+    compiled = jax.jit(rule.step).lower(state, data).compile().as_text()
+    assert compiled
+    assert set(re.findall(r"convolution\(.*?dim_labels=([\w>-]+)", compiled)) == {"b01f_01io->b01f"}
 
 
 # -- bad input ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int, PyTree
 
-from ..energy import Block, Energies, Members, NodesIn, OverStacks, Stacks, Weights, regrouped, scan
+from ..energy import Block, Energies, Members, NodesIn, OverStacks, Stacks, Weights, laid_out, regrouped, scan
 from ._node_states import NodeStates, OwnWeights
 
 Apply: TypeAlias = Callable[[Weights, PyTree, Weights], tuple[Weights, PyTree]]
@@ -76,11 +76,12 @@ class InTurn:
             now, state = {w: weights[w] for w in paths}, kept[(name,)]
             users = [n for n in landscape.problem.nodes if set(paths) & set(landscape.problem.weights_of(n))]
 
-            def learned(users: list[str] = users, now: Weights = now, state: PyTree = state) -> tuple[Weights, PyTree]:
+            def learned(now: Weights, state: PyTree, users: list[str] = users) -> tuple[Weights, PyTree]:
                 gradient, _ = landscape.single_weight_gradient(users, values)
                 return _as(one({w: gradient[w] for w in now}, state, now), (now, state))
 
-            found.append(lax.cond(t == self._reached[name], learned, lambda now=now, state=state: (now, state)))
+            here = t == self._reached[name]
+            found.append(lax.cond(here, laid_out(learned, now, state), lambda *old: old, now, state))
         return found
 
     def _group(
@@ -103,7 +104,8 @@ class InTurn:
             return _as(one(gradients.weight_gradient(i, weights), state, weights), (weights, state))
 
         def visited(i: Array) -> PyTree:
-            return lax.cond(i < gradients.count, learned, read, jnp.minimum(i, gradients.count - 1))
+            place = jnp.minimum(i, gradients.count - 1)
+            return lax.cond(i < gradients.count, laid_out(learned, place), read, place)
 
         at = jnp.asarray(members)[t]
         if self._form == "stacked":
