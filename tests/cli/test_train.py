@@ -12,7 +12,7 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
 
-from .commands import SMALL, call, start
+from .commands import SMALL, call, listed, start
 
 
 def rows(folder):
@@ -113,7 +113,7 @@ def test_a_finished_run_is_left_as_it_is(trained, capsys):
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == files
 
 
-def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path):
+def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path, capsys):
     run = tmp_path / "run"
     assert call("train", *SMALL, "--rule", "backprop", "--lr", "0.01", "--epochs", 1, "--out", run) == 0
     config = json.loads((run / "config.json").read_text())
@@ -121,6 +121,7 @@ def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path):
     (run / "config.json").write_text(json.dumps(config))
     assert call("resume", run, "--quiet") == 0
     assert len(rows(run)) == 2
+    assert " for each epoch and network, with the time to compile\n" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -188,6 +189,8 @@ def test_a_run_of_fit_is_named(words, tmp_path, capsys):
     assert "was written by pcx.training.fit" in line
     assert "resume=True" in line
     assert "load_weights" in line
+    (found,) = listed(tmp_path, capsys)
+    assert (found["rule"], found["data"]) == ("backprop", "arrays float32[4, 2]")
 
 
 def test_eval(trained, capsys):
@@ -212,8 +215,12 @@ def test_one_command_for_a_job_that_may_be_restarted(tmp_path, capsys):
     assert call(*words) == 0
     assert "finished already, after 2 epochs" in capsys.readouterr().out
     assert learned(run) == before
-    assert call(*words, "--epochs", 3) == 0
-    assert len(rows(run)) == 3
+    assert call(*words, "--epochs", 3, "--devices", 1) == 0
+    config, summary = (json.loads((run / name).read_text()) for name in ("config.json", "summary.json"))
+    assert len(rows(run)) == config["epochs"] == config["options"]["epochs"] == 3
+    assert config["options"]["devices"] is None  # all else is that of the beginning
+    # The first epoch of each start holds a compilation.
+    assert summary["seconds_per_epoch"] == rows(run)[1]["seconds"]
     assert call(*words, "--lr", "0.02", "--epochs", 3) == 1
     assert "was begun otherwise: lr: was 0.01, is 0.02" in capsys.readouterr().err
     assert call(*words[:-4], "--resume", "auto") == 2

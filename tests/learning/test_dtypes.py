@@ -246,7 +246,7 @@ def test_binding_takes_a_policy():
 def test_what_is_no_policy_is_refused():
     rate = optax.sgd(0.1)
     for dtype, kind, text in [
-        ("bfloat", TypeError, "pc: dtype must be a dtype, such as 'bfloat16', got 'bfloat'"),
+        ("bfloat", TypeError, "pc: dtype must be one of 'bfloat16', 'float16', 'float32', got 'bfloat'"),
         ("int8", ValueError, "pc: dtype must be one of bfloat16, float16, float32"),
         ("float64", ValueError, "for float64 leave it out"),
     ]:

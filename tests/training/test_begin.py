@@ -1,5 +1,7 @@
 """Where a run begins, and where one goes on."""
 
+import json
+
 import pytest
 
 import pcx.training as pxt
@@ -14,6 +16,9 @@ def test_one_call_for_a_job_that_may_be_restarted(tmp_path):
     for name in ("new", "empty"):
         for epochs in (1, 2):
             fit = train(folder=tmp_path / name, epochs=epochs, resume="auto")
+        assert fit.compiled == [1, 2]
+        assert json.loads((tmp_path / name / "config.json").read_text())["epochs"] == 2
+        assert " began: 1 network, 1 epoch, 1 device\n" in (tmp_path / name / "log.txt").read_text()
     assert same_bits(fit, train(epochs=2))
     with pytest.warns(RuntimeWarning, match="there is no run in .*third yet: it begins"):
         train(folder=tmp_path / "third", epochs=1, resume=True)

@@ -66,8 +66,8 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             run: The run's folder.
             epochs: Train up to so many epochs in all, more than it was begun with.
             data_folder: Where the data files are now.
-            devices: Devices to train on from here on; as many as it was begun with if left out.
-            layer_devices: Devices to share equal layers out over from here on; as it was begun with if left out.
+            devices: Devices to train on this time; as many as it was begun with if left out.
+            layer_devices: Devices to share equal layers out over this time; as it was begun with if left out.
             quiet: Show no progress.
             job: Which processes train together.
             programs: Where compiled programs are kept.

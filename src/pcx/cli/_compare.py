@@ -14,11 +14,12 @@ from ..learning import State
 from ..training import Fit, Folder, differences, versions
 from ._build import Splits, make_rule
 from ._curves import draw
+from ._devices import check_devices
 from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._run import check_devices, lengthen, own_of, say_what_has_no_effect, train_in
+from ._run import lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
@@ -41,7 +42,8 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         how = f"pcx compare --out {shlex.quote(str(folder))} --resume"
     with told():
         splits = Splits(options)
-        check_devices(options)
+    check_devices(options)
+    with told():
         place = Folder(folder, options.resume)
         place.write_json(
             "config.json",
@@ -150,6 +152,7 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
             "test_loss": moments([each["loss"] for each in result["test"]]),
             "minus_backprop": None,
             "seconds_per_epoch": seconds,
+            "with_compilation": result["with_compilation"],
             "cost": None,
         }
         if base is not None and rule != BASELINE:
@@ -174,11 +177,12 @@ def _show(summary: dict[str, Any], options: CompareOptions) -> None:
         if accuracy["n"] < count:
             text += f" ({accuracy['n']} of {count})"
         cells = [rule, text, _difference(found["minus_backprop"])]
-        cells += ["-" if value is None else f"{value:.2f}" for value in (seconds, cost)]
+        cells += ["-" if value is None else f"{value:.3g}" for value in (seconds, cost)]
         made.add_row(*[cell for name, cell in zip(columns, cells, strict=True) if name in shown])
     console().print(made)
-    if options.epochs == 1:
-        say("The time of a single epoch holds the compilation; with two or more the first is left out.")
+    if held := [rule for rule, found in summary["rules"].items() if found["with_compilation"]]:
+        epoch = "Each epoch's time" if options.epochs > 1 else "The time of a single epoch"
+        say(f"{epoch} holds the compilation ({', '.join(held)}); others of a run leave out the first of each start.")
 
 
 def _difference(less: dict[str, Any] | None) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training import EarlyStopping, Fit, FitOptions, Folder, Layout, fit, mesh_by_layer
+from ..training import EarlyStopping, Fit, FitOptions, Folder, fit, mesh_by_layer
 from ._build import Splits, augmentation, make_rule, model_maker
+from ._devices import layers_in_words
 from ._failures import complain, told
 from ._own import sources
 from ._saved import as_json
@@ -52,23 +53,14 @@ def train_in(
         if quiet:
             warnings.simplefilter("ignore")
             options = dataclasses.replace(options, quiet=True)
-        return fit(
-            model_maker(options, splits),
-            make_rule(options, options.rule, len(splits.train)),
-            splits.train,
-            splits.validation,
-            **vars(fit_options(folder, options, argv, resume)),
-        )
-
-
-def check_devices(options: Experiment) -> None:
-    """Refuse, before there is a folder, devices that there are not, or that networks and batches can't be shared out
-    among.
-
-    **Raises:** `ValueError`.
-    """
-    mesh = mesh_by_layer(options.devices, options.layer_devices)
-    Layout.of(mesh, len(options.all_seeds)).check_batch(options.batch_size)
+        with layers_in_words(options):
+            return fit(
+                model_maker(options, splits),
+                make_rule(options, options.rule, len(splits.train)),
+                splits.train,
+                splits.validation,
+                **vars(fit_options(folder, options, argv, resume)),
+            )
 
 
 def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bool) -> FitOptions:
@@ -104,8 +96,10 @@ def own_of(options: Experiment) -> dict[str, Any]:
 
 
 def lengthen(folder: Path, options: TrainOptions) -> None:
-    """Write a run's new number of epochs into its config."""
+    """Write a run's new number of epochs into its config, which is else that of its beginning."""
     with told():
         place = Folder(folder, resume=True)
         config = place.read_json("config.json")
-        place.write_json("config.json", config | {"epochs": options.epochs, "options": as_json(options)})
+        longer = {name: getattr(options, name) for name in ("epochs", "decay_epochs")}
+        config |= {"epochs": options.epochs, "options": config["options"] | longer}
+        place.write_json("config.json", config)

@@ -72,14 +72,15 @@ def described(folder: Path) -> dict[str, Any]:
     study = isinstance(config.get("rules"), list)  # of `pcx run`: several rules in one folder
     rows = _rows(folder / "metrics.jsonl")
     metric = next((name for name in _METRICS if any(name in row for row in rows)), None)
+    of_fit = _of_fit(config)
     settings = _by_setting(config, rows, metric)
     means = [] if study or settings or metric is None else _means(rows, metric)
     epochs = None if command in ("compare", "sweep") else config.get("epochs") or options.get("epochs")
     return {
         "run": str(folder),
         "command": command,
-        "rule": _text(options.get("rule")) or " ".join(map(str, rules if isinstance(rules, list) else [])) or "-",
-        "data": _text(options.get("data")) or "-",
+        "rule": _text(options.get("rule")) or " ".join(map(str, rules if isinstance(rules, list) else [])) or of_fit[0],
+        "data": _text(options.get("data")) or of_fit[1],
         "state": _state(folder, command),
         "done": max((row["epoch"] for row in rows), default=0),
         "epochs": epochs if isinstance(epochs, int) else None,
@@ -90,6 +91,17 @@ def described(folder: Path) -> dict[str, Any]:
         "rules": {rule: _by_rule(rows, rule) for rule in config["rules"]} if study else None,
         "settings": settings,
     }
+
+
+def _of_fit(config: dict[str, Any]) -> tuple[str, str]:
+    """Return rule and data of a run of `fit`, as far as its config says them: what it was given, or found."""
+    named, made_of = config.get("named"), config.get("made_of")
+    data = made_of.get("data") if isinstance(made_of, dict) else None
+    data = data if isinstance(data, dict) else {}
+    arrays = data.get("arrays")
+    found = f"arrays {arrays[0]}" if isinstance(arrays, list) and arrays else _text(data.get("source"))
+    rule = _text(named.get("rule")) if isinstance(named, dict) else ""
+    return _text(config.get("rule")) or rule or "-", _text(config.get("data")) or found or "-"
 
 
 def _by_setting(

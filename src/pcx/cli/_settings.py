@@ -91,11 +91,12 @@ class Experiment(Rules):
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints. One is always written at the end, and on Ctrl-C."""
     devices: int | None = None
-    """Devices to train on, 1 if left out: the networks of all seeds are shared out among them as far as it goes
-    evenly, and what is left of it to the samples of each batch. pcx info says how many there are."""
+    """Devices to train on; if left out, as many as --layer-devices, or all of a job of several processes. The networks
+    of all seeds are shared out among them as far as it goes evenly, and what is left of it to the samples of each
+    batch. pcx info says how many there are."""
     layer_devices: int = 1
-    """Devices to share the equal layers of a deep network out over, for rules whose layers work at once; --devices is
-    all of them, and what is left goes to the samples of each batch."""
+    """Devices to share the equal layers of a deep network out over, for rules whose layers work at once. With a
+    multiple of them as --devices, the rest goes to the samples of each batch."""
     parallel: Literal["auto", "vmap", "loop"] = "auto"
     """Several networks of one device at once, or one after the other; auto: at once, except on CPUs, and where batches
     are shared out."""
@@ -140,6 +141,8 @@ class Experiment(Rules):
                 f"--layer-devices {self.layer_devices}: {self.devices} devices can't be shared out evenly among so "
                 "many parts of the layers"
             )
+        if self.layer_devices > 1 and self.parallel == "vmap":
+            raise Refused("--parallel vmap: over --layer-devices networks are trained in turn; leave it out")
         count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
         if count > NETWORKS:
             raise Refused(f"--seeds must be at most {NETWORKS} networks, got {count}; several numbers are seeds")

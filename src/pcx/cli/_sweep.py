@@ -14,6 +14,7 @@ from typing import Any
 from .. import predictive_coding as pxc
 from ..training import EarlyStopping, Folder, LearningRule, Sweep, differences, sweep
 from ._build import Splits, augmentation, make_rule, model_maker
+from ._devices import check_devices
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, told
 from ._interrupt import resumable
 from ._own import settled
@@ -59,6 +60,8 @@ def run(options: SweepOptions, argv: list[str]) -> int:
         _check_grid(options)
     with told():
         splits = Splits(_with_images(options))
+    if "batch_size" not in space:
+        check_devices(dataclasses.replace(options, seeds=(1,)))  # as the last network of an ensemble may need it
     say_what_has_no_effect(options, argv)
     how = f"pcx sweep --out {shlex.quote(str(folder))} --resume"
     resumable(folder, how)

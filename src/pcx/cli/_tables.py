@@ -42,6 +42,11 @@ def percent(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2%}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in seconds, or in milliseconds where that says more."""
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"
+
+
 def number(value: float | None) -> str:
     """Return a number to four digits."""
     return "-" if value is None or math.isnan(value) else f"{value:.4g}"

@@ -10,15 +10,16 @@ from typing import Any
 
 from ..training import Fit, Folder, Processes, differences
 from ._build import Splits
+from ._devices import check_devices
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
 from ._interrupt import resumable
 from ._job import Job, joined
 from ._own import settled
-from ._run import check_devices, lengthen, monitored, say_what_has_no_effect, train_in
+from ._run import lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
-from ._tables import console, counted, number, percent, say, spread, table
+from ._tables import console, counted, duration, number, percent, say, spread, table
 
 
 def train(options: TrainOptions, argv: list[str]) -> int:
@@ -34,6 +35,7 @@ def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
     folder = Path(processes.first(str(folder)))  # which may have the time in its name
     with told():
         splits = Splits(options)
+    check_devices(options)
     if processes.writes:
         say_what_has_no_effect(options, argv)
     return _go(folder, options, splits, argv, processes, resume=False)
@@ -102,7 +104,7 @@ def _resume(
     options = dataclasses.replace(options, **changed)
     with told():
         splits = Splits(options)
-        check_devices(options)
+    check_devices(options)
     processes.meet()  # all have read what process 0 now changes
     if "epochs" in changed and processes.writes:
         lengthen(folder, options)
@@ -168,15 +170,17 @@ def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
         # Of equal epochs the last, as in the best checkpoint.
         best = max(reversed(finite), key=lambda row: sign * row[metric], default=rows[-1])
         networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
-    # The first epoch holds the compilation; all networks of a run share the clock.
-    times = list({row["epoch"]: row["seconds"] for row in found.history}.values())
-    seconds = statistics.median(times[1:] or times) / len(found.members) if times else None
+    # All networks of a run share the clock. The first epoch of each process that trained holds a compilation.
+    times = {row["epoch"]: row["seconds"] for row in found.history}
+    plain = [seconds for epoch, seconds in times.items() if epoch not in found.compiled]
+    seconds = statistics.median(plain or times.values()) / len(found.members) if times else None
     return {
         "rule": options.rule,
         "ended": found.ended,
         "why": found.why,
         "best_by": metric,
         "seconds_per_epoch": seconds,
+        "with_compilation": bool(times) and not plain,
         "networks": networks,
     }
 
@@ -191,7 +195,8 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
     judged = {"held-out": "validation", "test": "test", "none": ""}[options.validation]
     columns = ["seed", "epochs", "loss", "accuracy"]
     columns += [f"{judged} loss", f"{judged} accuracy"] if judged else []
-    columns += ["best epoch"] if options.validation == "held-out" else []
+    by = summary["best_by"].replace("_", " ")
+    columns += [f"best epoch by {by}: accuracy"] if options.validation == "held-out" else []
     made = table(f"{options.rule}, {options.model} on {options.data}: last epoch", columns)
     names = ["loss", "accuracy", "validation_loss", "validation_accuracy"][: 4 if judged else 2]
     shows = [number, percent, number, percent]
@@ -210,5 +215,6 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
         made.add_row("mean ± std", "", *cells)
     console().print(made)
     if summary["seconds_per_epoch"] is not None:
-        say(f"{summary['seconds_per_epoch']:.2f} s for each epoch and network")
+        also = ", with the time to compile" if summary["with_compilation"] else ""
+        say(f"{duration(summary['seconds_per_epoch'])} for each epoch and network{also}")
     say(f"results in {folder}; test with: pcx eval {shlex.quote(str(folder))}")

@@ -181,4 +181,4 @@ def _named(what: str, x: DTypeLike) -> str:
     try:
         return jnp.dtype(x).name
     except TypeError as e:
-        raise TypeError(f"{what} must be a dtype, such as 'bfloat16', got {x!r}") from e
+        raise TypeError(f"{what} must be one of {', '.join(map(repr, _PRODUCTS))}, got {x!r}") from e

@@ -7,6 +7,7 @@ from ..energy import Bound, DTypePolicy
 from ._backprop import backprop
 from ._bidirectional import bpc
 from ._bound import bind, weight_gradient
+from ._by_layer import NotByLayer
 from ._clamp import Clamp, Hard, Nudged, Phase
 from ._coordinates import Coordinates, Errors, FixedErrors, Values
 from ._epc import epc

@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from ._rule import Rule
 
 
+class NotByLayer(ValueError):
+    """A rule or a network whose layers can't be shared out over devices.
+
+    **Arguments:**
+
+    - `rule`: the name of the rule.
+    - `why`: the reason, after "the mesh shares layers out over 4 devices, and".
+    - `joint`: the word before it.
+    - `equal`, `take`: of layers that don't go evenly, how many they are and how many would do.
+    """
+
+    def __init__(self, rule: str, why: str, joint: str = "and", equal: int = 0, take: tuple[int, ...] = ()) -> None:
+        self.why, self.equal, self.take = why, equal, take
+        super().__init__(
+            f"{rule}: the mesh shares layers out over {layer_devices()} devices (its axis {LAYERS!r}), {joint} {why}"
+        )
+
+
 def check_by_layer(rule: Rule, problem: Problem) -> None:
     """Refuse a rule or a network whose layers can't be shared out, if the mesh of JAX has an axis for them.
 
@@ -24,37 +42,41 @@ def check_by_layer(rule: Rule, problem: Problem) -> None:
     - `rule`: the rule.
     - `problem`: the problem.
 
-    **Raises:** `ValueError`, with the reason.
+    **Raises:** `NotByLayer`, with the reason.
     """
     devices = layer_devices()
     if devices == 1:
         return
-    call = f"{rule.name}: the mesh shares layers out over {devices} devices (its axis {LAYERS!r}), "
     if not rule.in_stacks or not rule.can_stack(problem):
-        raise ValueError(f"{call}and this rule computes each layer apart; share out the batch instead")
+        raise NotByLayer(rule.name, "this rule computes each layer apart; share out the batch instead")
     if not rule.by_layer:
-        raise ValueError(
-            f"{call}and this rule goes through them one after the other, or in two directions, so that devices would "
-            "wait for each other; share out the batch instead"
+        raise NotByLayer(
+            rule.name,
+            "this rule goes through them one after the other, or in two directions, so that devices would wait "
+            "for each other; share out the batch instead",
         )
     if rule.equal_layers in ("looped", "apart"):
-        raise ValueError(f"{call}which takes them in stacks: leave equal_layers={rule.equal_layers!r} out")
+        raise NotByLayer(rule.name, f"takes them in stacks: leave equal_layers={rule.equal_layers!r} out", "which")
     if not problem.runs:
-        raise ValueError(
-            f"{call}and no layers of this network are equal but for their weights, one after the other: they differ in "
-            "width or activation, draw random numbers, or have energies of their own"
+        raise NotByLayer(
+            rule.name,
+            "no layers of this network are equal but for their weights, one after the other: they differ in "
+            "width or activation, draw random numbers, or have energies of their own",
         )
     for group in [group for run in problem.runs for group in run.groups]:
         size, name = len(group.names), group.names[0]
         if size % devices:
             less = size - size % devices
-            near = f"{less} or {less + devices}" if less else str(devices)
-            raise ValueError(
-                f"{call}and the {size} equal layers from {name} on can't be shared out evenly; take {near} of them, or "
-                "another number of devices"
+            take = (less, less + devices) if less else (devices,)
+            raise NotByLayer(
+                rule.name,
+                f"the {size} equal layers from {name} on can't be shared out evenly; take "
+                f"{' or '.join(map(str, take))} of them, or another number of devices",
+                equal=size,
+                take=take,
             )
     if not problem.runs_forward:
-        raise ValueError(f"{call}and a forward pass of this network computes them otherwise than by their predictions")
+        raise NotByLayer(rule.name, "a forward pass of this network computes them otherwise than by their predictions")
 
 
 def check_in_stacks(rule: Rule, problem: Problem, weights: Weights, precision: Factors) -> None:
@@ -66,16 +88,16 @@ def check_in_stacks(rule: Rule, problem: Problem, weights: Weights, precision: F
     - `weights`: as the state has them.
     - `precision`: of the nodes.
 
-    **Raises:** `ValueError`, with the reason.
+    **Raises:** `NotByLayer`, with the reason.
     """
     devices = layer_devices()
     if devices == 1:
         return
-    call = f"{rule.name}: the mesh shares layers out over {devices} devices (its axis {LAYERS!r}), "
     if not isinstance(weights, Stacks):
-        raise ValueError(
-            f"{call}and optim_w can't be given their weights in stacks: it looks at paths or at all weights together "
-            "(a global norm, say), or holds a function that isn't Optax's own"
+        raise NotByLayer(
+            rule.name,
+            "optim_w can't be given their weights in stacks: it looks at paths or at all weights together "
+            "(a global norm, say), or holds a function that isn't Optax's own",
         )
 
     def weighed(name: str) -> Hashable:
@@ -84,10 +106,10 @@ def check_in_stacks(rule: Rule, problem: Problem, weights: Weights, precision: F
 
     for group in [group for run in problem.runs for group in run.groups]:
         if len({weighed(n) for n in group.names}) > 1:
-            raise ValueError(f"{call}and some of {group.names[0]} to {group.names[-1]} alone have a precision")
+            raise NotByLayer(rule.name, f"some of {group.names[0]} to {group.names[-1]} alone have a precision")
     why = rule.takes_apart(problem)
     if why is not None:
-        raise ValueError(f"{call}and {why}")
+        raise NotByLayer(rule.name, why)
 
 
 def outputs_by_layer(structure: Structure, outputs: tuple[str, ...], arrays: ModelArrays, x: PyTree) -> Nodes | None:

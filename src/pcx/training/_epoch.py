@@ -129,7 +129,9 @@ def finish(run: Run, store: Store, ended: str, options: FitOptions) -> Fit:
         warn(f"fit: training failed: {why}")
     epochs = [] if best is None else list(best.epochs)
     by, mode = (None, "min") if best is None else (best.metric, best.mode)
-    fit = Fit(states, run.members, progress.history, ended, why, store.path, best_states, epochs, by, mode)
+    fit = Fit(
+        states, run.members, progress.history, ended, why, store.path, best_states, epochs, by, mode, progress.compiled
+    )
     store.end(fit, options.figure)
     return fit
 

@@ -32,6 +32,8 @@ def loop(run: Run, store: Store, options: FitOptions, processes: Processes) -> F
     ended = "done" if any(progress.active) or progress.epoch >= options.epochs else "stopped early"
     per_epoch = run.source.per_epoch
     total = None if per_epoch is None else options.epochs * per_epoch
+    if progress.epoch < options.epochs and progress.epoch + 1 not in progress.compiled:
+        progress.compiled = [*progress.compiled, progress.epoch + 1]
     with interruptible() as asked:
         with display(total, run.number, options.show and processes.writes) as (shown, say):
             while progress.epoch < options.epochs and any(progress.active):

@@ -43,8 +43,8 @@ def of_this_job(mesh: Mesh | int | None) -> bool:
     return mesh.is_multi_process if isinstance(mesh, Mesh) else True
 
 
-def _chosen(number: int) -> np.ndarray:
-    """Return so many devices, from every process the same number."""
+def _chosen(number: int, asked: str = "mesh") -> np.ndarray:
+    """Return so many devices, from every process the same number. Errors name what asked for them."""
     found = jax.devices()
     if number < 1:
         raise ValueError(f"fit: mesh must be at least 1 device, got {number}")
@@ -56,13 +56,13 @@ def _chosen(number: int) -> np.ndarray:
             if kind == "cpu"
             else ""
         )
-        raise ValueError(f"fit: {number} devices are asked for (mesh), and JAX has {len(found)} ({kind}){more}")
+        raise ValueError(f"fit: {number} devices are asked for ({asked}), and JAX has {len(found)} ({kind}){more}")
     processes = sorted({device.process_index for device in found})
     each, left = divmod(number, len(processes))
     chosen = [[d for d in found if d.process_index == process][:each] for process in processes]
     if left or any(len(own) < each for own in chosen):
         raise ValueError(
-            f"fit: {number} devices are asked for (mesh), and that is not the same number from each of the "
+            f"fit: {number} devices are asked for ({asked}), and that is not the same number from each of the "
             f"{len(processes)} processes; take a multiple of {len(processes)}"
         )
     return np.array(chosen).reshape(-1)
@@ -96,7 +96,7 @@ def _plain(mesh: Mesh) -> Mesh:
     return found
 
 
-def mesh_by_layer(devices: int | None, layers: int) -> Mesh | int | None:
+def mesh_by_layer(devices: int | None, layers: int, asked: str = "mesh") -> Mesh | int | None:
     """Return what `fit` takes as its mesh for a number of devices, of which some share out layers and the rest of it
     each batch.
 
@@ -104,10 +104,13 @@ def mesh_by_layer(devices: int | None, layers: int) -> Mesh | int | None:
 
     - `devices`: in all; None is as many as there are for layers.
     - `layers`: over how many of them layers are shared out.
+    - `asked`: what asks for them, for errors.
 
     **Raises:** `ValueError` for devices that there are not, or that don't go evenly.
     """
     if layers == 1:
+        if devices is not None:
+            _chosen(devices, asked)  # are there so many?
         return devices
     total = layers if devices is None else devices
     if total % layers:
@@ -115,4 +118,4 @@ def mesh_by_layer(devices: int | None, layers: int) -> Mesh | int | None:
             f"fit: {total} devices can't be shared out evenly among {layers} parts of the layers; take a multiple of "
             f"{layers}"
         )
-    return Mesh(_chosen(total).reshape(layers, -1), (LAYERS, BATCH))
+    return Mesh(_chosen(total, asked).reshape(layers, -1), (LAYERS, BATCH))

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import is_typed_key
+from ..learning import Rule
 from ..predictive_coding import EnergyModule
 from ._belongs import belonging
 from ._best import Best
@@ -43,7 +44,7 @@ class Run:
 
     **Attributes:**
 
-    - `model`: as it was given to `fit`; `members`: seed and settings of each network.
+    - `model`: as it was given to `fit`; `rule`: the name of the rule; `members`: seed and settings of each network.
     - `source`, `held_out`: the data to train on, and to judge by after every epoch, if there is some.
     - `example`: shapes of one batch.
     - `ensemble`: the networks; `progress`: where they are; `passed`: batches trained on in this process.
@@ -55,6 +56,7 @@ class Run:
     """
 
     model: EnergyModule | Callable[[], EnergyModule]
+    rule: str
     members: list[Member]
     source: Source
     held_out: HeldOut | None
@@ -120,9 +122,11 @@ def prepare(
     keys = [jax.random.fold_in(jax.random.PRNGKey(m.seed), _ORDER) for m in members]
     said = options.best is not None or options.best_mode is not None
     progress = Progress.at_start(len(members))
+    name = first.name if isinstance(first, Rule) else type(first).__name__
     return Run(
-        model, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of, belongs, progress
-    )
+        model, name, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of, belongs,
+        progress,
+    )  # fmt: skip
 
 
 def _at_once(options: FitOptions, layout: Layout) -> bool:

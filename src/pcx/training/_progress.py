@@ -18,6 +18,7 @@ class Progress:
     - `history`: the rows so far.
     - `active`: of each network, whether it still learns.
     - `why`: the reasons of those that failed, in words.
+    - `compiled`: the epochs, from 1, whose time holds a compilation: the first of each process that trained.
     """
 
     epoch: int
@@ -26,6 +27,7 @@ class Progress:
     history: list[Row]
     active: list[bool]
     why: list[str]
+    compiled: list[int] = dataclasses.field(default_factory=list)
 
     @classmethod
     def at_start(cls, networks: int) -> Progress:

@@ -32,6 +32,7 @@ class Fit:
     - `best_states`, `best_epochs`: each network's state after its best epoch, and which one that is (0: it had none,
         and the state is the last); empty if there was neither validation nor `best`.
     - `by`, `mode`: the metric that says which is best, and whether `"max"` or `"min"` of it.
+    - `compiled`: the epochs whose seconds hold a compilation: the first, and the first after each resume.
     """
 
     states: list[PyTree]
@@ -44,6 +45,7 @@ class Fit:
     best_epochs: list[int] = dataclasses.field(default_factory=list)
     by: str | None = None
     mode: Literal["min", "max"] = "min"
+    compiled: list[int] = dataclasses.field(default_factory=list)
 
     def __repr__(self) -> str:
         names = ", ".join(m.name for m in self.members)

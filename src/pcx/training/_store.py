@@ -33,7 +33,7 @@ from ._weights import file_name, require_safetensors, write_weights
 
 _UNSEEN = 60.0  # seconds that a network file system may take to show a new file
 
-_OWN = ("best", "best_mode", "first_held_out_batch", "layout", "made_of")  # in config.json
+_OWN = ("best", "best_mode", "first_held_out_batch", "layout", "made_of", "named")  # in config.json
 
 
 class Store:
@@ -87,7 +87,7 @@ class RunStore(Store):
     """
 
     def __init__(self, folder: Folder, run: Run, options: FitOptions, processes: Processes) -> None:
-        self.folder, self.path = folder, folder.path
+        self.folder, self.path, self._writes = folder, folder.path, processes.writes
         self.every, self.seconds = options.checkpoint_every, options.checkpoint_seconds
         if processes.writes:  # others needn't read all data for a checksum
             self._compare_or_describe(run, options)
@@ -117,14 +117,16 @@ class RunStore(Store):
             return
         by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
         config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
-        config |= {"layout": run.ensemble.layout.describe()}
+        config |= {"layout": run.ensemble.layout.describe(), "named": {"rule": run.rule}}
         config |= plain(dict(options.config or {}))
         folder.write_json("versions.json", versions())
         # Last: it is what makes the folder a run.
         folder.write_json("config.json", {**config, "made_of": made_of})
 
     def begin(self, run: Run, options: FitOptions) -> None:
-        text = f"began: {len(run.members)} network(s), {options.epochs} epochs, {run.ensemble.layout.words()}"
+        networks, epochs = len(run.members), options.epochs
+        text = f"began: {networks} network{'s' * (networks > 1)}, {epochs} epoch{'s' * (epochs > 1)}"
+        text += f", {run.ensemble.layout.words()}"
         if self.folder.resumed:
             self._go_on(run, options.epochs)
             text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}, {run.ensemble.layout.words()}"
@@ -132,6 +134,9 @@ class RunStore(Store):
             self.folder.log(self._said)
         if self.folder.resumed:
             self.folder.metrics(run.progress.history, fresh=True)
+            config = self.folder.read_json("config.json") if self._writes else {"epochs": epochs}
+            if config.get("epochs") != epochs:
+                self.folder.write_json("config.json", {**config, "epochs": epochs})
         self.folder.log(text)
 
     def _go_on(self, run: Run, epochs: int) -> None:
