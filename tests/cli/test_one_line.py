@@ -203,6 +203,23 @@ def test_a_sweep_is_listed_by_setting_the_best_first(tmp_path, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "ended", "state"),
+    [("progress.json", "unfinished", "unfinished"), ("summary.json", "interrupted", "interrupted")],
+)
+def test_how_far_a_sweep_is(file, ended, state, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"command": "sweep", "options": {"rule": "pc", "data": "digits"}}')
+    counts = {"done": 3, "pruned": 1, "failed": 0, "not run": 8}
+    found = {"ended": ended, "settings": counts, "metric": "validation_loss", "best_value": 0.25}
+    (tmp_path / file).write_text(json.dumps(found))
+    assert call("runs", ".") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "digits" in line]
+    cells = [cell.strip() for cell in line.split("│")]
+    assert cells[2:] == ["pc", "digits", state, "4/12 settings", "-", "validation loss", "-", "0.25", ""]
+    (tmp_path / file).write_text('{"settings": 3}')
+    assert call("runs", ".") == 0
+
+
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), RuntimeError("a\nb"), OSError(28, "No space left")])
 def test_what_nothing_was_prepared_for(error, monkeypatch, capsys):
     def fail(*args, **named):

@@ -8,6 +8,9 @@ import optuna
 import pytest
 
 import pcx.training as pxt
+from pcx.training._space import space_of
+from pcx.training._sweep_loop import Plan, _beginning
+from pcx.training._units import units_of
 
 from .linear import Linear
 from .small import HELD_OUT, TRAIN, make
@@ -26,8 +29,14 @@ def sweep(space, rule=linear, **options):
     return pxt.sweep(make, rule, TRAIN, HELD_OUT, space=space, **options)
 
 
-def test_a_grid_is_what_fit_gives_of_each_setting():
-    found = sweep({"lr": RATES}, seeds=range(2), ensemble=1)
+def test_a_grid_is_what_fit_gives_of_each_setting(tmp_path, capsys):
+    found = sweep({"lr": RATES}, seeds=range(2), ensemble=1, show=True, folder=tmp_path)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "2 settings of 1 program"
+    assert [line.partition(": val")[0] for line in lines] == ["setting 0: lr 0.01", "setting 1: lr 0.1"]
+    assert not (tmp_path / "progress.json").exists()
+    sweep({"lr": RATES}, seeds=range(2), ensemble=1, show=True, folder=tmp_path)
+    assert capsys.readouterr().out == "2 settings of 1 program: all are done\n"
     fitted = pxt.fit(
         make, linear, TRAIN, HELD_OUT, epochs=2, batch_size=16, seeds=range(2), settings=[{"lr": r} for r in RATES],
         show=False,
@@ -42,6 +51,13 @@ def test_a_grid_is_what_fit_gives_of_each_setting():
         assert row["deviation"] > 0
     assert found.best == {"lr": fitted.table().rows[0]["lr"]}
     assert found.table(best_first=True).rows[0]["lr"] == found.best["lr"]
+
+
+def test_what_is_said_of_a_sweep_that_goes_on():
+    space = space_of({"lr": [0.1, 0.2], "T": [1, 2]}, make, linear)
+    units = units_of(space, dict(enumerate(space.grid())), 1)
+    assert _beginning(Plan(space, None, "tpe", 0, 8), units, 3) == "4 settings of 2 programs; 3 of 4 are done, going on"
+    assert _beginning(Plan(space, 24, "tpe", 0, 8), units, 0) == "a search of 24 settings, 8 at a time"
 
 
 @pytest.mark.slow
@@ -59,7 +75,7 @@ def test_rows_are_in_the_order_of_the_grid_whatever_is_trained_together(tmp_path
     assert kept == found.rows
     summary = json.loads((tmp_path / "all" / "summary.json").read_text())
     assert (summary["best"], summary["importances"]) == (found.best, importances)
-    assert (tmp_path / "all" / "table.csv").read_text().startswith("place,lr,decay,T,ended,")
+    assert (tmp_path / "all" / "table.csv").read_text().startswith("setting,lr,decay,T,ended,")
 
 
 class Died(Exception):

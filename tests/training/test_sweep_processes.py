@@ -123,7 +123,9 @@ def test_trials_of_two_processes_that_add_and_claim_at_once(tmp_path):
         pass  # leaves it unfinished: it is given back
     second.again()
     assert {p: t.state.name for p, t in second.by_place().items()} == {0: "WAITING", 1: "COMPLETE"}
+    assert not first.others_run()
     assert second.claim([0, 1]) != {}
+    assert (first.others_run(), second.others_run()) == (True, False)
     first.again()  # the process lives, so its trial is left to it
     assert first.by_place()[0].state.name == "RUNNING"
     assert first.claim([0, 1]) == {}

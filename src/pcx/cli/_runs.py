@@ -11,7 +11,7 @@ from typing import Any
 
 from ._failures import DONE, CommandError, complain
 from ._saved import read_run
-from ._tables import console, percent, say, table
+from ._tables import console, number, percent, say, table
 
 _DEPTH = 3
 _METRICS = ("validation_accuracy", "test_accuracy", "accuracy")
@@ -33,6 +33,17 @@ def runs(folder: Path, as_json: bool) -> int:
         made = table(None, ["run", "rule", "data", "state", "epochs", "networks", "judged by", "last", "best"], texts=4)
         for run in found:
             epochs = "-" if run["epochs"] is None else f"{run['done']}/{run['epochs']}"
+            if sweep := run["sweep"]:
+                value = (percent if "accuracy" in sweep["metric"] else number)(sweep["best"])
+                words = (
+                    f"{sweep['done']}/{sweep['settings']} settings",
+                    "-",
+                    sweep["metric"].replace("_", " "),
+                    "-",
+                    value,
+                )
+                made.add_row(run["run"], run["rule"], run["data"], run["state"], *words)
+                continue
             for i, (rule, values) in enumerate((run["rules"] or run["settings"] or {run["rule"]: run}).items()):
                 first = [run["run"], run["data"], run["state"], epochs, str(run["networks"] or "-")]
                 name, data, state, *numbers = first if i == 0 else [""] * len(first)
@@ -42,6 +53,8 @@ def runs(folder: Path, as_json: bool) -> int:
                 )
         console().print(made)
         say("last and best: accuracy, mean over the networks of a line, of the last and of the best epoch")
+        if any(run["sweep"] for run in found):
+            say("of a sweep: settings that have ended, and the best value of what it judges by")
     return DONE
 
 
@@ -67,7 +80,7 @@ def described(folder: Path) -> dict[str, Any]:
         config = {}
     options = config.get("options")
     options = options if isinstance(options, dict) else {}
-    command = _text(config.get("command"))
+    command = _text(config.get("command")) or ("sweep" if "sweep" in config else "")
     rules = options.get("rules") or config.get("rules")
     study = isinstance(config.get("rules"), list)  # of `pcx run`: several rules in one folder
     rows = _rows(folder / "metrics.jsonl")
@@ -90,6 +103,7 @@ def described(folder: Path) -> dict[str, Any]:
         "best": max(means, default=None),
         "rules": {rule: _by_rule(rows, rule) for rule in config["rules"]} if study else None,
         "settings": settings,
+        "sweep": _sweep(folder) if command == "sweep" else None,
     }
 
 
@@ -125,6 +139,29 @@ def _by_setting(
         found[name] = {"last": means[-1] if means else None, "best": max(means, default=None)}
     best = {name: math.inf if values["best"] is None else -values["best"] for name, values in found.items()}
     return {name: found[name] for name in sorted(found, key=lambda name: best[name])}
+
+
+def _sweep(folder: Path) -> dict[str, Any] | None:
+    """Return how far a sweep is, and its best value so far; None if that isn't known."""
+    found = _object(folder / "progress.json") or _object(folder / "summary.json")
+    counts, value = found.get("settings"), found.get("best_value")
+    if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
+        return None
+    return {
+        "done": sum(n for kind, n in counts.items() if kind != "not run"),
+        "settings": sum(counts.values()),
+        "metric": _text(found.get("metric")),
+        "best": value if _is_number(value) else None,
+    }
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one if there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _by_rule(rows: list[dict[str, Any]], rule: str) -> dict[str, float | None]:
@@ -172,7 +209,8 @@ def _text(value: object) -> str:
 def _state(folder: Path, command: str) -> str:
     """done, interrupted or failed, by the log's last entry; else unfinished: the run goes on, or was killed."""
     if command in ("compare", "sweep"):
-        return "done" if (folder / "summary.json").exists() else "unfinished"
+        ended = _text(_object(folder / "summary.json").get("ended")) if command == "sweep" else "done"
+        return _STATES.get(ended, "unfinished") if (folder / "summary.json").exists() else "unfinished"
     return _STATES.get(last_entry(folder).partition(":")[0], "unfinished")
 
 

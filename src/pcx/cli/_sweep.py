@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import predictive_coding as pxc
-from ..training import EarlyStopping, Folder, LearningRule, Sweep, differences, sweep
+from ..training import EarlyStopping, Folder, LearningRule, Sweep, differences, shown, sweep
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._devices import check_devices
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, told
@@ -169,7 +169,7 @@ def _end(found: Sweep, options: SweepOptions, folder: Path) -> int:
         Folder(folder, resume=True).write("best.json", lambda path: path.write_text(text, encoding="utf-8"))
     importances = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["importances"]
     if any(importances.values()):
-        say("what mattered: " + ", ".join(f"{name.replace('_', '-')} {percent(v)}" for name, v in importances.items()))
+        say("what mattered: " + ", ".join(f"{name} {percent(v)}" for name, v in importances.items()))
     say(f"results in {folder}: table.csv, trials.jsonl, summary.json, best.json{', figure.png' if importances else ''}")
     say(f"train by the best setting: pcx train --config {shlex.quote(str(folder / 'best.json'))}")
     return DONE
@@ -178,27 +178,22 @@ def _end(found: Sweep, options: SweepOptions, folder: Path) -> int:
 def _show(found: Sweep, options: SweepOptions) -> None:
     """Print the table, the best first."""
     lines, names = found.table(best_first=True).rows, [each.name for each in options.varied]
-    columns = ["place", *[name.replace("_", "-") for name in names], "ended", "epochs"]
+    columns = ["setting", *names, "ended", "epochs"]
     numbers = [n for n in ("loss", "accuracy", "validation_loss", "validation_accuracy") if any(n in r for r in lines)]
     best = f"best {found.metric}"
-    title = f"{options.model} on {options.data}: {counted(len(lines), 'setting')}, last epoch, the best first"
+    title = f"{options.model} on {options.data}: {counted(len(lines), 'setting')} by {best.replace('_', ' ')}"
     made = table(title, [*columns, *[n.replace("_", " ") for n in numbers], best.replace("_", " ")], texts=0)
     for line in lines[:_SHOWN]:
-        cells = [str(line["place"]), *[_cell(line[n]) for n in names], line["ended"], str(line["epochs"])]
+        cells = [str(line["setting"]), *[shown(line[n]) for n in names], line["ended"], str(line["epochs"])]
         cells += [_number(n, line.get(n)) for n in numbers]
         value = _number(found.metric, line[best])
         if line.get("deviation") is not None:
             value += f" ± {_number(found.metric, line['deviation'])}"
         made.add_row(*cells, value)
     console().print(made)
+    say("setting: its number in table.csv; the best first; all but the last column is of the last epoch")
     if len(lines) > _SHOWN:
         say(f"and {len(lines) - _SHOWN} more in table.csv")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(name: str, value: float | None) -> str:

@@ -23,7 +23,7 @@ from ._result import Dispatch, Fit, Report
 from ._rule import LearningRule
 from ._stopping import EarlyStopping
 from ._sweep import sweep
-from ._sweep_result import Sweep
+from ._sweep_result import Sweep, shown
 from ._weights import load_weights, save_weights
 
 __all__ = [

@@ -18,7 +18,7 @@ from ._source import Data
 from ._space import space_of
 from ._stopping import EarlyStopping, Mode
 from ._sweep_checks import check_devices, check_model, check_numbers, described, metric_of, tried
-from ._sweep_folder import begin, check_sweep_folder, keep, url_of
+from ._sweep_folder import begin, check_sweep_folder, keep, keep_progress, url_of
 from ._sweep_loop import Plan, go_through, result_of
 from ._sweep_result import Sweep
 from ._trials import Trials, first_line
@@ -133,7 +133,12 @@ def sweep(
         kept.begin(parts, storage or (place and str(place)) or "")
         if place is not None:
             begin(place, parts, config or {})
-        ended = go_through(kept, plan, trainer, ensemble, judge is not None, show)
+
+        def note() -> None:
+            if place is not None:
+                keep_progress(place, result_of(kept, plan, metric, mode, "unfinished", place))
+
+        ended = go_through(kept, plan, trainer, ensemble, judge is not None, show, note)
         found: Sweep = result_of(kept, plan, metric, mode, ended, place)
         if place is not None:
             keep(place, found, figure)

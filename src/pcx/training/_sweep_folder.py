@@ -16,7 +16,18 @@ from ._sweep_result import Sweep
 from ._types import Json
 
 TRIALS = "trials.sqlite3"
-_OWN = ("config.json", "versions.json", "table.csv", "trials.jsonl", "summary.json", "best.json", "figure.png", TRIALS)
+PROGRESS = "progress.json"
+_OWN = (
+    PROGRESS,
+    "config.json",
+    "versions.json",
+    "table.csv",
+    "trials.jsonl",
+    "summary.json",
+    "best.json",
+    "figure.png",
+    TRIALS,
+)
 
 
 def check_sweep_folder(path: str | os.PathLike[str]) -> Path:
@@ -68,20 +79,28 @@ def keep(place: Path, sweep: Sweep, figure: bool) -> None:
     _write(place, "table.csv", lambda path: path.write_text(sweep._csv(), encoding="utf-8"))
     has_trees = importlib.util.find_spec("sklearn") is not None
     found = sweep.importances() if has_trees else {}
+    _write_json(place, "summary.json", {**_summary(sweep), "importances": found})
+    (place / PROGRESS).unlink(missing_ok=True)
+    if figure and found and importlib.util.find_spec("matplotlib") is not None:
+        _write(place, "figure.png", sweep.figure)
+
+
+def keep_progress(place: Path, sweep: Sweep) -> None:
+    """Write how far a sweep is: what `summary.json` says of one that has ended."""
+    _write_json(place, PROGRESS, _summary(sweep))
+
+
+def _summary(sweep: Sweep) -> dict[str, Any]:
     ended = [row["ended"] for row in sweep.rows]
     done = "done" in ended
-    summary = {
+    return {
         "ended": sweep.ended,
         "settings": {kind: ended.count(kind) for kind in ("done", "pruned", "failed", "not run")},
         "metric": sweep.metric,
         "mode": sweep.mode,
         "best": sweep.best if done else None,
         "best_value": sweep.best_value if done else None,
-        "importances": found,
     }
-    _write_json(place, "summary.json", summary)
-    if figure and found and importlib.util.find_spec("matplotlib") is not None:
-        _write(place, "figure.png", sweep.figure)
 
 
 def _write_json(place: Path, name: str, value: object) -> None:

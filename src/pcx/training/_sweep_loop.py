@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ._display import display
 from ._search import SamplerMaker, SamplerName, drawn
 from ._space import Setting, Space
 from ._stopping import Mode
-from ._sweep_result import Sweep
+from ._sweep_result import Sweep, shown
 from ._trials import Trials
 from ._types import Json, Row
 from ._units import Trainer, Unit, chosen, units_of
@@ -98,15 +99,25 @@ class Plan:
 
 
 def go_through(
-    trials: Trials, plan: Plan, trainer: Trainer, ensemble: int | None, prunes: bool, show: bool
-) -> str:  # fmt: skip
+    trials: Trials,
+    plan: Plan,
+    trainer: Trainer,
+    ensemble: int | None,
+    prunes: bool,
+    show: bool,
+    note: Callable[[], None],
+) -> str:
     """Run trials until all have ended, those of other processes included.
+
+    **Arguments:**
+
+    - `note`: is called after each unit, to keep how far the sweep is.
 
     **Returns:** `"done"` or `"interrupted"`.
     """
     most = ensemble or (4 if jax.default_backend() == "cpu" else 64)
     last: Setting | None = None
-    told = 0
+    told, begun, alone = 0, False, True
     with display(plan.size, 0, show) as (advance, say):
         while True:
             trials.again()
@@ -115,10 +126,17 @@ def go_through(
             ended = sum(there[p].state.is_finished() for p in settings if p in there)
             advance(ended - told, f"{ended} of {plan.size} settings")
             told = ended
+            units = units_of(plan.space, settings, most)
+            if not begun:
+                say(_beginning(plan, units, ended))
+            if alone and trials.others_run():
+                say("another process takes part")
+                alone = False
+            begun = True
             if ended == plan.size:
                 return "done"
             states = {place: trial.state.name for place, trial in there.items()}
-            unit = chosen(units_of(plan.space, settings, most), states, last)
+            unit = chosen(units, states, last)
             claimed = {} if unit is None else trials.claim(unit.places)
             if unit is None or not claimed:
                 time.sleep(_WAIT if unit is None else 0.01)
@@ -127,8 +145,21 @@ def go_through(
             unit = Unit(unit.program, {place: unit.places[place] for place in claimed})
             if _run(trials, trainer, unit, claimed, prunes) == "interrupted":
                 return "interrupted"
+            note()
             for line in _lines(unit, trials, trainer):
                 say(line)
+
+
+def _beginning(plan: Plan, units: Sequence[Unit], ended: int) -> str:
+    """Return what is said of a sweep before its first unit."""
+    if plan.trials is None:
+        programs = len({json.dumps(unit.program, sort_keys=True) for unit in units})
+        text = f"{plan.size} settings of {programs} program{'s' * (programs > 1)}"
+    else:
+        text = f"a search of {plan.size} settings, {min(plan.at_once, plan.size)} at a time"
+    if ended == plan.size:
+        return f"{text}: all are done"
+    return f"{text}; {ended} of {plan.size} are done, going on" if ended else text
 
 
 def _run(trials: Trials, trainer: Trainer, unit: Unit, claimed: Mapping[int, int], prunes: bool) -> str:
@@ -151,9 +182,9 @@ def _lines(unit: Unit, trials: Trials, trainer: Trainer) -> list[str]:
         if result is None:
             continue
         value = "-" if result["value"] is None else f"{result['value']:.4g}"
-        words = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in setting.items())
+        words = ", ".join(f"{k} {shown(v)}" for k, v in setting.items())
         state = "" if result["ended"] == "done" else f" ({result['ended']})"
-        lines.append(f"{place}: {words}: {trainer.metric.replace('_', ' ')} {value}{state}")
+        lines.append(f"setting {place}: {words}: {trainer.metric.replace('_', ' ')} {value}{state}")
     return lines
 
 

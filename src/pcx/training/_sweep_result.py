@@ -26,9 +26,9 @@ class Sweep:
 
     **Attributes:**
 
-    - `rows`: a dict for each place, in order: `place`, `setting`, `ended` (`"done"`, `"pruned"`, `"failed"` or
-        `"not run"`), `why` (it failed), `value` (of the metric, at the best epoch, mean over the seeds), `deviation`
-        (over the seeds), `epochs`, `last` (numbers of the last epoch) and `seconds`.
+    - `rows`: a dict for each setting, in order: `place` (its number in the grid or the search), `setting`, `ended`
+        (`"done"`, `"pruned"`, `"failed"` or `"not run"`), `why` (it failed), `value` (of the metric, at the best epoch,
+        mean over the seeds), `deviation` (over the seeds), `epochs`, `last` (numbers of the last epoch) and `seconds`.
     - `metric`, `mode`: the metric that says which is best, and whether `"max"` or `"min"` of it.
     - `ended`: `"done"`, or `"interrupted"`: the same call goes on.
     - `folder`: the sweep's folder, if it has one.
@@ -82,7 +82,7 @@ class Sweep:
         value = f"best {self.metric}"
         lines = [
             {
-                "place": row["place"],
+                "setting": row["place"],
                 **{name: row["setting"][name] for name in names},
                 "ended": row["ended"],
                 "epochs": row["epochs"],
@@ -92,7 +92,7 @@ class Sweep:
             }
             for row in (self._sorted() if best_first else self.rows)
         ]
-        columns = ["place", *names, "ended", "epochs", *lasts, value, *(["deviation"] if with_seeds else [])]
+        columns = ["setting", *names, "ended", "epochs", *lasts, value, *(["deviation"] if with_seeds else [])]
         return Table(columns, lines)
 
     def importances(self) -> dict[str, float]:
@@ -141,5 +141,10 @@ def _cell(value: Any) -> Any:
     return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
+def shown(value: Value) -> str:
+    """Return a value of a setting for people to read, a number to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(_cell(value))
+
+
 def _words(setting: dict[str, Value]) -> str:
-    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in setting.items())
+    return ", ".join(f"{k} {shown(v)}" for k, v in setting.items())

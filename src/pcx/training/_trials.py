@@ -128,6 +128,11 @@ class Trials:
         for place, trial in lost.items():
             self.add({place: trial.params}, trial.distributions)
 
+    def others_run(self) -> bool:
+        """Return whether another process runs trials."""
+        trials = self.study.get_trials(deepcopy=False)
+        return any(trial.state.name == "RUNNING" and trial.number not in self._mine for trial in trials)
+
     def claim(self, places: Iterable[int]) -> dict[int, int]:
         """Take those of the places that nobody runs yet.
 
