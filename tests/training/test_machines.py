@@ -133,6 +133,24 @@ def test_the_one_that_holds_the_coordinator_is_killed(tmp_path):
     assert pxt.Checkpoints(tmp_path / "run" / "checkpoints").latest() == 4
 
 
+def test_the_command_whose_process_0_is_killed(tmp_path):
+    # It watches from its beginning to its end, and so does the run in it: both are told.
+    out, job = tmp_path / "run", ["--coordinator", f"127.0.0.1:{free()}", "--processes", "2"]
+    small = ["--data", "two-moons", "--hidden", "8", "--batch-size", "48", "--epochs", "9999", "--rule", "backprop"]
+    command = [sys.executable, "-m", "pcx.cli", "train", *small, "--out", str(out), "--checkpoint-every", "4", *job]
+    with started([([*command, "--process", str(i)], {}) for i in range(2)]) as processes:
+        assert processes[0].stdout is not None
+        for line in processes[0].stdout:
+            if line.startswith("epoch 3/"):
+                break
+        processes[0].kill()
+        (killed, _, _), (status, _, err) = ended(processes, timeout=20)
+    assert (killed, status) == (-signal.SIGKILL, 1), err
+    assert "pcx: error: process 0, which holds the coordinator, can't be reached: it has ended or was killed" in err
+    assert "Check failure stack trace" not in err
+    assert pxt.Checkpoints(out / "checkpoints").latest() is not None
+
+
 def test_a_signal_to_one_ends_all_in_order(tmp_path):
     asked = {"do": "run", "epochs": 3, "folder": str(tmp_path / "run")}
     first, second = job(asked, {**asked, "stops_at": 8})

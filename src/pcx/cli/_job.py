@@ -83,4 +83,6 @@ def joined(job: Job) -> Iterator[Processes]:
         with processes:
             yield processes
     except ProcessLost as error:
-        raise CommandError(f"{error}. Start all again, with pcx resume, or as now with --resume auto") from error
+        raise CommandError(
+            f"{str(error).removeprefix('fit: ')}. Start all again, with pcx resume, or as now with --resume auto"
+        ) from error

@@ -83,19 +83,21 @@ class Coordinator:
         **Arguments:**
 
         - `silent`: seconds without any answer, after which it is taken for gone.
-        - `lost`: the function. It is called by another thread.
+        - `lost`: the function. It is called by another thread, and must return soon.
         """
         for relay in _relays:
             relay.watch(silent, lost)
 
-    def stop_watching(self) -> None:
-        """Let JAX see, again, what becomes of the coordinator."""
+    def stop_watching(self, lost: Callable[[], None]) -> None:
+        """Call this function no more, see `watch`."""
         for relay in _relays:
-            relay.leave()
+            relay.leave(lost)
 
     def abandon(self) -> None:
         """Give up a job of which a process is dead: the exit of this program doesn't wait for it. JAX would, and then
-        end the program by a signal."""
+        end the program by a signal, as it would where process 0 is the first to end."""
+        for relay in _relays:
+            relay.hold()
         if not _broken:
             _broken.append(True)
             atexit.register(_leave)

@@ -16,7 +16,9 @@ from ._coordinator import reach_through, record_of_jax
 from ._relay import Relay
 from ._types import is_whole
 
-_HEARTBEAT = 30  # seconds without a sign of life, after which JAX itself breaks a job off; `fit` looks more often
+# Seconds without a sign of life, after which JAX itself breaks a job off. It asks the coordinator whenever half of that
+# has passed, and waits as long for its answer: `fit`, which looks more often, must have ended the process by then.
+_HEARTBEAT = 80
 _LAUNCHERS = {
     # what each gives its processes: how many they are, which one this is, where the first one is, and which one this
     # is on its machine

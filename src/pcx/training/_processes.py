@@ -157,5 +157,3 @@ class Several(Processes):
                 watch.fail(f"{type(error).__name__}: {str(error).strip()[:500]}")
         finally:
             watch.leave()
-            if watch.dead:
-                self._coordinator.abandon()

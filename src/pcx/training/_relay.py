@@ -16,8 +16,8 @@ class Relay:
     """Passes on what this process and the coordinator send each other, unread.
 
     JAX ends a process by SIGABRT in the moment in which its connection to the coordinator breaks: no error reaches
-    Python, and no word of what it means. So JAX is connected to this relay, in its own process. While somebody watches,
-    a connection that breaks on the coordinator's side stays open on JAX's; whoever watches is told, and has until
+    Python, and no word of what it means. So JAX is connected to this relay, in its own process. While anybody watches,
+    a connection that breaks on the coordinator's side stays open on JAX's; all who watch are told, and have until
     JAX misses the coordinator's heartbeat to end the process in order.
 
     **Arguments:**
@@ -35,25 +35,32 @@ class Relay:
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._door.getsockname()[1]}"
         self._lock = threading.Lock()
-        self._lost: Callable[[], None] | None = None
-        self._cut = False  # it was lost while somebody watched
+        self._watching: dict[Callable[[], None], None] = {}  # in the order in which they came
+        self._held = False  # JAX's side stays open
         self._asked = 0.0  # since when the coordinator owes an answer; 0 if it owes none
         self._start(self._let_in)
 
     def watch(self, silent: float, lost: Callable[[], None]) -> None:
-        """Call a function, once, when the coordinator can't be reached any more, and let JAX not see it.
+        """Call a function, once, when the coordinator can't be reached any more, and let JAX not see it. Several may
+        watch: a program that trains watches, and so does each run in it.
 
         **Arguments:**
 
         - `silent`: seconds without any answer, after which it is taken for gone. Something must be asked more often.
-        - `lost`: the function. It is called by another thread.
+        - `lost`: the function. It is called by another thread, and must return soon: others wait to be told.
         """
-        self._lost = lost
-        self._start(self._look, silent)
+        with self._lock:
+            self._watching[lost] = None
+        self._start(self._look, silent, lost)
 
-    def leave(self) -> None:
-        """Let JAX see, again, what becomes of the coordinator."""
-        self._lost = None
+    def leave(self, lost: Callable[[], None]) -> None:
+        """Call this function no more. When nobody watches, JAX sees again what becomes of the coordinator."""
+        with self._lock:
+            self._watching.pop(lost, None)
+
+    def hold(self) -> None:
+        """Let JAX see no more what becomes of the coordinator: this process ends soon."""
+        self._held = True
 
     def _start(self, do: Callable[..., None], *given: object) -> None:
         threading.Thread(target=do, args=given, name="pcx-relay", daemon=True).start()
@@ -95,19 +102,19 @@ class Relay:
             with contextlib.suppress(OSError):
                 here.shutdown(socket.SHUT_RDWR)
 
-    def _look(self, silent: float) -> None:
-        lost = self._lost
-        while lost is not None and self._lost is lost:
+    def _look(self, silent: float, lost: Callable[[], None]) -> None:
+        while lost in self._watching:
             if self._asked and time.monotonic() - self._asked > silent:
                 self._tell()
                 return
             time.sleep(_LOOK)
 
     def _tell(self) -> bool:
-        """Return whether somebody watches, or did when it was lost; who watches is told."""
+        """Tell all who watch, and return whether JAX's side stays open: that anybody watched, or did when the first
+        connection broke."""
         with self._lock:
-            lost, self._lost = self._lost, None
-            self._cut = self._cut or lost is not None
-        if lost is not None:
+            told, self._watching = self._watching, {}
+            self._held = self._held or bool(told)
+        for lost in told:
             lost()
-        return self._cut
+        return self._held

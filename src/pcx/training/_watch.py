@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from ._coordinator import Coordinator
 _BEAT = 1.0  # seconds between two looks
 _SILENT = 20.0  # seconds without a sign of life, after which a process is taken for dead
 _GRACE = 5.0  # seconds that this one then has to end by itself: its main thread may hang in a sum over all
+_ending = threading.Lock()  # a program may have several watches, of which one ends it
 _NO_COORDINATOR = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
 
 
@@ -40,7 +42,8 @@ class Watch:
         self.lost: str | None = None
         self.dead = False
         self._coordinator, self._run, self._count, self._index = coordinator, run, count, index
-        self._ended = threading.Event()
+        self._ended = threading.Event()  # nobody need look any more
+        self._left = threading.Event()  # nothing more is asked of the coordinator
         self._cut = False  # the coordinator can't be reached, and must not be asked: it would never answer
         self._seen: dict[str, tuple[str, float]] = {}
         self._thread = threading.Thread(target=self._look_all_the_time, name="pcx-watch", daemon=True)
@@ -54,16 +57,17 @@ class Watch:
         self._coordinator.tell(f"{self._run}/failed/{self._index}", why)
 
     def leave(self) -> None:
-        """Look no more, and let nobody wait for a sign of life."""
+        """Look no more, and let nobody wait for a sign of life. A process that others have left for dead gives up the
+        job."""
         self._ended.set()
-        if self._cut:
-            return
-        self._coordinator.stop_watching()
-        self._thread.join(timeout=_SILENT)
-        try:
-            self._coordinator.tell(f"{self._run}/alive/{self._index}", "left")
-        except jax.errors.JaxRuntimeError:
-            return  # the coordinator is gone, and everybody knows
+        if self.dead:
+            self._coordinator.abandon()
+        if not self._cut:  # else the coordinator would never answer; from here on that is for `_cut_off` to see
+            self._thread.join(timeout=_SILENT)
+            with contextlib.suppress(jax.errors.JaxRuntimeError):  # the coordinator is gone, and everybody knows
+                self._coordinator.tell(f"{self._run}/alive/{self._index}", "left")
+            self._coordinator.stop_watching(self._cut_off)
+        self._left.set()
 
     def wait(self) -> str | None:
         """Return why the run can't go on, as soon as that is known; None if there is no reason outside."""
@@ -92,11 +96,15 @@ class Watch:
 
     def _cut_off(self) -> None:
         self._cut, self.dead, self.lost = True, True, _NO_COORDINATOR
-        if not self._ended.wait(_GRACE):
+        threading.Thread(target=self._end_unless_left, name="pcx-watch", daemon=True).start()
+
+    def _end_unless_left(self) -> None:
+        if not self._left.wait(_GRACE):
             self._end()
 
     def _end(self) -> None:
         """End this process, whose main thread can't be reached."""
+        _ending.acquire()  # for good
         # By the number: the main thread may hold the lock of sys.stderr.
         text = f"pcx: error: {self.lost}; this process ends, too. Start all again to go on from the last checkpoint"
         os.write(2, f"{text}\n".encode())
