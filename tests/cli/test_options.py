@@ -1,5 +1,6 @@
 """What is refused, and options as JSON and back."""
 
+import dataclasses
 import json
 import re
 
@@ -12,7 +13,9 @@ import pcx.models as pxm
 import pcx.predictive_coding as pxc
 from pcx.cli._devices import layers_in_words
 from pcx.cli._failures import Refused
+from pcx.cli._flowing import let_help_flow
 from pcx.cli._settings import TrainOptions
+from pcx.cli._sweep_options import SweepOptions
 from pcx.learning import NotByLayer
 
 from .commands import SMALL, call
@@ -71,6 +74,17 @@ def test_every_option_has_help(command, capsys, monkeypatch):
         assert re.search("[a-z]{3}", re.sub(r"\(default:.*?\)", "", said)), entry
 
 
+def test_help_flows():
+    let_help_flow(SweepOptions)
+    for options in (SweepOptions, SweepOptions().pc, TrainOptions):  # which have fields in common
+        said = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(options)}
+        assert sum(map(bool, said.values())) > 2
+        assert not any("\n" in text or "  " in text for text in said.values())
+    assert said["devices"].startswith(
+        "Devices to train on; if left out, as many as --layer-devices, or all of a job of"
+    )
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -94,6 +108,8 @@ def test_every_option_has_help(command, capsys, monkeypatch):
         (["--checkpoint-every", "0"], "--checkpoint-every must be at least 1"),
         (["--devices", "0"], "--devices must be at least 1, got 0"),
         (["--layer-devices", "0"], "--layer-devices must be at least 1, got 0"),
+        (["--layer-devices", "2", "--equal-layers", "apart"], "leave --equal-layers apart out"),
+        (["--layer-devices", "2", "--parallel", "vmap"], "--parallel vmap: over --layer-devices networks"),
         (["--devices", "4", "--layer-devices", "3"], "4 devices can't be shared out evenly among so many parts"),
         (["--pc.T", "0"], "--pc.T must be at least 1"),
         (["--pc.state-lr", "-0.1"], "--pc.state-lr must be above 0"),

@@ -117,12 +117,13 @@ def test_train_eval_and_resume(here, monkeypatch, capsys):
     assert "there is no file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("rule", ["rule", "made"])
-def test_a_dtype_that_a_rule_does_not_ask_for(rule, here, capsys):
-    words = ["--model", "mine.py:Net", "--rule", f"mine.py:{rule}", "--dtype", "bfloat16", "--out", here / "run"]
+@pytest.mark.parametrize(("rule", "asked"), [("rule", "dtype"), ("made", "dtype"), ("made", "equal_layers")])
+def test_what_a_rule_does_not_ask_for(rule, asked, here, capsys):
+    option = ["--dtype", "bfloat16"] if asked == "dtype" else ["--equal-layers", "looped"]
+    words = ["--model", "mine.py:Net", "--rule", f"mine.py:{rule}", *option, "--out", here / "run"]
     assert call("train", *FEW, *words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"mine.py:{rule} asks for no argument of the name dtype" in line
+    assert f"mine.py:{rule} asks for no argument of the name {asked}" in line
 
 
 @pytest.mark.slow
@@ -204,7 +205,7 @@ def test_a_module(here, monkeypatch):
         (["--energy", "mine.py:absolute", "--model", "mine.py:Net"], "mine.py:Net asks for no argument of the name"),
         (
             ["--rule", "mine.py:needy"],
-            "needs something; it is called with those of optim, lr, samples, dtype that it asks for",
+            "needs something; it is called with those of optim, lr, samples, dtype, equal_layers that it asks for",
         ),
         (["--energy", "mine.py:Needy"], "needs something; it is called with nothing"),
         (["--energy", "mine.py:needy"], "'needy' can't be called so"),

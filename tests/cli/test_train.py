@@ -215,10 +215,12 @@ def test_one_command_for_a_job_that_may_be_restarted(tmp_path, capsys):
     assert call(*words) == 0
     assert "finished already, after 2 epochs" in capsys.readouterr().out
     assert learned(run) == before
-    assert call(*words, "--epochs", 3, "--devices", 1) == 0
+    assert call(*words, "--epochs", 3, "--devices", 1, "--equal-layers", "apart") == 0
     config, summary = (json.loads((run / name).read_text()) for name in ("config.json", "summary.json"))
     assert len(rows(run)) == config["epochs"] == config["options"]["epochs"] == 3
-    assert config["options"]["devices"] is None  # all else is that of the beginning
+    # All else is that of the beginning.
+    assert (config["options"]["devices"], config["options"]["equal_layers"]) == (None, "auto")
+    assert "equal_layers was 'auto' when it began, and is 'apart'" in (run / "log.txt").read_text()
     # The first epoch of each start holds a compilation.
     assert summary["seconds_per_epoch"] == rows(run)[1]["seconds"]
     assert call(*words, "--lr", "0.02", "--epochs", 3) == 1

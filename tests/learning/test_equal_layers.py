@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 import re
@@ -525,3 +526,18 @@ def test_what_can_not_be_computed_together_is_refused():
 
     with pytest.raises(ValueError, match=r"it computes each layer apart: leave equal_layers='looped' out"):
         Own(SLOW, SGD, 2, equal_layers="looped")
+
+
+def test_states_of_another_form_are_refused_in_words():
+    looped, apart = (pxl.backprop(optax.adam(1e-3), equal_layers=form) for form in ("looped", "apart"))
+    x, y = np.zeros((4, 6), np.float32), np.zeros((4, 6), np.float32)
+    net = pxm.MLP([6, *[5] * 5, 6])
+    state = looped.init(net, (x, y))
+    with pytest.raises(ValueError, match=r"stack: .* of some equal layers are in stacks .*, and of others apart"):
+        pxl.stack([state, apart.init(net, (x, y))])
+    plain = dataclasses.replace(state, weights=dict(state.weights))
+    with pytest.raises(ValueError, match="weights are a dict, where its optimiser has equal layers in stacks; change"):
+        looped.step(plain, (x, y))
+    for wrong in (np.array(["looped"]), ["looped"], None):
+        with pytest.raises(ValueError, match="equal_layers must be 'auto', 'stacked', 'looped' or 'apart', got"):
+            pxl.backprop(optax.adam(1e-3), equal_layers=wrong)  # pyright: ignore[reportArgumentType]

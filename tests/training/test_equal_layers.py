@@ -78,3 +78,28 @@ def test_several_networks_in_stacks_are_trained_at_once():
     assert isinstance(one.states[0].weights, Stacks)
     for path, weight in one.states[0].weights.items():
         np.testing.assert_allclose(many.states[1].weights[path], weight, atol=2e-6)
+
+
+def test_how_layers_are_computed_is_in_the_log_and_a_run_goes_on_otherwise(tmp_path):
+    def forms(equal_layers, **options):
+        made = pxl.pc(optax.sgd(1e-3), optax.sgd(0.1), 2, equal_layers=equal_layers)
+        return pxt.fit(pxm.MLP([6, 6, 6]), made, data(), folder=tmp_path / "run", **OPTIONS, **options)
+
+    assert repr(pxl.pc(optax.sgd(1e-3), optax.sgd(0.1), 2, equal_layers="looped")).endswith("equal_layers='looped')")
+    assert "equal_layers" not in repr(rule())
+    forms("looped", epochs=1)
+    run = forms("apart", epochs=2, resume=True)
+    assert len(run.history) == 2
+    began, _, resumed, _ = [line[20:] for line in (tmp_path / "run" / "log.txt").read_text().splitlines()]
+    assert began == "began: 1 network, 1 epoch, 1 device"
+    assert resumed.endswith(" 1 device; equal_layers was 'looped' when it began, and is 'apart'")
+    saved, _, _ = pxt.load_run(tmp_path / "run", pxm.MLP([6, 6, 6]), rule=pxl.pc(optax.sgd(1e-3), optax.sgd(0.1), 2))
+    assert isinstance(saved, pxm.MLP)
+    np.testing.assert_array_equal(saved.layers[1].nn.weight.get(), run.states[0].weights["layers[1].nn.weight"])
+
+
+@pytest.mark.parametrize(("equal_layers", "form"), [("looped", "looped"), ("apart", "each apart")])
+def test_equal_layers_in_words(equal_layers, form):
+    made, (x, y) = pxl.backprop(optax.sgd(1e-3), equal_layers=equal_layers), data()
+    state = made.init(pxm.MLP([6, *[5] * 5, 6], act=jnp.tanh), (x, y))
+    assert pxl.equal_layers_in_words(made, state, (x, y)) == f"vodes[1] to vodes[4]: 4 equal layers, {form}"

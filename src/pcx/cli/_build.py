@@ -147,8 +147,11 @@ def energy_of(options: Experiment) -> pxc.EnergyFn:
 
 def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     rule = own_code.load(name, "--rule")
-    if known["dtype"] is not None and (_is_rule(rule) or "dtype" not in own_code.parameters(rule, name, "--rule")):
-        raise Refused(f"--dtype has no effect: {name} asks for no argument of the name dtype")
+    asked = () if _is_rule(rule) else own_code.parameters(rule, name, "--rule")
+    for argument, default in (("dtype", None), ("equal_layers", "auto")):
+        if known[argument] != default and argument not in asked:
+            option = argument.replace("_", "-")
+            raise Refused(f"--{option} has no effect: {name} asks for no argument of the name {argument}")
     rule = rule if _is_rule(rule) else own_code.call(rule, name, "--rule", known)
     if not _is_rule(rule):
         raise Refused(
@@ -194,10 +197,12 @@ def make_rule(options: Experiment, name: str, samples: int) -> LearningRule:
     # In the network's own dtype a rule is what it was before there were others.
     dtype = None if options.dtype == "float32" else options.dtype
     if is_own(name):
-        known = {"optim": _optimiser(options, 1, samples), "lr": options.lr, "samples": samples, "dtype": dtype}
+        known = {"optim": _optimiser(options, 1, samples), "lr": options.lr, "samples": samples}
+        known |= {"dtype": dtype, "equal_layers": options.equal_layers}
         return _own_rule(name, known)
     rule = getattr(options, name)
-    return rule.make(_optimiser(options, rule.updates, samples), dtype)
+    optim = _optimiser(options, rule.updates, samples)
+    return rule.make(optim, dtype=dtype, equal_layers=options.equal_layers)
 
 
 def _optimiser(options: Experiment, updates: int, samples: int) -> optax.GradientTransformation:

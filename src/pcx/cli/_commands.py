@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from ._failures import CommandError
+from ._flowing import flowing, let_help_flow
 from ._install import missing_of, not_installed
 from ._job import Job
 from ._options import ZilOptions
@@ -33,6 +34,9 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
     - `args`: the words of the command line: defaults come from the run that `--config` names in them.
     """
     argv = list(args)
+    if not argv or {"-h", "--help"} & set(argv):
+        for options in (TrainOptions, CompareOptions, SweepOptions, ZilOptions, Job, Programs):
+            let_help_flow(options)
     command = argv[0] if argv else ""
     of_train = _base(TrainOptions, argv) if command == "train" else TrainOptions()
     of_compare = _base(CompareOptions, argv) if command == "compare" else CompareOptions()
@@ -53,6 +57,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         data_folder: Path | None = None,
         devices: int | None = None,
         layer_devices: int | None = None,
+        equal_layers: Literal["auto", "looped", "stacked", "apart"] | None = None,
         quiet: bool = False,
         job: Annotated[Job, tyro.conf.arg(name="")] = _ALONE,
         programs: Annotated[Programs, tyro.conf.arg(name="")] = _PROGRAMS,
@@ -68,6 +73,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
             data_folder: Where the data files are now.
             devices: Devices to train on this time; as many as it was begun with if left out.
             layer_devices: Devices to share equal layers out over this time; as it was begun with if left out.
+            equal_layers: How layers that repeat are computed this time; as it was begun with if left out.
             quiet: Show no progress.
             job: Which processes train together.
             programs: Where compiled programs are kept.
@@ -76,7 +82,8 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         _need_stores()
         from ._train import resume
 
-        return resume(run, epochs, data_folder, quiet, job, devices, layer_devices)
+        free = {"devices": devices, "layer_devices": layer_devices, "equal_layers": equal_layers}
+        return resume(run, epochs, data_folder, quiet, job, free)
 
     def evaluate(
         run: Run,
@@ -153,14 +160,14 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         return 0
 
     return {
-        "train": (train, TrainOptions.__doc__),
+        "train": (train, flowing(TrainOptions.__doc__ or "")),
         "resume": (resume, None),
         "eval": (evaluate, None),
-        "compare": (compare, CompareOptions.__doc__),
-        "sweep": (sweep, SweepOptions.__doc__),
+        "compare": (compare, flowing(CompareOptions.__doc__ or "")),
+        "sweep": (sweep, flowing(SweepOptions.__doc__ or "")),
         "runs": (runs, None),
         "info": (info, None),
-        "run zil": (zil, ZilOptions.__doc__),
+        "run zil": (zil, flowing(ZilOptions.__doc__ or "")),
     }
 
 

@@ -88,6 +88,7 @@ def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
         "checkpoint_seconds",
         "devices",
         "layer_devices",
+        "equal_layers",
     )
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in (old, options))
     changed = differences(was, now)

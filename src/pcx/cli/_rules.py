@@ -7,7 +7,7 @@ imported when a rule is made.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from . import _checks
 from ._failures import Refused
@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     import optax
 
     from ..learning import Rule
+
+
+class Shared(TypedDict):
+    """The options that every rule takes.
+
+    **Attributes:**
+
+    - `dtype`: of the products of layers; None for that of the network.
+    - `equal_layers`: how layers that repeat are computed.
+    """
+
+    dtype: str | None
+    equal_layers: Literal["auto", "looped", "stacked", "apart"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +55,13 @@ class RuleOptions:
             elif each.name in ("state_momentum", "momentum"):
                 _checks.momentum(option, value)
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         """Return the rule.
 
         **Arguments:**
 
         - `optim`: the optimiser of the weights.
-        - `dtype`: of the products of layers; None for that of the network.
+        - `shared`: what every rule takes.
         """
         raise NotImplementedError
 
@@ -71,10 +84,10 @@ class PCOptions(RuleOptions):
     state_momentum: float = 0.3
     """Momentum of the values, from 0 to below 1."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.pc(optim, _sgd(self.state_lr, self.state_momentum), self.T, dtype=dtype)
+        return pxl.pc(optim, _sgd(self.state_lr, self.state_momentum), self.T, **shared)
 
 
 @dataclass(frozen=True)
@@ -88,10 +101,10 @@ class IPCOptions(RuleOptions):
     state_momentum: float = 0.3
     """Momentum of the values, from 0 to below 1."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.ipc(optim, _sgd(self.state_lr, self.state_momentum), self.T, dtype=dtype)
+        return pxl.ipc(optim, _sgd(self.state_lr, self.state_momentum), self.T, **shared)
 
     @property
     def updates(self) -> int:
@@ -105,10 +118,10 @@ class ZILOptions(RuleOptions):
     state_lr: float = 1.0
     """Step size of the values. 1 is exact; g < 1 scales a layer's update by g for each layer above it."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.zil(optim, _sgd(self.state_lr), dtype=dtype)
+        return pxl.zil(optim, _sgd(self.state_lr), **shared)
 
 
 @dataclass(frozen=True)
@@ -120,12 +133,12 @@ class HILOptions(RuleOptions):
     state_lr: float = 0.1
     """Step size of the values after their first step, which is 1."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         import optax
 
         from .. import learning as pxl
 
-        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, self.state_lr, 1)), self.T, dtype=dtype)
+        return pxl.hil(optim, optax.sgd(optax.linear_schedule(1.0, self.state_lr, 1)), self.T, **shared)
 
     @property
     def updates(self) -> int:
@@ -142,10 +155,10 @@ class FPAOptions(RuleOptions):
     state_lr: float = 0.5
     """Step size of the errors, below 2."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.fpa(optim, _sgd(self.state_lr), self.T, dtype=dtype)
+        return pxl.fpa(optim, _sgd(self.state_lr), self.T, **shared)
 
 
 @dataclass(frozen=True)
@@ -170,13 +183,13 @@ class NudgedOptions(RuleOptions):
         if not 0 < abs(self.beta) <= 1:
             raise Refused(f"--{rule}.beta must be from -1 to 1 and not 0, got {self.beta}")
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
         optim_h = _sgd(self.state_lr, self.state_momentum)
         centred, alternate = self.phases == "centred", self.phases == "alternate"
         return pxl.nudged(
-            optim, optim_h, self.T, self.beta, centred=centred, alternate=alternate, follow=self.follow, dtype=dtype
+            optim, optim_h, self.T, self.beta, centred=centred, alternate=alternate, follow=self.follow, **shared
         )
 
 
@@ -190,10 +203,10 @@ class EPCOptions(RuleOptions):
     state_lr: float = 0.05
     """Step size of the errors; 0.001 to 0.1 are usual. What is stable falls as training goes on."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.epc(optim, _sgd(self.state_lr), self.T, dtype=dtype)
+        return pxl.epc(optim, _sgd(self.state_lr), self.T, **shared)
 
 
 @dataclass(frozen=True)
@@ -217,11 +230,11 @@ class MCPCOptions(RuleOptions):
         if self.burn_in >= self.T:
             raise Refused(f"--{rule}.burn-in must be below --{rule}.T, got {self.burn_in} of {self.T}")
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
         return pxl.mcpc(
-            optim, self.step, self.T, burn_in=self.burn_in, variance=self.variance, momentum=self.momentum, dtype=dtype
+            optim, self.step, self.T, burn_in=self.burn_in, variance=self.variance, momentum=self.momentum, **shared
         )
 
 
@@ -229,10 +242,10 @@ class MCPCOptions(RuleOptions):
 class BackpropOptions(RuleOptions):
     """Backpropagation of the same loss."""
 
-    def make(self, optim: optax.GradientTransformation, dtype: str | None = None) -> Rule:
+    def make(self, optim: optax.GradientTransformation, **shared: Unpack[Shared]) -> Rule:
         from .. import learning as pxl
 
-        return pxl.backprop(optim, dtype=dtype)
+        return pxl.backprop(optim, **shared)
 
 
 @dataclass(frozen=True)

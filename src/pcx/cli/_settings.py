@@ -60,6 +60,10 @@ class Experiment(Rules):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Dtype of the products of layers. Weights, their optimiser, the values of nodes and all sums are float32. 16 bits
     are for accelerators that are fast at them; CPUs are not."""
+    equal_layers: Literal["auto", "looped", "stacked", "apart"] = "auto"
+    """How layers that repeat are computed, with the same numbers but for rounding: looped, one after the other in one
+    loop, which compiles soonest; stacked, all at once; apart, each by itself; auto, what was measured to run fastest.
+    The run's log.txt says what that is."""
 
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     """Optimiser of the weights."""
@@ -143,6 +147,8 @@ class Experiment(Rules):
             )
         if self.layer_devices > 1 and self.parallel == "vmap":
             raise Refused("--parallel vmap: over --layer-devices networks are trained in turn; leave it out")
+        if self.layer_devices > 1 and self.equal_layers in ("looped", "apart"):
+            raise Refused(f"--layer-devices takes layers in stacks: leave --equal-layers {self.equal_layers} out")
         count = self.seeds[0] if len(self.seeds) == 1 else len(self.seeds)
         if count > NETWORKS:
             raise Refused(f"--seeds must be at most {NETWORKS} networks, got {count}; several numbers are seeds")
@@ -206,8 +212,8 @@ class TrainOptions(Programs, Job, Experiment):
 
     rule: RuleName | str = "pc"
     """Learning rule. Each has options of its own, listed below; or one of your own, file.py:name or module:name, a
-    rule, or a function that makes one and is called with those of optim (of the weights), lr, samples and dtype that it
-    asks for by name."""
+    rule, or a function that makes one and is called with those of optim (of the weights), lr, samples, dtype and
+    equal_layers that it asks for by name."""
     out: Path | None = None
     """Folder of the run, new or empty; runs/train-<date>-<time> if left out."""
     resume: Literal["never", "auto"] = "never"

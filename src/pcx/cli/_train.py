@@ -51,6 +51,7 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
         "checkpoint_seconds",
         "devices",
         "layer_devices",
+        "equal_layers",
     )
     both = read_config(folder, TrainOptions), options
     was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in both)
@@ -60,8 +61,8 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
             "with, or begin another one with --out"
         )
-    devices = options.devices, options.layer_devices
-    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, *devices)
+    free = {"devices": options.devices, "layer_devices": options.layer_devices, "equal_layers": options.equal_layers}
+    return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, free)
 
 
 def resume(
@@ -70,12 +71,16 @@ def resume(
     data_folder: Path | None,
     quiet: bool,
     job: Job,
-    devices: int | None = None,
-    layer_devices: int | None = None,
+    free: dict[str, Any],
 ) -> int:
-    """Go on with a run; the exit status."""
+    """Go on with a run; the exit status.
+
+    **Arguments:**
+
+    - `free`: options that may be others than when it was begun; None is as it was begun.
+    """
     with joined(job) as processes:
-        return _resume(folder, epochs, data_folder, quiet, processes, devices, layer_devices)
+        return _resume(folder, epochs, data_folder, quiet, processes, free)
 
 
 def _resume(
@@ -84,13 +89,10 @@ def _resume(
     data_folder: Path | None,
     quiet: bool,
     processes: Processes,
-    devices: int | None,
-    layer_devices: int | None,
+    free: dict[str, Any],
 ) -> int:
     options = read_config(folder, TrainOptions)
-    changed: dict[str, Any] = {"quiet": quiet}
-    changed |= {} if devices is None else {"devices": devices}
-    changed |= {} if layer_devices is None else {"layer_devices": layer_devices}
+    changed: dict[str, Any] = {"quiet": quiet, **{name: value for name, value in free.items() if value is not None}}
     if data_folder is not None:
         changed["data_folder"] = data_folder
     if epochs is not None and epochs < options.epochs:
@@ -102,6 +104,7 @@ def _resume(
     if _finished(folder, options, "epochs" in changed):
         return DONE
     options = dataclasses.replace(options, **changed)
+    options.check()
     with told():
         splits = Splits(options)
     check_devices(options)

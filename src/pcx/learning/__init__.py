@@ -11,6 +11,7 @@ from ._by_layer import NotByLayer
 from ._clamp import Clamp, Hard, Nudged, Phase
 from ._coordinates import Coordinates, Errors, FixedErrors, Values
 from ._epc import epc
+from ._equal_layers import equal_layers_in_words
 from ._fpa import fpa
 from ._guards import went_uphill
 from ._hil import hil

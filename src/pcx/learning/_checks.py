@@ -10,7 +10,7 @@ import jax.tree_util as jtu
 from jaxtyping import PyTree
 
 from ..core import taken
-from ..energy import ModelArrays, Problem, Samples
+from ..energy import ModelArrays, Problem, Samples, Stacks
 from ..nn import bare_layers
 from ..predictive_coding import EnergyModule
 from ._samples import split
@@ -73,7 +73,18 @@ def check_optim(rule: Rule, problem: Problem, state: State) -> None:
             f"which this rule's optimiser can't be given ({why}); begin with rule.init(model, batch)"
         ) from None
     if made != jtu.tree_structure(state.optim):
+        if not isinstance(state.weights, Stacks) and any(isinstance(p, Stacks) for p in _parts(state.optim)):
+            raise ValueError(
+                f"{rule.name}.step: the state's weights are a {type(state.weights).__name__}, where its optimiser has "
+                "equal layers in stacks; change weights by jax.tree.map over state.weights, which keeps their form, or "
+                "put them into a model and begin with rule.init(model, batch)"
+            )
         raise ValueError(
             f"{rule.name}.step: the state is that of another rule or another optimiser of the weights; begin with "
             "rule.init(model, batch)"
         )
+
+
+def _parts(tree: PyTree) -> list[Any]:
+    """Return the parts of a tree, with stacks whole."""
+    return jtu.tree_leaves(tree, is_leaf=lambda part: isinstance(part, Stacks))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+from jaxtyping import PyTree
 
 from ..energy import Form, Problem, layer_devices
 from ._types import EqualLayers
+
+if TYPE_CHECKING:
+    from ._rule import Rule
+    from ._state import State
 
 
 def as_equal_layers(rule: str, x: Any, can: bool) -> EqualLayers:
@@ -21,11 +26,30 @@ def as_equal_layers(rule: str, x: Any, can: bool) -> EqualLayers:
 
     **Raises:** `ValueError` for anything else, or what the rule can't do.
     """
-    if x not in ("auto", "stacked", "looped", "apart"):
+    if not isinstance(x, str) or x not in ("auto", "stacked", "looped", "apart"):
         raise ValueError(f"{rule}: equal_layers must be 'auto', 'stacked', 'looped' or 'apart', got {x!r}")
     if x in ("stacked", "looped") and not can:
         raise ValueError(f"{rule}: it computes each layer apart: leave equal_layers={x!r} out")
     return x
+
+
+def equal_layers_in_words(rule: Rule, state: State, batch: tuple[PyTree, PyTree]) -> str:
+    """Say which layers of a network are equal, and how a rule computes them.
+
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `state`: from its `init`.
+    - `batch`: `(x, y)`, `[batch, ...]` each.
+
+    **Returns:** such as `vodes[1] to vodes[30]: 30 equal layers, looped`; empty if no layers are equal.
+    """
+    bound, found = rule.bind(state, batch), []
+    for run in bound.problem.runs:
+        first, last, blocks = run.groups[0].names[0], run.groups[-1].names[-1], len(run.groups)
+        kind = "layers" if blocks == 1 else f"blocks of {blocks} layers"
+        found.append(f"{first} to {last}: {run.repeats} equal {kind}, {bound.form or 'each apart'}")
+    return "; ".join(found)
 
 
 class Stacking:

@@ -49,6 +49,8 @@ class Interned(metaclass=_Interning):
             for name, value in vars(self).items()
             if isinstance(value, (bool, int, float)) or type(value).__module__.startswith("pcx.")
         }
+        chosen = {n: v for n, v in vars(self).items() if isinstance(v, str) and v != getattr(type(self), n, v)}
+        shown |= {name: repr(value) for name, value in chosen.items()}
         parts = [f"{name}={v.__name__ if isinstance(v, type) else v}" for name, v in shown.items()]
         return f"{self.name}({', '.join(parts)})"
 

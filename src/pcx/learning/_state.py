@@ -205,13 +205,20 @@ def stack(states: Iterable[State]) -> State:
 
     **Returns:** a state in which each array has a new first axis, one entry for each of `states`.
 
-    **Raises:** `ValueError` for no states, or if they come from models that are built differently.
+    **Raises:** `ValueError` for no states, or if they come from models that are built differently, or from several
+    rules.
     """
     states = list(states)
     if not states:
         raise ValueError("stack: no states were given")
     if any(s.structure != states[0].structure for s in states[1:]):
         raise ValueError("stack: the states come from models that are built differently")
+    forms = [jtu.tree_structure(s) for s in states]
+    if forms != [forms[0]] * len(forms):
+        raise ValueError(
+            "stack: the states are of several rules or optimisers, or computed otherwise: of some equal layers are in "
+            "stacks (equal_layers='looped', say), and of others apart; make all of them by one rule"
+        )
     return jtu.tree_map(lambda *leaves: jnp.stack(leaves), *states)
 
 

@@ -32,6 +32,11 @@ def unlike(old: Json, new: Json) -> list[str]:
     return differences(*_same_names(_lasting(old), _lasting(new)))
 
 
+def without_form(rule: Json) -> Json:
+    """Return the description of a rule without how it computes equal layers: that is not what it computes."""
+    return {k: v for k, v in rule.items() if k != "equal_layers"} if isinstance(rule, dict) else rule
+
+
 def _model_of(source: BaseModule | State) -> BaseModule:
     """Return a model as it is; of a state, one like that it was made of."""
     if not isinstance(source, State):

@@ -17,7 +17,7 @@ from ..core import BaseParam, RKGState, __version__, params_by_path
 from ..data import check_flags, given_path
 from ..nn import LayerParam, LayerState, StateParam
 from ..predictive_coding import EnergyModule
-from ._belongs import unlike
+from ._belongs import unlike, without_form
 from ._checkpoint import Checkpoints
 from ._describe import describe, in_words
 from ._files import CheckpointError
@@ -116,7 +116,8 @@ def _chosen(path: Path, networks: list[Mapping[str, Any]], network: int | None) 
 
 
 def _compare(path: Path, made_of: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    wrong = [f"{name}: {each}" for name, found in now.items() for each in unlike(made_of.get(name), found)]
+    was = {name: without_form(made_of.get(name)) for name in now}
+    wrong = [f"{name}: {each}" for name, found in now.items() for each in unlike(was[name], without_form(found))]
     if not wrong:
         return
     message = (

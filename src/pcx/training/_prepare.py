@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import is_typed_key
-from ..learning import Rule
+from ..learning import Rule, equal_layers_in_words
 from ..predictive_coding import EnergyModule
 from ._belongs import belonging
 from ._best import Best
@@ -44,7 +44,8 @@ class Run:
 
     **Attributes:**
 
-    - `model`: as it was given to `fit`; `rule`: the name of the rule; `members`: seed and settings of each network.
+    - `model`: as it was given to `fit`; `members`: seed and settings of each network.
+    - `rule`: the name of the rule; `layers`: which layers are equal, and how they are computed, in words.
     - `source`, `held_out`: the data to train on, and to judge by after every epoch, if there is some.
     - `example`: shapes of one batch.
     - `ensemble`: the networks; `progress`: where they are; `passed`: batches trained on in this process.
@@ -57,6 +58,7 @@ class Run:
 
     model: EnergyModule | Callable[[], EnergyModule]
     rule: str
+    layers: str
     members: list[Member]
     source: Source
     held_out: HeldOut | None
@@ -101,9 +103,10 @@ def prepare(
     layout.check_rule(rule_of(rule, members[0].settings))
     with layout.context() if layout.layers > 1 else contextlib.nullcontext():  # that is what layers lie in stacks for
         states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
+        first = rule_of(rule, members[0].settings)
+        name, layers = _named(first, states[0], example, options.folder is not None)
     made_of |= {"data": source.describe(), "augment": describe(options.augment)}
     made_of |= {"networks": [dataclasses.asdict(m) for m in members]}
-    first = rule_of(rule, members[0].settings)
     metrics = options.metrics
     if metrics is None:
         output = jax.eval_shape(lambda s: first.evaluate(s, example)[0], states[0])
@@ -122,10 +125,9 @@ def prepare(
     keys = [jax.random.fold_in(jax.random.PRNGKey(m.seed), _ORDER) for m in members]
     said = options.best is not None or options.best_mode is not None
     progress = Progress.at_start(len(members))
-    name = first.name if isinstance(first, Rule) else type(first).__name__
     return Run(
-        model, name, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of, belongs,
-        progress,
+        model, name, layers, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of,
+        belongs, progress,
     )  # fmt: skip
 
 
@@ -181,6 +183,13 @@ def _networks(
         if kept:
             belongs.append(belonging(network))
     return states, made_of, belongs
+
+
+def _named(rule: LearningRule, state: PyTree, example: Batch, kept: bool) -> tuple[str, str]:
+    """Return the name of a rule; and, if they are kept, words for how it computes equal layers."""
+    if not isinstance(rule, Rule):
+        return type(rule).__name__, ""
+    return rule.name, equal_layers_in_words(rule, state, example) if kept else ""
 
 
 def _names(

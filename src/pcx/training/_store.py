@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
+from ._belongs import without_form
 from ._checkpoint import Checkpoints, Damaged, require_orbax
 from ._describe import differences, in_words
 from ._figure import can_draw, draw
@@ -88,6 +89,7 @@ class RunStore(Store):
 
     def __init__(self, folder: Folder, run: Run, options: FitOptions, processes: Processes) -> None:
         self.folder, self.path, self._writes = folder, folder.path, processes.writes
+        self._form = ""  # what is said of equal layers that are computed otherwise than before
         self.every, self.seconds = options.checkpoint_every, options.checkpoint_seconds
         if processes.writes:  # others needn't read all data for a checksum
             self._compare_or_describe(run, options)
@@ -108,12 +110,17 @@ class RunStore(Store):
         """Refuse to go on with what is another run, or write down what a new one is made of."""
         folder, made_of = self.folder, _with_data(run)
         if folder.resumed:
-            wrong = differences(folder.read_json("config.json")["made_of"], plain(made_of))
+            was, now = folder.read_json("config.json")["made_of"], plain(made_of)
+            old, new = [{**each, "rule": without_form(each.get("rule"))} for each in (was, now)]
+            wrong = differences(old, new)
             if wrong:
                 raise CheckpointError(
                     f"the run in {folder.path} is of another model, rule or data: {in_words(wrong)}. Resume it "
                     "with what it was begun with, or begin one in another folder"
                 )
+            forms = [each["rule"].get("equal_layers") for each in (was, now) if isinstance(each.get("rule"), dict)]
+            if len(set(forms)) > 1:
+                self._form = f"; equal_layers was {forms[0]!r} when it began, and is {forms[1]!r}"
             return
         by, mode = (None, "min") if run.best is None else (run.best.metric, run.best.mode)
         config = {"epochs": options.epochs, "best": by, "best_mode": mode, **first_held_out(run)}
@@ -126,10 +133,9 @@ class RunStore(Store):
     def begin(self, run: Run, options: FitOptions) -> None:
         networks, epochs = len(run.members), options.epochs
         text = f"began: {networks} network{'s' * (networks > 1)}, {epochs} epoch{'s' * (epochs > 1)}"
-        text += f", {run.ensemble.layout.words()}"
         if self.folder.resumed:
             self._go_on(run, options.epochs)
-            text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}, {run.ensemble.layout.words()}"
+            text = f"resumed at epoch {run.progress.epoch}, batch {run.progress.batch}"
         if self._said is not None:
             self.folder.log(self._said)
         if self.folder.resumed:
@@ -137,7 +143,8 @@ class RunStore(Store):
             config = self.folder.read_json("config.json") if self._writes else {"epochs": epochs}
             if config.get("epochs") != epochs:
                 self.folder.write_json("config.json", {**config, "epochs": epochs})
-        self.folder.log(text)
+        layers = f"; {run.layers}" if run.layers else ""
+        self.folder.log(f"{text}, {run.ensemble.layout.words()}{layers}{self._form}")
 
     def _go_on(self, run: Run, epochs: int) -> None:
         """Bring a run to where the one in the folder is. Without a checkpoint it stays at the start.
