@@ -6,7 +6,9 @@ import dataclasses
 import functools
 import random
 import re
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -282,6 +284,70 @@ def test_derivatives_of_their_own_that_differ_are_in_no_run():
     alike, other = surrogate(1.0), [surrogate(1.0), surrogate(2.0), surrogate(3.0)]
     assert len(names_together(Net((*[(alike, 0)] * 4, (lambda a: a, 0))), batch())) == 1
     assert names_together(Net(((alike, 0), *[(f, 0) for f in other], (lambda a: a, 0))), batch()) == []
+
+
+# -- layers that are frozen, or share weights ---------------------------------------------------------
+def partly():
+    """Three runs, in which weights are used several times, between layers that learn otherwise."""
+    model = pxm.MLP([5] * 15, act=jnp.tanh)
+    layers: list[Any] = model.layers  # pyright: ignore[reportAssignmentType]
+    layers[1].nn.weight.frozen = layers[5].nn.bias.frozen = True
+    layers[10] = eqx.nn.Linear(5, 5, key=jax.random.PRNGKey(0))
+    layers[4] = layers[2]  # A B A
+    layers[7], layers[8] = layers[3], layers[6]  # and B once more, in another run
+    # Parts of layers; the second with one outside of all runs.
+    object.__setattr__(layers[11].nn, "bias", layers[9].nn.bias)
+    object.__setattr__(layers[12].nn, "weight", layers[0].nn.weight)
+    return model
+
+
+class All(pxc.EnergyModule):
+    """One weight for all layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = pxnn.Linear(5, 5)
+        self.vodes = [pxc.Vode() for _ in range(11)] + [pxc.Vode(output=True)]
+
+    def __call__(self, x, y=None):
+        for vode in self.vodes:
+            x = vode(jnp.tanh(self.layer(x)))
+        return x
+
+
+class TwoOf(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.generative, self.recognition = partly(), partly()
+
+
+PARTLY = {
+    "zil": lambda how: pxl.zil(SLOW, equal_layers=how),
+    "pc": lambda how: pxl.pc(SLOW, optax.sgd(0.3), 14, equal_layers=how),
+    "ipc": lambda how: pxl.ipc(SLOW, optax.sgd(0.3), 14, equal_layers=how),
+    "epc": RULES["epc"],
+    "hybrid": lambda how: pxl.hybrid(SLOW, optax.sgd(0.3), 3, equal_layers=how),
+    "backprop": RULES["backprop"],
+}
+SLOWER = [*[(n, partly) for n in PARTLY if n != "zil"], ("pc", All)]
+
+
+@pytest.mark.filterwarnings("ignore:.* will not learn", "ignore:.* will learn nothing")
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("zil", partly), *[pytest.param(n, net, marks=pytest.mark.slow) for n, net in SLOWER]],
+)
+def test_layers_may_be_frozen_or_share_weights(name, make):
+    make, data, rule = (TwoOf if name == "hybrid" else make), batch(5, 3), PARTLY[name]
+    how = "stacked" if name in ("ipc", "backprop") else "looped"
+    apart, together = (trained(rule(h), make, data, steps=1) for h in ("apart", how))
+    assert_same(apart, together)
+
+
+@pytest.mark.filterwarnings("ignore:.* will not learn")
+def test_layers_are_together_where_the_same_of_them_learns():
+    runs = [(2, 3, 4), (6, 7, 8, 9), (11, 12)]
+    assert names_together(partly(), batch(5, 3)) == [[[f"vodes[{i}]" for i in run]] for run in runs]
 
 
 # -- weights, optimisers, states ----------------------------------------------------------------------

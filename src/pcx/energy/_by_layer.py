@@ -45,6 +45,7 @@ def goes_evenly(tree: PyTree) -> bool:
     devices, leaves = layer_devices(), jtu.tree_leaves(tree)
     return (
         devices > 1
+        and len(leaves) > 0
         and all(isinstance(a, Tracer) for a in leaves)
         and all(a.ndim > 0 and a.shape[0] % devices == 0 for a in leaves)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax.tree_util as jtu
@@ -34,8 +34,17 @@ def find_runs(nodes: Mapping[str, Node], wiring: Wiring, inputs: Inputs) -> tupl
         kind = (node.shape, node.dtype, node.silent, node.squared, node.local, node.elementwise)
         found[name] = local._replace(key=(local.key, kind))
     values = {number: name for name, number in wiring.h.items()}
-    arrays = frozenset(jtu.tree_leaves((inputs.weights, inputs.rest)))
-    return runs_of(wiring.graph.order, found, Sources(values, arrays))
+    return runs_of(wiring.graph.order, found, Sources(values, _kinds_of_arrays(inputs)))
+
+
+def _kinds_of_arrays(inputs: Inputs) -> dict[int, Hashable]:
+    """Return what must be equal of arrays of equal layers: a weight has a gradient, and its place in a tree of them,
+    where what is frozen has none."""
+    kinds: dict[int, Hashable] = {number: None for number in jtu.tree_leaves(inputs.rest)}
+    for tree in inputs.weights.values():
+        numbers, treedef = jtu.tree_flatten(tree)
+        kinds |= {number: (treedef, place) for place, number in enumerate(numbers)}
+    return kinds
 
 
 def is_same_forward(

@@ -101,7 +101,8 @@ def follow(
     if by_layer:
         end, made = {}, one_after_the_other(cell, shared, first, (xs, own))
     else:
-        end, made = scan(functools.partial(cell, shared), first, (xs, own))
+        # Of layers that all have the same weight there may be no stack at all.
+        end, made = scan(functools.partial(cell, shared), first, (xs, own), length=run.repeats)
     names = [part.names for part in parts]
     last = {n: v for k, values in end.items() for n, v in zip(reversed(names[k]), values, strict=False)}
     h, u = (Stacks(names, [m[i] for m in made]) for i in (0, -2))

@@ -21,13 +21,15 @@ from jaxtyping import PyTree
 from ._dataflow import CONVOLUTION, Program, bind_as_it_stands
 
 
-def scan(body: Callable[..., Any], init: PyTree, xs: PyTree, reverse: bool = False) -> tuple[PyTree, PyTree]:
+def scan(
+    body: Callable[..., Any], init: PyTree, xs: PyTree, reverse: bool = False, length: int | None = None
+) -> tuple[PyTree, PyTree]:
     """Return what `jax.lax.scan` returns, with the convolutions of the body laid out for a CPU.
 
-    **Arguments:** see `jax.lax.scan`; `xs` holds at least one array.
+    **Arguments:** see `jax.lax.scan`.
     """
     one = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(np.shape(a)[1:], jnp.result_type(a)), xs)
-    return jax.lax.scan(laid_out(body, init, one), init, xs, reverse=reverse)
+    return jax.lax.scan(laid_out(body, init, one), init, xs, length, reverse)
 
 
 def while_loop(going: Callable[..., Any], body: Callable[..., Any], init: PyTree) -> PyTree:

@@ -85,18 +85,16 @@ class Repeating(abc.ABC):
         return tuple([*blocks, *[(p,) for p in weights if p not in inside]])
 
     def weights_of_run(self, run: Run) -> list[jax.ShapeDtypeStruct]:
-        """Return the shapes of the weights of a run's first repetition.
+        """Return the shapes of the weights of a run's first repetition, and of what is frozen in their place.
 
         **Arguments:**
 
         - `run`: one of `runs`.
 
-        **Returns:** shapes and dtypes.
+        **Returns:** shapes and dtypes; none where layers have no arrays.
         """
-        leaves = {path: jtu.tree_leaves(tree) for path, tree in self._shapes.weights.items()}
-        slots = [s for group in run.groups for s in group.slots if s.kind == "array"]
-        places = [self.weight_places[s.numbers[0]] for s in slots if s.numbers[0] in self.weight_places]
-        return [leaves[path][k] for path, k in places]
+        shapes = dict(zip(jtu.tree_leaves(self._inputs), jtu.tree_leaves(self._shapes), strict=True))
+        return [shapes[s.numbers[0]] for group in run.groups for s in group.slots if s.kind == "array"]
 
     @functools.cached_property
     def runs(self) -> tuple[Run, ...]:

@@ -106,11 +106,11 @@ class Sources(NamedTuple):
     **Attributes:**
 
     - `values`: the node of each value.
-    - `arrays`: the numbers of the model's own arrays.
+    - `arrays`: of the model's own arrays, what must be equal where equal layers each have another: whether it learns.
     """
 
     values: Mapping[int, str]
-    arrays: frozenset[int]
+    arrays: Mapping[int, Hashable]
 
 
 def runs_of(order: Sequence[str], locals_: Mapping[str, Local], inputs: Sources, least: int = 2) -> tuple[Run, ...]:
@@ -184,7 +184,7 @@ class _Search:
                 if self._place[values[y]] - self._place[values[x]] != period:
                     return None
                 kinds.append("moved")
-            elif x in arrays and y in arrays:
+            elif x in arrays and y in arrays and arrays[x] == arrays[y]:
                 kinds.append("other")
             else:
                 return None

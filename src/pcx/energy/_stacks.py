@@ -29,7 +29,7 @@ class Stacks(Mapping[str, Any]):
 
     **Arguments:**
 
-    - `blocks`: the names, block by block.
+    - `blocks`: the names, block by block, each name once.
     - `stacks`: a tree of arrays for each block, with the block as the first axis of each array where it has several
         names.
     """
@@ -45,6 +45,8 @@ class Stacks(Mapping[str, Any]):
         """The block of each name, and its place in there."""
         if self._places is None:
             self._places = {n: (b, i) for b, names in enumerate(self.blocks) for i, n in enumerate(names)}
+            if len(self._places) < sum(map(len, self.blocks)):
+                raise ValueError(f"Stacks: a name is in the blocks twice: {self.blocks}")
         return self._places
 
     def with_stacks(self, stacks: Iterable[PyTree]) -> Stacks:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax.numpy as jnp
 import jax.tree_util as jtu
+import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
@@ -44,20 +45,35 @@ def whole_gradient(bound: Bound, gradient: Weights, terms: Sequence[Term]) -> An
     - `terms`: those of parts of groups.
     """
     places = bound.problem.weight_places
-    where = [[places[i] for i in numbers] for numbers, _ in terms]
+    in_groups: list[tuple[int, Block, Array]] = []  # with the place in the trees of those weights
+    for numbers, grad in terms:
+        # All in the same place, by `find_runs`.
+        in_groups += [(places[numbers[0]][1], *each) for each in _once([places[i][0] for i in numbers], grad)]
 
     def whole(names: Block, value: PyTree) -> PyTree:
         leaves, treedef = jtu.tree_flatten(value)
         wanted, made = frozenset(names), []
         for k, leaf in enumerate(leaves):
             own = [((p,), jtu.tree_leaves(gradient[p])[k]) for p in names if p in gradient]
-            parts = [
-                (tuple([path for path, _ in at]), grad)
-                for at, (_, grad) in zip(where, terms, strict=True)
-                if at[0][1] == k and any(path in wanted for path, _ in at)
-            ]
+            parts = [(paths, grad) for at, paths, grad in in_groups if at == k and not wanted.isdisjoint(paths)]
             found = added_up(names, [*own, *parts])
             made.append(jnp.zeros_like(leaf) if found is None else found)
         return jtu.tree_unflatten(treedef, made)
 
     return blockwise(bound.weights, whole)
+
+
+def _once(paths: Sequence[str], grad: Array) -> list[tuple[Block, Array]]:
+    """Return the gradients of a group's weights in blocks that have each path once: one that several of its layers use
+    gets their sum."""
+    if len(set(paths)) == len(paths):
+        return [(tuple(paths), grad)]
+    layers: dict[str, list[int]] = {}
+    for i, path in enumerate(paths):
+        layers.setdefault(path, []).append(i)
+    found: list[tuple[Block, Array]] = []
+    for times in dict.fromkeys(map(len, layers.values())):
+        names = tuple([path for path, at in layers.items() if len(at) == times])
+        summed = jnp.sum(grad[np.array([layers[path] for path in names])], axis=1)
+        found.append((names, summed if len(names) > 1 else summed[0]))
+    return found

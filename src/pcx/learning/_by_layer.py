@@ -61,7 +61,7 @@ def check_by_layer(rule: Rule, problem: Problem) -> None:
         raise NotByLayer(
             rule.name,
             "no layers of this network are equal but for their weights, one after the other: they differ in "
-            "width or activation, draw random numbers, or have energies of their own",
+            "width or activation, or in what is frozen, draw random numbers, or have energies of their own",
         )
     for group in [group for run in problem.runs for group in run.groups]:
         size, name = len(group.names), group.names[0]

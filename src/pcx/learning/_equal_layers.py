@@ -134,7 +134,7 @@ def form_of(given: EqualLayers, problem: Problem, pays: int) -> Form | None:
     repeats = max(run.repeats for run in problem.runs)
     if jax.default_backend() != "cpu":
         return "stacked" if repeats >= _FEW else None
-    largest = max(w.size for run in problem.runs for w in problem.weights_of_run(run))
+    largest = max([w.size for run in problem.runs for w in problem.weights_of_run(run)], default=0)
     return "looped" if repeats >= max(pays, _MANY) and problem.size * largest <= _SMALL else None
 
 
