@@ -601,6 +601,8 @@ def test_states_of_another_form_are_refused_in_words():
     state = looped.init(net, (x, y))
     with pytest.raises(ValueError, match=r"stack: .* of some equal layers are in stacks .*, and of others apart"):
         pxl.stack([state, apart.init(net, (x, y))])
+    assert [*state.weights][:3] == ["layers[0].nn.weight", "layers[0].nn.bias", "layers[1].nn.weight"]
+    assert repr(state.weights).startswith("{'layers[0].nn.weight': float64[5, 6], 'layers[0].nn.bias': float64[5], ")
     plain = dataclasses.replace(state, weights=dict(state.weights))
     with pytest.raises(ValueError, match="weights are a dict, where its optimiser has equal layers in stacks; change"):
         looped.step(plain, (x, y))

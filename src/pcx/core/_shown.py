@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ def shown(x: Constant) -> str:
         )
         return f"{np.asarray(x).item():.6g}" if number else f"{x.dtype}{list(x.shape)}"
     if isinstance(x, Mapping):
-        return f"{{{_some([f'{k!r}: {shown(v)}' for k, v in list(x.items())[: _MOST + 1]], len(x))}}}"
+        return f"{{{_some([f'{k!r}: {shown(v)}' for k, v in itertools.islice(x.items(), _MOST + 1)], len(x))}}}"
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         fields: Any = x  # there is no type of all named tuples
         return f"{type(x).__name__}({', '.join(f'{n}={shown(getattr(fields, n))}' for n in fields._fields)})"

@@ -7,6 +7,8 @@ grow with that of the names.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,10 +20,14 @@ from jax import Array, lax
 from jax.core import Tracer
 from jaxtyping import PyTree
 
+from ..core import shown
 from ._by_layer import are_by_layer, goes_evenly, joined_by_layer, taken_out
 
 Block: TypeAlias = tuple[str, ...]
 """Names whose arrays lie in one stack, along its first axis; a single name's array has no such axis."""
+
+
+_NUMBER = re.compile(r"(\d+)")
 
 
 class Stacks(Mapping[str, Any]):
@@ -77,7 +83,7 @@ class Stacks(Mapping[str, Any]):
         return stack if len(self.blocks[block]) == 1 else jtu.tree_map(lambda a: _one_of(a, i), stack)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
+        return iter(_in_order(self.blocks))
 
     def __len__(self) -> int:
         return len(self.places)
@@ -86,10 +92,22 @@ class Stacks(Mapping[str, Any]):
         return name in self.places
 
     def __repr__(self) -> str:
-        return repr({n: self[n] for n in self})
+        return shown(self)
 
 
 jtu.register_pytree_node(Stacks, lambda s: (s.stacks, s.blocks), lambda blocks, stacks: Stacks(blocks, stacks))
+
+
+@functools.lru_cache(maxsize=256)
+def _in_order(blocks: tuple[Block, ...]) -> tuple[str, ...]:
+    """Return the names, layer by layer: by the first number in each, names of one layer block by block."""
+    names = [n for block in blocks for n in block]
+    return tuple(sorted(names, key=_numbers))
+
+
+def _numbers(name: str) -> tuple[str, tuple[int, ...]]:
+    head, *parts = _NUMBER.split(name, maxsplit=1)
+    return head, tuple(map(int, parts[:1]))
 
 
 def _one_of(a: Any, i: int) -> Any:
