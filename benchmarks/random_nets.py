@@ -2,8 +2,9 @@
 
 A network has 10 to 14 layers: blocks of one to three that come again up to five times, and layers that don't. Layers
 differ in their activation, in skips (also ones that reach further back than their block repeats), in whether all use
-one weight or have their own, in what else they read, and in width. Every rule is asked about every network: apart,
-looped and stacked, two steps from the same weights on the same batch.
+one weight or have their own, in what else they read, and in width. Of some the weight or the bias is frozen, some are
+an earlier layer once more. Every rule is asked about every network: apart, looped and stacked, two steps from the same
+weights on the same batch.
 
 - `worst`: the largest difference of all weights and energies after the steps, relative to the largest number of their
   array; the bar is 1e-12.
@@ -18,6 +19,7 @@ It compiles thousands of programs and takes hours. It prints how far it is, and 
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -106,7 +108,7 @@ class Net(pxc.EnergyModule):
     """A network of a plan: for each layer its activation, its skip, whether it has a weight of its own, and whether it
     reads the first node's value, too."""
 
-    def __init__(self, plan, widths):
+    def __init__(self, plan, widths, odd=()):
         super().__init__()
         self.plan = px.static(plan)
         self.common = pxnn.Linear(WIDTH, WIDTH)
@@ -114,6 +116,11 @@ class Net(pxc.EnergyModule):
             None if shared else pxnn.Linear(a, b)
             for (_, _, shared, _), a, b in zip(plan, widths, widths[1:], strict=False)
         ]
+        for i, what in odd:
+            if isinstance(what, int):
+                self.layers[i] = self.layers[what]
+            elif self.layers[i] is not None:
+                getattr(self.layers[i].nn, what).frozen = True
         self.vodes = [pxc.Vode() for _ in plan[1:]] + [pxc.Vode(output=True)]
 
     def __call__(self, x, y=None):
@@ -129,11 +136,11 @@ class Net(pxc.EnergyModule):
 
 
 class Pair(pxc.EnergyModule):
-    """Two networks over the same values."""
+    """Two networks over the same values; the first has the odd layers."""
 
-    def __init__(self, plan, widths):
+    def __init__(self, plan, widths, odd=()):
         super().__init__()
-        self.recognition = Net(plan, widths)
+        self.recognition = Net(plan, widths, odd)
         self.generative = Net((*plan[-2::-1], plan[-1]), widths[::-1])
 
 
@@ -157,6 +164,21 @@ def random_net(seed):
     # A weight that all share has one shape.
     plan = [(a, s, c and p == q == WIDTH, f) for (a, s, c, f), p, q in zip(plan, widths, widths[1:], strict=False)]
     return (*plan, ("", 0, False, False)), (*widths, WIDTH)
+
+
+def odd_layers(seed, plan, widths):
+    """Return which layers of a network are another one once more, and of which weight or bias is frozen."""
+    draw = random.Random(seed + 1)
+    shapes = list(itertools.pairwise(widths))
+    odd = []
+    for i in range(1, len(plan)):
+        # Another one's: the one before the last as a rule, so that A B A is met.
+        like = [j for j in (i - 2, draw.randrange(i)) if j >= 0 and shapes[j] == shapes[i] and not plan[j][2]]
+        if like and not plan[i][2] and draw.random() < 0.2:
+            odd.append((i, like[0]))
+        elif draw.random() < 0.12:
+            odd.append((i, draw.choice(["weight", "bias"])))
+    return tuple(odd)
 
 
 def trained(rule, make, data):
@@ -198,11 +220,12 @@ def reaches(problem):
 def asked(rules, seed, result):
     """Ask all rules about a network."""
     plan, widths = random_net(seed)
+    odd = odd_layers(seed, plan, widths)
     draw = np.random.default_rng(seed)
     data = draw.normal(size=(SAMPLES, widths[0])), draw.normal(size=(SAMPLES, widths[-1]))
     for name, make_rule in rules.items():
         kind = Pair if name in PAIRS else Net
-        make, row = (lambda kind=kind: kind(plan, widths)), result["rules"][name]
+        make, row = (lambda kind=kind: kind(plan, widths, odd)), result["rules"][name]
         apart = trained(make_rule({"equal_layers": "apart"}, len(plan)), make, data)
         for how in FORMS:
             rule = make_rule({"equal_layers": how}, len(plan))
