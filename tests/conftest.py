@@ -20,22 +20,28 @@ _folder = ""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
 # makes in a third of the time. The slow tests, and all tests run together, take the code that users get, but in
-# processes that they start to see what becomes of a process.
+# processes that they start to see what becomes of a process, and where tests say so.
 _HASTE = {
-    "xla_backend_optimization_level": "0",
-    "xla_cpu_parallel_codegen_split_count": "1",
-    "xla_cpu_use_fusion_emitters": "false",
-    "xla_llvm_disable_expensive_passes": "true",
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_llvm_disable_expensive_passes": True,
 }
+
+
+def _is_pinned() -> bool:
+    pins = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
+    return bool(re.search(rf"^jaxlib=={re.escape(version('jaxlib'))}$", pins, re.MULTILINE))
 
 
 def _in_haste(flags: str) -> str:
     """Return XLA's flags with ours, but for those that the user has set. XLA ends a process of flags it doesn't know,
     so only with the version that pcx is tested with."""
-    pins = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
-    if not re.search(rf"^jaxlib=={re.escape(version('jaxlib'))}$", pins, re.MULTILINE):
+    if not _is_pinned():
         return flags
-    return " ".join([flags, *(f"--{name}={value}" for name, value in _HASTE.items() if name not in flags)]).strip()
+    return " ".join(
+        [flags, *(f"--{name}={value}".lower() for name, value in _HASTE.items() if name not in flags)]
+    ).strip()
 
 
 @pytest.fixture
@@ -45,6 +51,29 @@ def in_haste(monkeypatch):
 
     jax.jit(lambda a: a)(0)  # XLA reads the flags of this process
     monkeypatch.setenv("XLA_FLAGS", _in_haste(os.environ.get("XLA_FLAGS", "")))
+
+
+@pytest.fixture
+def jit_in_haste(monkeypatch):
+    """What the test gives to `jax.jit`, and what the package does, is compiled in haste."""
+    import jax
+
+    jit = jax.jit
+
+    class Compiled:
+        def __init__(self, fn: Any, **options: Any):
+            self.usual, self.hasty = jit(fn, **options), jit(fn, **options, compiler_options=_HASTE)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            # Inside of another compiled function there is no program of its own, and no options for it.
+            inside = isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+            return (self.usual if inside else self.hasty)(*args, **kwargs)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.hasty, name)
+
+    if _is_pinned():
+        monkeypatch.setattr(jax, "jit", Compiled)
 
 
 def _leave_doors_alone():

@@ -1,6 +1,5 @@
 """Small networks, and what is known of them by dense linear algebra."""
 
-import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +15,6 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
-
-# Most of the time of these tests is compilation.
-jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
 
 
 class Skip(pxc.EnergyModule):
@@ -57,14 +51,14 @@ def mlp() -> Any:
 
 
 def conv() -> Any:
-    return pxm.VGG([2, 3], [True, False], [1, 1], (2, 6, 6), 3)
+    return pxm.VGG([2, 3], [True, False], [1, 1], (2, 4, 4), 3)
 
 
 def chain() -> Any:
     return pxm.MLP([5, 6, 6, 6, 6, 3], act=jnp.tanh)
 
 
-SHAPES = {conv: (2, 6, 6)}
+SHAPES = {conv: (2, 4, 4)}
 
 
 def bound(make: Callable[[], Any], batch: int = 3, seed: int = 0) -> pxl.Bound:
@@ -86,7 +80,7 @@ def normal(seed: int, *shape: int) -> Any:
 
 
 def landscape(bound: pxl.Bound, over: str = "values") -> Any:
-    targets = bound.start().targets
+    targets = jax.jit(lambda: bound.start().targets)()
     return bound.landscape(targets) if over == "values" else pxe.OverErrors(bound, targets)
 
 
@@ -99,7 +93,7 @@ def moved(landscape: Any, by: float = 0.3) -> dict[str, Any]:
 def dense(landscape: Any, at: dict[str, Any], names: Any = None) -> np.ndarray:
     """The Hessian of the total energy, entry by entry."""
     flat, back = ravel_pytree({n: at[n] for n in names or landscape.free})
-    return np.asarray(jit(jax.hessian(lambda f: landscape.total({**at, **back(f)})))(flat))
+    return np.asarray(jax.jit(jax.hessian(lambda f: landscape.total({**at, **back(f)})))(flat))
 
 
 def eigenvalues(landscape: Any, at: dict[str, Any], names: Any = None) -> np.ndarray:

@@ -268,7 +268,7 @@ def test_operations_that_are_differentiated_in_reverse_alone():
 
 @pytest.mark.slow
 def test_vgg5():
-    b = pxl.bind(pxm.vgg5(classes=10), (normal(0, 2, 3, 32, 32), normal(1, 2, 10)))
+    b = pxl.bind(pxm.vgg5(classes=10), (normal(0, 1, 3, 32, 32), normal(1, 1, 10)))
     space = landscape(b)
     found = pxa.curvature(space, per_sample=True, which="largest", steps=24, tolerance=1e-3)
     assert (found.largest_error < 0.1 * found.largest).all()

@@ -97,7 +97,7 @@ def test_several_networks_at_once_and_ranks():
     states[1] = dataclasses.replace(states[1], weights=broken)
     found = pxa.health(rule, pxl.stack(states), batch)
     assert [f.networks for f in found.findings] == [(1,)]
-    after, _ = rule.step(states[0], batch)
+    after, _ = jax.jit(rule.step)(states[0], batch)
     step = np.asarray(after.weights["layers[1].nn.weight"] - states[0].weights["layers[1].nn.weight"])
     s = np.linalg.svd(step, compute_uv=False)
     p = s / s.sum()

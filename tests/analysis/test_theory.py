@@ -17,7 +17,7 @@ import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
 
-from .networks import bound, jit, landscape, normal
+from .networks import bound, landscape, normal
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -71,8 +71,13 @@ def test_the_energy_of_a_chain_is_that_of_the_paper():
 def energy_at_rest(b: pxl.Bound) -> Any:
     """The energy of each sample where the normal equations are solved."""
     space = landscape(b)
-    energies = space.energies(pxi.linear_equilibrium(space, space.start()))
-    return sum(space.without_logs(energies).values())
+
+    @jax.jit
+    def energy():
+        energies = space.energies(pxi.linear_equilibrium(space, space.start()))
+        return sum(space.without_logs(energies).values())
+
+    return energy()
 
 
 @pytest.mark.slow
@@ -118,7 +123,7 @@ def loss_of(widths, x, y):
 def test_the_saddle_of_the_loss(widths):
     x, y = normal(1, 6, 5), normal(2, 6, 3)
     zero = jnp.zeros(sum(a * b for a, b in itertools.pairwise(widths)))
-    true = np.linalg.eigvalsh(jit(jax.hessian(loss_of(widths, x, y)))(zero))
+    true = np.linalg.eigvalsh(jax.jit(jax.hessian(loss_of(widths, x, y)))(zero))
     found = pxa.saddle_at_zero(x, y, widths, of="loss")
     np.testing.assert_allclose(np.repeat(found.values, found.counts), true, atol=1e-12)
 
@@ -140,7 +145,7 @@ def test_the_saddle_of_the_energy_is_strict(widths):
         at = b.at(back(flat)).landscape(b.start().targets)
         return sum(jnp.mean(e) for e in at.energies(pxi.linear_equilibrium(at, b.start().h)).values())
 
-    true = np.linalg.eigvalsh(jit(jax.hessian(energy))(flat))
+    true = np.linalg.eigvalsh(jax.jit(jax.hessian(energy))(flat))
     np.testing.assert_allclose(np.repeat(theory.values, theory.counts), true, atol=1e-10)
 
 
@@ -154,7 +159,7 @@ def test_the_curvature_in_weights_away_from_zero():
     found = pxa.weight_curvature(b, nodes, tolerance=1e-6)
     flat, back = ravel_pytree(b.weights)
 
-    @jit
+    @jax.jit
     def gradient(flat):  # by the envelope theorem, at an equilibrium that Newton's steps have found again
         at = b.at(back(flat)).landscape(b.start().targets)
         h, shaped = ravel_pytree(nodes)
@@ -198,7 +203,7 @@ def over_draws(make: Any, draws: int, x: Any) -> tuple[Any, Any]:
             )
         return pxa.activity(b.at(new))
 
-    found = jit(lambda keys: jax.lax.map(drawn, keys, batch_size=50))(jax.random.split(jax.random.key(0), draws))
+    found = jax.jit(lambda keys: jax.lax.map(drawn, keys, batch_size=50))(jax.random.split(jax.random.key(0), draws))
     theory = pxa.expected_activity(model, x)
     assert list(theory) == list(b.problem.nodes)
     error = {n: float(jnp.std(v)) / math.sqrt(draws) for n, v in found.items()}

@@ -1,6 +1,7 @@
 # pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 """Runs on four devices against one, and what is refused. Run by `test_layout.py`, in a process that has so many."""
 
+import shutil
 from typing import Any
 
 import jax
@@ -63,10 +64,10 @@ def test_batches_of_other_forms(kind):
 def test_a_run_goes_on_on_another_layout(tmp_path):
     whole = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}], mesh=4)
     options: dict[str, Any] = {"net": make, "rule": by_rate, "seeds": [0, 1], "settings": [{"lr": 1e-2}]}
+    with pytest.raises(Cut):
+        train(mesh=4, folder=tmp_path / "cut", checkpoint_every=1, **options, **cut_after(8))
     for mesh in (4, 2, None):
-        folder = tmp_path / str(mesh)
-        with pytest.raises(Cut):
-            train(mesh=4, folder=folder, checkpoint_every=1, **options, **cut_after(8))
+        folder = shutil.copytree(tmp_path / "cut", tmp_path / str(mesh))
         resumed = train(mesh=mesh, folder=folder, resume=True, **options)
         if mesh == 4:
             assert same_bits(resumed, whole)
@@ -90,10 +91,10 @@ def deep():
 def test_layers_go_on_on_another_layout(tmp_path):
     options: dict[str, Any] = {"net": deep, "rule": pxl.pc(optax.sgd(0.01), optax.sgd(0.1), 5), "seeds": [0, 1]}
     whole = train(mesh=LAYERS, **options)
-    for mesh in (LAYERS, BOTH, None):
-        folder = tmp_path / str(0 if mesh is None else mesh.axis_names)
-        with pytest.raises(Cut):
-            train(mesh=LAYERS, folder=folder, checkpoint_every=1, **options, **cut_after(8))
+    with pytest.raises(Cut):
+        train(mesh=LAYERS, folder=tmp_path / "cut", checkpoint_every=1, **options, **cut_after(8))
+    for i, mesh in enumerate((LAYERS, BOTH, None)):
+        folder = shutil.copytree(tmp_path / "cut", tmp_path / str(i))
         resumed = train(mesh=mesh, folder=folder, resume=True, **options)
         if mesh is LAYERS:
             assert same_bits(resumed, whole)

@@ -116,7 +116,8 @@ def curvature(
 
     The Hessian is only ever multiplied with vectors, each time at about the cost of two gradients; no part of it is
     kept. What is kept are the vectors, `steps` of them, each as large as the coordinates. It works under `jax.jit` and
-    `jax.vmap`, as over the weights of several networks; each call outside of `jit` compiles a program of its own.
+    `jax.vmap`, as over the weights of several networks; a call outside of `jit` compiles a program, once for landscapes
+    of the same structure and shapes.
 
     **Arguments:**
 

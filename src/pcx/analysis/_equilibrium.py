@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import optax
+from jax import Array
 
 from ..core import positive, whole
 from ..energy import Landscape, NodesIn
 from ..inference import GradientNorm, Solution, relax
+from ._at_once import at_once
 from ._curvature import curvature
 from ._hessian import check_moving
 
@@ -35,11 +37,15 @@ def equilibrium(
     """
     steps, tolerance = whole("equilibrium", "steps", steps, 1), positive("equilibrium", "tolerance", tolerance)
     check_moving("equilibrium", landscape, None)
-    start = landscape.start() if coords is None else coords
+    start = at_once(landscape.start) if coords is None else coords
     found = curvature(landscape, start, per_sample=False, steps=64, tolerance=1e-2)
     most = 1.3 * found.largest
     least = jnp.maximum(found.smallest, 1e-4 * most)
     fast, slow = jnp.sqrt(most), jnp.sqrt(least)
     step, momentum = (2 / (fast + slow)) ** 2, ((fast - slow) / (fast + slow)) ** 2
-    descent = optax.chain(optax.trace(decay=momentum), optax.scale(-step))
-    return relax(landscape, start, descent=descent, stop=GradientNorm(steps, tolerance))
+
+    def settled(start: NodesIn, step: Array, momentum: Array) -> Solution:
+        descent = optax.chain(optax.trace(decay=momentum), optax.scale(-step))
+        return relax(landscape, start, descent=descent, stop=GradientNorm(steps, tolerance))
+
+    return at_once(settled, start, step, momentum)

@@ -13,6 +13,7 @@ from jaxtyping import Float, PyTree
 
 from ..energy import Bound, ForwardPass, Weights, apart, in_stacks_of
 from ..learning import Update, backprop
+from ._alike import of_each
 
 Scalars = dict[str, Float[Array, ""]]
 
@@ -73,14 +74,13 @@ def compared(one: Weights, two: Weights) -> Compared:
 
     - `one`, `two`: `{path: array}`.
     """
-    products: Scalars = {}
-    norms: Scalars = {}
-    others: Scalars = {}
-    for path in one:
-        a, b = (_unit(w[path]) for w in (one, two))
-        norms[path], others[path] = a[1], b[1]
-        products[path] = _over(sum([jnp.sum(x * y) for x, y in zip(a[0], b[0], strict=True)], jnp.zeros(())), a, b)
-    return Compared(products, norms, others)
+
+    def both(a: PyTree, b: PyTree) -> tuple[Array, Array, Array]:
+        x, y = _unit(a), _unit(b)
+        return _cosine(x[0], y[0]), x[1], y[1]
+
+    found = of_each(both, one, two)
+    return Compared(*[{path: numbers[i] for path, numbers in found.items()} for i in range(3)])
 
 
 def _unit(tree: PyTree) -> tuple[list[Array], Array]:
@@ -88,13 +88,18 @@ def _unit(tree: PyTree) -> tuple[list[Array], Array]:
     leaves = jtu.tree_leaves(tree)
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0.0) for a in leaves]))
     scaled = [a / jnp.where(largest > 0, largest, 1) for a in leaves]
-    return scaled, largest * jnp.sqrt(sum([jnp.sum(jnp.square(a)) for a in scaled], jnp.zeros(())))
+    return scaled, largest * _length(scaled)
 
 
-def _over(product: Array, a: tuple[list[Array], Array], b: tuple[list[Array], Array]) -> Array:
-    lengths = [jnp.sqrt(sum([jnp.sum(jnp.square(x)) for x in each], jnp.zeros(()))) for each, _ in (a, b)]
-    length = lengths[0] * lengths[1]
+def _cosine(a: list[Array], b: list[Array]) -> Array:
+    """Return the cosine between two lists of arrays; NaN where one has no length."""
+    length = _length(a) * _length(b)
+    product = sum([jnp.sum(x * y) for x, y in zip(a, b, strict=True)], jnp.zeros(()))
     return jnp.where(length > 0, product / jnp.where(length > 0, length, 1), jnp.nan)
+
+
+def _length(a: list[Array]) -> Array:
+    return jnp.sqrt(sum([jnp.sum(jnp.square(x)) for x in a], jnp.zeros(())))
 
 
 def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Array, ""]:
@@ -124,10 +129,8 @@ def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Ar
         return sum([jnp.sum(below.node_energy(n, e)) for n, e in elements.items()], jnp.zeros(()))
 
     # A step of length 1, which tiny gradients would underflow in.
-    units = {path: _unit(g) for path, g in gradient.items()}
-    largest = jnp.max(jnp.stack([norm for _, norm in units.values()]))
+    largest = jnp.max(jnp.stack(list(of_each(lambda g: _unit(g)[1], gradient).values())))
     back = jtu.tree_map(lambda g: -g / jnp.where(largest > 0, largest, 1), dict(gradient))
     u, change = jax.jvp(predictions, (below.weights,), (in_stacks_of(below.weights, back),))
     error = jtu.tree_map(jnp.negative, jax.grad(energy)(u))
-    a, b = _unit(change), _unit(error)
-    return _over(sum([jnp.sum(x * y) for x, y in zip(a[0], b[0], strict=True)], jnp.zeros(())), a, b)
+    return _cosine(_unit(change)[0], _unit(error)[0])

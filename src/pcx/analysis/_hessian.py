@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from ..energy import Landscape, NodesIn, OverFixedErrors, Stacks, in_blocks, laid_out
 from ._along import along
+from ._at_once import at_once
 from ._lanczos import Krylov, Product
 from ._rows import Rows
 
@@ -123,7 +124,7 @@ def place(call: str, landscape: Landscape, coords: NodesIn | None) -> NodesIn:
 
     **Raises:** `ValueError` for coordinates that don't fit.
     """
-    at = landscape.begin(landscape.start() if coords is None else coords)
+    at = landscape.begin(at_once(landscape.start) if coords is None else coords)
     landscape.check_names(call, at)
     return at
 

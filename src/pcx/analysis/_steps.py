@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from ..energy import Bound, ForwardPass, apart
 from ..learning import Rule, State, Update
+from ._alike import of_each
 from ._gradients import Scalars
 
 
@@ -50,14 +51,14 @@ def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, updat
     change = jtu.tree_map(jnp.subtract, now, {p: old[p] for p in now})
     u = apart(forward.u)
     return Taken(
-        {p: _length(change[p]) / jnp.maximum(_length(old[p]), jnp.finfo(jnp.float32).tiny) for p in change},
-        {p: effective_rank(c) for p, c in change.items() if getattr(c, "ndim", 0) >= 2},
+        of_each(lambda c, w: _length(c) / jnp.maximum(_length(w), jnp.finfo(jnp.float32).tiny), change, old),
+        of_each(effective_rank, {p: c for p, c in change.items() if getattr(c, "ndim", 0) >= 2}),
         {
             p: jnp.float32(min(c.shape[0], c.size // c.shape[0]))
             for p, c in change.items()
             if getattr(c, "ndim", 0) >= 2
         },
-        {n: jnp.mean(_same(v)) for n, v in u.items() if v is not None and v.ndim > 1},
+        of_each(lambda v: jnp.mean(_same(v)), {n: v for n, v in u.items() if v is not None and v.ndim > 1}),
         jnp.any(jnp.stack([jnp.any(~_same(a)) for a in jtu.tree_leaves(bound.x) if jnp.ndim(a)] or [jnp.array(False)])),
     )
 
