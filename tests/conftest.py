@@ -57,6 +57,7 @@ def in_haste(monkeypatch):
 def jit_in_haste(monkeypatch):
     """What the test gives to `jax.jit`, and what the package does, is compiled in haste."""
     import jax
+    from jax.core import Tracer
 
     jit = jax.jit
 
@@ -66,7 +67,7 @@ def jit_in_haste(monkeypatch):
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             # Inside of another compiled function there is no program of its own, and no options for it.
-            inside = isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+            inside = isinstance(jax.numpy.zeros(()), Tracer)
             return (self.usual if inside else self.hasty)(*args, **kwargs)
 
         def __getattr__(self, name: str) -> Any:

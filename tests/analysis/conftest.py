@@ -13,6 +13,6 @@ def double():
 
 
 @pytest.fixture(autouse=True)
-def in_haste(jit_in_haste):
+def hastily(jit_in_haste):
     """What is asked here is which numbers come out, of programs that run once. The code that users get is that of the
     page `docs/analysis.md`, which has them all."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.extend.core as jex
+import jax.numpy as jnp
 import jax.tree_util as jtu
 from jax.core import Tracer
 from jax.typing import ArrayLike
@@ -38,7 +39,7 @@ def at_once(fn: Callable[..., T], *args: PyTree) -> T:
     def run(consts: Sequence[ArrayLike], leaves: Sequence[ArrayLike]) -> list[ArrayLike]:
         return jex.jaxpr_as_fun(jex.ClosedJaxpr(traced.jaxpr, list(consts)))(*leaves)
 
-    given: Any = list(traced.consts), jtu.tree_leaves(args)
+    given: Any = jtu.tree_map(jnp.asarray, (list(traced.consts), jtu.tree_leaves(args)))
     program: Any = jax.jit(run)
     if not any(isinstance(a, Tracer) for a in jtu.tree_leaves(given)):
         program = _compiled(program.lower(*given), given)
@@ -48,7 +49,7 @@ def at_once(fn: Callable[..., T], *args: PyTree) -> T:
 def _compiled(lowered: Any, given: PyTree) -> Callable[..., list[ArrayLike]]:
     """Return the program that was compiled of the same text, for arrays on the same devices."""
     text = hashlib.sha256(lowered.as_text().encode()).digest()
-    key = text, jax.config.jax_default_device, *[getattr(a, "sharding", None) for a in jtu.tree_leaves(given)]
+    key = text, *[a.sharding for a in jtu.tree_leaves(given)]
     if key not in _programs:
         _programs[key] = lowered.compile()
         if len(_programs) > KEPT:
