@@ -81,6 +81,7 @@ def test_frozen_weights_and_those_that_the_optimiser_leaves():
     ]
 
 
+@pytest.mark.slow
 def test_settling_that_grows_is_told():
     model, batch = net([4, 6, 6, 3])
     found = pxa.health(pxl.pc(W, optax.sgd(1.2), 20), model, batch)

@@ -21,6 +21,7 @@ def space(matrices: np.ndarray, steps: int, done=None):
     return jax.jit(lambda s: extend(product, begun(s, steps), done))(start)
 
 
+@pytest.mark.slow
 def test_ends_vectors_and_errors():
     # One lane with gaps, one with many eigenvalues of a kind, whose space is soon full, one with a dense spectrum.
     spectra = [np.linspace(-3, 1, 40), np.repeat([2.0, 5.0, 9.0], [20, 15, 5]), np.linspace(1, 2, 40) ** 4]
@@ -40,6 +41,7 @@ def test_ends_vectors_and_errors():
     assert np.all(np.asarray(found.asymmetry) < 1e-12)
 
 
+@pytest.mark.slow
 def test_a_full_space_is_exact_and_vectors_stay_orthogonal():
     spectrum = np.geomspace(1e-4, 10, 12)
     found = space(symmetric(spectrum, 3)[None], 12)
