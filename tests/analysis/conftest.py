@@ -2,6 +2,8 @@ import jax
 import jax.experimental
 import pytest
 
+from pcx.analysis import _at_once
+
 # Under this name from JAX 0.8 on.
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # pyright: ignore
 
@@ -12,7 +14,15 @@ def double():
         yield
 
 
+@pytest.fixture
+def code_that_users_get():
+    """Nothing is compiled in haste, nor taken from what was."""
+    _at_once._programs.clear()
+
+
 @pytest.fixture(autouse=True)
-def hastily(jit_in_haste):
-    """What is asked here is which numbers come out, of programs that run once. The code that users get is that of the
-    page `docs/analysis.md`, which has them all."""
+def hastily(request):
+    """What is asked here is which numbers come out, of programs that run once. A few tests take the code that users
+    get."""
+    if "code_that_users_get" not in request.fixturenames:
+        request.getfixturevalue("jit_in_haste")

@@ -20,7 +20,7 @@ from .networks import Normed, Skip, bound, chain, conv, dense, eigenvalues, land
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("double")
+@pytest.mark.usefixtures("double", "code_that_users_get")
 def test_the_ends_of_each_sample():
     space = landscape(bound(mlp))
     at = moved(space)
@@ -42,7 +42,7 @@ def test_the_ends_of_each_sample():
     ("make", "per_sample", "wide"),
     [
         (Skip, True, False),
-        (conv, False, True),
+        (conv, False, False),
     ],
 )
 def test_curvatures_are_those_of_dense_hessians(make, per_sample, wide):

@@ -62,10 +62,11 @@ def test_batches_of_other_forms(kind):
 
 
 def test_a_run_goes_on_on_another_layout(tmp_path):
-    whole = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}], mesh=4)
     options: dict[str, Any] = {"net": make, "rule": by_rate, "seeds": [0, 1], "settings": [{"lr": 1e-2}]}
+    options["epochs"] = 2
+    whole = train(mesh=4, **options)
     with pytest.raises(Cut):
-        train(mesh=4, folder=tmp_path / "cut", checkpoint_every=1, **options, **cut_after(8))
+        train(mesh=4, folder=tmp_path / "cut", checkpoint_every=4, **options, **cut_after(8))
     for mesh in (4, 2, None):
         folder = shutil.copytree(tmp_path / "cut", tmp_path / str(mesh))
         resumed = train(mesh=mesh, folder=folder, resume=True, **options)
@@ -90,9 +91,10 @@ def deep():
 
 def test_layers_go_on_on_another_layout(tmp_path):
     options: dict[str, Any] = {"net": deep, "rule": pxl.pc(optax.sgd(0.01), optax.sgd(0.1), 5), "seeds": [0, 1]}
+    options["epochs"] = 2
     whole = train(mesh=LAYERS, **options)
     with pytest.raises(Cut):
-        train(mesh=LAYERS, folder=tmp_path / "cut", checkpoint_every=1, **options, **cut_after(8))
+        train(mesh=LAYERS, folder=tmp_path / "cut", checkpoint_every=4, **options, **cut_after(8))
     for i, mesh in enumerate((LAYERS, BOTH, None)):
         folder = shutil.copytree(tmp_path / "cut", tmp_path / str(i))
         resumed = train(mesh=mesh, folder=folder, resume=True, **options)
