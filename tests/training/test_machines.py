@@ -146,7 +146,10 @@ def test_the_command_whose_process_0_is_killed(tmp_path):
         processes[0].kill()
         (killed, _, _), (status, _, err) = ended(processes, timeout=20)
     assert (killed, status) == (-signal.SIGKILL, 1), err
-    assert "pcx: error: process 0, which holds the coordinator, can't be reached: it has ended or was killed" in err
+    why = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
+    assert f"pcx: error: {why}" in err
+    assert f"Start all processes again: by pcx resume {out} with its --coordinator" in err
+    assert (out / "log.txt").read_text().endswith(f" process 1 ends: {why}\n")
     assert "Check failure stack trace" not in err
     assert pxt.Checkpoints(out / "checkpoints").latest() is not None
 

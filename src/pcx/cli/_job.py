@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import _checks
-from ._failures import CommandError, Refused
+from ._failures import CommandError, Refused, complain
 
 if TYPE_CHECKING:
     from ..training import Processes
+
+_PATIENCE = 3.0  # seconds until a command says what it waits for
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def joined(job: Job) -> Iterator[Processes]:
 
     try:
         if job.processes != 1:
-            join(job.coordinator, job.processes, job.process, seconds=job.join_seconds)
+            with _waiting(job):
+                join(job.coordinator, job.processes, job.process, seconds=job.join_seconds)
         processes = Processes.of_this_job()
     except (OSError, RuntimeError, ValueError) as error:  # TimeoutError is an OSError
         raise CommandError(str(error)) from error
@@ -83,6 +87,23 @@ def joined(job: Job) -> Iterator[Processes]:
         with processes:
             yield processes
     except ProcessLost as error:
-        raise CommandError(
-            f"{str(error).removeprefix('fit: ')}. Start all again, with pcx resume, or as now with --resume auto"
-        ) from error
+        raise CommandError(f"{str(error).removeprefix('fit: ')}. {processes.again}") from error
+
+
+@contextlib.contextmanager
+def _waiting(job: Job) -> Iterator[None]:
+    """Say, after some seconds, what is waited for."""
+    who = "the other processes"
+    if job.process is not None and job.processes is not None:
+        others = [str(i) for i in range(job.processes) if i != job.process]
+        many = len(others) > 3
+        who = f"process {others[0]}" if len(others) == 1 else who if many else f"processes {', '.join(others)}"
+    at = "" if job.coordinator is None else f" at {job.coordinator}"
+    text = f"pcx: waiting for {who} to come to the coordinator{at}, for {job.join_seconds:g} s at most"
+    saying = threading.Timer(_PATIENCE, complain, [text])
+    saying.daemon = True
+    saying.start()
+    try:
+        yield
+    finally:
+        saying.cancel()

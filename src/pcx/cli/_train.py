@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..training import Fit, Folder, Processes, differences
+from ._agree import check_alike
 from ._build import Splits
 from ._devices import check_devices
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, told
@@ -25,7 +26,10 @@ from ._tables import console, counted, duration, number, percent, say, spread, t
 def train(options: TrainOptions, argv: list[str]) -> int:
     """Train and print what came out; the exit status."""
     with joined(options) as processes:
-        return _train(settled(options), argv, processes)
+        options = settled(options)
+        alike = as_json(options) | {"resume": options.resume}
+        check_alike(processes, {k: v for k, v in alike.items() if k != "data_folder"})
+        return _train(options, argv, processes)
 
 
 def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
@@ -80,6 +84,7 @@ def resume(
     - `free`: options that may be others than when it was begun; None is as it was begun.
     """
     with joined(job) as processes:
+        check_alike(processes, {"epochs": epochs, **free})
         return _resume(folder, epochs, data_folder, quiet, processes, free)
 
 
@@ -138,6 +143,7 @@ def _go(
 ) -> int:
     how = f"pcx resume {shlex.quote(str(folder))}"
     resumable(folder, how)
+    processes.if_lost(_again(how, options, resume))
     found = train_in(folder, options, splits, argv, resume, quiet=not processes.writes)
     summary = summarise(found, options)
     if processes.writes:
@@ -145,6 +151,14 @@ def _go(
             Folder(folder, resume=True).write_json("summary.json", summary)
         show(summary, options, folder)
     return ending(found, how)
+
+
+def _again(how: str, options: TrainOptions, resumed: bool) -> str:
+    """Return the sentence that says how processes that lost one go on."""
+    if resumed or options.resume == "auto":
+        return "Start all processes again by the same command"
+    by_hand = "" if options.coordinator is None else " with its --coordinator, --processes and --process"
+    return f"Start all processes again: by {how}{by_hand}, or by the same command with --resume auto added"
 
 
 def ending(found: Fit, how: str) -> int:

@@ -132,6 +132,7 @@ def fit(
         if layout.spans_processes:
             source.divide(layout.own)
         store = store_for(run, options, processes)
+        processes.if_lost(note=store.lost)
         try:
             store.begin(run, options)
             return loop(run, store, options, processes)

@@ -87,13 +87,13 @@ class Folder:
         else:
             self._append("metrics.jsonl", text)
 
-    def log(self, text: str) -> None:
-        """Add to `log.txt`, with the time."""
+    def log(self, text: str, by_any: bool = False) -> None:
+        """Add to `log.txt`, with the time; with `by_any` whichever process this is."""
         text = text.encode("utf-8", "backslashreplace").decode()  # a path may be no text
-        self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+        self._append("log.txt", f"{datetime.now().isoformat(timespec='seconds')} {text}\n", by_any)
 
-    def _append(self, name: str, text: str) -> None:
-        if self._writes:
+    def _append(self, name: str, text: str, by_any: bool = False) -> None:
+        if self._writes or by_any:
             with self._told(name):
                 append(self.path / name, text)
 

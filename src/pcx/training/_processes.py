@@ -13,7 +13,7 @@ import jax
 
 from ._coordinator import Coordinator
 from ._describe import differences, in_words
-from ._watch import Watch
+from ._watch import AGAIN, Watch
 
 T = TypeVar("T", bool, int, float, str, None)
 
@@ -33,10 +33,12 @@ class Processes:
     **Attributes:**
 
     - `count`, `index`: how many there are, and the number of this one, from 0.
+    - `again`: the sentence that tells a user how to go on when one is gone.
     """
 
     count: int = 1
     index: int = 0
+    again: str = AGAIN
 
     @staticmethod
     def of(spans_processes: bool) -> Processes:
@@ -95,6 +97,15 @@ class Processes:
                     "processes of a run are started with the same arguments"
                 )
 
+    def if_lost(self, again: str | None = None, note: Callable[[str], None] | None = None) -> None:
+        """Say what is to be done if another process is gone, so that this one ends, too.
+
+        **Arguments:**
+
+        - `again`: the sentence that tells a user how to go on.
+        - `note`: a function of the reason, which keeps it. A thread may call it.
+        """
+
     def __enter__(self) -> Processes:
         return self
 
@@ -124,6 +135,10 @@ class Several(Processes):
         self._said = 0
         self._watch: Watch | None = None
 
+    def if_lost(self, again: str | None = None, note: Callable[[str], None] | None = None) -> None:
+        assert self._watch is not None
+        self._watch.again, self._watch.noted, self.again = again, note, again or self.again
+
     def each(self, text: str) -> list[str]:
         folder = f"{self._run}/said/{self._said}"
         self._coordinator.tell(f"{folder}/{self.index}", text)
@@ -149,9 +164,12 @@ class Several(Processes):
         watch = self._watch
         assert watch is not None
         try:
+            if isinstance(error, ProcessLost):
+                watch.note()
             if error is None or isinstance(error, (ProcessLost, SystemExit)):  # a signal's, after an end in order
                 return
             if _of_the_runtime(error) and (lost := watch.wait()) is not None:
+                watch.note()
                 raise ProcessLost(f"fit: {lost}") from error
             with contextlib.suppress(jax.errors.JaxRuntimeError):  # the coordinator is gone: there is nobody to tell
                 watch.fail(f"{type(error).__name__}: {str(error).strip()[:500]}")

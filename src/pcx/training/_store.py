@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -70,6 +71,9 @@ class Store:
     def end(self, fit: Fit, figure: bool) -> None:
         """Write the weights, how the run ended, and the figure, if it is wanted."""
 
+    def lost(self, why: str) -> None:
+        """Log why this process ends before the run does: another one is gone."""
+
     def close(self) -> None:
         """Let go of the folder."""
 
@@ -100,7 +104,7 @@ class RunStore(Store):
                 "processes need a folder on a file system that all of them see"
             )
         self.checkpoints = Checkpoints(folder.path / "checkpoints", options.keep, together=processes.count > 1)
-        self._belongs = run.belongs
+        self._belongs, self._index = run.belongs, processes.index
         self._best: tuple[int, PyTree, dict[str, Json]] | None = None
         self._saved = -1
         self._said: str | None = None  # of damaged checkpoints
@@ -253,6 +257,11 @@ class RunStore(Store):
                 belongs = {**self._belongs[i], "run": {"weights": kind, "network": i}}
                 name = file_name(kind, i if len(trees) > 1 else None)
                 self.folder.write(name, lambda path, h=held, b=belongs: write_weights(path, h, b))
+
+    def lost(self, why: str) -> None:
+        if self._index == 0 or why.startswith("process 0"):  # else that one says so, for all
+            with contextlib.suppress(CheckpointError):  # this process ends with an error already
+                self.folder.log(f"process {self._index} ends: {why}", by_any=True)
 
     def close(self) -> None:
         self.checkpoints.close()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 
 import jax
 
@@ -14,7 +15,9 @@ from ._coordinator import Coordinator
 _BEAT = 1.0  # seconds between two looks
 _SILENT = 20.0  # seconds without a sign of life, after which a process is taken for dead
 _GRACE = 5.0  # seconds that this one then has to end by itself: its main thread may hang in a sum over all
-_ending = threading.Lock()  # a program may have several watches, of which one ends it
+AGAIN = "Start all again to go on from the last checkpoint"
+_watches: list[Watch] = []  # of this process: a program that trains may have one, and each run in it
+_ending = threading.Lock()  # one of them ends it
 _NO_COORDINATOR = "process 0, which holds the coordinator, can't be reached: it has ended or was killed"
 
 
@@ -36,17 +39,22 @@ class Watch:
 
     - `lost`: in words, why the run can't go on, if it can't.
     - `dead`: whether that is since a process is dead: it can't be waited for, as one that ends with an error can.
+    - `again`: the sentence that tells a user how to go on; None where another watch of this process has one.
+    - `noted`: a function of the reason, which keeps it.
     """
 
     def __init__(self, coordinator: Coordinator, run: str, count: int, index: int) -> None:
         self.lost: str | None = None
         self.dead = False
+        self.again: str | None = None
+        self.noted: Callable[[str], None] | None = None
         self._coordinator, self._run, self._count, self._index = coordinator, run, count, index
         self._ended = threading.Event()  # nobody need look any more
         self._left = threading.Event()  # nothing more is asked of the coordinator
         self._cut = False  # the coordinator can't be reached, and must not be asked: it would never answer
         self._seen: dict[str, tuple[str, float]] = {}
         self._thread = threading.Thread(target=self._look_all_the_time, name="pcx-watch", daemon=True)
+        _watches.append(self)
         self._thread.start()
         coordinator.watch(_SILENT, self._cut_off)
 
@@ -68,6 +76,12 @@ class Watch:
                 self._coordinator.tell(f"{self._run}/alive/{self._index}", "left")
             self._coordinator.stop_watching(self._cut_off)
         self._left.set()
+        _watches.remove(self)
+
+    def note(self) -> None:
+        """Keep why the run can't go on, if that is wanted and known."""
+        if self.noted is not None and self.lost is not None:
+            self.noted(self.lost)
 
     def wait(self) -> str | None:
         """Return why the run can't go on, as soon as that is known; None if there is no reason outside."""
@@ -106,8 +120,11 @@ class Watch:
         """End this process, whose main thread can't be reached."""
         _ending.acquire()  # for good
         # By the number: the main thread may hold the lock of sys.stderr.
-        text = f"pcx: error: {self.lost}; this process ends, too. Start all again to go on from the last checkpoint"
-        os.write(2, f"{text}\n".encode())
+        again = next((watch.again for watch in _watches if watch.again is not None), AGAIN)
+        os.write(2, f"pcx: error: {self.lost}; this process ends, too. {again}\n".encode())
+        for watch in list(_watches):  # a run may have noticed less than who trains it
+            if watch.noted is not None and self.lost is not None:
+                watch.noted(self.lost)
         if not self.dead:
             leaving = threading.Thread(target=self._coordinator.leave, daemon=True)
             leaving.start()
