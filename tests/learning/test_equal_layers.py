@@ -609,3 +609,12 @@ def test_states_of_another_form_are_refused_in_words():
     for wrong in (np.array(["looped"]), ["looped"], None):
         with pytest.raises(ValueError, match="equal_layers must be 'auto', 'stacked', 'looped' or 'apart', got"):
             pxl.backprop(optax.adam(1e-3), equal_layers=wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_both_of_two_networks_are_said():
+    rule, both = RULES["hybrid"]("looped"), batch()
+    said = pxl.equal_layers_in_words(rule, rule.init(Pair(), both), both)
+    layers = [
+        f"{part}.vodes[1] to {part}.vodes[{L - 2}]: {L - 2} equal layers" for part in ("generative", "recognition")
+    ]
+    assert said == "; ".join(f"{each}, looped" for each in layers)

@@ -45,7 +45,9 @@ def equal_layers_in_words(rule: Rule, state: State, batch: tuple[PyTree, PyTree]
     **Returns:** such as `vodes[1] to vodes[30]: 30 equal layers, looped`; empty if no layers are equal.
     """
     bound, found = rule.bind(state, batch), []
-    for run in bound.problem.runs:
+    problem: Any = bound.problem
+    parts = (problem.generative, problem.recognition) if hasattr(problem, "recognition") else (problem,)
+    for run in [run for part in parts for run in part.runs]:
         first, last, blocks = run.groups[0].names[0], run.groups[-1].names[-1], len(run.groups)
         kind = "layers" if blocks == 1 else f"blocks of {blocks} layers"
         found.append(f"{first} to {last}: {run.repeats} equal {kind}, {bound.form or 'each apart'}")
