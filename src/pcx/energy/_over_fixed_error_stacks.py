@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jax import Array
 
+from ._added_up import added_up
 from ._error_stacks import ErrorStacks, energies_of_errors, grads_of_errors
 from ._landscape import WeightGradient
 from ._local import own_gradient
 from ._over_errors import OverFixedErrors, energies_without_errors
 from ._pulls import Pulls
-from ._stacks import Block, Stacks, added_up, blocks_of, blockwise, gathered, mapped, selected, updated
+from ._stacks import Block, Stacks, blocks_of, blockwise, gathered, mapped, selected, updated
 from ._together import Part
 from ._types import Factors, Gradient, Nodes, NodesIn, Weights
 from ._weight_terms import Term, add_weights, mean_gradient

@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ._added_up import added_up
 from ._by_layer import layer_devices
 from ._dtypes import grad_of_mean
 from ._in_stacks import InStacks
 from ._landscape import WeightGradient
 from ._over_values import OverValues
 from ._precision import weighed
-from ._stacks import Block, Stacks, added_up, gathered, selected, updated
+from ._stacks import Block, Stacks, gathered, selected, updated
 from ._sweep import Sweep
 from ._together import Part, given_to
 from ._types import Gradient, Nodes, NodesIn, Weights

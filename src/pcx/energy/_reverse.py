@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PyTree
 
+from ._added_up import added_up
 from ._loops import scan
 from ._pulls import Pulls
 from ._runs import Run
-from ._stacks import Block, Stacks, added_up
+from ._stacks import Block, Stacks
 from ._together import Part
 from ._types import NodesIn, Weights
 from ._weight_terms import Term, add_weights, mean_gradient

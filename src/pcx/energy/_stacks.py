@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 import numpy as np
-from jax import Array, lax
+from jax import lax
 from jax.core import Tracer
 from jaxtyping import PyTree
 
@@ -179,7 +179,7 @@ def gathered(names: Block, *sources: Mapping[str, Any]) -> PyTree:
     found = [next(s for s in sources if n in s) for n in names]
     if len(names) == 1:
         return found[0][names[0]]
-    return _joined(list(zip(names, found, strict=True)))
+    return joined(list(zip(names, found, strict=True)))
 
 
 def regrouped(blocks: Iterable[Block], *sources: Mapping[str, Any]) -> Stacks:
@@ -276,31 +276,6 @@ def updated(values: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
     return Stacks([names for names, _ in both], [v for _, v in both])
 
 
-def added_up(names: Block, parts: Iterable[tuple[Block, Array]]) -> Array | None:
-    """Return the sum of arrays that belong to names, as one block; None if there are none.
-
-    **Arguments:**
-
-    - `names`: of the block; those that no part has get zeros.
-    - `parts`: blocks with their arrays; what belongs to other names is left out.
-    """
-    inside = frozenset(names)
-    layers: list[dict[str, Stacks]] = []  # in each at most one array a name
-    for block, array in parts:
-        wanted = [n for n in block if n in inside]
-        if not wanted:
-            continue
-        layer = next((m for m in layers if not any(n in m for n in wanted)), None)
-        if layer is None:
-            layers.append(layer := {})
-        layer.update(dict.fromkeys(wanted, Stacks((block,), (array,))))
-    total: Array | None = None
-    for layer in layers:
-        made = layer[names[0]][names[0]] if len(names) == 1 else _joined([(n, layer.get(n)) for n in names])
-        total = made if total is None else total + made
-    return total
-
-
 def _parts(block: Block, wanted: set[str]) -> list[Block]:
     """Return those of a block's names that are wanted, in pieces that stand side by side."""
     parts: list[list[str]] = []
@@ -314,7 +289,7 @@ def _parts(block: Block, wanted: set[str]) -> list[Block]:
     return [tuple(part) for part in parts]
 
 
-def _joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
+def joined(sources: Sequence[tuple[str, Mapping[str, Any] | None]]) -> PyTree:
     """Return arrays by name as a stack: what stands side by side in one stack is taken from it by one slice; zeros
     where there is no source."""
     pieces: list[tuple[Any, int, int]] = []  # a stack, from, to

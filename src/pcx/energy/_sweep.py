@@ -18,10 +18,11 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Int, PyTree
 
+from ._added_up import added_up
 from ._loops import while_loop
 from ._read_cell import one_of, read_cell
 from ._runs import Group, Run
-from ._stacks import Block, Stacks, added_up
+from ._stacks import Block, Stacks
 from ._together import Part
 
 if TYPE_CHECKING:

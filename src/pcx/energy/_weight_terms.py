@@ -11,7 +11,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
-from ._stacks import Block, added_up, blockwise
+from ._added_up import added_up
+from ._stacks import Block, blockwise
 from ._types import Weights
 
 if TYPE_CHECKING:
