@@ -154,7 +154,7 @@ NOT_SHARED_OUT = {
         "one after the other, or in two directions, so that devices would wait for each other",
     ),
     "backprop": (pxl.backprop(SLOW), mlp(), "one after the other"),
-    "apart": (pxl.hil(SLOW, SGD, 6), mlp(), "this rule computes each layer apart"),
+    "apart": (pxl.hil(SLOW, SGD, 6), mlp(), "this rule goes through them one after the other"),
     "looped": (pxl.pc(SLOW, SGD, 6, equal_layers="looped"), mlp(), "leave equal_layers='looped' out"),
     "said to be apart": (pxl.ipc(SLOW, SGD, 6, equal_layers="apart"), mlp(), "leave equal_layers='apart' out"),
     "not alike": (pxl.pc(SLOW, SGD, 6), mlp(8, 7, 6, 8), "no layers of this network are equal"),
