@@ -506,11 +506,10 @@ def test_a_bad_number_is_found_in_the_layer_where_it_is():
 
 
 # -- the programs -------------------------------------------------------------------------------------
-HIL_GROWS = pytest.param("hil", marks=pytest.mark.xfail(reason="hil: 44 lines more for each layer, to be mended"))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "epc", "fpa", HIL_GROWS, "hybrid", "bpc", "backprop"])
+@pytest.mark.parametrize(
+    "name", ["pc", "pc, precision", "ipc", "zil", "epc", "fpa", "hil", "hybrid", "bpc", "backprop"]
+)
 def test_programs_do_not_grow_with_depth(name):
     def lines(depth: int, how: str) -> int:
         rule, data = RULES[name](how), batch()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jax import Array
 
-from ._in_stacks import InStacks
+from ._in_stacks import InStacks, numbers_of
 from ._precision import weighed
 from ._stacks import Block, Stacks, mapped
 
@@ -28,24 +28,17 @@ def energies_of_errors(bound: Bound, names: Block, errors: Array) -> Array:
 
     **Returns:** `[nodes, batch]`; of one node `[batch]`.
     """
-    size, precision = bound.problem.nodes[names[0]].size, _precisions(bound, names)
+    size, precision = bound.problem.nodes[names[0]].size, numbers_of(bound.precision, names, errors.dtype)
     one = lambda e, p: weighed(0.5 * jnp.square(e), p, size)  # noqa: E731
     return mapped(one, names, (0, None if precision is None else 0))(errors, precision)
 
 
 def grads_of_errors(bound: Bound, names: Block, errors: Array) -> Array:
     """Return dE/du of free nodes with these errors, likewise; see `energies_of_errors`."""
-    precision = _precisions(bound, names)
+    precision = numbers_of(bound.precision, names, errors.dtype)
     if precision is None:
         return -errors
     return mapped(lambda e, p: -p * e, names)(errors, precision)
-
-
-def _precisions(bound: Bound, names: Block) -> Any:
-    if names[0] not in bound.precision:
-        return None
-    each = [jnp.asarray(bound.precision[n]) for n in names]
-    return each[0] if len(names) == 1 else jnp.stack(each)
 
 
 class ErrorStacks(InStacks):
@@ -65,6 +58,13 @@ class ErrorStacks(InStacks):
     def start(self) -> Any:
         blocks = self.blocks(self.free)
         return Stacks(blocks, [self._zero_of(names) for names in blocks])
+
+    def energies_without_errors(self) -> Any:
+        """Return the energies that precisions add to free nodes without an error, `{node: [batch]}`."""
+        nodes, precision = self.problem.nodes, self.bound.precision
+        blocks = self.blocks([n for n in self.free if n in precision and not nodes[n].silent])
+        zeros = [self._zero_of(b) for b in blocks]
+        return Stacks(blocks, [energies_of_errors(self.bound, *each) for each in zip(blocks, zeros, strict=True)])
 
     def blocks(self, names: Iterable[str], alike: Callable[[str], Hashable] | None = None) -> tuple[Block, ...]:
         # What has a precision is weighed in blocks, too.

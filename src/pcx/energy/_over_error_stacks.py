@@ -15,7 +15,7 @@ from ._follow import follow
 from ._landscape import WeightGradient
 from ._local import clamped_energy, own_gradient
 from ._node import ForwardPass
-from ._over_errors import OverErrors, energies_without_errors
+from ._over_errors import OverErrors
 from ._stacks import Block, blocks_of, blockwise, mapped, selected, updated
 from ._together import Part, given_to
 from ._types import Factors, Gradient, NodesIn, Weights
@@ -71,7 +71,7 @@ class OverErrorStacks(ErrorStacks, OverErrors):
         return found
 
     def energies_before(self, coords: NodesIn) -> Any:
-        found: Any = energies_without_errors(self.bound)
+        found = self.energies_without_errors()
         for name in self._with_energy:
             at = (self.bound, name, self.clamped[name], self._forward.u[name], self.scale.get(name))
             found = updated(found, {name: clamped_energy(*at)[0]})

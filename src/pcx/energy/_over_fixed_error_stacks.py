@@ -13,7 +13,7 @@ from ._added_up import added_up
 from ._error_stacks import ErrorStacks, energies_of_errors, grads_of_errors
 from ._landscape import WeightGradient
 from ._local import own_gradient
-from ._over_errors import OverFixedErrors, energies_without_errors
+from ._over_errors import OverFixedErrors
 from ._pulls import Pulls
 from ._stacks import Block, Stacks, blocks_of, blockwise, gathered, mapped, selected, updated
 from ._together import Part
@@ -64,7 +64,7 @@ class OverFixedErrorStacks(ErrorStacks, OverFixedErrors):
         return updated(free, {n: e for n, (e, _) in self._clamped_grads.items()})
 
     def energies_before(self, coords: NodesIn) -> Any:
-        return energies_without_errors(self.bound) | {n: e for n, (e, _) in self._clamped_grads.items()}
+        return updated(self.energies_without_errors(), {n: e for n, (e, _) in self._clamped_grads.items()})
 
     def _grads(self, coords: NodesIn) -> Any:
         """Return dE/du of all nodes with an energy."""

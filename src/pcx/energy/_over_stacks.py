@@ -13,7 +13,7 @@ from jax import Array
 from ._added_up import added_up
 from ._by_layer import layer_devices
 from ._dtypes import grad_of_mean
-from ._in_stacks import InStacks
+from ._in_stacks import InStacks, numbers_of
 from ._landscape import WeightGradient
 from ._over_values import OverValues
 from ._precision import weighed
@@ -241,11 +241,13 @@ class OverStacks(InStacks, OverValues):
 
     def weights_of_energy(self, part: Part) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
         """Return precision and factor of each of a part's nodes, and their axes; None where there are none."""
-        found: list[Any] = []
-        for given in (self.bound.precision, self.scale):
-            has = part.names[0] in given
-            found.append(jnp.stack([jnp.asarray(given[n]) for n in part.names]) if has else None)
-        return (found[0], found[1]), (None if found[0] is None else 0, None if found[1] is None else 0)
+        dtype = self._dtype(part.names[0])
+        precision, scale = (numbers_of(given, part.names, dtype) for given in (self.bound.precision, self.scale))
+        return (precision, scale), (None if precision is None else 0, None if scale is None else 0)
+
+    def _dtype(self, name: str) -> Any:
+        """Return the dtype of a node's energies, which are summed in single precision at least."""
+        return jnp.promote_types(self.problem.nodes[name].dtype, jnp.float32)
 
     def weighed_by(self, name: str, elements: Array, precision: Any, scale: Any, summed: bool) -> Array:
         energy = weighed(elements, precision, self._size(name), summed)
@@ -256,6 +258,12 @@ class OverStacks(InStacks, OverValues):
         weights, axes = self.weights_of_energy(part)
         one = lambda e, p, s: self.weighed_by(part.names[0], e, p, s, summed=False)  # noqa: E731
         return jax.vmap(one, in_axes=(0, *axes))(elements, *weights)
+
+    def _energies_without_error(self, names: Sequence[str]) -> Any:
+        parts, singles = self.together.parts([n for n in names if n in self.bound.precision], self.weighing)
+        zero = [jnp.zeros((len(p.names), self.problem.size), self._dtype(p.names[0])) for p in parts]
+        found = Stacks([p.names for p in parts], [self._over(p, e) for p, e in zip(parts, zero, strict=True)])
+        return updated(found, super()._energies_without_error(singles))
 
     def _over_names(self, names: Block, elements: Array) -> Array:
         if len(names) == 1:

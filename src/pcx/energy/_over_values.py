@@ -174,7 +174,7 @@ class OverValues(Landscape):
         p = self.problem
         still = [n for n in p.free if not p.nodes[n].silent and n not in p.with_error]
         found = self.energies(coords, [n for n, node in p.nodes.items() if not node.silent and n not in still])
-        return updated(found, {n: e for n in still if (e := self._energy_without_error(n)) is not None})
+        return updated(found, self._energies_without_error(still))
 
     def gradient(self, coords: NodesIn, moving: Iterable[str] | None = None) -> Gradient:
         names = self.among_free(moving)
@@ -233,12 +233,12 @@ class OverValues(Landscape):
         energy = weighed(elements, self.bound.precision.get(name), self._size(name), summed)
         return self.scale[name] * energy if name in self.scale else energy
 
-    def _energy_without_error(self, name: str) -> Array | None:
-        """Return the energy of a node without an error, `[batch]`: that of its precision; None if it has none."""
-        if name not in self.bound.precision:
-            return None
-        each = -log_part(self.bound.precision[name], self._size(name)) * self.scale.get(name, 1.0)
-        return jnp.broadcast_to(each, (self.problem.size,))
+    def _energies_without_error(self, names: Sequence[str]) -> Energies:
+        """Return the energies of nodes without an error, `{node: [batch]}`: those of their precisions, of nodes that
+        have one."""
+        precision, scale = self.bound.precision, self.scale
+        each = {n: -log_part(precision[n], self._size(n)) * scale.get(n, 1.0) for n in names if n in precision}
+        return {n: jnp.broadcast_to(e, (self.problem.size,)) for n, e in each.items()}
 
     def _size(self, name: str) -> int:
         return 1 if name == OWN else self.problem.nodes[name].size
