@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..learning import State
-from ..training import Fit, Folder, differences, versions
+from ..training import Fit, Folder, versions
 from ._build import Splits, make_rule
 from ._curves import draw
 from ._devices import check_devices
@@ -19,7 +19,7 @@ from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._run import lengthen, own_of, say_what_has_no_effect, train_in
+from ._run import changed_options, lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
@@ -79,19 +79,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
 
 def _taken_up(options: CompareOptions, old: CompareOptions) -> CompareOptions:
     """The options of a comparison that goes on: more epochs, and rules in any number, but the same networks."""
-    free = (
-        "epochs",
-        "rules",
-        "decay_epochs",
-        "data_folder",
-        "checkpoint_every",
-        "checkpoint_seconds",
-        "devices",
-        "layer_devices",
-        "equal_layers",
-    )
-    was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in (old, options))
-    changed = differences(was, now)
+    changed = changed_options(old, options, "rules")
     if changed:
         raise CommandError(f"the comparison was begun otherwise: {'; '.join(changed)}. Begin another one with --out")
     if options.epochs < old.epochs:

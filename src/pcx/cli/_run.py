@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training import EarlyStopping, Fit, FitOptions, Folder, fit, mesh_by_layer
+from ..training import EarlyStopping, Fit, FitOptions, Folder, differences, fit, mesh_by_layer
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._devices import layers_in_words
 from ._failures import complain, told
@@ -93,6 +93,31 @@ def own_of(options: Experiment) -> dict[str, Any]:
     """Return the files of networks, energies and rules of one's own, for `config.json`; nothing if there are none."""
     found = sources(options)
     return {"own": found} if found else {}
+
+
+# What doesn't decide what is trained, or only for how long: one that goes on may have other ones.
+_FREE = (
+    "epochs",
+    "decay_epochs",
+    "data_folder",
+    "checkpoint_every",
+    "checkpoint_seconds",
+    "devices",
+    "layer_devices",
+    "equal_layers",
+)
+
+
+def changed_options(old: Experiment, new: Experiment, *free: str) -> list[str]:
+    """Return in words what is another option than at the beginning, of those that whoever goes on must keep.
+
+    **Arguments:**
+
+    - `old`, `new`: the options at the beginning, and those now.
+    - `free`: names of more options that may change.
+    """
+    was, now = ({k: v for k, v in as_json(o).items() if k not in (*_FREE, *free)} for o in (old, new))
+    return differences(was, now)
 
 
 def lengthen(folder: Path, options: TrainOptions) -> None:

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ..training import Fit, Folder, Processes, differences
+from ..training import Fit, Folder, Processes
 from ._agree import check_alike
 from ._build import Splits
 from ._devices import check_devices
@@ -16,7 +16,7 @@ from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, to
 from ._interrupt import resumable
 from ._job import Job, joined
 from ._own import settled
-from ._run import lengthen, monitored, say_what_has_no_effect, train_in
+from ._run import changed_options, lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
@@ -47,19 +47,7 @@ def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
 
 def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
     """Go on with a run by the same command that began it; more epochs make it longer."""
-    free = (
-        "epochs",
-        "decay_epochs",
-        "data_folder",
-        "checkpoint_every",
-        "checkpoint_seconds",
-        "devices",
-        "layer_devices",
-        "equal_layers",
-    )
-    both = read_config(folder, TrainOptions), options
-    was, now = ({k: v for k, v in as_json(o).items() if k not in free} for o in both)
-    changed = differences(was, now)
+    changed = changed_options(read_config(folder, TrainOptions), options)
     if changed:
         raise CommandError(
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
