@@ -88,18 +88,19 @@ def _unit(tree: PyTree) -> tuple[list[Array], Array]:
     leaves = jtu.tree_leaves(tree)
     largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0.0) for a in leaves]))
     scaled = [a / jnp.where(largest > 0, largest, 1) for a in leaves]
-    return scaled, largest * _length(scaled)
+    return scaled, largest * length(scaled)
 
 
 def _cosine(a: list[Array], b: list[Array]) -> Array:
     """Return the cosine between two lists of arrays; NaN where one has no length."""
-    length = _length(a) * _length(b)
+    both = length(a) * length(b)
     product = sum([jnp.sum(x * y) for x, y in zip(a, b, strict=True)], jnp.zeros(()))
-    return jnp.where(length > 0, product / jnp.where(length > 0, length, 1), jnp.nan)
+    return jnp.where(both > 0, product / jnp.where(both > 0, both, 1), jnp.nan)
 
 
-def _length(a: list[Array]) -> Array:
-    return jnp.sqrt(sum([jnp.sum(jnp.square(x)) for x in a], jnp.zeros(())))
+def length(tree: PyTree) -> Array:
+    """Return the norm of all arrays of a tree together."""
+    return jnp.sqrt(sum([jnp.sum(jnp.square(a)) for a in jtu.tree_leaves(tree)], jnp.zeros(())))
 
 
 def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Array, ""]:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from ..energy import Bound, ForwardPass, apart
 from ..learning import Rule, State, Update
 from ._alike import of_each
-from ._gradients import Scalars
+from ._gradients import Scalars, length
 
 
 class Taken(NamedTuple):
@@ -51,7 +51,7 @@ def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, updat
     change = jtu.tree_map(jnp.subtract, now, {p: old[p] for p in now})
     u = apart(forward.u)
     return Taken(
-        of_each(lambda c, w: _length(c) / jnp.maximum(_length(w), jnp.finfo(jnp.float32).tiny), change, old),
+        of_each(lambda c, w: length(c) / jnp.maximum(length(w), jnp.finfo(jnp.float32).tiny), change, old),
         of_each(effective_rank, {p: c for p, c in change.items() if getattr(c, "ndim", 0) >= 2}),
         {
             p: jnp.float32(min(c.shape[0], c.size // c.shape[0]))
@@ -79,11 +79,6 @@ def effective_rank(matrix: Float[Array, "rows ..."]) -> Float[Array, ""]:
     parts = values / jnp.maximum(jnp.sum(values), jnp.finfo(values.dtype).tiny)
     entropy = -jnp.sum(jnp.where(parts > 0, parts * jnp.log(jnp.where(parts > 0, parts, 1)), 0.0))
     return jnp.where(fine, jnp.exp(entropy), 0.0)
-
-
-def _length(tree: object) -> Array:
-    squares = [jnp.sum(jnp.square(a)) for a in jtu.tree_leaves(tree)]
-    return jnp.sqrt(sum(squares, jnp.zeros(())))
 
 
 def _same(a: Array) -> Array:
