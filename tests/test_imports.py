@@ -14,8 +14,8 @@ PUBLIC = {
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
     "pcx.analysis": """Curvature EquilibratedEnergy Finding Health Regime Saddle Spectrum Thresholds Trace
         activity curvature deep_activity equilibrated_energy equilibrium expected_activity health plot_activity
-        plot_equilibrated_energy plot_saddle plot_spectrum regime saddle_at_zero spectrum trace
-        weight_curvature""",
+        plot_energy_flow plot_energy_share plot_equilibrated_energy plot_saddle plot_spectrum regime saddle_at_zero
+        spectrum trace weight_curvature""",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
         standardise stream two_moons""",
@@ -82,7 +82,7 @@ LIBRARIES = {
     "inference": {"jax", "jaxtyping", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
-    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib"},  # the last for its types alone
+    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib"},  # the last for types, and for new axes
     # All but the first two where they are used.
     "training": {
         "jax",

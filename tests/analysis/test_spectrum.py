@@ -41,15 +41,15 @@ def test_pictures():
     zero = jnp.zeros(())
     wide, none = spectra(0.01, 0.5, 1.0, 4.0), {"h": jnp.zeros((1,))}
     made = pxa.Curvature(jnp.array(4.0), jnp.array(0.01), zero, zero, jnp.array(True), jnp.int32(4), none, none)
-    assert pxa.plot_spectrum(one, wide, made) is one
+    assert pxa.plot_spectrum(wide, made, one) is one
     assert one.get_xscale() == "log"
     assert [t.get_text() for t in one.get_legend().get_texts()] == [
         "smallest 0.01",
         "largest 4: steps below 0.5 are stable",
     ]
-    pxa.plot_spectrum(two, spectra(-1.0, 2.0), label="a saddle")
+    pxa.plot_spectrum(spectra(-1.0, 2.0), ax=two, label="a saddle")
     assert two.get_xscale() == "linear"
     with pytest.raises(ValueError, match="not finite"):
-        pxa.plot_spectrum(two, spectra(1.0, float("nan")))
+        pxa.plot_spectrum(spectra(1.0, float("nan")), ax=two)
     with pytest.raises(ValueError, match="width"):
-        pxa.plot_spectrum(two, wide, width=0.0)
+        pxa.plot_spectrum(wide, ax=two, width=0.0)

@@ -7,6 +7,8 @@ from ._curvature import Curvature, curvature
 from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
 from ._health import Health, health
+from ._plot_energy_flow import plot_energy_flow
+from ._plot_energy_share import plot_energy_share
 from ._plot_spectrum import plot_spectrum
 from ._plot_theory import plot_activity, plot_equilibrated_energy, plot_saddle
 from ._reasons import Finding
@@ -36,6 +38,8 @@ __all__ = [
     "expected_activity",
     "health",
     "plot_activity",
+    "plot_energy_flow",
+    "plot_energy_share",
     "plot_equilibrated_energy",
     "plot_saddle",
     "plot_spectrum",

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._axes import BLACK, BLUE, ORANGE, AxesLike, plain
+from ._axes import BLACK, BLUE, ORANGE, AxesLike, axes_or_new, plain
 from ._curvature import Curvature
 from ._spectrum import Spectrum
 
@@ -14,9 +14,9 @@ POINTS = 400
 
 
 def plot_spectrum(
-    ax: AxesLike,
     spectrum: Spectrum,
     curvature: Curvature | None = None,
+    ax: AxesLike | None = None,
     *,
     label: str | None = None,
     colour: str = BLUE,
@@ -27,9 +27,9 @@ def plot_spectrum(
 
     **Arguments:**
 
-    - `ax`: the axes to draw on.
     - `spectrum`: as `pxa.spectrum` gives it.
     - `curvature`: the ends, as `pxa.curvature` gives them, to be marked; of several samples, the outermost.
+    - `ax`: the axes to draw on; those of a new figure if there are none.
     - `label`: for a legend, where several are drawn.
     - `colour`: of the curve.
     - `width`: to which each eigenvalue is widened, in powers of 10 or as it is; by default a fiftieth of the range.
@@ -41,6 +41,7 @@ def plot_spectrum(
     values = np.asarray(spectrum.values)[np.asarray(spectrum.weights) > 1e-8]
     if not np.all(np.isfinite(values)):
         raise ValueError("plot_spectrum: the spectrum has values that are not finite")
+    ax = axes_or_new(ax)
     logs = bool(np.all(values > 0) and values.max() > 10 * values.min())
     ends = np.log10([values.min(), values.max()]) if logs else np.array([values.min(), values.max()])
     width = max(float(ends[1] - ends[0]) / 50, 1e-3) if width is None else width

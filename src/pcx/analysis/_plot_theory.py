@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
 
-from ._axes import BLACK, BLUE, GREY, ORANGE, AxesLike, plain
+from ._axes import BLACK, BLUE, GREY, ORANGE, AxesLike, axes_or_new, plain, whole_ticks
 from ._curvature import Curvature
 from ._equilibrated_energy import EquilibratedEnergy
 from ._saddle import Saddle
 
 
 def plot_activity(
-    ax: AxesLike,
     measured: Mapping[str, ArrayLike],
     expected: Mapping[str, ArrayLike] | None = None,
+    ax: AxesLike | None = None,
     *,
     label: str | None = None,
     colour: str = BLUE,
@@ -26,10 +25,10 @@ def plot_activity(
 
     **Arguments:**
 
-    - `ax`: the axes to draw on.
     - `measured`: as `pxa.activity` gives it, `{node: mean square}`; of several networks `{node: [networks]}`, each of
         which is drawn. Drawn in this order, if `expected` doesn't give one.
     - `expected`: what `pxa.expected_activity` gives, to be drawn beside it.
+    - `ax`: the axes to draw on; those of a new figure if there are none.
     - `label`: for the legend.
     - `colour`: of both.
 
@@ -39,6 +38,7 @@ def plot_activity(
     """
     if expected is not None and set(expected) != set(measured):
         raise ValueError(f"plot_activity: measured has the nodes {list(measured)}, expected {list(expected)}")
+    ax = axes_or_new(ax)
     names = list(measured if expected is None else expected)  # in their order: JAX sorts what it maps
     values = np.asarray([np.atleast_1d(np.asarray(measured[n])) for n in names])
     at = np.arange(1, len(values) + 1)
@@ -50,8 +50,7 @@ def plot_activity(
         said = "expected" if label is None else f"{label}, expected"
         ax.plot(at, [float(np.asarray(expected[n])) for n in names], "--", color=colour, linewidth=1.4, label=said)
     ax.set_yscale("log")
-    ticks: Any = ax.xaxis.get_major_locator()
-    ticks.set_params(integer=True)
+    whole_ticks(ax)
     ax.set_xlabel("node, from the input to the output")
     ax.set_ylabel("mean square of the prediction")
     ax.legend(frameon=False, fontsize="small")
@@ -60,15 +59,15 @@ def plot_activity(
 
 
 def plot_equilibrated_energy(
-    ax: AxesLike, energies: Mapping[str, ArrayLike], theory: EquilibratedEnergy, *, colour: str = BLUE
+    energies: Mapping[str, ArrayLike], theory: EquilibratedEnergy, ax: AxesLike | None = None, *, colour: str = BLUE
 ) -> AxesLike:
     """Draw how the energy of a batch comes down to its value at equilibrium while values settle.
 
     **Arguments:**
 
-    - `ax`: the axes to draw on.
     - `energies`: of each node at every step, `{node: [steps + 1, batch]}`, as `pxi.relax(..., trace=True).trace`.
     - `theory`: as `pxa.equilibrated_energy` gives it.
+    - `ax`: the axes to draw on; those of a new figure if there are none.
     - `colour`: of the measured line.
 
     **Returns:** the axes.
@@ -81,6 +80,7 @@ def plot_equilibrated_energy(
             f"plot_equilibrated_energy: energies are {{node: [steps + 1, batch]}}, of {len(theory.energy)} samples "
             f"here; got {np.shape(total)}"
         )
+    ax = axes_or_new(ax)
     mean = np.mean(total, axis=1)
     ax.plot(np.arange(len(mean)), mean, color=colour, linewidth=1.8, label="energy, measured")
     loss, energy = float(np.mean(theory.loss)), float(np.mean(theory.energy))
@@ -95,9 +95,9 @@ def plot_equilibrated_energy(
 
 
 def plot_saddle(
-    ax: AxesLike,
     theory: Saddle,
     measured: Curvature | None = None,
+    ax: AxesLike | None = None,
     *,
     label: str | None = None,
     colour: str = BLUE,
@@ -107,14 +107,15 @@ def plot_saddle(
 
     **Arguments:**
 
-    - `ax`: the axes to draw on.
     - `theory`: as `pxa.saddle_at_zero` gives it.
     - `measured`: the ends of the spectrum, as `pxa.weight_curvature` gives them.
+    - `ax`: the axes to draw on; those of a new figure if there are none.
     - `label`: for the legend.
     - `colour`, `linestyle`: of the line.
 
     **Returns:** the axes.
     """
+    ax = axes_or_new(ax)
     edges = np.concatenate([[0], np.cumsum(theory.counts)])
     values = np.asarray(theory.values)
     ax.stairs(values, edges, baseline=None, color=colour, linewidth=1.8, linestyle=linestyle, label=label or "theory")

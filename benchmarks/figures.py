@@ -1,0 +1,106 @@
+"""Draws the figures of the documentation, of small networks that learn MNIST, into docs/figures.
+
+    python benchmarks/figures.py [NAME ...]
+
+Without names it draws all. MNIST is looked for as `pcx.data` does it; see docs/data.md. Two cores take
+about a minute.
+"""
+
+import functools
+import io
+import pathlib
+import sys
+
+import jax.numpy as jnp
+import matplotlib
+import optax
+from matplotlib.figure import Figure
+from PIL import Image
+
+import pcx as px
+import pcx.analysis as pxa
+import pcx.data as pxd
+import pcx.learning as pxl
+import pcx.models as pxm
+import pcx.training as pxt
+
+FOLDER = pathlib.Path(__file__).parents[1] / "docs" / "figures"
+TRAIN, TEST, BATCH = 6000, 2000, 128
+
+
+@functools.cache
+def data():
+    """A part of MNIST, standardised: samples to train on, and held-out ones."""
+    found = pxd.mnist(flat=True, standardise=True)
+    return (found.train.x[:TRAIN], found.train.y[:TRAIN]), (found.test.x[:TEST], found.test.y[:TEST])
+
+
+def batch():
+    """A batch of held-out samples."""
+    x, y = data()[1]
+    return jnp.asarray(x[:BATCH]), jnp.asarray(y[:BATCH])
+
+
+def mlp(hidden=3, width=64):
+    return pxm.MLP([784, *[width] * hidden, 10], act=jnp.tanh)
+
+
+def pc(T=16, rate=0.1):
+    return pxl.pc(optax.adam(1e-3), optax.sgd(rate), T)
+
+
+@functools.cache
+def deep():
+    """A network of ten layers under PC, after one epoch: the rule, and the state."""
+    px.RKG.seed(0)
+    rule, model = pc(T=20, rate=0.2), mlp(hidden=9)
+    run = pxt.fit(model, rule, data()[0], epochs=1, batch_size=BATCH, show=False)
+    return rule, run.states[0]
+
+
+def axes(count=1, width=4.6, height=3.4):
+    """A figure with axes side by side."""
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
+def energy_flow():
+    """Ten layers, errors on their way from the output to the input."""
+    figure, (left, right) = axes(2)
+    rule, state = deep()
+    (flow,) = pxa.trace(rule, state, batch())
+    pxa.plot_energy_flow(flow, left)
+    pxa.plot_energy_flow(flow, right, of="gradients")
+    return figure
+
+
+def energy_share():
+    """Ten layers after settling; four layers over training."""
+    figure, (left, right) = axes(2)
+    rule, state = deep()
+    pxa.plot_energy_share(pxa.regime(rule, state, batch(), curvature=False), left)
+    px.RKG.seed(0)
+    run = pxt.fit(mlp(), pc(), data()[0], epochs=8, batch_size=BATCH, show=False)
+    pxa.plot_energy_share(run, right)
+    return figure
+
+
+FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share}
+
+
+def main(names):
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        sys.exit(f"there is no figure {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    FOLDER.mkdir(exist_ok=True)
+    matplotlib.rcParams["font.size"] = 9
+    for name in names or FIGURES:
+        path, drawn = FOLDER / f"{name}.png", io.BytesIO()
+        FIGURES[name]().savefig(drawn, dpi=110)
+        # A palette of so many colours is a third of the bytes, and none of them is missed.
+        Image.open(drawn).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(path, f"{path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

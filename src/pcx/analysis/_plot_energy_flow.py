@@ -1,0 +1,103 @@
+"""A picture of how energy or gradients run through a network while its values settle."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ._axes import SCALE, AxesLike, axes_or_new, name_ticks, whole_ticks
+from ._trace import Trace
+
+DECADES = 12.0
+
+
+def plot_energy_flow(
+    trace: Trace,
+    ax: AxesLike | None = None,
+    *,
+    of: Literal["energies", "gradients"] = "energies",
+    decades: float = DECADES,
+) -> AxesLike:
+    """Draw the energy of each node at each inference step as an image, on a logarithmic scale: nodes from the input,
+    below, to the output, above; steps from the left to the right. What is 0 is hatched.
+
+    **Arguments:**
+
+    - `trace`: as `pxa.trace` gives it; of several networks their mean is drawn.
+    - `ax`: the axes to draw on; those of a new figure if there are none.
+    - `of`: `"energies"`, or `"gradients"` for the norms of `dE/dh`.
+    - `decades`: how many powers of ten the scale has at most, from the largest number down; what is less has the
+        darkest colour.
+
+    **Returns:** the axes.
+
+    **Raises:** `ValueError` for a trace without nodes, for what is neither energies nor gradients, and for a scale of
+    no length.
+    """
+    if of not in ("energies", "gradients"):
+        raise ValueError(f"plot_energy_flow: of is 'energies' or 'gradients', got {of!r}")
+    if not decades > 0:
+        raise ValueError(f"plot_energy_flow: decades must be above 0, got {decades}")
+    rows: dict[str, Any] = getattr(trace, of)
+    if not rows:
+        raise ValueError(f"plot_energy_flow: the trace has no {of}")
+    image = taken(np.stack([mean_of(row) for row in rows.values()]))
+    there = np.ma.masked_where(~(np.isfinite(image) & (image > 0)), image)
+    ax = axes_or_new(ax)
+    if there.count():
+        highest = float(there.max())
+        lowest = max(float(there.min()), highest * 10.0**-decades)
+        lowest = min(lowest, highest / 10)  # one number alone has a scale, too
+        norm: dict[str, Any] = {"norm": "log", "vmin": lowest, "vmax": highest}
+    else:
+        lowest, norm = 0.0, {}
+    edge = 0.5
+    drawn = ax.imshow(
+        there,
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+        cmap=SCALE,
+        extent=(-edge, image.shape[1] - edge, -edge, len(image) - edge),
+        **norm,
+    )
+    ax.patch.set(facecolor="white", edgecolor="0.75", hatch="xxx")  # not alike any colour, in print neither
+    ax.grid(False)
+    name_ticks(ax, list(rows), "y")
+    whole_ticks(ax)
+    ax.set_xlabel("inference step")
+    ax.set_ylabel("node, from the input to the output")
+    what = "energy, mean of the samples" if of == "energies" else "norm of dE/dh, of the batch"
+    gaps = "; hatched: 0" if np.any(image == 0) else ""
+    gaps += "; hatched: not finite" if not np.all(np.isfinite(image)) else ""
+    if there.count() and ax.figure is not None:
+        below = bool(there.min() < lowest)
+        ax.figure.colorbar(drawn, ax=ax, label=what + gaps, extend="min" if below else "neither")
+    ax.set_title("Energy flow" if of == "energies" else "Gradient flow")
+    return ax
+
+
+def mean_of(row: Float[np.ndarray, "*networks steps"]) -> Float[np.ndarray, " steps"]:
+    """Return a row of numbers by step, the mean of those networks that go on to it; NaN where none does.
+
+    **Arguments:**
+
+    - `row`: of one network or of several.
+    """
+    each = np.asarray(row, float).reshape(-1, np.shape(row)[-1])
+    goes_on = ~np.isnan(each)
+    count = goes_on.sum(axis=0)
+    return np.where(count > 0, np.where(goes_on, each, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+
+
+def taken(image: Float[np.ndarray, "nodes steps"]) -> Float[np.ndarray, "nodes taken"]:
+    """Return the steps that were taken: up to the last at which a number is there.
+
+    **Arguments:**
+
+    - `image`: by node and step, NaN where nothing is.
+    """
+    there = np.flatnonzero(np.any(~np.isnan(image), axis=0))
+    return image[:, : int(there[-1]) + 1 if len(there) else 1]
