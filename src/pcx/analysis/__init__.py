@@ -16,6 +16,7 @@ from ._record import Regime
 from ._regime import regime
 from ._saddle import Saddle, saddle_at_zero
 from ._spectrum import Spectrum, spectrum
+from ._summary import Summary, summary
 from ._trace import Trace, trace
 from ._verdict import Thresholds
 from ._weight_curvature import weight_curvature
@@ -28,6 +29,7 @@ __all__ = [
     "Regime",
     "Saddle",
     "Spectrum",
+    "Summary",
     "Thresholds",
     "Trace",
     "activity",
@@ -46,6 +48,7 @@ __all__ = [
     "regime",
     "saddle_at_zero",
     "spectrum",
+    "summary",
     "trace",
     "weight_curvature",
 ]

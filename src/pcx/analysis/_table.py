@@ -21,16 +21,18 @@ def cell(x: Shaped[np.ndarray, ...] | None, digits: int = 3) -> str:
     return f"{float(np.nanmean(np.asarray(x, float))):.{digits}g}"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
     """Return a table line by line: the first column to the left, others to the right.
 
     **Arguments:**
 
     - `heads`: the columns' names.
     - `rows`: their texts, as many in each.
+    - `left`: how many columns, from the first on, are flush left.
     """
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *[c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]]).rstrip()
-        for row in [heads, *rows]
-    ]
+
+    def cells(row: Sequence[str]) -> list[str]:
+        return [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+
+    return ["  ".join(cells(row)).rstrip() for row in [heads, *rows]]

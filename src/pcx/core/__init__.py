@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._depth import in_vmap, one_more_vmap, vmap_depth
     from ._foreign import no_foreign_params, watching
     from ._hidden import refuse_hidden
+    from ._html import html_or_text, html_table
     from ._identity import ById
     from ._key import Keyed, function_key, static_key
     from ._mark import ABSENT, Mark, Mismatched, NeedsInput, marks_for
@@ -78,6 +79,7 @@ _NAMES = {
     "_foreign": "no_foreign_params watching",
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",
+    "_html": "html_or_text html_table",
     # Older idioms: translated in one place.
     "_older": "OlderMask OlderNames factory_of said scaled shape_first",
     "_version": "__version__",

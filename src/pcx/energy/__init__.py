@@ -7,7 +7,7 @@ from ._about import positional
 from ._bound import Bound
 from ._by_layer import LAYERS, layer_devices
 from ._by_name import apart, in_stacks_of
-from ._dataflow import Program, bind_as_it_stands
+from ._dataflow import Op, Program, bind_as_it_stands
 from ._dtypes import Casts, DTypePolicy, PolicyLike, as_policy, grad_of_mean
 from ._error_stacks import energies_of_errors
 from ._felt import felt_by

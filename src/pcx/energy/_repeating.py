@@ -44,6 +44,11 @@ class Repeating(abc.ABC):
     _forward: Program
     _targets: Clamped
 
+    @property
+    def shapes(self) -> Inputs:
+        """The shapes of weights, other arrays and batch that it was made of."""
+        return self._shapes
+
     @abc.abstractmethod
     def start(self, inputs: Inputs, effects: bool = False, together: Together | None = None) -> ForwardPass:
         """Run a forward pass, see `Problem`."""

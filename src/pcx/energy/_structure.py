@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
 from ..predictive_coding import EnergyModule, Vode, VodeParam
-from ._about import form_of, is_squared, params_of, positional
+from ._about import form_of, is_squared, name_of_energy, params_of, positional
 from ._dtypes import Casts, check_weights
 from ._model_errors import no_model
 from ._types import Weights
@@ -96,6 +96,7 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         self.frozen = frozenset(name for name, vode in nodes.items() if vode.h._facts.get("frozen"))
         self.squared = {name: is_squared(vode) for name, vode in nodes.items()}
         self.forms = {name: form_of(vode) for name, vode in nodes.items()}
+        self.energy_names = {name: name_of_energy(vode) for name, vode in nodes.items()}
         self.has_own_energy = any(
             type(m).energy is not EnergyModule.energy
             for m in modules(model)
