@@ -7,6 +7,7 @@ from ._curvature import Curvature, curvature
 from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
 from ._health import Health, health
+from ._meter import Meter
 from ._plot_energy_flow import plot_energy_flow
 from ._plot_energy_share import plot_energy_share
 from ._plot_spectrum import plot_spectrum
@@ -26,6 +27,7 @@ __all__ = [
     "EquilibratedEnergy",
     "Finding",
     "Health",
+    "Meter",
     "Regime",
     "Saddle",
     "Spectrum",

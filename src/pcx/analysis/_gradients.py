@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -103,21 +104,21 @@ def length(tree: PyTree) -> Array:
     return jnp.sqrt(sum([jnp.sum(jnp.square(a)) for a in jtu.tree_leaves(tree)], jnp.zeros(())))
 
 
-def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Array, ""]:
-    """Return the target alignment of a step against a gradient: the cosine, over all samples and outputs, between
+def alignments(bound: Bound, forward: ForwardPass, gradients: Sequence[Weights]) -> list[Float[Array, ""]]:
+    """Return the target alignment of a step against each gradient: the cosine, over all samples and outputs, between
     `du`, the change of the outputs' predictions u by a small step `dW = -gradient`, and the error `-dE/du`, which for
     squared errors is `y - u`, and for cross-entropy `y - softmax(u)`.
 
     **Arguments:**
 
     - `bound`, `forward`: the problem, and its forward pass.
-    - `gradient`: by the weights, `{path: array}`.
+    - `gradients`: each by the weights, `{path: array}`. The network is gone through once for all of them.
 
-    **Returns:** a scalar; NaN where nothing predicts the targets, or one of the two is zero.
+    **Returns:** a scalar for each; NaN where nothing predicts the targets, or one of the two is zero.
     """
     below = predicting(bound)
     if below is None:
-        return jnp.array(jnp.nan)
+        return [jnp.array(jnp.nan)] * len(gradients)
     p = below.problem
     names = [n for n in p.clamped if p.nodes[n].local and not p.nodes[n].silent and forward.u.get(n) is not None]
 
@@ -129,9 +130,12 @@ def alignment(bound: Bound, forward: ForwardPass, gradient: Weights) -> Float[Ar
         elements = {n: below.functions.elements(n, forward.targets[n], u[n]) for n in names}
         return sum([jnp.sum(below.node_energy(n, e)) for n, e in elements.items()], jnp.zeros(()))
 
-    # A step of length 1, which tiny gradients would underflow in.
-    largest = jnp.max(jnp.stack(list(of_each(lambda g: _unit(g)[1], gradient).values())))
-    back = jtu.tree_map(lambda g: -g / jnp.where(largest > 0, largest, 1), dict(gradient))
-    u, change = jax.jvp(predictions, (below.weights,), (in_stacks_of(below.weights, back),))
-    error = jtu.tree_map(jnp.negative, jax.grad(energy)(u))
-    return _cosine(_unit(change)[0], _unit(error)[0])
+    u, change_by = jax.linearize(predictions, below.weights)
+    error = _unit(jtu.tree_map(jnp.negative, jax.grad(energy)(u)))[0]
+    found = []
+    for gradient in gradients:
+        # A step of length 1, which tiny gradients would underflow in.
+        largest = jnp.max(jnp.stack(list(of_each(lambda g: _unit(g)[1], gradient).values())))
+        back = jtu.tree_map(lambda g, most=largest: -g / jnp.where(most > 0, most, 1), dict(gradient))
+        found.append(_cosine(_unit(change_by(in_stacks_of(below.weights, back)))[0], error))
+    return found

@@ -15,7 +15,6 @@ from ._layout import Layout, layout_of
 from ._measure import Measured, measuring
 from ._networks import Batch, as_state, for_each, networks_in, taken_apart
 from ._reasons import Finding, others, silent
-from ._steps import Taken
 from ._table import cell, table
 
 Numbers = dict[str, Float[np.ndarray, "*networks"]]
@@ -84,7 +83,7 @@ def health(rule: Rule, model: State | EnergyModule, batch: Batch) -> Health:
     layout, networks = layout_of(rule, state, batch), networks_in(state)
     measured = taken_apart(for_each(measuring(rule, step=True), state, batch), networks)
     taken = [m.step for m in measured if m.step is not None]
-    each = [_found(m, t, layout) for m, t in zip(measured, taken, strict=True)]
+    each = [findings_of(m, layout) for m in measured]
     several = networks is not None
 
     def numbers(name: str) -> Numbers:
@@ -93,18 +92,31 @@ def health(rule: Rule, model: State | EnergyModule, batch: Batch) -> Health:
         return {p: np.stack([np.asarray(b[p]) for b in by]) if several else np.asarray(by[0][p]) for p in paths}
 
     imbalances = np.asarray([_imbalance(m, layout) for m in measured]).reshape((-1,) if several else ())
-    findings = _merged(each) if several else tuple(each[0])
+    findings = merged(each) if several else tuple(each[0])
     return Health(rule.name, findings, numbers("ranks"), numbers("moved"), imbalances)
 
 
-def _found(measured: Measured, taken: Taken, layout: Layout) -> list[Finding]:
+def findings_of(measured: Measured, layout: Layout) -> list[Finding]:
+    """Return what is wrong with one network, the gravest first.
+
+    **Arguments:**
+
+    - `measured`, `layout`: its numbers on the host, the step's among them, and their names.
+    """
+    taken = measured.step
+    assert taken is not None
     if not measured.finite:  # nothing else can be told from such numbers
         return others(measured, taken, layout)[:1]
     return [*silent(measured, taken, layout), *others(measured, taken, layout)]
 
 
-def _merged(each: list[list[Finding]]) -> tuple[Finding, ...]:
-    """Return the findings of several networks, those of one kind in the same layers as one."""
+def merged(each: list[list[Finding]]) -> tuple[Finding, ...]:
+    """Return the findings of several networks, those of one kind in the same layers as one.
+
+    **Arguments:**
+
+    - `each`: of each network.
+    """
     found: dict[tuple[str, tuple[str, ...]], Finding] = {}
     for i, findings in enumerate(each):
         for finding in findings:

@@ -15,7 +15,7 @@ from ..energy import Bound, OverFixedErrors, apart, blocks_of, in_blocks
 from ..inference import Solution
 from ..learning import PredictiveCoding, Rule, Settling, State, Update, went_uphill
 from ._curvature import curvature
-from ._gradients import Compared, Scalars, alignment, backprop_gradient, compared, gradient_of
+from ._gradients import Compared, Scalars, alignments, backprop_gradient, compared, gradient_of
 from ._networks import Batch, compiled
 from ._plain_steps import plain_step
 from ._steps import Taken, taken_by
@@ -58,7 +58,9 @@ class Measured(NamedTuple):
     bends: Bends | None
 
 
-def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False, bends: bool = False) -> Measured:
+def measured_by(
+    rule: Rule, state: State, batch: Batch, step: bool = False, bends: bool = False, ranks: bool = True
+) -> Measured:
     """Measure one network. Pure.
 
     **Arguments:**
@@ -66,6 +68,7 @@ def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False, bend
     - `rule`, `state`, `batch`: the rule, and what it learns from.
     - `step`: whether to measure the step of the weights, too.
     - `bends`: whether to measure the curvature of the energy.
+    - `ranks`: whether to find the ranks of the step's matrices, which takes their singular values.
     """
     bound = rule.bind(state, batch)
     forward = bound.start()
@@ -79,6 +82,7 @@ def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False, bend
         update = rule.learn(bound, forward, rule.memory_of(state))
     own, other = gradient_of(bound, update), backprop_gradient(bound, forward)
     energies = _means(bound, update)
+    aligned, backprop_aligned = alignments(bound, forward, (own, other))
     numbers = [*energies.values(), *jtu.tree_leaves(own)]
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in numbers])) & (jnp.asarray(update.first_bad) < 0)
     return Measured(
@@ -86,12 +90,12 @@ def measured_by(rule: Rule, state: State, batch: Batch, step: bool = False, bend
         energies,
         _means(bound, update, before=True),
         compared(own, other),
-        alignment(bound, forward, own),
-        alignment(bound, forward, other),
+        aligned,
+        backprop_aligned,
         jnp.mean(jnp.asarray(update.steps, jnp.float32)),
         went_uphill(bound, update),
         finite,
-        taken_by(rule, state, bound, forward, update) if step else None,
+        taken_by(rule, state, bound, forward, update, ranks) if step else None,
         _bends(settlings[0], watched[0], went_uphill(bound, update)) if bends and _bend(settlings) else None,
     )
 

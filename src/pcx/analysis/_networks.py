@@ -14,6 +14,7 @@ from jaxtyping import PyTree
 from ..learning import Rule, State
 from ..predictive_coding import EnergyModule
 
+S = TypeVar("S")
 T = TypeVar("T")
 Batch = tuple[PyTree, PyTree]
 
@@ -57,7 +58,7 @@ def for_each(fn: Callable[[State, Batch], T], state: State, batch: Batch) -> T:
     return fn(state, batch) if networks_in(state) is None else _mapped(fn)(state, batch)
 
 
-def compiled(fn: Callable[[State, Batch], T]) -> Callable[[State, Batch], T]:
+def compiled(fn: Callable[[S, Batch], T]) -> Callable[[S, Batch], T]:
     """Return a function as a compiled one, for `for_each`."""
     one: Any = jax.jit(fn)
     one.of_several = jax.jit(jax.vmap(fn, in_axes=(0, None)))

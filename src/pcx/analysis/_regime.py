@@ -50,11 +50,19 @@ def regime(
     layout, limits = layout_of(rule, state, batch), Thresholds() if thresholds is None else thresholds
     networks = networks_in(state)
     found = taken_apart(for_each(measuring(rule, bends=curvature), state, batch), networks)
-    records = [_record(rule.name, m, layout, limits) for m in found]
+    records = [record_of(rule.name, m, layout, limits) for m in found]
     return records[0] if networks is None else stacked(records)
 
 
-def _record(rule: str, measured: Measured, layout: Layout, limits: Thresholds) -> Regime:
+def record_of(rule: str, measured: Measured, layout: Layout, limits: Thresholds) -> Regime:
+    """Return the record of one network.
+
+    **Arguments:**
+
+    - `rule`: its name.
+    - `measured`, `layout`: its numbers on the host, and their names.
+    - `limits`: by which the verdict is made.
+    """
     bends = measured.bends
     stable = math.nan if bends is None else float(bends.stable_step)
     verdict, why = judged(measured, layout, limits, stable)

@@ -34,13 +34,14 @@ class Taken(NamedTuple):
     varied: Bool[Array, ""]
 
 
-def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, update: Update) -> Taken:
+def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, update: Update, ranks: bool = True) -> Taken:
     """Return what a rule's step does to the weights. Pure.
 
     **Arguments:**
 
     - `rule`, `state`: the rule, and the state before the step.
     - `bound`, `forward`, `update`: the batch, its forward pass, and what the rule made of it.
+    - `ranks`: whether to find the ranks of the changes; else there are none.
     """
     new = update.weights
     if new is None:
@@ -52,7 +53,7 @@ def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, updat
     u = apart(forward.u)
     return Taken(
         of_each(lambda c, w: length(c) / jnp.maximum(length(w), jnp.finfo(jnp.float32).tiny), change, old),
-        of_each(effective_rank, {p: c for p, c in change.items() if getattr(c, "ndim", 0) >= 2}),
+        of_each(effective_rank, {p: c for p, c in change.items() if getattr(c, "ndim", 0) >= 2}) if ranks else {},
         {
             p: jnp.float32(min(c.shape[0], c.size // c.shape[0]))
             for p, c in change.items()

@@ -18,6 +18,7 @@ from ._matplotlib import own_config
 from ._mesh import mesh_by_layer
 from ._metrics import accuracy
 from ._options import FitOptions
+from ._probe import Probe, View
 from ._processes import Processes, ProcessLost
 from ._result import Dispatch, Fit, Report
 from ._rule import LearningRule
@@ -38,11 +39,13 @@ __all__ = [
     "Integers",
     "LearningRule",
     "Log",
+    "Probe",
     "ProcessLost",
     "Report",
     "RunExists",
     "Sweep",
     "Uniform",
+    "View",
     "accuracy",
     "fit",
     "join",

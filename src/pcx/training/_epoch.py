@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.tree_util as jtu
 
 from ..predictive_coding import EnergyModule
-from ._history import lines, not_finite, row, uphill, went_uphill
+from ._history import lines, not_finite, row, uphill, went_uphill, without_network
 from ._options import FitOptions
 from ._prepare import Run
 from ._result import Fit, Report
@@ -25,6 +25,7 @@ def advance(run: Run, chunk: Chunk) -> None:
     """Take note of a chunk that is done, and of the networks that failed in it."""
     progress = run.progress
     progress.batch += chunk.batches
+    progress.trained += chunk.batches
     run.passed += chunk.batches
     for i, result in enumerate(run.ensemble.results()):
         if result and progress.active[i]:
@@ -34,6 +35,35 @@ def advance(run: Run, chunk: Chunk) -> None:
             progress.why.append(
                 f"{run.members[i].name}, epoch {progress.epoch + 1}, after batch {totals['batches']}: {reason}"
             )
+
+
+def begin_looking(run: Run, store: Store) -> None:
+    """Warn of what keeps the networks from learning, and look at them before their first batch, if that is asked
+    for."""
+    if run.looking is None:
+        return
+    said = run.looking.begin(run.ensemble.states, run.progress.trained)
+    if said:
+        text = "\n".join([f"- {each}" for each in said] if len(said) > 1 else said)
+        begin = "this was found before the first batch:" + ("\n" if len(said) > 1 else " ")
+        warn(f"fit: {begin}{text}")
+        for each in said:
+            store.note(f"before the first batch: {each}")
+    if not run.progress.trained and not run.progress.seen:
+        look(run, run.progress.active)
+
+
+def look(run: Run, which: Sequence[bool]) -> None:
+    """Look at the networks, if it is time to.
+
+    **Arguments:**
+
+    - `which`: of each, whether it has learned from the batches before.
+    """
+    progress = run.progress
+    if run.looking is not None and run.looking.due(progress.trained):
+        found = run.looking.look(run.ensemble.states, progress.trained)
+        progress.seen = [*progress.seen, *[row for row in found if which[row["network"]]]]
 
 
 def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]) -> list[Row]:
@@ -55,8 +85,11 @@ def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]
     # A network that stopped before has no batches.
     learned = [i for i in range(len(run.members)) if totals[i]["batches"]]
     rows = [row(progress.epoch + 1, i, run.members[i], totals[i], judged[i], progress.seconds) for i in learned]
+    if run.looking is not None and run.looking.probe.every is not None:
+        for each in rows:
+            each["regime"] = [without_network(seen) for seen in progress.seen if seen["network"] == each["network"]]
     progress.history += rows
-    progress.epoch, progress.batch, progress.seconds = progress.epoch + 1, 0, 0.0
+    progress.epoch, progress.batch, progress.seconds, progress.seen = progress.epoch + 1, 0, 0.0, []
     run.ensemble.begin(run.example)
     store.add(rows)
     _warn(run, rows)

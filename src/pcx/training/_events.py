@@ -11,7 +11,8 @@ from ._result import Report
 
 
 class EventFiles:
-    """A callback for `fit` that writes the numbers of every epoch to event files, a run for each network.
+    """A callback for `fit` that writes the numbers of every epoch to event files, a run for each network. What
+    `fit(regime=...)` sees is in another one, `...-regime`, whose steps are batches.
 
     ```python
     with pxt.EventFiles("runs/events") as events:
@@ -39,12 +40,19 @@ class EventFiles:
         """
         for row in report.rows:
             name = f"network-{row['network']}-seed-{row['seed']}"
-            if name not in self._writers:
-                # What a run wrote beyond the point where it is resumed is hidden: those epochs come again.
-                self._writers[name] = self._writer_of(str(self.folder / name), purge_step=report.epoch)
-            for tag, value in _scalars(row):
-                self._writers[name].add_scalar(tag, value, report.epoch)
-            self._writers[name].flush()
+            self._write(name, [(report.epoch, dict(_scalars(row)))])
+            if row.get("regime"):  # by batches, not by epochs, and so a run of its own
+                self._write(f"{name}-regime", [(seen["batch"], dict(_seen(seen))) for seen in row["regime"]])
+
+    def _write(self, name: str, steps: list[tuple[int, dict[str, float | str]]]) -> None:
+        if name not in self._writers:
+            # What a run wrote beyond the point where it is resumed is hidden: those epochs come again.
+            self._writers[name] = self._writer_of(str(self.folder / name), purge_step=steps[0][0])
+        for step, values in steps:
+            for tag, value in values.items():
+                add = self._writers[name].add_text if isinstance(value, str) else self._writers[name].add_scalar
+                add(tag, value, step)
+        self._writers[name].flush()
 
     def close(self) -> None:
         """Close the files."""
@@ -59,13 +67,23 @@ class EventFiles:
         self.close()
 
 
+def _seen(seen: dict[str, Any], tag: str = "regime") -> Iterator[tuple[str, float | str]]:
+    """Go through the numbers and words of what was seen of a network."""
+    for name, value in seen.items():
+        place = f"{tag}/{name or 'model'}".replace("[", "_").replace("]", "_")
+        if isinstance(value, dict):
+            yield from _seen(value, place)
+        elif isinstance(value, (str, int, float)) and name != "batch":
+            yield place, value
+
+
 def _scalars(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in row.items():
         if name == "energies":
             # The writer allows no brackets, and says so each time.
             energies = {node.replace("[", "_").replace("]", "_"): energy for node, energy in value.items()}
             yield from ((f"energies/{node}", energy) for node, energy in energies.items() if energy is not None)
-        elif name not in ("epoch", "network", "seed") and value is not None:
+        elif name not in ("epoch", "network", "seed", "regime") and value is not None:
             yield name, value
 
 

@@ -58,6 +58,15 @@ class HeldOut:
         """Return checksums of the first batch, where `describe` doesn't have them."""
         return None if self._whole is not None else fingerprint(self._source.example())
 
+    def some(self, most: int) -> Batch:
+        """Return the first of the samples, always the same ones.
+
+        **Arguments:**
+
+        - `most`: how many there may be.
+        """
+        return jtu.tree_map(lambda a: a[:most], self._source.example())
+
     def judge(self, ensemble: Ensemble, epoch: int) -> list[dict[str, float]]:
         """Return means of loss and metrics over all samples, for each network.
 

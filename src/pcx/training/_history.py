@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import PyTree
@@ -16,7 +17,7 @@ from ._types import Number, Row
 
 OWN = (
     "epoch", "network", "seed", "accuracy", "energy", "energy_before", "loss", "steps", "uphill", "seconds", "energies",
-    COUNTED,
+    "regime", COUNTED,
 )  # fmt: skip
 """Names in a row that settings and metrics can't have (but for accuracy, which a metric may replace)."""
 
@@ -53,6 +54,11 @@ def means(sums: Mapping[str, Number], size: int) -> dict[str, float]:
     counted = sums.get(COUNTED, size) or math.nan
     own = set(OWN) - {"accuracy"}
     return {k: float(v / (size if k in own else counted)) for k, v in sums.items() if k != COUNTED}
+
+
+def without_network(seen: Row) -> Row:
+    """Return what was seen of a network, as it stands in the network's own row."""
+    return {name: value for name, value in seen.items() if name != "network"}
 
 
 def went_uphill(rows: Sequence[Row]) -> str | None:
@@ -117,7 +123,23 @@ def _means(rows: Sequence[Row]) -> str:
             mean = sum(values) / len(values)
             text = f"{mean:.2%}" if "accuracy" in name else f"{mean:.4g}"
             parts.append(f"{name.replace('_', ' ')} {text}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *_regimes(rows)])
+
+
+def _regimes(rows: Sequence[Row]) -> list[str]:
+    """Return the regime of each network, as it was last seen, in words."""
+    last = [seen[-1] for row in rows if (seen := row.get("regime"))]
+    counts = Counter(str(seen["verdict"]) for seen in last if "verdict" in seen)
+    if not counts:
+        return []
+    told = ", ".join([f"{n} {verdict}" for verdict, n in counts.items()]) if len(counts) > 1 else next(iter(counts))
+    cosines = [c for seen in last for c in (seen.get("module_cosine") or {}).values() if c is not None]
+    near = f" (cosine to backprop {_short(min(cosines))} to {_short(max(cosines))})" if cosines else ""
+    return [f"regime {told}{near}"]
+
+
+def _short(x: float) -> str:
+    return f"{x:.2f}".replace("-0.00", "0.00")
 
 
 def _number(x: Number) -> float | None:

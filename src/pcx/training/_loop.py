@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 
 from ._display import display
-from ._epoch import advance, finish, finish_epoch, judge_epoch
+from ._epoch import advance, begin_looking, finish, finish_epoch, judge_epoch, look
 from ._options import FitOptions
 from ._prepare import Run
 from ._processes import Processes
@@ -34,6 +34,7 @@ def loop(run: Run, store: Store, options: FitOptions, processes: Processes) -> F
     total = None if per_epoch is None else options.epochs * per_epoch
     if progress.epoch < options.epochs and progress.epoch + 1 not in progress.compiled:
         progress.compiled = [*progress.compiled, progress.epoch + 1]
+    begin_looking(run, store)
     with interruptible() as asked:
         with display(total, run.number, options.show and processes.writes) as (shown, say):
             while progress.epoch < options.epochs and any(progress.active):
@@ -77,7 +78,9 @@ def _epoch(
         # A streamed batch is the first of its chunk, and still has a key of its own.
         own = [jax.random.fold_in(key, chunk.first) if chunk.first else key for key in keys]
         run.ensemble.run(chunk, progress.active, own)
+        learning = list(progress.active)
         advance(run, chunk)
+        look(run, learning)
         now = time.perf_counter()
         progress.seconds, begun = progress.seconds + now - begun, now
         shown(chunk.batches, text)
@@ -93,7 +96,8 @@ def _epoch(
 
 
 def _chunks(run: Run, store: Store, fixed: int | None, processes: Processes) -> Iterator[Chunk]:
-    """Go through the rest of an epoch in chunks that take about a second each, and end where a checkpoint is due.
+    """Go through the rest of an epoch in chunks that take about a second each, and end where a checkpoint or a look is
+    due.
 
     **Arguments:**
 
@@ -106,7 +110,8 @@ def _chunks(run: Run, store: Store, fixed: int | None, processes: Processes) -> 
             # The first one is to be compiled, and seen to work, before more are asked for.
             chosen = 1 if per_batch is None else int(min(max(_SECONDS / per_batch, 1), most))
             size = fixed or processes.first(chosen)
-            chunk, rest = rest.split(min(size, store.at_most(run.passed) or size))
+            ends = [size, store.at_most(run.passed), run.looking and run.looking.until(run.progress.trained)]
+            chunk, rest = rest.split(min(end for end in ends if end is not None))
             start = time.perf_counter()
             yield chunk
             took = (time.perf_counter() - start) / chunk.batches

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ..data import check_flags, given_path
+from ._probe import Regime, check_regime
 from ._result import Dispatch, Report
 from ._stopping import EarlyStopping, Mode, check_mode
 from ._types import Augment, Metric, Settings, is_whole
@@ -25,8 +26,8 @@ class FitOptions:
 
     - `epochs`, `batch_size`, `seeds`, `settings`, `augment`, `metrics`, `early_stopping`, `callbacks`, `on_dispatch`,
         `batches_per_dispatch`, `folder`, `resume`, `overwrite`, `checkpoint_every`, `checkpoint_seconds`, `keep`,
-        `best`, `best_mode`, `restore_best`, `config`, `figure`, `show`, `parallel`, `mesh`: those of `fit`, where they
-        are explained. An iterator of callbacks is gone through once.
+        `best`, `best_mode`, `restore_best`, `config`, `figure`, `show`, `parallel`, `mesh`, `regime`: those of `fit`,
+        where they are explained. An iterator of callbacks is gone through once.
     """
 
     epochs: int
@@ -53,6 +54,7 @@ class FitOptions:
     show: bool = True
     parallel: Literal["auto", "vmap", "loop"] = "auto"
     mesh: Mesh | int | None = None
+    regime: Regime | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.callbacks, Iterable):
@@ -101,6 +103,7 @@ class FitOptions:
         if self.best is not None and not isinstance(self.best, str):
             raise TypeError(f"fit: best must be the name of a metric, got {self.best!r}")
         check_mode("fit: best_mode", self.best_mode)
+        check_regime(self.regime)
 
     def _check_functions(self) -> None:
         if not isinstance(self.callbacks, tuple):

@@ -25,6 +25,7 @@ from ._ensemble import Ensemble
 from ._held_out import HeldOut
 from ._history import OWN
 from ._layout import Layout
+from ._looking import Looking
 from ._member import Member
 from ._metrics import accuracy, is_class
 from ._model import model_of
@@ -51,6 +52,7 @@ class Run:
     - `ensemble`: the networks; `progress`: where they are; `passed`: batches trained on in this process.
     - `best`: the best epochs so far, if there is a metric for it; `best_is_said`: whether the caller named it.
     - `early`: early stopping, if it was asked for.
+    - `looking`: looks at the networks meanwhile, if that was asked for.
     - `keys`: of each network, for what is drawn from epoch to epoch.
     - `warned`: the kinds of warnings that were given.
     - `made_of`: rule, model, data and networks as plain data; `belongs`: what the weights of each network belong to.
@@ -67,6 +69,7 @@ class Run:
     best: Best | None
     best_is_said: bool
     early: EarlyStopping | None
+    looking: Looking | None
     keys: list[jax.Array]
     made_of: dict[str, Any]
     belongs: list[dict[str, Any]]
@@ -101,6 +104,7 @@ def prepare(
     example = source.example()
     layout.check_batch(len(jtu.tree_leaves(example)[0]))
     layout.check_rule(rule_of(rule, members[0].settings))
+    looking = Looking.of(options.regime, rule, members, example, held_out, layout)
     with layout.context() if layout.layers > 1 else contextlib.nullcontext():  # that is what layers lie in stacks for
         states, made_of, belongs = _networks(model, rule, members, example, options.folder is not None)
         first = rule_of(rule, members[0].settings)
@@ -126,8 +130,8 @@ def prepare(
     said = options.best is not None or options.best_mode is not None
     progress = Progress.at_start(len(members))
     return Run(
-        model, name, layers, list(members), source, held_out, shapes, ensemble, best, said, early, keys, made_of,
-        belongs, progress,
+        model, name, layers, list(members), source, held_out, shapes, ensemble, best, said, early, looking, keys,
+        made_of, belongs, progress,
     )  # fmt: skip
 
 
@@ -160,6 +164,7 @@ def all_of(run: Run, options: FitOptions) -> dict[str, Any]:
         **{name: run.judged_by[i] for i, name in enumerate(("best", "best_mode"))},
         "early_stopping": describe(run.early),
         "validation": run.held_out is not None,
+        "regime": None if run.looking is None else run.looking.probe.every,
     }
 
 

@@ -18,6 +18,8 @@ class Progress:
     - `history`: the rows so far.
     - `active`: of each network, whether it still learns.
     - `why`: the reasons of those that failed, in words.
+    - `trained`: the batches so far.
+    - `seen`: what was seen of the networks in this epoch so far, see `fit(regime=...)`.
     - `compiled`: the epochs, from 1, whose time holds a compilation: the first of each process that trained.
     """
 
@@ -28,6 +30,8 @@ class Progress:
     active: list[bool]
     why: list[str]
     compiled: list[int] = dataclasses.field(default_factory=list)
+    trained: int = 0
+    seen: list[Row] = dataclasses.field(default_factory=list)
 
     @classmethod
     def at_start(cls, networks: int) -> Progress:

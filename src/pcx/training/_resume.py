@@ -41,6 +41,8 @@ def take_up(run: Run, tree: Mapping[str, Any], progress: Progress) -> None:
     - `progress`: as it was then.
     """
     run.progress = progress
+    if not progress.trained and run.source.per_epoch is not None:  # of a run before this was counted
+        progress.trained = progress.epoch * run.source.per_epoch + progress.batch
     run.ensemble.set([with_tree(s, held) for s, held in zip(run.ensemble.states, tree["states"], strict=True)])
     run.ensemble.begin(run.example, tree["totals"] if progress.batch else None)
     if run.best is not None:

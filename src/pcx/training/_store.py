@@ -68,6 +68,9 @@ class Store:
     def add(self, rows: Sequence[Row]) -> None:
         """Add an epoch to the metrics."""
 
+    def note(self, text: str) -> None:
+        """Add a line to the log."""
+
     def end(self, fit: Fit, figure: bool) -> None:
         """Write the weights, how the run ended, and the figure, if it is wanted."""
 
@@ -242,6 +245,9 @@ class RunStore(Store):
 
     def add(self, rows: Sequence[Row]) -> None:
         self.folder.metrics(rows)
+
+    def note(self, text: str) -> None:
+        self.folder.log(text)
 
     def end(self, fit: Fit, figure: bool) -> None:
         self._write_weights("weights", [as_tree(state) for state in fit.states])

@@ -12,7 +12,7 @@ from ._member import Member
 from ._stopping import Mode, cost
 from ._types import Row
 
-_NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies")
+_NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies", "regime")
 
 
 @dataclasses.dataclass(frozen=True)

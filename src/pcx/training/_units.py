@@ -22,7 +22,7 @@ from ._space import Setting, Space, bound
 from ._stopping import Mode, cost
 from ._types import Row
 
-_NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies", "energy_before", "steps", "uphill")
+_NOT_SHOWN = ("epoch", "network", "seed", "seconds", "energies", "energy_before", "steps", "uphill", "regime")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,136 @@
+"""The regime meter of a run, for `pcx.training.fit(regime=...)`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.tree_util as jtu
+
+from ..core import Keyed
+from ..learning import Rule, State
+from ..training import View
+from ._health import findings_of, merged
+from ._layout import Layout, layout_of
+from ._measure import Measured, measured_by
+from ._networks import Batch, compiled, taken_apart
+from ._regime import record_of
+from ._verdict import Thresholds
+
+EVERY = 500
+"""Batches between two looks, if nothing else is said."""
+TOLD = ("dead", "lost", "no gradient", "unmoved", "imbalance", "uphill")
+"""The kinds of findings that a run is warned of. Weights out of reach the rule itself tells; frozen ones are meant."""
+KEPT = (
+    "verdict", "why", "module_cosine", "module_norm_ratio", "share", "moving", "rest", "alignment", "backprop_alignment"
+)  # fmt: skip
+
+Given = tuple[Mapping[str, jax.Array], State]
+
+
+class Meter:
+    """The regime meter of a run: `fit(regime=Meter())` looks every so many batches at what regime each network is
+    trained in, and at its health before the first one. It is a `pcx.training.Probe`, for one run at a time.
+
+    A look takes as long as a few steps. What takes longer is left to `regime`, the curvature, and to `health`, the
+    ranks of updates.
+
+    **Arguments:**
+
+    - `every`: batches between two looks; None: the health at the start is all.
+    - `health`: whether to look at that, too.
+    - `thresholds`: by which the verdict is made.
+
+    **Raises:** `ValueError` for a number below 1.
+    """
+
+    def __init__(self, every: int | None = EVERY, *, health: bool = True, thresholds: Thresholds | None = None) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"Meter: every must be at least 1 batch, got {every!r}")
+        self.every, self.health = every, health
+        self.thresholds = Thresholds() if thresholds is None else thresholds
+        self._rules: list[Rule] = []
+        self._layouts: list[Layout] = []
+        self._first: list[Measured] = []
+
+    def begin(self, view: View) -> list[str]:
+        """Look at a run that begins, or goes on.
+
+        **Arguments:**
+
+        - `view`: its networks.
+
+        **Returns:** sentences on what keeps layers from learning; none where a run goes on.
+        """
+        self._rules, self._layouts = _rules_of(view), []
+        known: dict[tuple[Any, ...], Layout] = {}
+        for rule, settings, state in zip(self._rules, view.settings, view.states, strict=True):
+            key = tuple(sorted(settings.items()))
+            if key not in known:
+                known[key] = layout_of(rule, state, view.batch)
+            self._layouts.append(known[key])
+        if not self.health or view.trained:
+            return []
+        self._first = _measured(view)
+        found = [findings_of(m, layout) for m, layout in zip(self._first, self._layouts, strict=True)]
+        findings = merged(found) if len(found) > 1 else found[0]
+        return [str(f) for f in findings if f.kind in TOLD]
+
+    def look(self, view: View) -> list[dict[str, Any]]:
+        """Measure the networks.
+
+        **Arguments:**
+
+        - `view`: the networks.
+
+        **Returns:** for each the verdict, why, and some of the numbers of a `Regime`, by the same names; and as
+        `"silent"` the layers that learn nothing.
+        """
+        found, self._first = self._first or _measured(view), []
+        return [self._row(*each) for each in zip(self._rules, found, self._layouts, strict=True)]
+
+    def _row(self, rule: Rule, measured: Measured, layout: Layout) -> dict[str, Any]:
+        record = record_of(rule.name, measured, layout, self.thresholds).to_dict()
+        silent = [layer for f in findings_of(measured, layout) if f.silences for layer in f.layers]
+        return {name: record[name] for name in KEPT} | {"silent": list(dict.fromkeys(silent))}
+
+
+def _rules_of(view: View) -> list[Rule]:
+    rules: list[Rule] = []
+    for settings in view.settings:
+        rule = _made(view.rule, settings)
+        if not isinstance(rule, Rule):
+            raise TypeError(
+                f"Meter: the rule must be a pcx.learning.Rule, which has `learn`, not {type(rule).__name__}"
+            )
+        rules.append(rule)
+    return rules
+
+
+def _made(rule: Any, settings: Mapping[str, Any]) -> Any:
+    return rule if isinstance(rule, Rule) else rule(**settings)
+
+
+def _measured(view: View) -> list[Measured]:
+    """Return the numbers of each network, on the host."""
+    one: Any = _measuring(Keyed(view.rule))
+    given = [({n: jnp.asarray(s) for n, s in c.items()}, s) for c, s in zip(view.settings, view.states, strict=True)]
+    # One CPU gains nothing from several at once.
+    if len(given) > 1 and jax.default_backend() != "cpu":
+        stacked = jtu.tree_map(lambda *a: jnp.stack(a), *given)
+        return taken_apart(one.of_several(stacked, view.batch), len(given))
+    return jax.device_get([one(each, view.batch) for each in given])
+
+
+@functools.lru_cache(maxsize=16)
+def _measuring(rule: Keyed) -> Callable[[Given, Batch], Measured]:
+    """Return `measured_by` of a rule, compiled, with the settings as arrays."""
+
+    def one(given: Given, batch: Batch) -> Measured:
+        settings, state = given
+        return measured_by(_made(rule.value, settings), state, batch, step=True, ranks=False)
+
+    return compiled(one)

@@ -1,0 +1,88 @@
+"""Looking at the networks of a run: when, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.tree_util as jtu
+from jaxtyping import PyTree
+
+from ._held_out import HeldOut
+from ._layout import Layout
+from ._member import Member
+from ._probe import Probe, Regime, View, as_probe
+from ._rule import LearningRule, RuleMaker
+from ._types import Batch, Row
+
+
+class Looking:
+    """A probe, and what it is shown.
+
+    **Arguments:**
+
+    - `probe`: looks.
+    - `rule`: as `fit` was given it.
+    - `members`: the networks.
+    - `batch`: the samples on which it looks at them.
+    """
+
+    def __init__(self, probe: Probe, rule: LearningRule | RuleMaker, members: Sequence[Member], batch: Batch) -> None:
+        self.probe, self._rule, self._batch = probe, rule, batch
+        self._settings = [m.settings for m in members]
+
+    @staticmethod
+    def of(
+        regime: Regime | None,
+        rule: LearningRule | RuleMaker,
+        members: Sequence[Member],
+        example: Batch,
+        held_out: HeldOut | None,
+        layout: Layout,
+    ) -> Looking | None:
+        """Return what looks at a run; None if nothing does.
+
+        **Arguments:**
+
+        - `example`: the first batch to train on.
+        - `held_out`: samples that are looked at instead, as many, if there are any.
+
+        **Raises:** `TypeError` or `ValueError` for a run that can't be looked at.
+        """
+        probe = as_probe(regime, rule, members[0].settings)
+        if probe is None:
+            return None
+        if layout.layers > 1:
+            raise ValueError(
+                "fit: regime looks at a network on one device, and here its layers are shared out over several; leave "
+                "regime out, and measure what was learned by pcx.analysis.regime"
+            )
+        size = len(jtu.tree_leaves(example)[0])
+        return Looking(probe, rule, members, example if held_out is None else held_out.some(size))
+
+    def due(self, trained: int) -> bool:
+        """Return whether it is time to look."""
+        return self.probe.every is not None and trained % self.probe.every == 0
+
+    def until(self, trained: int) -> int | None:
+        """Return how many batches pass before the next look; None if there is none."""
+        every = self.probe.every
+        return None if every is None else every - trained % every
+
+    def begin(self, states: Sequence[PyTree], trained: int) -> list[str]:
+        """Return what the probe warns of."""
+        return self.probe.begin(self._view(states, trained))
+
+    def look(self, states: Sequence[PyTree], trained: int) -> list[Row]:
+        """Return what the probe sees, a row for each network.
+
+        **Raises:** `ValueError` if it gives another number of rows.
+        """
+        found = self.probe.look(self._view(states, trained))
+        if len(found) != len(states):
+            raise ValueError(
+                f"fit: the probe of regime must give a dict for each of {len(states)} networks, it gave {len(found)}"
+            )
+        return [{"network": i, "batch": trained, **row} for i, row in enumerate(found)]
+
+    def _view(self, states: Sequence[PyTree], trained: int) -> View:
+        return View(self._rule, self._settings, states, self._batch, trained)

@@ -1,0 +1,126 @@
+"""What regime networks are in is seen while they are trained, at the same batches however a run is cut."""
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import optax
+import pytest
+
+import pcx.analysis as pxa
+import pcx.learning as pxl
+import pcx.training as pxt
+
+from .linear import Linear
+from .small import HELD_OUT, RULE, Cut, by_rate, cut_after, lines, make, model, same_bits, train
+
+
+def seen(rows: list[dict[str, Any]]) -> list[tuple[int, list[int]]]:
+    return [(row["epoch"], [each["batch"] for each in row["regime"]]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return train(epochs=2)
+
+
+def test_looks_are_in_the_history_and_change_nothing(plain, tmp_path):
+    run = train(epochs=2, regime=4, folder=tmp_path)
+    assert seen(run.history) == [(1, [0, 4]), (2, [8, 12])]
+    without = [{k: v for k, v in row.items() if k != "regime"} for row in run.history]
+    assert same_bits(plain, dataclasses.replace(run, history=without))
+    assert lines(tmp_path) == run.history
+    first, last = run.history[0]["regime"][0], run.history[-1]["regime"][-1]
+    # Of what was held out, as many samples as in a batch, by the weights of then.
+    record = pxa.regime(RULE, model(), (HELD_OUT[0][:16], HELD_OUT[1][:16]), curvature=False).to_dict()
+    for name in ("module_cosine", "module_norm_ratio", "share", "moving", "rest", "alignment"):
+        assert first[name] == pytest.approx(record[name], rel=1e-3), name
+    assert first["silent"] == []
+    assert first["verdict"] == last["verdict"] == "transient"
+    assert list(last["module_cosine"]) == ["layers[0]", "layers[1]"]
+    assert list(last["share"]) == ["vodes[0]", "vodes[1]"]
+
+
+def test_a_run_that_is_cut_off_goes_on_at_the_same_batches(tmp_path):
+    whole = train(epochs=2, regime=4)
+    options: dict[str, Any] = {"epochs": 2, "regime": 4, "folder": tmp_path, "checkpoint_every": 5}
+    with pytest.raises(Cut):
+        train(**options, **cut_after(10))  # in the second epoch, after the look at batch 8, on a checkpoint of 10
+    again = train(**options, resume=True)
+    assert same_bits(whole, again)
+    assert seen(lines(tmp_path)) == [(1, [0, 4]), (2, [8, 12])]
+
+
+@pytest.mark.slow  # two programs, two seconds
+def test_seeds_and_settings_each_have_their_own():
+    run = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}, {"lr": 0.0}], epochs=2, regime=6)
+    at_first = [run.of(i)[0]["regime"][0]["module_cosine"]["layers[0]"] for i in range(4)]
+    at_last = [run.of(i)[-1]["regime"][-1]["module_cosine"]["layers[0]"] for i in range(4)]
+    moved = [m.name for m, a, b in zip(run.members, at_first, at_last, strict=True) if a != b]
+    assert moved == [m.name for m in run.members if m.settings["lr"]]
+    assert len(set(at_first)) == 2  # of two seeds
+
+
+def test_a_probe_of_ones_own():
+    class Mine:
+        every = 6
+
+        def begin(self, view):
+            return [f"there are {len(view.states)} networks"]
+
+        def look(self, view):
+            return [{"verdict": "fine", "by": view.trained, "samples": len(view.batch[1])}]
+
+    with pytest.warns(RuntimeWarning, match="before the first batch: there are 1 networks"):
+        run = train(rule=Linear(0.1), epochs=1, validation=None, regime=cast(Any, Mine()))
+    assert run.history[0]["regime"] == [{"batch": b, "verdict": "fine", "by": b, "samples": 16} for b in (0, 6)]
+
+
+@pytest.mark.slow
+def test_bad_health_is_told_once():
+    rule = pxl.pc(optax.sgd(0.0), optax.sgd(0.1), 4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(rule=rule, epochs=1, regime=pxa.Meter(None))
+    (said,) = [str(w.message) for w in caught if "before the first batch" in str(w.message)]
+    assert "layers[0], layers[1] will learn nothing, because the optimiser's step leaves them as they are" in said
+
+
+@pytest.mark.parametrize("regime", [0, -1, 1.5, True, "often", pxa.Meter])
+def test_what_is_no_probe_is_refused(regime):
+    with pytest.raises((TypeError, ValueError), match="fit: regime"):
+        train(regime=regime)
+
+
+def test_a_rule_that_cant_be_measured_is_refused():
+    with pytest.raises(TypeError, match=r"fit: regime measures a pcx.learning.Rule, .* Linear is none"):
+        train(rule=Linear(0.1), regime=4)
+
+
+def test_event_files(tmp_path):
+    pytest.importorskip("tensorboardX")
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            self.name = Path(folder).name
+            written.append((f"{self.name} from", purge_step))
+
+        def add_scalar(self, tag, value, step):
+            written.append((f"{self.name} {tag}", step))
+
+        add_text = add_scalar
+
+        def flush(self):
+            pass
+
+    events = pxt.EventFiles(tmp_path)
+    events._writer_of = Writer
+    seen = [{"batch": b, "verdict": "transient", "module_cosine": {"layers[0]": 1.0}} for b in (4, 8)]
+    events(pxt.Report(2, [{"epoch": 2, "network": 0, "seed": 3, "loss": 1.0, "regime": seen}], []))
+    name = "network-0-seed-3-regime"
+    assert (f"{name} from", 4) in written
+    assert [w for w in written if "layers" in w[0]] == [(f"{name} regime/module_cosine/layers_0_", b) for b in (4, 8)]
+    assert (f"{name} regime/verdict", 8) in written
+    assert ("network-0-seed-3 loss", 2) in written
