@@ -85,7 +85,38 @@ def energy_share():
     return figure
 
 
-FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share}
+def alignment():
+    """Rules on the same weights; PC while it learns."""
+    figure, (left, right) = axes(2)
+    optim_w = optax.adam(1e-3)
+    _, state = deep()
+    rules = {
+        "PC, 10 steps": pc(10),
+        "PC, 200 steps": pc(200),
+        "ePC, 20 steps": pxl.epc(optim_w, optax.sgd(0.05), T=20),
+        "Z-IL": pxl.zil(optim_w),
+    }
+    model = mlp(hidden=9)
+    state.write_to(model)
+    pxa.plot_alignment({n: pxa.regime(rule, model, batch(), curvature=False) for n, rule in rules.items()}, left)
+    pxa.plot_alignment(_seen_while_learning(), right)
+    return figure
+
+
+def _seen_while_learning():
+    px.RKG.seed(0)
+    rule, model = pc(T=50), mlp(hidden=5)
+    seen = [(0, pxa.regime(rule, model, batch(), curvature=False))]
+    steps = -(-TRAIN // BATCH)
+
+    def look(report):
+        seen.append((report.epoch * steps, pxa.regime(rule, report.states[0], batch(), curvature=False)))
+
+    pxt.fit(model, rule, data()[0], epochs=8, batch_size=BATCH, callbacks=[look], show=False)
+    return seen
+
+
+FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share, "alignment": alignment}
 
 
 def main(names):

@@ -12,7 +12,7 @@ def record(energy: Mapping[str, Any], cosine: Mapping[str, Any] | None = None, r
     """A regime with these energies, `{node: a number or [networks]}`, and these cosines by layer."""
     energies = {n: np.asarray(e, float) for n, e in energy.items()}
     cosines = {n: np.asarray(c, float) for n, c in (cosine or {}).items()}
-    shape = next(iter({**energies, **cosines}.values())).shape
+    shape = next(iter([a.shape for a in (*energies.values(), *cosines.values())]), ())
     nan, total = np.full(shape, np.nan), sum(energies.values())
     said: Any = ("transient", "so") if not shape else (("transient",) * shape[0], ("so",) * shape[0])
     return pxa.Regime(

@@ -8,6 +8,7 @@ from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
 from ._health import Health, health
 from ._meter import Meter
+from ._plot_alignment import plot_alignment
 from ._plot_energy_flow import plot_energy_flow
 from ._plot_energy_share import plot_energy_share
 from ._plot_spectrum import plot_spectrum
@@ -42,6 +43,7 @@ __all__ = [
     "expected_activity",
     "health",
     "plot_activity",
+    "plot_alignment",
     "plot_energy_flow",
     "plot_energy_share",
     "plot_equilibrated_energy",
