@@ -58,7 +58,7 @@ def stepped(make: Any, rule: Any, mesh: Mesh | None, data: Any = (X, Y), steps: 
         step = jax.jit(lambda state, batch: layout.kept(rule.step(state, layout.divided(batch))))
         info = None
         for batch in batches[:steps]:
-            # Of a CPU's devices one that is ahead waits for a place among 32 steps, and may keep the others from theirs.
+            # Of a CPU's devices one that is 32 steps ahead waits, and may keep the others from what it waits for.
             state, info = jax.block_until_ready(step(state, layout.replicated(batch)))
     return state, info
 
