@@ -61,6 +61,7 @@ ROOMS = (
     "data",
     "training",
     "analysis",
+    "analysis.report",
     "cli",
 )
 SECTION = re.compile(r"^\s*\*\*(\w+):?\*\*", re.MULTILINE)

@@ -18,6 +18,7 @@ PUBLIC = {
 
         plot_activity plot_alignment plot_energy_flow plot_energy_share plot_equilibrated_energy plot_saddle
         plot_spectrum""",
+    "pcx.analysis.report": "Group Network NoRun Record files_of is_report page read",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
         standardise stream two_moons""",
@@ -86,7 +87,8 @@ LIBRARIES = {
     "inference": {"jax", "jaxtyping", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
-    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib"},  # the last for types, and for new axes
+    # matplotlib for types, for new axes, and in the reports, which draw; jinja2 and markupsafe there alone.
+    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe"},
     # All but the first two where they are used.
     "training": {
         "jax",

@@ -26,7 +26,7 @@ def empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "eval", "compare", "runs", "info"])
+@pytest.mark.parametrize("command", ["train", "resume", "eval", "compare", "runs", "report", "info"])
 def test_help(command, capsys):
     assert call(command, "--help") == 0
     words = {
@@ -36,6 +36,7 @@ def test_help(command, capsys):
         "compare": ["--rules", "--resume", "(default: pc zil backprop)"],
         "sweep": ["--vary", "--trials", "(default: tpe)"],
         "runs": ["--json"],
+        "report": ["--out"],
         "info": ["--data-folder"],
     }[command]
     shown = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
@@ -51,7 +52,7 @@ def test_help(command, capsys):
         (["run", "zil", "--sedes", "2"], ["--seeds", "pcx run zil --help"], ["--first-seed", "compare"]),
         (["run", "zill"], ["zil", "pcx run --help"], ["compare"]),
         (["train", "--resume", "--out", "nowhere"], ["Missing value for argument '--resume'"], ["there is no"]),
-        (["trian"], ["train, resume, eval, compare, sweep, runs, info, run", "pcx --help"], []),
+        (["trian"], ["train, resume, eval, compare, sweep, runs, report, info, run", "pcx --help"], []),
     ],
 )
 def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, capsys):

@@ -22,8 +22,10 @@ from ._sweep_options import SweepOptions
 _ALONE = Job()
 _PROGRAMS = Programs()
 _STORES = ("orbax", "safetensors")  # top-level modules
+_PAGES = ("jinja2",)
 T = TypeVar("T")
 Run = Annotated[Path, tyro.conf.Positional]
+Runs = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
 
 def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | None]]:
@@ -141,6 +143,19 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 
         return runs(folder, json)
 
+    def report(runs: Runs, out: Path | None = None) -> int:
+        """Write a page on a run, or a comparison of several: one file of HTML with settings, tables and figures.
+
+        Args:
+            runs: The folders of runs, comparisons or sweeps.
+            out: The file; report.html in the run's folder, or here for several runs, if left out.
+        """
+        if missing := missing_of(_PAGES):
+            raise CommandError(not_installed(missing))
+        from ._report import report
+
+        return report(runs, out)
+
     def info(json: bool = False, data_folder: Path | None = None) -> int:
         """Say what pcx runs on: versions, devices, and which data sets are found where.
 
@@ -166,6 +181,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         "compare": (compare, flowing(CompareOptions.__doc__ or "")),
         "sweep": (sweep, flowing(SweepOptions.__doc__ or "")),
         "runs": (runs, None),
+        "report": (report, None),
         "info": (info, None),
         "run zil": (zil, flowing(ZilOptions.__doc__ or "")),
     }

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 # By name, never as an extra of pcx: the registry has another package of that name, which would replace this one.
 _PACKAGES = {
+    "jinja2": "jinja2>=3.1",
     "matplotlib": "matplotlib>=3.8",
     "optuna": "optuna>=4",
     "orbax": "orbax-checkpoint>=0.11",

@@ -8,7 +8,7 @@ from ._describe import describe, differences
 from ._display import display
 from ._domains import Choice, Integers, Log, Uniform
 from ._events import EventFiles
-from ._files import CheckpointError
+from ._files import CheckpointError, replacing
 from ._fit import fit
 from ._folder import Folder, RunExists, foreign, versions
 from ._join import join, launched

@@ -10,7 +10,16 @@ from pathlib import Path
 from ._files import is_partial
 from ._folder import RunExists, check_folder
 
-_WRITTEN = ("checkpoints", "versions.json", "metrics.jsonl", "log.txt", "figure.png", "summary.json", "config.json")
+_WRITTEN = (
+    "checkpoints",
+    "versions.json",
+    "metrics.jsonl",
+    "log.txt",
+    "figure.png",
+    "report.html",  # `pcx report` writes it where the run is
+    "summary.json",
+    "config.json",
+)
 _WEIGHTS = re.compile(r"(weights|best)[-\w]*\.safetensors")
 
 

@@ -1,0 +1,115 @@
+"""The parts of a page: sections with tables and figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from ._record import Row, finite
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text, and what rows are sorted by; None goes last whichever way."""
+
+    text: str
+    key: float | str | None
+    marked: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table whose rows can be sorted by any column. `numbers` says which columns hold numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    numbers: Sequence[bool]
+    note: str = ""
+    folded: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Return whether it takes the whole width of the page."""
+        return self.folded or len(self.columns) > 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A picture as SVG, with words for who can't see it."""
+
+    title: str
+    svg: str
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Lines:
+    """Lines of text as they are, such as those of a log."""
+
+    title: str
+    lines: Sequence[str]
+
+
+Part: TypeAlias = Table | Figure | Lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A section of a page: `lead` says what is in it, `notes` what to look out for. One without parts and notes is left
+    out."""
+
+    title: str
+    parts: Sequence[Part]
+    notes: Sequence[str] = ()
+    lead: str = ""
+
+
+def text(value: object, marked: bool = False) -> Cell:
+    """A cell with words."""
+    words = "" if value is None else str(value)
+    return Cell(words or "–", words or None, marked)
+
+
+def number(value: object, percent: bool = False, digits: int = 4) -> Cell:
+    """A cell with a number; of one that isn't finite, these words."""
+    if value is None:
+        return Cell("–", None)
+    known = finite(value)
+    if known is None:
+        return Cell("not finite", None, marked=True)
+    if percent and 0 < known < 5e-5:
+        return Cell("< 0.01%", known)
+    shown = f"{known:.2%}" if percent else str(value) if isinstance(value, int) else f"{known:.{digits}g}"
+    return Cell(shown, known)
+
+
+def measured(row: Row, name: str) -> Cell:
+    """A cell with a metric of a row. What stands there as None was not finite."""
+    if name not in row:
+        return Cell("–", None)
+    return number(math.nan if row[name] is None else row[name], is_share(name))
+
+
+def spread(values: Sequence[float], percent: bool = False) -> Cell:
+    """A cell with the mean and the sample deviation of numbers."""
+    if not values:
+        return Cell("–", None)
+    mean = sum(values) / len(values)
+    cell = number(mean, percent)
+    if len(values) == 1:
+        return cell
+    std = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return Cell(f"{cell.text} ± {f'{std:.2%}' if percent else f'{std:.2g}'}", mean)
+
+
+def named(metric: str) -> str:
+    """A metric's name in words."""
+    return metric.replace("_", " ")
+
+
+def is_share(metric: str) -> bool:
+    """Return whether a metric is shown in per cent."""
+    return "accuracy" in metric
