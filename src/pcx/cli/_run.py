@@ -81,6 +81,7 @@ def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bo
         show=not options.quiet,
         parallel=options.parallel,
         mesh=mesh_by_layer(options.devices, options.layer_devices),
+        regime=options.regime,
     )
 
 
@@ -105,6 +106,7 @@ _FREE = (
     "devices",
     "layer_devices",
     "equal_layers",
+    "regime",
 )
 
 

@@ -50,7 +50,12 @@ def _value(hint: Any, value: Any, name: str, source: Path) -> Any:
         kinds = [kind for kind in get_args(hint) if kind is not type(None)]
         if str in kinds and isinstance(value, str) and is_own(value):
             return value
-        return None if value is None else _value(kinds[0], value, name, source)
+        if value is None:
+            return None
+        for kind in kinds[:-1]:
+            with contextlib.suppress(CommandError):
+                return _value(kind, value, name, source)
+        return _value(kinds[-1], value, name, source)
     elif get_args(hint):  # a Literal
         if value in get_args(hint):
             return value

@@ -220,6 +220,10 @@ class TrainOptions(Programs, Job, Experiment):
     """auto: go on with the run in --out if there is one, else begin it; for a job that may be restarted."""
     config: Path | None = None
     """Folder or config.json of a run whose options are the defaults of this one."""
+    regime: Literal["auto"] | int | None = None
+    """Look every so many batches at what regime each network is in: is it backpropagation in other words, has it
+    settled, which layers learn? On held-out samples, into metrics.jsonl and the line of each epoch; what keeps layers
+    from learning is said before the first one. auto: 500 batches."""
     quiet: bool = False
     """Show no progress."""
 
@@ -230,6 +234,11 @@ class TrainOptions(Programs, Job, Experiment):
     def check(self) -> None:
         super().check()
         self.check_job()
+        if self.regime != "auto":
+            _checks.at_least("regime", self.regime, 1)
+            _checks.at_most("regime", self.regime, MOST)
+        if self.regime is not None and self.layer_devices > 1:
+            raise Refused("--regime looks at networks on one device: it goes without --layer-devices")
         if self.resume == "auto" and self.out is None:
             raise Refused("--resume auto needs --out, the folder of the run")
 

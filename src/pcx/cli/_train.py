@@ -53,7 +53,8 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
             f"the run in {folder} was begun otherwise: {'; '.join(changed)}. Go on with the options that it was begun "
             "with, or begin another one with --out"
         )
-    free = {"devices": options.devices, "layer_devices": options.layer_devices, "equal_layers": options.equal_layers}
+    names = ("devices", "layer_devices", "equal_layers", "regime")
+    free = {name: getattr(options, name) for name in names}
     return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, free)
 
 

@@ -42,13 +42,9 @@ def begin_looking(run: Run, store: Store) -> None:
     for."""
     if run.looking is None:
         return
-    said = run.looking.begin(run.ensemble.states, run.progress.trained)
-    if said:
-        text = "\n".join([f"- {each}" for each in said] if len(said) > 1 else said)
-        begin = "this was found before the first batch:" + ("\n" if len(said) > 1 else " ")
-        warn(f"fit: {begin}{text}")
-        for each in said:
-            store.note(f"before the first batch: {each}")
+    for said in run.looking.begin(run.ensemble.states, run.progress.trained):
+        warn(f"fit: before the first batch: {said}")
+        store.note(f"before the first batch: {said}")
     if not run.progress.trained and not run.progress.seen:
         look(run, run.progress.active)
 
