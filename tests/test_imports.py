@@ -12,12 +12,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "pcx"
 PUBLIC = {
     "pcx": """RKG BaseModule BaseParam Module Param ParamCache ParamDict RandomKeyGenerator StaticParam __version__ get
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
-    "pcx.analysis": """Curvature EquilibratedEnergy Finding Health Meter Regime Saddle Spectrum Summary Thresholds
-        Trace activity curvature deep_activity equilibrated_energy equilibrium expected_activity health regime
-        saddle_at_zero spectrum summary trace weight_curvature
-
-        plot_activity plot_alignment plot_energy_flow plot_energy_share plot_equilibrated_energy plot_saddle
-        plot_spectrum""",
+    "pcx.analysis": """Curvature Drawing EquilibratedEnergy Finding Health Meter Regime Saddle Spectrum Summary
+        Thresholds Trace activity curvature deep_activity draw equilibrated_energy equilibrium
+        expected_activity health plot_activity plot_alignment plot_energy_flow plot_energy_share
+        plot_equilibrated_energy plot_saddle plot_spectrum regime saddle_at_zero spectrum summary
+        trace weight_curvature""",
     "pcx.analysis.report": "Group Network NoRun Record files_of is_report page read",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled

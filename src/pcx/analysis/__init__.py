@@ -4,6 +4,7 @@
 
 from ._activity import activity, deep_activity, expected_activity
 from ._curvature import Curvature, curvature
+from ._drawing import Drawing, draw
 from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
 from ._health import Health, health
@@ -25,6 +26,7 @@ from ._weight_curvature import weight_curvature
 
 __all__ = [
     "Curvature",
+    "Drawing",
     "EquilibratedEnergy",
     "Finding",
     "Health",
@@ -38,6 +40,7 @@ __all__ = [
     "activity",
     "curvature",
     "deep_activity",
+    "draw",
     "equilibrated_energy",
     "equilibrium",
     "expected_activity",
