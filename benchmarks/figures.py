@@ -11,6 +11,7 @@ import io
 import pathlib
 import sys
 
+import jax
 import jax.numpy as jnp
 import matplotlib
 import optax
@@ -116,7 +117,17 @@ def _seen_while_learning():
     return seen
 
 
-FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share, "alignment": alignment}
+def network():
+    """A network with skips of thirty layers, with the energies after settling."""
+    px.RKG.seed(0)
+    model = pxm.MuMLP([4, *[16] * 31, 2])
+    x = jax.random.normal(jax.random.key(0), (64, 4))
+    data = x, jnp.stack([jnp.sin(x[:, 0] + x[:, 1]), x[:, 2] * x[:, 3]], axis=1)
+    rule = pxl.pc(optax.adam(1e-2), optax.adam(0.05), T=64)
+    return pxa.draw(model, data, energies=pxa.regime(rule, model, data, curvature=False))
+
+
+FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share, "alignment": alignment, "network": network}
 
 
 def main(names):
@@ -127,7 +138,11 @@ def main(names):
     matplotlib.rcParams["font.size"] = 9
     for name in names or FIGURES:
         path, drawn = FOLDER / f"{name}.png", io.BytesIO()
-        FIGURES[name]().savefig(drawn, dpi=110)
+        figure = FIGURES[name]()
+        if isinstance(figure, pxa.Drawing):
+            figure.save(path.with_suffix(".svg"))
+            continue
+        figure.savefig(drawn, dpi=110)
         # A palette of so many colours is a third of the bytes, and none of them is missed.
         Image.open(drawn).convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path, f"{path.stat().st_size / 1000:.0f} kB")
