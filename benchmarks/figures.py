@@ -127,7 +127,53 @@ def network():
     return pxa.draw(model, data, energies=pxa.regime(rule, model, data, curvature=False))
 
 
-FIGURES = {"energy-flow": energy_flow, "energy-share": energy_share, "alignment": alignment, "network": network}
+# What a step costs in networks of four layers with eight inference steps; see docs/choose-a-rule.md.
+COSTS = {"PC": 4.5, "ePC": 5.1, "Z-IL": 1.0, "backprop": 1.0}
+
+
+@functools.cache
+def compared():
+    """Four rules with five seeds each: `{name: run}`."""
+    optim_w = optax.adam(1e-3)
+    rules = {
+        "PC": pc(8, 0.2),
+        "ePC": pxl.epc(optim_w, optax.sgd(0.1), T=8),
+        "Z-IL": pxl.zil(optim_w),
+        "backprop": pxl.backprop(optim_w),
+    }
+    how = {"epochs": 6, "batch_size": BATCH, "seeds": range(5), "show": False}
+    return {name: pxt.fit(mlp, rule, *data(), **how) for name, rule in rules.items()}
+
+
+def seeds():
+    """The last accuracies of all seeds, and their way there."""
+    figure, (left, right) = axes(2)
+    runs = compared()
+    last = {name: [100 * a for a in run.last("validation_accuracy")] for name, run in runs.items()}
+    pxa.plot_seeds(last, left, label="validation accuracy, %")
+    curves = {
+        name: [[row["validation_loss"] for row in run.of(i)] for i in range(len(run.members))]
+        for name, run in runs.items()
+    }
+    pxa.plot_seeds(curves, right, label="validation loss")
+    return figure
+
+
+def cost():
+    """The same runs over what they cost."""
+    figure, (ax,) = axes(1, width=5.4)
+    pxa.plot_cost(compared(), COSTS, ax, batches=-(-TRAIN // BATCH))
+    return figure
+
+
+FIGURES = {
+    "energy-flow": energy_flow,
+    "energy-share": energy_share,
+    "alignment": alignment,
+    "seeds": seeds,
+    "cost": cost,
+    "network": network,
+}
 
 
 def main(names):

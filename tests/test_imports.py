@@ -14,9 +14,9 @@ PUBLIC = {
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
     "pcx.analysis": """Curvature Drawing EquilibratedEnergy Finding Health Meter Regime Saddle Spectrum Summary
         Thresholds Trace activity curvature deep_activity draw equilibrated_energy equilibrium
-        expected_activity health plot_activity plot_alignment plot_energy_flow plot_energy_share
-        plot_equilibrated_energy plot_saddle plot_spectrum regime saddle_at_zero spectrum summary
-        trace weight_curvature""",
+        expected_activity health plot_activity plot_alignment plot_cost plot_energy_flow
+        plot_energy_share plot_equilibrated_energy plot_saddle plot_seeds plot_spectrum regime
+        saddle_at_zero spectrum summary trace weight_curvature""",
     "pcx.analysis.report": "Group Network NoRun Record files_of is_report page read",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
@@ -87,7 +87,7 @@ LIBRARIES = {
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
     "models": {"jax", "numpy"},
     # matplotlib for types, for new axes, and in the reports, which draw; jinja2 and markupsafe there alone.
-    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe"},
+    "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe", "scipy"},
     # All but the first two where they are used.
     "training": {
         "jax",

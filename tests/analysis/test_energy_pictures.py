@@ -15,7 +15,9 @@ NAN = np.nan
 
 def traced(energies: dict[str, Any], **gradients: Any) -> pxa.Trace:
     rows = {n: np.asarray(e, float) for n, e in energies.items()}
-    return pxa.Trace(rows, {n: np.asarray(g, float) for n, g in gradients.items()}, np.full(3, 2))
+    networks = next(iter([r.shape[:-1] for r in rows.values()]), ())
+    steps = np.full((*networks, 3), 2)
+    return pxa.Trace(rows, {n: np.asarray(g, float) for n, g in gradients.items()}, steps)
 
 
 def labels(axis: Any) -> list[str]:

@@ -10,8 +10,10 @@ from ._equilibrium import equilibrium
 from ._health import Health, health
 from ._meter import Meter
 from ._plot_alignment import plot_alignment
+from ._plot_cost import plot_cost
 from ._plot_energy_flow import plot_energy_flow
 from ._plot_energy_share import plot_energy_share
+from ._plot_seeds import plot_seeds
 from ._plot_spectrum import plot_spectrum
 from ._plot_theory import plot_activity, plot_equilibrated_energy, plot_saddle
 from ._reasons import Finding
@@ -47,10 +49,12 @@ __all__ = [
     "health",
     "plot_activity",
     "plot_alignment",
+    "plot_cost",
     "plot_energy_flow",
     "plot_energy_share",
     "plot_equilibrated_energy",
     "plot_saddle",
+    "plot_seeds",
     "plot_spectrum",
     "regime",
     "saddle_at_zero",

@@ -70,7 +70,7 @@ def short(name: str, longest: int = LONGEST) -> str:
     return f"{name[:begin]}…{name[len(name) - (longest - 1 - begin) :]}"
 
 
-def name_ticks(ax: AxesLike, names: Sequence[str], axis: Literal["x", "y"]) -> None:
+def name_ticks(ax: AxesLike, names: Sequence[str], axis: Literal["x", "y"], most: int | None = None) -> None:
     """Write names at 0, 1, 2, ... of an axis: of many some, at equal distances, the first and the last among them if
     that goes.
 
@@ -79,8 +79,9 @@ def name_ticks(ax: AxesLike, names: Sequence[str], axis: Literal["x", "y"]) -> N
     - `ax`: the axes.
     - `names`: all names.
     - `axis`: along which; along x there is room for fewer and shorter ones.
+    - `most`: so many at most.
     """
-    at = some_of(len(names), MOST if axis == "y" else MOST - 6)
+    at = some_of(len(names), most or (MOST if axis == "y" else MOST - 6))
     labels = [short(names[i], LONGEST if axis == "y" else LONGEST - 6) for i in at]
     if axis == "y":
         ax.set_yticks(at, labels)

@@ -55,7 +55,7 @@ def plot_energy_share(measured: Regime | Trace | History, ax: AxesLike | None = 
         rows = (
             taken(np.stack([mean_of(e) for e in measured.energies.values()])) if measured.energies else np.zeros((0, 0))
         )
-        return _over(ax, list(measured.energies), np.arange(rows.shape[1]), rows, "inference step")
+        return _over(ax, list(measured.energies), np.arange(rows.shape[1], dtype=float), rows, "inference step")
     return _over(ax, *_of_history(measured), "epoch")
 
 
