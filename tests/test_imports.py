@@ -17,7 +17,7 @@ PUBLIC = {
         expected_activity health plot_activity plot_alignment plot_cost plot_energy_flow
         plot_energy_share plot_equilibrated_energy plot_saddle plot_seeds plot_spectrum regime
         saddle_at_zero spectrum summary trace weight_curvature""",
-    "pcx.analysis.report": "Group Network NoRun Record files_of is_report page read",
+    "pcx.analysis.report": "Group Network NoRun Record files_of is_report page policy read",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled
         standardise stream two_moons""",

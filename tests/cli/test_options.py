@@ -26,7 +26,7 @@ def empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("command", ["train", "resume", "eval", "compare", "runs", "report", "info"])
+@pytest.mark.parametrize("command", ["train", "resume", "eval", "compare", "runs", "report", "watch", "info"])
 def test_help(command, capsys):
     assert call(command, "--help") == 0
     words = {
@@ -37,6 +37,7 @@ def test_help(command, capsys):
         "sweep": ["--vary", "--trials", "(default: tpe)"],
         "runs": ["--json"],
         "report": ["--out"],
+        "watch": ["--port", "(default: 8800)"],
         "info": ["--data-folder"],
     }[command]
     shown = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
@@ -52,7 +53,7 @@ def test_help(command, capsys):
         (["run", "zil", "--sedes", "2"], ["--seeds", "pcx run zil --help"], ["--first-seed", "compare"]),
         (["run", "zill"], ["zil", "pcx run --help"], ["compare"]),
         (["train", "--resume", "--out", "nowhere"], ["Missing value for argument '--resume'"], ["there is no"]),
-        (["trian"], ["train, resume, eval, compare, sweep, runs, report, info, run", "pcx --help"], []),
+        (["trian"], ["train, resume, eval, compare, sweep, runs, report, watch, info, run", "pcx --help"], []),
     ],
 )
 def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, capsys):

@@ -156,6 +156,19 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 
         return report(runs, out)
 
+    def watch(runs: Runs, port: int = 8800) -> int:
+        """Serve that page to a browser on this machine while a run goes on; it refreshes itself.
+
+        Args:
+            runs: The folders of runs, comparisons or sweeps.
+            port: Where it is served; 0: any that is free.
+        """
+        if missing := missing_of(_PAGES):
+            raise CommandError(not_installed(missing))
+        from ._watch import watch
+
+        return watch(runs, port)
+
     def info(json: bool = False, data_folder: Path | None = None) -> int:
         """Say what pcx runs on: versions, devices, and which data sets are found where.
 
@@ -182,6 +195,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         "sweep": (sweep, flowing(SweepOptions.__doc__ or "")),
         "runs": (runs, None),
         "report": (report, None),
+        "watch": (watch, None),
         "info": (info, None),
         "run zil": (zil, flowing(ZilOptions.__doc__ or "")),
     }

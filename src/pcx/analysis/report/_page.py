@@ -71,7 +71,14 @@ def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
 
 def policy(served: bool) -> str:
     """Return what a page may do, as a Content-Security-Policy: run its own script, use its own style, and ask where it
-    came from for a newer one, if it is served; nothing else."""
+    came from for a newer one, if it is served; nothing else.
+
+    **Arguments:**
+
+    - `served`: whether it comes from a server, and is no file.
+
+    **Returns:** the policy's text.
+    """
     digest = base64.b64encode(hashlib.sha256(_file("page.js").encode()).digest()).decode()
     source = "'self'" if served else "'none'"
     return (

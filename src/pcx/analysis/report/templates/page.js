@@ -79,8 +79,7 @@
       const answer = await fetch(location.pathname, { headers, cache: "no-store", redirect: "error" });
       if (answer.status === 304) say(`Up to date, ${new Date().toLocaleTimeString()}.`);
       else if (answer.ok) {
-        const text = await answer.text();
-        if (tag !== null || answer.headers.get("ETag") !== document.documentElement.dataset.tag) replace(text);
+        replace(await answer.text());
         tag = answer.headers.get("ETag");
         say(`Refreshed, ${new Date().toLocaleTimeString()}.`);
       } else say(`The run can't be read just now: ${answer.status}.`);
