@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._numbers import not_negative, positive, real, whole
     from ._older import OlderMask, OlderNames, factory_of, said, scaled, shape_first
     from ._parameter import BaseParam, Param, ParamCache, ParamDict, get, like, set
+    from ._params_html import params_html
     from ._plan import Plan, copies, static_copies
     from ._random import LOCK, RKG, RandomKeyGenerator, RKGState, again_from, began_at, seeded
     from ._reads import MUTATORS, Path, in_library, is_library, is_machinery, of_class, reads_of
@@ -80,6 +81,7 @@ _NAMES = {
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",
     "_html": "html_or_text html_table",
+    "_params_html": "params_html",
     # Older idioms: translated in one place.
     "_older": "OlderMask OlderNames factory_of said scaled shape_first",
     "_version": "__version__",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 
+MOST = 100  # rows that a table shows
+
 
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", left: int = 1) -> str:
     """Return a table; all that is given stands there as text.
@@ -15,7 +17,12 @@ def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str
     - `rows`: their texts, as many in each. Spaces at the beginning of the first indent it.
     - `caption`: what stands above.
     - `left`: how many columns are flush left; the others hold numbers.
+
+    **Returns:** HTML; of a long table the first rows and the last, and how many are left out.
     """
+    if len(rows) > MOST:
+        gap = [f"\u2026 {len(rows) - MOST + 1} more", *[""] * (len(heads) - 1)]
+        rows = [*rows[: MOST - 11], gap, *rows[-10:]]
 
     def cell(kind: str, i: int, text: str) -> str:
         deep = len(text) - len(text.lstrip(" ")) if i == 0 else 0

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, TypeVar
 import jax.tree_util as jtu
 
 from ._anatomy import HOLDS_NOTHING, MAY_HOLD_ITSELF, Kind, inside, kind_of, parts, step
+from ._html import html_or_text
 from ._parameter import BaseParam, get
+from ._params_html import params_html
 from ._static import Setting, Snapshot, StaticParam, static
 from ._types import Tree
 
@@ -59,6 +61,9 @@ class BaseModule:
             if not isinstance(leaf, StaticParam):
                 lines.append(f"  {jtu.keystr(path)}: {leaf!r}")
         return "\n".join([f"({type(self).__name__}):", *lines]) if lines else f"({type(self).__name__}): (empty)"
+
+    def _repr_html_(self) -> str:
+        return html_or_text(lambda: params_html(self, type(self).__name__), self)
 
 
 _Structure = tuple[tuple[str, ...], tuple[tuple[str, Snapshot], ...]]  # names of children; settings

@@ -7,7 +7,7 @@ import inspect
 import jax.tree_util as jtu
 
 from ..core import BaseParam, Module, get, is_param, modules
-from ..predictive_coding import STATUS, Energy, Vode, ce_energy, se_energy, zero_energy
+from ..predictive_coding import STATUS, Energy, Vode, zero_energy
 
 
 def is_squared(vode: Vode) -> bool | None:
@@ -25,20 +25,6 @@ def form_of(vode: Vode) -> Energy | None:
     """Return a vode's energy where it is a `pxc.Energy` that nothing overrides."""
     function = get(vode.energy_fn)
     return function if isinstance(function, Energy) and type(vode).energy is Vode.energy else None
-
-
-def name_of_energy(vode: Vode) -> str:
-    """Return the name by which a vode's energy is shown."""
-    if type(vode).energy is not Vode.energy:
-        return f"{type(vode).__name__}'s own"
-    function = get(vode.energy_fn)
-    if function is None or function is zero_energy:
-        return "none"
-    if function is se_energy:
-        return "squared error"
-    if function is ce_energy:
-        return "cross-entropy"
-    return repr(function) if isinstance(function, Energy) else getattr(function, "__name__", type(function).__name__)
 
 
 def positional(model: Module) -> int:

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
-from ..predictive_coding import EnergyModule, Vode, VodeParam
-from ._about import form_of, is_squared, name_of_energy, params_of, positional
+from ..predictive_coding import EnergyModule, Vode, VodeParam, name_of_energy
+from ._about import form_of, is_squared, params_of, positional
 from ._dtypes import Casts, check_weights
 from ._model_errors import no_model
 from ._types import Weights

@@ -15,6 +15,7 @@ from ._equal_layers import equal_layers_in_words
 from ._fpa import fpa
 from ._guards import went_uphill
 from ._hil import hil
+from ._html import state_html
 from ._hybrid import hybrid
 from ._ipc import ipc
 from ._mcpc import mcpc

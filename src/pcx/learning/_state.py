@@ -14,10 +14,11 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-from ..core import fields_shown, shown
+from ..core import fields_shown, html_or_text, shown
 from ..energy import ModelArrays, Structure, Weights
 from ..inference import where_bad
 from ..predictive_coding import EnergyModule
+from ._html import state_html
 from ._sound import in_words
 
 T = TypeVar("T")
@@ -53,6 +54,9 @@ class State:
 
     def __repr__(self) -> str:
         return fields_shown(self)
+
+    def _repr_html_(self) -> str:
+        return html_or_text(lambda: state_html(self), self)
 
     def write_to(self, model: EnergyModule) -> None:
         """Put what was learned into the params of a model. The model gets copies: a step that uses up the state

@@ -5,6 +5,7 @@
 
 from ._energy import Energy, EnergyFn, ce_energy, elements_of, se_energy, zero_energy
 from ._energy_module import STATUS, EnergyModule
+from ._html import NodeRow, name_of_energy, nodes_html
 from ._noise import Huber, Laplace, Poisson
 from ._parameter import VodeParam
 from ._rules import Ruleset

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from ..core import Choice, Module, Setting, clear_params, get, nearest
+from ..core import Choice, Module, Setting, clear_params, get, html_or_text, nearest
 
 
 class STATUS:
@@ -63,6 +63,11 @@ class EnergyModule(Module):
             total = energy if first else total + energy
             first = False
         return total
+
+    def _repr_html_(self) -> str:
+        from ._html import module_html  # which knows the nodes, that are modules like this one
+
+        return html_or_text(lambda: module_html(self), self)
 
     def clear_params(self, filter: Choice) -> None:
         """Set the params inside that `filter` picks to None.

@@ -8,8 +8,9 @@ from typing import Literal
 
 from jaxtyping import PyTree
 
-from ..core import Whole
+from ..core import Whole, html_or_text
 from ..predictive_coding import EnergyModule
+from ._html import fit_html
 from ._member import Member
 from ._stopping import direction
 from ._table import Table, tabled
@@ -52,6 +53,9 @@ class Fit:
         epochs = max((row["epoch"] for row in self.history), default=0)
         why = f", why={self.why!r}" if self.why else ""
         return f"Fit({names}: {self.ended} after {epochs} epoch{'s' if epochs != 1 else ''}{why}, folder={self.folder})"
+
+    def _repr_html_(self) -> str:
+        return html_or_text(lambda: fit_html(self), self)
 
     def last(self, metric: str) -> list[float]:
         """Return a metric of each network's last epoch.

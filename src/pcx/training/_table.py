@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from ..core import html_or_text, html_table
 from ._member import Member
 from ._stopping import Mode, cost
 from ._types import Row
@@ -34,6 +35,12 @@ class Table:
         widths = [max(len(line[i]) for line in cells) for i in range(len(self.columns))]
         lines = ["  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html_or_text(lambda: self._html(""), self)
+
+    def _html(self, caption: str) -> str:
+        return html_table(self.columns, [[_text(row[n]) for n in self.columns] for row in self.rows], caption, left=0)
 
 
 def tabled(members: Sequence[Member], history: Sequence[Row], by: str, mode: Mode) -> Table:
