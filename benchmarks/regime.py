@@ -2,12 +2,14 @@
 
     python benchmarks/regime.py --data FOLDER --json benchmarks/results/regime-cpu/regime.json
 
-For each rule two runs take turns, one with `regime="auto"` and one without, in one process, in which both have been
-compiled; so the difference is that of the looks. And once, before, what the first call costs: without, and how much
-more where the health is looked at before the first batch, which compiles the program of all looks.
+A look is timed where it is taken, between the batches of a run whose programs have all been compiled: the share is what
+looks take every so many batches over what these batches take. Runs with and without take turns, too; their difference
+is smaller than what one run differs from the next by. And once, before, what the first call of `fit` costs, and how
+much more where the networks are looked at before the first batch, which compiles the program of all looks.
 """
 
 import argparse
+import statistics
 import time
 
 import jax
@@ -32,6 +34,26 @@ RULES = {
 }
 
 
+class Timed(pxa.Meter):
+    """The meter, with the seconds of the processor that each of its calls took."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.begun, self.looks = 0.0, []
+
+    def begin(self, view):
+        start = time.process_time()
+        found = super().begin(view)
+        self.begun = time.process_time() - start
+        return found
+
+    def look(self, view):
+        start = time.process_time()
+        found = super().look(view)
+        self.looks.append(time.process_time() - start)
+        return found
+
+
 def trained(rule, data, epochs, regime=None):
     """Seconds of the processor that a run takes."""
     px.RKG.seed(0)
@@ -41,38 +63,53 @@ def trained(rule, data, epochs, regime=None):
     return time.process_time() - start
 
 
+def measured(rule, data, epochs, rounds):
+    """The numbers of one rule."""
+    plain = [trained(rule, data, 1) for _ in range(2)]
+    meter = Timed(None)
+    trained(rule, data, 1, meter)
+    times, begun, looks = {"without": [], "with": []}, [], []
+    batches = epochs * 468
+    for _ in range(rounds):
+        times["without"].append(trained(rule, data, epochs))
+        again = Timed()
+        times["with"].append(trained(rule, data, epochs, again))
+        begun.append(again.begun)
+        looks += again.looks[1:]  # the first one is what was seen when the run began
+    per_batch, per_look = statistics.median(times["without"]) / batches, statistics.median(looks)
+    return {
+        "first_call_s": plain[0] - plain[1],
+        "more_to_begin_s": meter.begun,
+        "begin_again_ms": 1e3 * statistics.median(begun),
+        "batch_ms": 1e3 * per_batch,
+        "look_ms": 1e3 * per_look,
+        "look_in_batches": per_look / per_batch,
+        "share": {"value": per_look / (pxa.Meter().every * per_batch), "bar": 0.05},
+        "with_over_without": ratio(times["with"], times["without"]),
+        "seconds": times,
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of MNIST; by default where pcx.data looks")
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=RULES)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=4, help="of 468 batches each")
+    parser.add_argument("--epochs", type=int, default=4, help="of 468 batches each, at least 2")
     parser.add_argument("--json", help="where the result is written")
     args = parser.parse_args()
     data = pxd.mnist(args.data)
-    every, batches = pxa.Meter().every, args.epochs * 468
-    found = {}
+    rules = {}
     for name in args.rules:
-        rule = RULES[name]
-        first = [trained(rule, data, 1, regime) for regime in (None, pxa.Meter(None), None, pxa.Meter(None))]
-        times = {"without": [], "with": []}
-        for _ in range(args.rounds):
-            for kind, taken in times.items():
-                taken.append(trained(rule, data, args.epochs, None if kind == "without" else "auto"))
-        looks, best = 1 + batches // every, {k: min(t) for k, t in times.items()}
-        per_look = (best["with"] - best["without"]) / looks
-        found[name] = {
-            "first_call_s": first[0] - first[2],
-            "more_with_health_s": first[1] - first[3],
-            "ms_per_batch": 1e3 * best["without"] / batches,
-            "ms_per_look": 1e3 * per_look,
-            "share_of_training": per_look / every / (best["without"] / batches),
-            "with_over_without": ratio(times["with"], times["without"], bar=1.05),
-            "seconds": times,
-        }
-        print(name, {k: v for k, v in found[name].items() if k != "seconds"}, flush=True)
-    settings = {"every": every, "epochs": args.epochs, "batches": batches, "rounds": args.rounds}
-    finish({"versions": pxt.versions(), "device": str(jax.devices()[0]), **settings, "rules": found}, args.json)
+        rules[name] = measured(RULES[name], data, args.epochs, args.rounds)
+        print(name, {k: v for k, v in rules[name].items() if k != "seconds"}, flush=True)
+    settings = {
+        "every": pxa.Meter().every,
+        "epochs": args.epochs,
+        "rounds": args.rounds,
+        "device": str(jax.devices()[0]),
+    }
+    finish({**settings, "rules": rules}, args.json)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ RULES = {
     "nudged": pxl.nudged(W, H, 5, 0.1, centred=True),
     "mcpc": pxl.mcpc(W, 0.1, 5),
     "until": pxl.pc(W, H, pxi.Plateau(50), start=pxl.Kept()),
+    "hil": pxl.hil(optax.sgd(0.0), T=5),  # by weights that stay; its first step is larger than the others
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -27,18 +28,31 @@ from ..energy import (
     regrouped,
     scan,
 )
-from ..inference import DescentLike, as_descent, find_bad, take_step
+from ..inference import DescentLike, Schedule, Segment, as_descent, as_solver, as_stop, find_bad, take_step
 from ..nn import LayerParam
 from ._begun import first_state
+from ._clamp import Phase
 from ._idle import from_outputs
 from ._late import Late, late_states, states_begun
 from ._node_states import NodeStates, OwnWeights, own_weights
 from ._reach import check_moves
 from ._rule import Memory, Rule
+from ._settling import Settling
 from ._stacked_optim import looks_at_paths, weights_in_stacks
 from ._types import Call, Count, EqualLayers, Optimiser, PrecisionLike, RuleOptions
 from ._update import Update
 from ._weights_in_turn import Apply, InTurn, after
+
+
+class _OnceReached(Schedule):
+    """All nodes that the error has reached move, and each one's first step is its descent's first."""
+
+    def segments(self, landscape: Any, steps: int) -> tuple[Segment, ...]:
+        arrival = landscape.arrival or {}
+        travel = min(max(arrival.values(), default=0), steps)
+        there = [tuple([n for n in landscape.free if arrival.get(n, steps) <= t]) for t in range(travel + 1)]
+        found = [*[Segment(1, (names,)) for names in there[:-1]], Segment(steps - travel, (there[-1],))]
+        return tuple([each for each in found if each.repeats and each.groups[0]])
 
 
 class HIL(Rule):
@@ -100,6 +114,12 @@ class HIL(Rule):
             return own.begun(self.optim_w, weights)
         groups = self._weights_by_node(problem)
         return {n: first_state(self.optim_w.init, {w: weights[w] for w in own}) for n, own in groups.items()}
+
+    def settling(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Sequence[Settling]:
+        # With the weights as they are, which here move meanwhile.
+        landscape = dataclasses.replace(bound, form=None).landscape(forward.targets, forward=forward)
+        solver, stop = as_solver(self.name, self.descent, _OnceReached()), as_stop(self.name, self.T)
+        return [Settling(Phase(forward.targets), landscape, landscape.start(), solver, stop, None)]
 
     def learn(self, bound: Bound, forward: ForwardPass, memory: Memory) -> Update:
         p, targets = bound.problem, forward.targets
