@@ -160,3 +160,18 @@ def test_each_device_works_on_its_part_of_the_batch():
     assert counted[4] < 0.35 * counted[None]
     assert "all-reduce" in program.as_text()
     assert "all-gather" not in program.as_text()
+
+
+def test_the_regime_is_that_of_one_device():
+    options: dict[str, Any] = {"seeds": [0, 1], "settings": [{"lr": 0.0}, {"lr": 0.01}], "epochs": 1, "regime": 3}
+    one, four = (train(make, by_rate, mesh=mesh, **options) for mesh in (None, 4))
+    for a, b in zip(one.history, four.history, strict=True):
+        assert [seen["batch"] for seen in a["regime"]] == [0, 3, 6]
+        for first, second in zip(a["regime"], b["regime"], strict=True):
+            assert first["verdict"] == second["verdict"]
+            assert first["module_cosine"] == pytest.approx(second["module_cosine"], rel=1e-4)
+
+
+def test_the_regime_is_not_measured_where_layers_are_shared_out():
+    with pytest.raises(ValueError, match="fit: regime looks at a network on one device"):
+        train(regime=3, mesh=Mesh(DEVICES, ("layers",)))
