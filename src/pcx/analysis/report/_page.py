@@ -12,6 +12,7 @@ from datetime import datetime
 from ._figures import energies, metrics
 from ._parts import Section, Table
 from ._record import Record
+from ._regime import regime
 from ._tables import history, networks, overview, settings, software, studies
 
 # In the order of the page. A section of one's own is a function of the records, and stands here.
@@ -20,6 +21,7 @@ SECTIONS: tuple[Callable[[Sequence[Record]], Section], ...] = (
     studies,
     metrics,
     energies,
+    regime,
     networks,
     settings,
     history,

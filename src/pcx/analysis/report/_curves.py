@@ -1,0 +1,153 @@
+"""Curves, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ._parts import Figure
+from ._svg import SERIES, STEPS, figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLES = ("-", "--", "-.", ":")
+_POINTS = 400  # of a curve
+_NAMES = 40  # letters of a name in a legend
+Curve = Mapping[int, float]
+
+
+def mean(curves: Sequence[Curve]) -> Curve:
+    """Return the mean of curves, where all of them are."""
+    # Of those epochs that all have: a mean that loses a network jumps.
+    there = [found for found in curves if found]
+    common = sorted(set.intersection(*(set(found) for found in there))) if there else []
+    return {epoch: sum(found[epoch] for found in there) / len(there) for epoch in common}
+
+
+def over_epochs(title: str, share: bool, series: Sequence[tuple[str, Sequence[Curve]]]) -> Figure:
+    """Draw a metric: the curves of each series thin, their mean thick.
+
+    **Arguments:**
+
+    - `title`: the metric.
+    - `share`: whether it is shown in per cent.
+    - `series`: their names, with the curves of their networks.
+    """
+    values = [v for _, curves in series for found in curves for v in found.values()]
+
+    def draw(ax: Axes) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        for place, (name, curves) in enumerate(series):
+            colour, style = SERIES[place % len(SERIES)], _STYLES[(place + place // len(SERIES)) % len(_STYLES)]
+            middle = mean(curves)
+            if len(curves) > 1:
+                for found in curves:
+                    ax.plot(*_points(found), color=colour, linewidth=1, alpha=0.55)
+            if middle:
+                marker = "osD^vXP*"[place % 8] if len(middle) <= 15 else None
+                ax.plot(
+                    *_points(middle), style, color=colour, linewidth=2, marker=marker, markersize=4, label=_cut(name)
+                )
+        _whole_numbers(ax, "epoch")
+        ax.set_ylabel(title)
+        if share:
+            ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        elif min(values) > 0 and max(values) > 30 * min(values):
+            _log_scale(ax)
+
+    ends = [f"{name} {_in_words(curves, share)}" for name, curves in series]
+    return figure(title, f"{title} over the epochs; in the last one: {'; '.join(ends[:10])}", draw, len(series) > 1)
+
+
+def by_part(
+    title: str,
+    curves: Mapping[str, Curve],
+    ylabel: str,
+    xlabel: str = "epoch",
+    scale: Literal["size", "share"] = "size",
+    ordered: bool = True,
+) -> Figure:
+    """Draw a curve for each of several parts of a network.
+
+    **Arguments:**
+
+    - `title`: stands above it.
+    - `curves`: by the parts' names, from the first to the last.
+    - `ylabel`, `xlabel`: what is drawn over what.
+    - `scale`: `"size"` for what is positive and may be of any size, `"share"` for what is from -1 to 1.
+    - `ordered`: whether the parts have an order, which colours show then.
+    """
+    size = scale == "size"
+    shown = {name: {k: v for k, v in found.items() if v > 0 or not size} for name, found in curves.items()}
+    shown = {name: found for name, found in shown.items() if found}
+    last, few = max(len(shown) - 1, 1), len(shown) <= 8
+    named_ones = set(range(len(shown))) if few else {round(last * i / 5) for i in range(6)}
+    values = [v for found in shown.values() for v in found.values()]
+    logarithmic = size and max(values, default=0) > 10 * min(values, default=0) > 0
+
+    def draw(ax: Axes) -> None:
+        for place, (name, found) in enumerate(shown.items()):
+            colour = STEPS[round(place / last * (len(STEPS) - 1))] if ordered else SERIES[place % len(SERIES)]
+            style = _STYLES[place % 4] if few else "-"
+            label = _cut(name) if place in named_ones else None
+            marker = "osD^vXP*"[place % 8] if len(found) <= 15 and few else None
+            ax.plot(*_points(found), style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=label)
+        _whole_numbers(ax, xlabel)
+        ax.set_ylabel(ylabel)
+        if logarithmic:
+            _log_scale(ax)
+        elif size:
+            ax.set_ylim(bottom=0)
+        else:
+            ax.set_ylim(min(0, *values) - 0.05, 1.05)
+
+    ends = [f"{name} {list(found.values())[-1]:.3g}" for name, found in list(shown.items())[:20]]
+    how = ", on a logarithmic scale" if logarithmic else ""
+    return figure(title, f"{title} by {xlabel}{how}; at the end: {'; '.join(ends)}", draw, True)
+
+
+def _whole_numbers(ax: Axes, name: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_xlabel(name)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
+    ax.margins(x=0.03)
+
+
+def _log_scale(ax: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,), numticks=8))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _points(found: Curve) -> tuple[list[int], list[float]]:
+    """A curve's points; of very many the least and the largest of each stretch, as a picture shows no more."""
+    points = list(found.items())
+    if len(points) > _POINTS:
+        size = -(-len(points) // (_POINTS // 2))
+        kept = {0: points[0], len(points) - 1: points[-1]}
+        for start in range(0, len(points), size):
+            stretch = range(start, min(start + size, len(points)))
+            for i in (min(stretch, key=lambda i: points[i][1]), max(stretch, key=lambda i: points[i][1])):
+                kept[i] = points[i]
+        points = [kept[i] for i in sorted(kept)]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def _in_words(curves: Sequence[Curve], share: bool) -> str:
+    middle = mean(curves)
+    last = list(middle.values())[-1] if middle else None
+    return "-" if last is None else f"{last:.1%}" if share else f"{last:.3g}"
+
+
+def _cut(name: str) -> str:
+    """A name that fits below a picture. What begins with "_" would be left out of a legend."""
+    name = " ".join(name.encode("utf-8", "replace").decode().split()) or "-"
+    name = f" {name}" if name.startswith("_") else name
+    return name if len(name) <= _NAMES else f"{name[: _NAMES // 2 - 1]}…{name[-_NAMES // 2 :]}"

@@ -1,0 +1,34 @@
+"""What a run's looks at its regime become on its page."""
+
+import pcx.analysis.report as pxr
+
+from .folders import Page, run
+
+
+def look(batch, verdict="transient", **values):
+    found = {"batch": batch, "verdict": verdict, "why": "errors have not come", "alignment": 0.5}
+    found |= {"backprop_alignment": 0.75, "module_cosine": {"layers[0]": None, "layers[1]": 0.25}}
+    found |= {"module_norm_ratio": {"layers[0]": 0.0, "layers[1]": 1e-7}, "share": {"h": 0.125, "u": 0.875}}
+    return found | {"moving": {"h": None, "u": 0.5}, "rest": {"h": 0.0, "u": 12.0}, "silent": ["layers[0]"]} | values
+
+
+def test_regime_and_health(tmp_path):
+    rows = [{"epoch": i, "network": 0, "seed": 7, "regime": [look(5 * i), look(5 * i + 2)]} for i in (1, 2)]
+    rows[0]["regime"] += ["odd", {"batch": "odd"}]
+    rows.append({"epoch": 3, "network": 0, "seed": 7, "regime": [look(20, "diverging", module_cosine="odd")]})
+    folder = run(tmp_path / "run", rows)
+    with (folder / "log.txt").open("a") as file:
+        file.write("2026-01-01T10:00:00 before the first batch: layers[0] will learn nothing\n")
+    html = pxr.page(pxr.read(folder))
+    page = Page(html)
+    assert "run: layers[0] will learn nothing" in page.text
+    for each in ("diverging", "errors have not come", "Cosine to backprop", "Target alignment", "87.50%", "1e-07"):
+        assert each in page.text, each
+    words = [attrs["aria-label"] or "" for tag, attrs in page.tags if attrs.get("role") == "img"]
+    assert any("layers[1] 0.25" in each and "layers[0]" not in each for each in words)
+    assert any("the rule 0.5; backprop 0.75" in each for each in words)
+
+
+def test_a_run_that_was_not_looked_at_has_no_such_section(tmp_path):
+    rows = [{"epoch": 1, "network": 0, "regime": []}, {"epoch": 2, "network": 0, "regime": None}]
+    assert "Regime" not in pxr.page(pxr.read(run(tmp_path / "run", rows)))
