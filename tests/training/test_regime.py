@@ -5,11 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any, cast
 
-import optax
 import pytest
 
 import pcx.analysis as pxa
-import pcx.learning as pxl
 import pcx.training as pxt
 
 from .linear import Linear
@@ -54,7 +52,12 @@ def test_a_run_that_is_cut_off_goes_on_at_the_same_batches(tmp_path):
 
 @pytest.mark.slow  # two programs, two seconds
 def test_seeds_and_settings_each_have_their_own():
-    run = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}, {"lr": 0.0}], epochs=2, regime=6)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = train(make, by_rate, seeds=[0, 1], settings=[{"lr": 1e-2}, {"lr": 0.0}], epochs=2, regime=6)
+    (said,) = [str(w.message) for w in caught if "before the first batch" in str(w.message)]
+    assert "layers[0], layers[1] will learn nothing, because the optimiser's step leaves them as they are" in said
+    assert "(networks 1, 3): its rate may be 0" in said
     at_first = [run.of(i)[0]["regime"][0]["module_cosine"]["layers[0]"] for i in range(4)]
     at_last = [run.of(i)[-1]["regime"][-1]["module_cosine"]["layers[0]"] for i in range(4)]
     moved = [m.name for m, a, b in zip(run.members, at_first, at_last, strict=True) if a != b]
@@ -75,16 +78,6 @@ def test_a_probe_of_ones_own():
     with pytest.warns(RuntimeWarning, match="before the first batch: there are 1 networks"):
         run = train(rule=Linear(0.1), epochs=1, validation=None, regime=cast(Any, Mine()))
     assert run.history[0]["regime"] == [{"batch": b, "verdict": "fine", "by": b, "samples": 16} for b in (0, 6)]
-
-
-@pytest.mark.slow
-def test_bad_health_is_told_once():
-    rule = pxl.pc(optax.sgd(0.0), optax.sgd(0.1), 4)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        train(rule=rule, epochs=1, regime=pxa.Meter(None))
-    (said,) = [str(w.message) for w in caught if "before the first batch" in str(w.message)]
-    assert "layers[0], layers[1] will learn nothing, because the optimiser's step leaves them as they are" in said
 
 
 @pytest.mark.parametrize("regime", [0, -1, 1.5, True, "often", pxa.Meter])
