@@ -127,6 +127,64 @@ def network():
     return pxa.draw(model, data, energies=pxa.regime(rule, model, data, curvature=False))
 
 
+@functools.cache
+def learned():
+    """A network of four layers under PC: the rule, and the state after eight epochs."""
+    px.RKG.seed(0)
+    rule = pc(8, 0.2)
+    return rule, pxt.fit(mlp(), rule, data()[0], epochs=8, batch_size=BATCH, show=False).states[0]
+
+
+def confusion():
+    """Which digits are taken for which."""
+    figure, (ax,) = axes(1, width=5)
+    rule, state = learned()
+    x, y = data()[1]
+    pxa.plot_confusion(y, rule.predict(state, jnp.asarray(x)), ax)
+    return figure
+
+
+def boundary():
+    """Two moons, and what PC and backpropagation make of the plane."""
+    figure, both = axes(2)
+    moons, optim_w = pxd.two_moons(), optax.adam(1e-2)
+    for ax, rule in zip(both, (pxl.pc(optim_w, optax.sgd(0.1), 8), pxl.backprop(optim_w)), strict=True):
+        px.RKG.seed(0)
+        model = pxm.MLP([2, 16, 16, 2], act=jnp.tanh)
+        pxt.fit(model, rule, moons.train, epochs=40, batch_size=64, show=False)
+        pxa.plot_decision_boundary(rule, model, (moons.test.x, moons.test.y), ax)
+        ax.set_title(f"{rule.name}: {ax.get_title().lower()}")
+    return figure
+
+
+def weights():
+    """The receptive fields of a first layer."""
+    figure, (ax,) = axes(1, width=4.4, height=3.8)
+    _, state = learned()
+    pxa.plot_weights(state.weights["layers[0].nn.weight"], ax)
+    return figure
+
+
+def images():
+    """Digits, what an autoencoder makes of them, and what is generated from their labels."""
+    found = pxd.mnist(flat=True)
+    x, test = found.train.x[:TRAIN], found.test.x[:10]
+    rule, how = pxl.pc(optax.adam(1e-3), optax.sgd(0.05), 8), {"epochs": 12, "batch_size": 64, "show": False}
+    px.RKG.seed(0)
+    auto = pxm.MLP([784, 128, 24, 128, 784], act=jnp.tanh)
+    pxt.fit(auto, rule, (x, x), **how)
+    generator, labels = pxm.MLP([10, 128, 784], act=jnp.tanh), jnp.eye(10)
+    pxt.fit(generator, rule, (labels[found.train.y[:TRAIN]], x), **how)
+    rows = {
+        "originals": test,
+        "reconstructed": rule.predict(auto, jnp.asarray(test)),
+        "generated": rule.predict(generator, labels[found.test.y[:10]]),
+    }
+    figure, (ax,) = axes(1, width=6.4, height=2)
+    pxa.plot_images(rows, ax)
+    return figure
+
+
 # What a step costs in networks of four layers with eight inference steps; see docs/choose-a-rule.md.
 COSTS = {"PC": 4.5, "ePC": 5.1, "Z-IL": 1.0, "backprop": 1.0}
 
@@ -172,6 +230,10 @@ FIGURES = {
     "alignment": alignment,
     "seeds": seeds,
     "cost": cost,
+    "confusion": confusion,
+    "decision-boundary": boundary,
+    "weights": weights,
+    "images": images,
     "network": network,
 }
 

@@ -14,9 +14,10 @@ PUBLIC = {
         set static tree_apply tree_extract tree_inject tree_ref tree_unref""",
     "pcx.analysis": """Curvature Drawing EquilibratedEnergy Finding Health Meter Regime Saddle Spectrum Summary
         Thresholds Trace activity curvature deep_activity draw equilibrated_energy equilibrium
-        expected_activity health plot_activity plot_alignment plot_cost plot_energy_flow
-        plot_energy_share plot_equilibrated_energy plot_saddle plot_seeds plot_spectrum regime
-        saddle_at_zero spectrum summary trace weight_curvature""",
+        expected_activity health plot_activity plot_alignment plot_confusion plot_cost
+        plot_decision_boundary plot_energy_flow plot_energy_share plot_equilibrated_energy
+        plot_images plot_saddle plot_seeds plot_spectrum plot_weights regime saddle_at_zero spectrum
+        summary trace weight_curvature""",
     "pcx.analysis.report": "Group Network NoRun Record files_of is_report page policy read",
     "pcx.data": """ArrayBatches Augmentation Batches DataError Dataset DivisibleBatches Position Scaling Split
         as_batches cache_folder cifar10 cifar100 compose crop digits fashion_mnist flip mnist search_path shuffled

@@ -18,6 +18,7 @@ BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#222222", "#8A8A8A"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", BLACK, "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
+LOOKS = len(COLOURS)
 SCALE = "cividis"
 """The colours of numbers: from dark to light, and seen alike by all eyes."""
 
@@ -41,6 +42,17 @@ def axes_or_new(ax: AxesLike | None) -> AxesLike:
     from matplotlib.figure import Figure  # as seldom as can be: it takes a second
 
     return Figure(layout="constrained").subplots()
+
+
+def look_of(place: int) -> tuple[str, str, Any]:
+    """Return colour, marker and kind of line of one of several: no two of the first 49 have the same three.
+
+    **Arguments:**
+
+    - `place`: which it is, from 0.
+    """
+    turn = place // LOOKS
+    return COLOURS[place % LOOKS], MARKERS[(place + turn) % LOOKS], LINES[(place + 2 * turn) % LOOKS]
 
 
 def plain(ax: AxesLike, grid: Literal["both", "x", "y"] = "y") -> None:

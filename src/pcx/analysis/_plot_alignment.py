@@ -8,14 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from ._axes import (
-    COLOURS,
     GREY,
-    LINES,
     MARKERS,
     AxesLike,
     axes_or_new,
     depth_colours,
     depth_key,
+    look_of,
     name_ticks,
     plain,
     short,
@@ -93,7 +92,7 @@ def _by_layer(ax: AxesLike, records: Mapping[str, Regime], layers: list[str]) ->
     at, least, none = np.arange(len(layers)), 0.0, "no gradient"
     size = 5 if len(layers) <= 30 else 2.5
     for i, (name, record) in enumerate(records.items()):
-        colour, values = COLOURS[i % len(COLOURS)], cosines(record)
+        (colour, marker, style), values = look_of(i), cosines(record)
         # Lines that would lie upon each other stand beside each other.
         here = at + 0.12 * (i - (len(records) - 1) / 2) / max(len(records) - 1, 1)
         if len(values) > 1:
@@ -101,15 +100,14 @@ def _by_layer(ax: AxesLike, records: Mapping[str, Regime], layers: list[str]) ->
                 ax.plot(
                     here,
                     network,
-                    MARKERS[i % len(MARKERS)],
+                    marker,
                     color=colour,
                     markersize=0.7 * size,
                     alpha=0.4,
                     markeredgewidth=0,
                 )
-        middle, style = mean(values), LINES[i % len(LINES)]
+        middle = mean(values)
         label = short(name) + (f", mean of {len(values)}" if len(values) > 1 else "")
-        marker = MARKERS[i % len(MARKERS)]
         ax.plot(here, middle, color=colour, linestyle=style, marker=marker, markersize=size, linewidth=1.6, label=label)
         gaps = np.isnan(middle)
         if np.any(gaps):

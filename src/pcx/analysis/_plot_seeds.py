@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from ._axes import BLACK, COLOURS, LINES, MARKERS, MOST, AxesLike, axes_or_new, name_ticks, plain, short, whole_ticks
+from ._axes import BLACK, MOST, AxesLike, axes_or_new, look_of, name_ticks, plain, short, whole_ticks
 
 LEVEL = 0.95
 
@@ -97,7 +97,7 @@ def _points(ax: AxesLike, found: Mapping[str, Float[np.ndarray, " seeds"]], leve
             continue
         # Beside one another, so that seeds with the same number are all seen.
         beside = i + np.linspace(-0.16, 0.16, len(seeds)) if len(seeds) > 1 else np.asarray([float(i)])
-        marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+        colour, marker, _ = look_of(i)
         ax.plot(beside, seeds, marker, color=colour, markersize=5, markeredgewidth=0, alpha=0.7)
         if len(seeds) == 1:
             continue
@@ -146,16 +146,14 @@ def curves(
     - `name`: for the legend.
     - `level`: of the interval; None for none.
     """
-    colour = COLOURS[place % len(COLOURS)]
+    colour, marker, style = look_of(place)
     mean, half = mean_and_half(seeds, level or LEVEL)
     if len(seeds) > 1:
         ax.plot(at, seeds.T, color=colour, linewidth=0.7, alpha=0.45)
         if level is not None:
             ax.fill_between(at, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
-    marker = MARKERS[place % len(MARKERS)]
     every = max(1, -(-len(at) // 12))
     label = short(name) + (f", mean of {len(seeds)}" if len(seeds) > 1 else "")
-    style = LINES[place % len(LINES)]
     ax.plot(
         at,
         mean,
