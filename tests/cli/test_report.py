@@ -72,3 +72,39 @@ def test_nothing_is_written_through_a_link(first, tmp_path):
     assert call("report", first, "--out", tmp_path / "link.html") == 0
     assert other.read_bytes() == before
     assert not (tmp_path / "link.html").is_symlink()
+
+
+def with_options(folder, **options):
+    run(folder, [{"epoch": 1, "network": n, "energies": {"vodes[0]": 0.25 * n, "vodes[1]": 0.5}} for n in (0, 1)])
+    config = {"command": "train", "options": {"data": "two-moons", "hidden": [8]} | options, "epochs": 1}
+    config["made_of"] = {"data": {"arrays": ["float32[90, 2]", "int32[90]"]}, "networks": [{}, {}]}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_the_network_is_drawn_with_the_last_energies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("report", with_options(tmp_path / "run")) == 0
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert '<div class="drawing"><svg' in page
+    assert "E = 0.125" in page
+
+
+def test_what_a_folder_names_is_not_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("open('ran', 'w')\nNet = int\n")
+    for i, options in enumerate(
+        [{"model": "net.py:Net"}, {"energy": "net.py:Net"}, {"rule": "net.py:Net", "hidden": [3]}]
+    ):
+        assert call("report", with_options(tmp_path / f"{i}", **options)) == 0
+        page = (tmp_path / f"{i}" / "report.html").read_text(encoding="utf-8")
+        assert ("a report doesn&#39;t execute" in page) == (i < 2)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_network_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("report", with_options(tmp_path / "run", hidden=["<b>"])) == 0
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Not drawn, run: " in page
+    assert "<b>" not in page

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -152,6 +154,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         """
         if missing := missing_of(_PAGES):
             raise CommandError(not_installed(missing))
+        _leave_devices_alone()
         from ._report import report
 
         return report(runs, out)
@@ -165,6 +168,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         """
         if missing := missing_of(_PAGES):
             raise CommandError(not_installed(missing))
+        _leave_devices_alone()
         from ._watch import watch
 
         return watch(runs, port)
@@ -219,6 +223,17 @@ def _of_sweep(argv: list[str]) -> SweepOptions:
         return _base(SweepOptions, argv)
     run = _base(TrainOptions, argv)
     return SweepOptions(**{f.name: getattr(run, f.name) for f in dataclasses.fields(Experiment)}, rule=run.rule)
+
+
+def _leave_devices_alone() -> None:
+    """Let JAX, if nothing has imported it yet, find the CPU alone: another device may be taken by the run that is
+    looked at, and draws nothing faster."""
+    if "jax" not in sys.modules and "JAX_PLATFORMS" not in os.environ:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        try:
+            import jax  # noqa: F401
+        finally:
+            del os.environ["JAX_PLATFORMS"]
 
 
 def _need_stores() -> None:

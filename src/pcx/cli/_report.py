@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..analysis import report as pages
 from ..training import replacing
+from ._drawn import with_drawings
 from ._failures import DONE, CommandError, Refused
 from ._tables import say
 
@@ -16,7 +17,7 @@ def report(runs: Sequence[Path], out: Path | None) -> int:
 
     **Raises:** `CommandError` if a run can't be read, or the page not be written.
     """
-    records = read_all(runs)
+    records = with_drawings(read_all(runs), {})
     if out is None:
         out = runs[0] / "report.html" if len(runs) == 1 else Path("report.html")
     check_out(out)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis import report as pages
+from ._drawn import Models, with_drawings
 from ._failures import DONE, CommandError, Refused
 from ._interrupt import by_exception
 from ._report import read_all
@@ -69,6 +70,7 @@ class Watched:
     def __init__(self, runs: Sequence[Path]) -> None:
         self._runs = list(runs)
         self._lock = threading.Lock()
+        self._models: Models = {}
         self._made: tuple[str, bytes] = ("", b"")
 
     def page(self) -> tuple[str, bytes]:
@@ -79,7 +81,7 @@ class Watched:
         with self._lock:
             tag = self._tag()
             if tag != self._made[0]:
-                text = pages.page(read_all(self._runs), refresh=_EVERY)
+                text = pages.page(with_drawings(read_all(self._runs), self._models), refresh=_EVERY)
                 self._made = tag, text.encode("utf-8", "backslashreplace")
             return self._made
 

@@ -60,6 +60,17 @@ def energies(records: Sequence[Record]) -> Section:
     return Section("Energy by node", parts, [f"Of {left} more this is left out."] if left > 0 else [])
 
 
+def network(records: Sequence[Record]) -> Section:
+    """The drawing of the network, with the energies at the end, the mean over the networks of a run."""
+    drawn = [record for record in records if record.drawing]
+    several = len(records) > 1
+    parts = [Figure(f"Network of {r.name}" if several else "The network", r.drawing, "") for r in drawn[:_MOST]]
+    lead = [f"Not drawn, {record.name}: {record.drawing_note}." for record in records if record.drawing_note]
+    if len(drawn) > _MOST:
+        lead.append(f"Of {len(drawn) - _MOST} more runs it is left out.")
+    return Section("The network", parts, lead=" ".join(lead))
+
+
 def _says_something(groups: Sequence[Group], name: str) -> bool:
     each = [set(curve(network, name).values()) for group in groups for network in group.networks]
     # The number of steps is mostly the same from beginning to end, and nothing goes uphill.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from ._figures import energies, metrics
+from ._figures import energies, metrics, network
 from ._parts import Section, Table
 from ._record import Record
 from ._regime import regime
@@ -22,6 +22,7 @@ SECTIONS: tuple[Callable[[Sequence[Record]], Section], ...] = (
     metrics,
     energies,
     regime,
+    network,
     networks,
     settings,
     history,
@@ -44,7 +45,7 @@ def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    sections = [made for make in SECTIONS if (made := make(records)).parts or made.notes]
+    sections = [made for make in SECTIONS if (made := make(records)).parts or made.notes or made.lead]
     environment = Environment(
         loader=PackageLoader("pcx.analysis.report"),
         autoescape=True,

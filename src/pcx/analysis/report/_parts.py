@@ -38,7 +38,8 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A picture as SVG, with words for who can't see it."""
+    """A picture as SVG, with words for who can't see it; `words` is empty of one that says itself what it shows, which
+    is shown in its own size."""
 
     title: str
     svg: str
@@ -58,8 +59,8 @@ Part: TypeAlias = Table | Figure | Lines
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A section of a page: `lead` says what is in it, `notes` what to look out for. One without parts and notes is left
-    out."""
+    """A section of a page: `lead` says what is in it, `notes` what to look out for. One that is empty is
+    left out."""
 
     title: str
     parts: Sequence[Part]

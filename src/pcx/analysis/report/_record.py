@@ -57,6 +57,8 @@ class Record:
     - `log`: the entries of its log.
     - `notes`: what is wrong with its files.
     - `tables`: what only some kinds of runs have, as the JSON or CSV files of the folder hold it, by file.
+    - `drawing`: the network's, as SVG; its folder alone doesn't give one.
+    - `drawing_note`: why there is none.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Record:
     log: Sequence[str]
     notes: Sequence[str]
     tables: Mapping[str, Any]
+    drawing: str = ""
+    drawing_note: str = ""
 
 
 def finite(value: object) -> float | None:

@@ -104,8 +104,10 @@ def _by_node(group: Group, name: str) -> list[Table]:
         ]
         for node in nodes
     ]
-    heads = ["node", "share of energy", "|dE/dh| last/first", "/ own pull"]
-    note = "Of the last look. Where values rest, the gradient over the own pull is 0."
+    heads = ["node", "energy", "last / first", "/ own pull"]
+    note = (
+        "Of the last look: share of the energy; |dE/dh| at the end over its first value, and over the node's own pull."
+    )
     return [Table(f"Settling by node{name}", heads, rows, [False, True, True, True], note)] if rows else []
 
 
