@@ -146,7 +146,8 @@ def _box(network: Network, item: Item, energy: float | None, total: float) -> Bo
     share = None
     if energy is not None:
         share = energy / total if total else None
-        number = f"E = {energy:.3g}" + (f" ({100 * share:.2g}%)" if share is not None else "")
+        digits = 3 if share is not None and share >= 0.995 else 2  # 99.7%, and not 1e+02%
+        number = f"E = {energy:.3g}" + (f" ({100 * share:.{digits}g}%)" if share is not None else "")
         lines.append(number)
         told.append(number + (" together" if several > 1 else ""))
     return Box(kind, item.name, tuple(lines), "; ".join(told), several > 1, share)
