@@ -21,6 +21,8 @@ def test_a_run_and_one_that_goes_on(tmp_path, capsys):
     assert [(epoch, [batch for batch, _ in seen]) for epoch, seen in found] == [(1, [0, 10]), (2, [20, 30])]
     assert ", regime backprop-like (cosine to backprop 1.00 to 1.00)" in capsys.readouterr().out
     assert json.loads((out / "config.json").read_text())["options"]["regime"] == 10
+    (network,) = json.loads((out / "summary.json").read_text())["networks"]
+    assert (network["regime"]["batch"], network["regime"]["silent"]) == (30, [])
     assert call("resume", out, "--epochs", "3", "--quiet") == 0
     assert looks(out)[:2] == found
     assert [batch for batch, _ in looks(out)[2][1]] == [40, 50]

@@ -176,6 +176,9 @@ def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
         # Of equal epochs the last, as in the best checkpoint.
         best = max(reversed(finite), key=lambda row: sign * row[metric], default=rows[-1])
         networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
+        seen = [look for row in rows for look in row.get("regime", [])]
+        if seen:
+            networks[-1]["regime"] = {name: seen[-1][name] for name in ("batch", "verdict", "why", "silent")}
     # All networks of a run share the clock. The first epoch of each process that trained holds a compilation.
     times = {row["epoch"]: row["seconds"] for row in found.history}
     plain = [seconds for epoch, seconds in times.items() if epoch not in found.compiled]
@@ -203,6 +206,8 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
     columns += [f"{judged} loss", f"{judged} accuracy"] if judged else []
     by = summary["best_by"].replace("_", " ")
     columns += [f"best epoch by {by}: accuracy"] if options.validation == "held-out" else []
+    looked = any("regime" in network for network in summary["networks"])
+    columns += ["regime"] if looked else []
     made = table(f"{options.rule}, {options.model} on {options.data}: last epoch", columns)
     names = ["loss", "accuracy", "validation_loss", "validation_accuracy"][: 4 if judged else 2]
     shows = [number, percent, number, percent]
@@ -213,6 +218,7 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
         if options.validation == "held-out":
             best = network.get("best")
             cells.append(f"{best['epoch']}: {percent(best['validation_accuracy'])}" if best else "-")
+        cells += [_seen(network.get("regime"))] if looked else []
         made.add_row(str(network["seed"]), str(network["epochs"]), *cells)
     if len(networks) > 1:
         made.add_section()
@@ -224,3 +230,7 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
         also = ", with the time to compile" if summary["with_compilation"] else ""
         say(f"{duration(summary['seconds_per_epoch'])} for each epoch and network{also}")
     say(f"results in {folder}; test with: pcx eval {shlex.quote(str(folder))}")
+
+
+def _seen(regime: dict[str, Any] | None) -> str:
+    return "-" if regime is None else f"{regime['verdict']} at batch {regime['batch']}"
