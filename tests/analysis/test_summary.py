@@ -13,6 +13,7 @@ import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.nn as pxnn
 import pcx.predictive_coding as pxc
+from pcx.analysis._folded import span
 
 from .nets import Pair, net
 from .networks import Normed, Skip
@@ -179,6 +180,17 @@ def test_it_is_json_and_html():
     assert ">layers[0].nn.weight</td>" in page
     assert "<td" in page
     assert "<script" not in page
+
+
+def test_names_in_order_are_one():
+    assert span(["a[1].w"]) == span(["a[1].w"] * 3) == "a[1].w"
+    assert span(["a[1]", "a[2]"]) == "a[1], a[2]"
+    assert span(["a[9]", "a[10]", "a[11]"]) == "a[9] to a[11]"
+    assert span(["a[1]", "a[3]", "a[5]", "a[7]"]) == "a[1], a[3] to a[7]"
+    assert span(["a[1]", "a[3]", "a[4]"]) == "a[1], a[3], \u2026 a[4]"
+    assert span(["a[3]", "a[2]", "a[1]"]) == "a[3], a[2], \u2026 a[1]"
+    assert span(["a[1].b[1]", "a[2].b[2]", "a[3].b[3]"]) == "a[1].b[1], a[2].b[2], \u2026 a[3].b[3]"
+    assert span(["first", "b[2]", "last"]) == "first, b[2], \u2026 last"
 
 
 def test_what_is_refused():

@@ -9,6 +9,7 @@ import pytest
 import pcx.learning as pxl
 import pcx.models as pxm
 import pcx.training as pxt
+from pcx.training._space import Space
 
 
 @pytest.mark.slow
@@ -29,3 +30,19 @@ def test_a_result_of_anything_is_shown():
     assert "&lt;why&gt;" in run._repr_html_()
     run.states = None  # pyright: ignore[reportAttributeAccessIssue]
     assert "&lt;why&gt;" in run._repr_html_()
+
+
+def test_a_sweep_shows_its_table():
+    row = {"place": 0, "setting": {"rate": 0.5}, "ended": "done", "why": None, "value": 0.25, "deviation": None}
+    row |= {"epochs": 3, "last": {"loss": 0.75}, "seconds": 1.0}
+    found = pxt.Sweep(
+        [row],
+        "loss",
+        "min",
+        "done",
+        None,
+        Space({"rate": pxt.Choice([0.5])}, frozenset(), frozenset(["rate"]), frozenset()),
+    )
+    page = found._repr_html_()
+    assert "Sweep(done: 1 of 1 settings, best loss 0.25 at rate 0.5" in page
+    assert re.findall(r"<td[^>]*>(.*?)</td>", page) == ["0", "0.5", "done", "3", "0.75", "0.25"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -56,14 +58,34 @@ def items_of(network: Network, unfold: bool = False) -> list[Item]:
 
 
 def span(names: Sequence[str]) -> str:
-    """Return names in order as one: the first and the last.
+    """Return names in order as one: the first and the last where a number in them counts up by one; by another step
+    the second too; a few of them with a mark for the others where nothing of the kind holds.
 
     **Arguments:**
 
     - `names`: one at least.
     """
     each = list(dict.fromkeys(names))
-    return each[0] if len(each) == 1 else ", ".join(each) if len(each) == 2 else f"{each[0]} to {each[-1]}"
+    if len(each) <= 2:
+        return ", ".join(each)
+    step = _step(each)
+    if step is None:
+        return f"{each[0]}, {each[1]}, \u2026 {each[-1]}"
+    return f"{each[0]} to {each[-1]}" if step == 1 else f"{each[0]}, {each[1]} to {each[-1]}"
+
+
+def _step(names: Sequence[str]) -> int | None:
+    """Return by how much the one number in which names differ goes up from each to the next; None if it doesn't."""
+    parts = [re.split(r"(\d+)", name) for name in names]
+    if len({len(part) for part in parts}) > 1:
+        return None
+    differ = [i for i, texts in enumerate(zip(*parts, strict=True)) if len(set(texts)) > 1]
+    if len(differ) != 1 or differ[0] % 2 == 0:
+        return None
+    numbers = [int(part[differ[0]]) for part in parts]
+    steps = {b - a for a, b in itertools.pairwise(numbers)}
+    step = steps.pop()
+    return None if steps or step <= 0 else step
 
 
 def aligned(each: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -15,7 +15,11 @@ BOX_GAP = 26.0  # between boxes side by side
 LANE_GAP = 14.0  # between an arrow and what is beside it
 ROW_GAP = 36.0  # between rows
 LANE = 8.0
+_LOOSE, _STIFF, _STRAIGHT = 1.0, 4.0, 8.0
 SWEEPS = 12
+
+
+Links = list[dict[int, float]]  # of each place, those linked to it, and how strongly
 
 
 class Arrow(NamedTuple):
@@ -71,7 +75,7 @@ def layered(sizes: Sequence[tuple[float, float]], arrows: Sequence[Arrow]) -> La
     widths, heights, is_box = [w for w, _ in sizes], [h for _, h in sizes], [True] * len(sizes)
     for i, rank in enumerate(ranks):
         rows[2 * rank].append(i)
-    links: list[tuple[int, int]] = []
+    links: list[tuple[int, int, float]] = []
     chains: list[list[int]] = []
     for arrow in arrows:
         chain: list[int] = []
@@ -82,13 +86,15 @@ def layered(sizes: Sequence[tuple[float, float]], arrows: Sequence[Arrow]) -> La
             widths.append(max(arrow.width, LANE) if row == last else LANE)
             heights.append(arrow.height if row == last else 0.0)
             is_box.append(False)
-        links += itertools.pairwise([arrow.source, *chain, arrow.target])
+        # Ways straight down from row to row are kept straight first, and then the long ones.
+        ends = (0, len(chain)) if len(chain) > 1 else ()
+        for i, (a, b) in enumerate(itertools.pairwise([arrow.source, *chain, arrow.target])):
+            links.append((a, b, _LOOSE if i in ends else _STIFF if len(chain) > 1 else _STRAIGHT))
         chains.append(chain)
-    above: list[list[int]] = [[] for _ in widths]
-    below: list[list[int]] = [[] for _ in widths]
-    for a, b in links:
-        below[a].append(b)
-        above[b].append(a)
+    above: Links = [{} for _ in widths]
+    below: Links = [{} for _ in widths]
+    for a, b, pull in links:
+        below[a][b] = above[b][a] = pull
     rows = _ordered(rows, above, below)
     x = _spread(rows, above, below, widths, is_box)
     places: list[Place] = [Place(0, 0, 0, 0)] * len(widths)
@@ -113,7 +119,7 @@ def _ranks(count: int, arrows: Sequence[Arrow]) -> list[int]:
     return ranks
 
 
-def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int]]) -> list[list[int]]:
+def _ordered(rows: list[list[int]], above: Links, below: Links) -> list[list[int]]:
     """Return the rows, each in an order in which few links cross."""
     best, least = [list(row) for row in rows], _crossings(rows, below)
     for sweep in range(SWEEPS):
@@ -125,7 +131,7 @@ def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int
             links = above if down else below
             here = {n: k for k, n in enumerate(rows[i])}
 
-            def middle(n: int, links: list[list[int]] = links, beside: dict = beside, here: dict = here) -> float:
+            def middle(n: int, links: Links = links, beside: dict = beside, here: dict = here) -> float:
                 at = [beside[m] for m in links[n]]
                 return sum(at) / len(at) if at else here[n]
 
@@ -136,7 +142,7 @@ def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int
     return best
 
 
-def _crossings(rows: list[list[int]], below: list[list[int]]) -> int:
+def _crossings(rows: list[list[int]], below: Links) -> int:
     total = 0
     for row, lower in itertools.pairwise(rows):
         place = {n: k for k, n in enumerate(lower)}
@@ -145,9 +151,7 @@ def _crossings(rows: list[list[int]], below: list[list[int]]) -> int:
     return total
 
 
-def _spread(
-    rows: list[list[int]], above: list[list[int]], below: list[list[int]], widths: list[float], is_box: list[bool]
-) -> list[float]:
+def _spread(rows: list[list[int]], above: Links, below: Links, widths: list[float], is_box: list[bool]) -> list[float]:
     """Return the middle of each place, from 0 on: near its neighbours' as far as the places of a row stay apart."""
     x = [0.0] * len(widths)
 
@@ -165,8 +169,8 @@ def _spread(
             wanted, weights = [], []
             for i, at in zip(row, offset, strict=True):
                 # Towards the end what is above counts as much as what is below.
-                near = [*above[i], *below[i]] if sweep >= SWEEPS else above[i] if down else below[i]
-                pulls = [(x[m], 1.0 if is_box[i] or is_box[m] else 4.0) for m in near]
+                near = {**above[i], **below[i]} if sweep >= SWEEPS else above[i] if down else below[i]
+                pulls = [(x[m], pull) for m, pull in near.items()]
                 weight = sum(p for _, p in pulls)
                 wanted.append((sum(v * p for v, p in pulls) / weight if pulls else x[i]) - at)
                 weights.append(weight or 0.1)

@@ -39,6 +39,7 @@ _STYLE = """
 }
 """
 _EM, _LINE, _PAD, _MARGIN = 7.4, 16.0, 12.0, 16.0
+_CARDS = 6.0  # how far the cards behind a box that stands for several reach
 _LONGEST = 44  # characters of a line
 
 
@@ -122,7 +123,8 @@ def _wide(text: str, em: float = _EM) -> float:
 def _size(box: Box) -> tuple[float, float]:
     width = max([_wide(short(text)) for text in (box.name, *box.lines)])
     bar = 8.0 if box.share is not None else 0.0
-    return width + 2 * _PAD + (6 if box.several else 0), _LINE * (1 + len(box.lines)) + _PAD + bar
+    height = _LINE * (1 + len(box.lines)) + _PAD + bar
+    return width + 2 * _PAD + (2 * _CARDS if box.several else 0), height + (_CARDS if box.several else 0)
 
 
 def _drawn(picture: Picture, places: Layered) -> list[str]:
@@ -184,12 +186,14 @@ def _curve(x: float, y: float, to_x: float, to_y: float) -> str:
 
 def _box(box: Box, place: Place) -> str:
     width, height = _size(box)
-    width -= 6 if box.several else 0
-    left, top = place.x - width / 2, place.y - height / 2
+    top = place.y - height / 2
+    if box.several:
+        width, height = width - 2 * _CARDS, height - _CARDS
+    left = place.x - width / 2
     found = [f"<g><title>{escaped(box.told)}</title>"]
     round_ = {"input": 16.0, "free": 8.0, "clamped": 0.0}[box.kind]
     if box.several:  # cards behind
-        found += [_rect(left + d, top + d, width, height, round_, box.kind) for d in (6, 3)]
+        found += [_rect(left + d, top + d, width, height, round_, box.kind) for d in (_CARDS, _CARDS / 2)]
     found.append(_rect(left, top, width, height, round_, box.kind))
     if box.kind == "clamped":
         found.append(_rect(left + 4, top + 4, width - 8, height - 8, 0, "within"))

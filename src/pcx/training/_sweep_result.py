@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core import html_or_text
 from ..data import given_path
 from ._domains import Value
 from ._importance import LEAST, draw, importances
@@ -47,6 +48,9 @@ class Sweep:
         best = best_of(self.rows, self.mode)
         found = "" if best is None else f", best {self.metric} {best['value']:.4g} at {_words(best['setting'])}"
         return f"Sweep({self.ended}: {done} of {len(self.rows)} settings{found}, folder={self.folder})"
+
+    def _repr_html_(self) -> str:
+        return html_or_text(lambda: self.table()._html(repr(self)), self)
 
     @property
     def best(self) -> Setting:
