@@ -52,6 +52,7 @@ def _value(hint: Any, value: Any, name: str, source: Path) -> Any:
             return value
         if value is None:
             return None
+        kinds = [kind for kind in kinds if kind is not str] or kinds  # beside others it stands for one's own
         for kind in kinds[:-1]:
             with contextlib.suppress(CommandError):
                 return _value(kind, value, name, source)
