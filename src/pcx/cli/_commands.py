@@ -160,7 +160,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         return report(runs, out)
 
     def watch(runs: Runs, port: int = 8800) -> int:
-        """Serve that page to a browser on this machine while a run goes on; it refreshes itself.
+        """Serve the page of pcx report to a browser on this machine while a run goes on; it refreshes itself.
 
         Args:
             runs: The folders of runs, comparisons or sweeps.

@@ -14,7 +14,7 @@ from .. import analysis as pxa
 from ..analysis import report as pages
 from ..predictive_coding import EnergyModule
 from ._build import model_maker
-from ._failures import words_for
+from ._failures import CommandError, words_for
 from ._saved import as_json, read_config, read_run
 from ._settings import TrainOptions, is_own
 
@@ -59,7 +59,8 @@ def _drawn(record: pages.Record, known: Models) -> pages.Record:
         batch = (np.zeros((1, *samples.shape), np.float32), np.zeros(1, np.int32))
         drawing = pxa.draw(known[key], batch, energies=_energies(record) or None)
     except Exception as error:  # of whatever kind: a report without a drawing is one, too
-        return dataclasses.replace(record, drawing_note=words_for(error))
+        words = str(error) if isinstance(error, CommandError | ValueError) else words_for(error)
+        return dataclasses.replace(record, drawing_note=words)
     return dataclasses.replace(record, drawing=drawing.svg)
 
 

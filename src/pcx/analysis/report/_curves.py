@@ -25,21 +25,21 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return {epoch: sum(found[epoch] for found in there) / len(there) for epoch in common}
 
 
-def over_epochs(title: str, share: bool, series: Sequence[tuple[str, Sequence[Curve]]]) -> Figure:
+def over_epochs(title: str, share: bool, series: Mapping[str, Sequence[Curve]]) -> Figure:
     """Draw a metric: the curves of each series thin, their mean thick.
 
     **Arguments:**
 
     - `title`: the metric.
     - `share`: whether it is shown in per cent.
-    - `series`: their names, with the curves of their networks.
+    - `series`: the curves of their networks, by name. One without any keeps its place among colours.
     """
-    values = [v for _, curves in series for found in curves for v in found.values()]
+    values = [v for curves in series.values() for found in curves for v in found.values()]
 
     def draw(ax: Axes) -> None:
         from matplotlib.ticker import PercentFormatter
 
-        for place, (name, curves) in enumerate(series):
+        for place, (name, curves) in enumerate(series.items()):
             colour, style = SERIES[place % len(SERIES)], _STYLES[(place + place // len(SERIES)) % len(_STYLES)]
             middle = mean(curves)
             if len(curves) > 1:
@@ -57,7 +57,7 @@ def over_epochs(title: str, share: bool, series: Sequence[tuple[str, Sequence[Cu
         elif min(values) > 0 and max(values) > 30 * min(values):
             _log_scale(ax)
 
-    ends = [f"{name} {_in_words(curves, share)}" for name, curves in series]
+    ends = [f"{name} {_in_words(curves, share)}" for name, curves in series.items() if curves]
     return figure(title, f"{title} over the epochs; in the last one: {'; '.join(ends[:10])}", draw, len(series) > 1)
 
 

@@ -11,6 +11,7 @@ from ._record import Group, Network, Record, curve, finite, metrics_of
 _HELD_OUT = ("validation_", "test_")
 _LEFT_OUT = ("seconds", "seconds_of_all_seeds")
 _MOST = 8  # pictures of energies
+_ROWS = 24  # of a table that is open
 
 
 def metrics(records: Sequence[Record]) -> Section:
@@ -22,11 +23,11 @@ def metrics(records: Sequence[Record]) -> Section:
         base = [name for name in names if not any(name == f"{h}{other}" for h in _HELD_OUT for other in names)]
         for name in base:
             own = [name, *[f"{held}{name}" for held in _HELD_OUT if f"{held}{name}" in names]]
-            series = [("training" if n == name and len(own) > 1 else named(n), _curves(groups[0], n)) for n in own]
+            series = {"training" if n == name and len(own) > 1 else named(n): _curves(groups[0], n) for n in own}
             parts.append(over_epochs(named(name), is_share(name), series))
     else:
         for name in names:
-            series = [(group.name, found) for group in groups if (found := _curves(group, name))]
+            series = {group.name: _curves(group, name) for group in groups}
             parts.append(over_epochs(named(name), is_share(name), series))
     several = any(len(group.networks) > 1 for group in groups)
     note = "Thin: each network. Thick: the mean of the networks that differ by nothing but their seeds."
@@ -35,14 +36,16 @@ def metrics(records: Sequence[Record]) -> Section:
 
 def energies(records: Sequence[Record]) -> Section:
     """The energy of each node over the epochs and at the end, the mean over the networks of a group."""
+    several = sum(len(record.groups) for record in records) > 1
     groups = [group for record in records for group in record.groups if _nodes(group)]
-    parts: list[Figure | Table] = []
+    figures: list[Figure] = []
+    tables: list[Table] = []
     for group in groups[:_MOST]:
         nodes = _nodes(group)
         curves = {node: mean([_of_node(network, node) for network in group.networks]) for node in nodes}
-        title = "Energy of each node" if len(groups) == 1 else f"Energy of each node, {group.name}"
+        title = f"Energy of each node, {group.name}" if several else "Energy of each node"
         if any(curves.values()):
-            parts.append(by_part(title, curves, "energy"))
+            figures.append(by_part(title, curves, "energy"))
         last = {node: list(found.values())[-1] for node, found in curves.items() if found}
         total = sum(last.values())
         rows = [
@@ -55,9 +58,10 @@ def energies(records: Sequence[Record]) -> Section:
             for place, node in enumerate(nodes, 1)
         ]
         numbers = [True, False, True, True]
-        parts.append(Table(f"{title}, last epoch", ["no.", "node", "energy", "share"], rows, numbers))
-    left = len(groups) - _MOST
-    return Section("Energy by node", parts, [f"Of {left} more this is left out."] if left > 0 else [])
+        heads = ["no.", "node", "energy", "share"]
+        tables.append(Table(f"{title}, last epoch", heads, rows, numbers, folded=len(rows) > _ROWS))
+    lead = f"Of {len(groups) - _MOST} more this is left out." if len(groups) > _MOST else ""
+    return Section("Energy by node", [*figures, *tables], lead=lead)
 
 
 def network(records: Sequence[Record]) -> Section:

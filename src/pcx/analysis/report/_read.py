@@ -156,7 +156,7 @@ def _groups(name: str, rows: Sequence[Row], made_of: Mapping[str, Any]) -> list[
     for row in rows:
         number = row.get("network")
         own = known[number] if isinstance(number, int) and 0 <= number < len(known) else {}
-        settings = ", ".join(f"{k} {v}" for k, v in _dict(own.get("settings")).items()) if several else ""
+        settings = ", ".join(f"{k} {_short(v)}" for k, v in _dict(own.get("settings")).items()) if several else ""
         group = _word(row.get("rule")) or settings
         seed = row.get("seed", number)
         networks.setdefault((group, f"network {number}" if seed is None else f"seed {seed}"), []).append(row)
@@ -263,6 +263,10 @@ def _log(path: Path, notes: list[str]) -> tuple[list[str], list[str]]:
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _word(value: object) -> str:

@@ -91,7 +91,11 @@ def _by_layer(group: Group, name: str) -> list[Table]:
     ]
     heads = ["no.", "layer", "cosine", "norm ratio"]
     note = "Of the last look, to backprop's gradient."
-    return [Table(f"Gradients by layer{name}", heads, rows, [True, False, True, True], note)] if rows else []
+    return (
+        [Table(f"Gradients by layer{name}", heads, rows, [True, False, True, True], note, len(rows) > 24)]
+        if rows
+        else []
+    )
 
 
 def _by_node(group: Group, name: str) -> list[Table]:
@@ -108,7 +112,9 @@ def _by_node(group: Group, name: str) -> list[Table]:
     note = (
         "Of the last look: share of the energy; |dE/dh| at the end over its first value, and over the node's own pull."
     )
-    return [Table(f"Settling by node{name}", heads, rows, [False, True, True, True], note)] if rows else []
+    return (
+        [Table(f"Settling by node{name}", heads, rows, [False, True, True, True], note, len(rows) > 24)] if rows else []
+    )
 
 
 def _last(group: Group, key: str, part: str, percent: bool = False) -> Any:
