@@ -71,7 +71,7 @@ def test_the_boundary_lies_where_decisions_change(outputs):
     ax = Figure().subplots()
     assert pxa.plot_decision_boundary(Sides(outputs), None, (CROSS, np.array([0, 1, 1, 0])), ax, points=41) is ax
     line = np.asarray(ax.collections[0].get_paths()[0].vertices, float)
-    np.testing.assert_allclose(line[:, 0], 0, atol=0.06)
+    np.testing.assert_allclose(line[:, 0], 0, atol=1e-6)
     assert ax.get_title() == "Decisions, 75.0% of 4 samples right"
     zero, one = [np.asarray(p.get_xydata(), float) for p in ax.get_lines()]
     np.testing.assert_allclose(zero, CROSS[[0, 3]])

@@ -38,7 +38,7 @@ def test_energy_flows_from_the_output_on_a_logarithmic_scale():
     assert image.norm.vmax == 2
     assert labels(ax.yaxis) == ["a", "out"]
     assert image.get_extent()[:2] == [-0.5, 2.5]
-    assert figure.axes[1].get_ylabel() == "energy, mean of the samples; hatched: 0"
+    assert figure.axes[1].get_ylabel() == "energy, mean of samples\nhatched: 0"
     figure.draw_without_rendering()
 
     ax = Figure().subplots()
@@ -51,10 +51,16 @@ def test_energy_flows_from_the_output_on_a_logarithmic_scale():
             pxa.plot_energy_flow(**options)
 
 
-def test_a_flow_of_several_networks_is_the_mean_of_those_that_go_on():
-    ax = pxa.plot_energy_flow(traced({"a": [[1, 2, NAN], [3, 4, 5]]}))  # on axes of its own
+def test_in_a_flow_of_several_networks_those_that_have_stopped_stay_where_they_are():
+    ax = pxa.plot_energy_flow(traced({"a": [[1, 2, NAN, NAN], [3, 4, 6, NAN]]}))  # on axes of its own
     drawn: Any = ax.images[0].get_array()
-    np.testing.assert_allclose(drawn, [[2, 3, 5]])
+    np.testing.assert_allclose(drawn, [[2, 3, 4]])
+
+
+def test_numbers_that_are_not_finite_are_said():
+    figure = Figure()
+    pxa.plot_energy_flow(traced({"a": [0, 1, np.inf], "b": [1, NAN, 2]}), figure.subplots())
+    assert figure.axes[1].get_ylabel().endswith("hatched: 0 or not finite")
 
 
 def test_a_flow_of_zeros_has_nothing_to_scale():

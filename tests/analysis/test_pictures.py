@@ -1,5 +1,7 @@
 """What is drawn, and on what."""
 
+import sys
+import types
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +14,22 @@ import pcx.analysis as pxa
 
 def texts(ax):
     return [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_new_axes_are_of_a_figure_that_shows_itself_where_pyplot_is_used(monkeypatch):
+    saddle = pxa.Saddle(jnp.array([-2.0, 0.0]), (3, 7))
+    made = []
+
+    def figure(layout: str) -> Figure:
+        made.append(Figure(layout="constrained"))
+        return made[-1]
+
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", types.SimpleNamespace(figure=figure))
+    assert pxa.plot_saddle(saddle).figure is made[0]
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
+    assert pxa.plot_saddle(saddle).figure is not made[0]
+    assert "matplotlib.pyplot" not in sys.modules  # which would choose how figures are shown
+    assert len(made) == 1
 
 
 def test_activity_shows_every_network_in_the_order_of_the_nodes():

@@ -73,10 +73,9 @@ def plot_decision_boundary(
         aspect="auto",
         interpolation="nearest",
     )
-    for c in range(classes):
-        region = (decided == c).reshape(points, points).astype(float)
-        if 0 < region.mean() < 1:
-            ax.contour(*sides, region, levels=[0.5], colors="black", linewidths=0.9)
+    for lead in _leads(outputs, threshold):
+        if lead.min() < 0 < lead.max():
+            ax.contour(*sides, lead.reshape(points, points), levels=[0.0], colors="black", linewidths=0.9)
     every = -(-len(x) // SAMPLES)
     for c in range(classes):
         at = x[::every][labels[::every] == c]
@@ -116,6 +115,15 @@ def _decided(
         return (outputs[:, 0] > threshold).astype(int), np.abs(outputs[:, 0] - threshold)
     last = np.sort(outputs, axis=1)
     return outputs.argmax(axis=1), last[:, -1] - last[:, -2]
+
+
+def _leads(outputs: Float[np.ndarray, "points outputs"], threshold: float) -> list[Float[np.ndarray, " points"]]:
+    """Return for each class how far its output is above the largest of the others; of one output how far it is above
+    the threshold."""
+    if outputs.shape[1] == 1:
+        return [outputs[:, 0] - threshold]
+    each = range(outputs.shape[1])
+    return [outputs[:, c] - np.delete(outputs, c, axis=1).max(axis=1) for c in each][: None if len(each) > 2 else 1]
 
 
 def _colours(decided: Any, ahead: Float[np.ndarray, " points"], classes: int) -> Float[np.ndarray, "points 3"]:

@@ -69,27 +69,31 @@ def plot_energy_flow(
     whole_ticks(ax)
     ax.set_xlabel("inference step")
     ax.set_ylabel("node, from the input to the output")
-    what = "energy, mean of the samples" if of == "energies" else "norm of dE/dh, of the batch"
-    gaps = "; hatched: 0" if np.any(image == 0) else ""
-    gaps += "; hatched: not finite" if not np.all(np.isfinite(image)) else ""
+    what = "energy, mean of samples" if of == "energies" else "norm of dE/dh"
+    gaps = [said for said, found in (("0", image == 0), ("not finite", ~np.isfinite(image))) if np.any(found)]
+    if gaps:
+        what += f"\nhatched: {' or '.join(gaps)}"
     if there.count() and ax.figure is not None:
         below = bool(there.min() < lowest)
-        ax.figure.colorbar(drawn, ax=ax, label=what + gaps, extend="min" if below else "neither")
+        ax.figure.colorbar(drawn, ax=ax, label=what, extend="min" if below else "neither")
     ax.set_title("Energy flow" if of == "energies" else "Gradient flow")
     return ax
 
 
 def mean_of(row: Float[np.ndarray, "*networks steps"]) -> Float[np.ndarray, " steps"]:
-    """Return a row of numbers by step, the mean of those networks that go on to it; NaN where none does.
+    """Return a row of numbers by step, the mean of the networks; those that have stopped stay where they are until the
+    last one stops. NaN after that.
 
     **Arguments:**
 
     - `row`: of one network or of several.
     """
-    each = np.asarray(row, float).reshape(-1, np.shape(row)[-1])
-    goes_on = ~np.isnan(each)
-    count = goes_on.sum(axis=0)
-    return np.where(count > 0, np.where(goes_on, each, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    each = np.array(row, float).reshape(-1, np.shape(row)[-1])
+    ends = [int(np.flatnonzero(there)[-1]) if there.any() else -1 for there in ~np.isnan(each)]
+    for network, end in zip(each, ends, strict=True):
+        if end >= 0:
+            network[end + 1 : max(ends) + 1] = network[end]
+    return each.mean(axis=0)
 
 
 def taken(image: Float[np.ndarray, "nodes steps"]) -> Float[np.ndarray, "nodes taken"]:
