@@ -107,7 +107,8 @@ def test_it_is_shown_at_any_width_light_and_dark(browser, pages, name, width, sc
 
 
 def test_in_print_it_is_light_and_whole(browser, pages):
-    show(browser, (pages / "one.html").as_uri(), scheme="dark", media="print")
+    show(browser, (pages / "one.html").as_uri(), width=720, scheme="dark", media="print")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     assert brightness(browser, "body", "background-color") == 255
     assert brightness(browser, ".picture text", "fill") == 0
     assert browser.execute_script("return getComputedStyle(document.querySelector('nav')).display") == "none"
