@@ -123,3 +123,14 @@ def test_the_served_page_may_ask_where_it_came_from():
     html = pxr.page([], refresh=2)
     assert "connect-src &#39;self&#39;" in html
     assert 'data-refresh="2"' in html
+
+
+def test_numbers_and_names_without_measure(tmp_path):
+    numbers = [1e308, -1e308, 10**400, 0.5]
+    rows = [{"epoch": 1 + i, "network": i % 2, "accuracy": each, "\ud800": 1e308} for i, each in enumerate(numbers)]
+    (record,) = pxr.read(run(tmp_path / "odd", [*rows, {"epoch": 10**30, "network": 0}, {"epoch": -1, "network": 0}]))
+    assert "2 of 6 lines" in " ".join(record.notes)
+    page = pxr.page([record]).encode("utf-8", "backslashreplace").decode()
+    assert "1e+308" in page
+    assert "0" * 50 not in page
+    assert page.count('class="picture"') == 1

@@ -34,6 +34,7 @@ def over_epochs(title: str, share: bool, series: Mapping[str, Sequence[Curve]]) 
     - `share`: whether it is shown in per cent.
     - `series`: the curves of their networks, by name. One without any keeps its place among colours.
     """
+    series = {name: [drawable(found) for found in curves] for name, curves in series.items()}
     values = [v for curves in series.values() for found in curves for v in found.values()]
 
     def draw(ax: Axes) -> None:
@@ -51,10 +52,10 @@ def over_epochs(title: str, share: bool, series: Mapping[str, Sequence[Curve]]) 
                     *_points(middle), style, color=colour, linewidth=2, marker=marker, markersize=4, label=_cut(name)
                 )
         _whole_numbers(ax, "epoch")
-        ax.set_ylabel(title)
+        ax.set_ylabel(_cut(title))
         if share:
             ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-        elif min(values) > 0 and max(values) > 30 * min(values):
+        elif min(values, default=0) > 0 and max(values) > 30 * min(values):
             _log_scale(ax)
 
     ends = [f"{name} {_in_words(curves, share)}" for name, curves in series.items() if curves]
@@ -80,6 +81,7 @@ def by_part(
     - `ordered`: whether the parts have an order, which colours show then.
     """
     size = scale == "size"
+    curves = {name: drawable(found) for name, found in curves.items()}
     shown = {name: {k: v for k, v in found.items() if v > 0 or not size} for name, found in curves.items()}
     shown = {name: found for name, found in shown.items() if found}
     last, few = max(len(shown) - 1, 1), len(shown) <= 8
@@ -106,6 +108,11 @@ def by_part(
     ends = [f"{name} {list(found.values())[-1]:.3g}" for name, found in list(shown.items())[:20]]
     how = ", on a logarithmic scale" if logarithmic else ""
     return figure(title, f"{title} by {xlabel}{how}; at the end: {'; '.join(ends)}", draw, True)
+
+
+def drawable(found: Curve) -> Curve:
+    """Return a curve without what is so far out that axes can't hold it."""
+    return {place: value for place, value in found.items() if abs(value) < 1e100}
 
 
 def _whole_numbers(ax: Axes, name: str) -> None:

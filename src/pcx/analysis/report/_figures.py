@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._curves import Curve, by_part, mean, over_epochs
+from ._curves import Curve, by_part, drawable, mean, over_epochs
 from ._parts import Figure, Section, Table, is_share, named, number, text
 from ._record import Group, Network, Record, curve, finite, metrics_of
 
@@ -76,7 +76,7 @@ def network(records: Sequence[Record]) -> Section:
 
 
 def _says_something(groups: Sequence[Group], name: str) -> bool:
-    each = [set(curve(network, name).values()) for group in groups for network in group.networks]
+    each = [set(drawable(curve(network, name)).values()) for group in groups for network in group.networks]
     # The number of steps is mostly the same from beginning to end, and nothing goes uphill.
     return any(len(values) > 1 for values in each) or (name not in ("steps", "uphill") and any(each))
 

@@ -83,7 +83,13 @@ def number(value: object, percent: bool = False, digits: int = 4) -> Cell:
         return Cell("not finite", None, marked=True)
     if percent and 0 < known < 5e-5:
         return Cell("< 0.01%", known)
-    shown = f"{known:.2%}" if percent else str(value) if isinstance(value, int) else f"{known:.{digits}g}"
+    shown = (
+        f"{known:.2%}"
+        if percent and abs(known) < 1e6
+        else str(value)
+        if isinstance(value, int)
+        else f"{known:.{digits}g}"
+    )
     return Cell(shown, known)
 
 
@@ -102,8 +108,8 @@ def spread(values: Sequence[float], percent: bool = False) -> Cell:
     cell = number(mean, percent)
     if len(values) == 1:
         return cell
-    std = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-    return Cell(f"{cell.text} ± {f'{std:.2%}' if percent else f'{std:.2g}'}", mean)
+    std = math.hypot(*[v - mean for v in values]) / math.sqrt(len(values) - 1)
+    return Cell(f"{cell.text} ± {f'{std:.2%}' if percent and std < 1e6 else f'{std:.2g}'}", mean)
 
 
 def named(metric: str) -> str:

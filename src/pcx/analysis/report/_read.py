@@ -232,7 +232,8 @@ def _rows(path: Path, notes: list[str]) -> list[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = None
-        if isinstance(row, dict) and isinstance(row.get("epoch"), int) and not isinstance(row["epoch"], bool):
+        epoch = row.get("epoch") if isinstance(row, dict) else None
+        if isinstance(row, dict) and isinstance(epoch, int) and 0 <= epoch < 10**9 and not isinstance(epoch, bool):
             found.append(row)
         else:
             broken.append(str(number))

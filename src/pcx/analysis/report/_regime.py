@@ -35,7 +35,7 @@ def regime(records: Sequence[Record]) -> Section:
 def looks(network: Network) -> list[Look]:
     """Return what was seen of a network, in order of the batches."""
     every = [look for row in network.rows for look in _list(row.get("regime")) if isinstance(look, dict)]
-    return [look for look in every if isinstance(look.get("batch"), int)]
+    return [look for look in every if isinstance(look.get("batch"), int) and 0 <= look["batch"] < 10**12]
 
 
 def _verdicts(groups: Sequence[Group]) -> Table:
