@@ -30,6 +30,7 @@ from ..energy import (
 from ._descent import Descents
 from ._first_bad import find_bad
 from ._idle import Idle
+from ._look_back import LookBack
 from ._plan import Plan, Segment, cut
 from ._solution import RESULT, Solution, finite_samples
 from ._solver import Observe
@@ -62,7 +63,8 @@ def fixed_steps(
     - `key`, `observe`, `unobserved`: see `relax`.
     """
     loop = _Loop(landscape, descent, plan, look)
-    bad = find_bad(landscape.names, blocks_of(start), 0)
+    back, none = LookBack(landscape.names), jnp.int32(-1)
+    bad = none if back.holds(blocks_of(start), 0) else find_bad(landscape.names, blocks_of(start), 0)
     rows = [look(start)] if look is not None else []
     seen = None if observe is None else jax.tree.map(_zeros, jax.eval_shape(observe, start))
     at = _At(start, {}, bad, key, seen)
@@ -71,14 +73,15 @@ def fixed_steps(
     left = Segment(max(steps - sum(segment.repeats for segment in plan.segments), 0), ())
     for segment in cut((*plan.segments, left), unobserved):
         looks = None if t < unobserved else observe
-        at, more = loop.move(segment, at, t, looks) if segment.groups else loop.rest(segment, at, looks)
+        at, more = loop.move(segment, at, t, back, looks) if segment.groups else loop.rest(segment, at, looks)
         rows += [] if more is None else [more]
         t += segment.repeats
+    bad = back.first_bad(at.nodes, at.bad)
     size = batch_of(start)
     taken = jnp.full((size,), steps, jnp.int32)
     result = jnp.where(finite_samples(at.nodes), jnp.zeros((size,), jnp.int32), RESULT.not_finite)
     traced = jax.tree.map(lambda *e: jnp.concatenate([jnp.atleast_2d(each) for each in e]), *rows) if rows else None
-    return Solution(at.nodes, taken, result, traced, at.bad, at.seen)
+    return Solution(at.nodes, taken, result, traced, bad, at.seen)
 
 
 class _At(NamedTuple):
@@ -109,8 +112,11 @@ class _Loop:
     plan: Plan
     look: Look | None
 
-    def move(self, segment: Segment, at: _At, t: int, observe: Observe | None) -> tuple[_At, Rows | None]:
-        """Take the steps of a segment, of which the first is the `t`-th from 0.
+    def move(
+        self, segment: Segment, at: _At, t: int, back: LookBack, observe: Observe | None
+    ) -> tuple[_At, Rows | None]:
+        """Take the steps of a segment, of which the first is the `t`-th from 0; `back` holds their values where they
+        are written out.
 
         **Returns:** the place afterwards, and what is kept after each step, if anything is.
         """
@@ -149,15 +155,18 @@ class _Loop:
             )
             moved = in_blocks(blocks, values)
             states = in_blocks(blocks, states)
-            bad = find_bad(names, blocks_of(moved), t + 1 + i, bad)
+            if not (isinstance(i, int) and back.holds(blocks_of(moved), t + 1 + i)):
+                bad = find_bad(names, blocks_of(moved), t + 1 + i, bad)
             if observe is not None:
                 seen = jax.tree.map(jnp.add, seen, observe(values))
             return _At(moved, states, bad, key, seen), None if self.look is None else self.look(values)
 
-        carry = _At(start, states, at.bad, at.key, None if observe is None else at.seen)
+        twice = segment.repeats == 2 and len(moving) <= _FEW and not isinstance(at.nodes, Stacks)
+        bad = at.bad if segment.repeats == 1 or twice else back.first_bad(at.nodes, at.bad)
+        carry = _At(start, states, bad, at.key, None if observe is None else at.seen)
         if segment.repeats == 1:
             end, rows = step(carry, 0)
-        elif segment.repeats == 2 and len(moving) <= _FEW and not isinstance(at.nodes, Stacks):
+        elif twice:
             # As the segments before it: in a loop the same operations would be compiled anew.
             middle, first = step(carry, 0)
             end, rows = step(middle, 1)
