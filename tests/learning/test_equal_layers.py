@@ -138,6 +138,7 @@ def trained_apart(name: str):
     return trained(RULES[name]("apart"), made_for(name), batch())
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "how"), [(n, how) for i, n in enumerate(RULES) for how in (["looped"], ["looped", "stacked"])[i % 3 == 0]]
@@ -196,6 +197,7 @@ NETS = [
 ]
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks_give_the_same_numbers(seed):
@@ -210,6 +212,7 @@ REACHING = [(jnp.tanh, 0), (jnp.sin, 0), (jax.nn.relu, 0), (jax.nn.softplus, 0),
 END = (lambda a: a, 0)
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["looped", "stacked"])
 @pytest.mark.parametrize("repeats", [2, 3])
@@ -225,6 +228,7 @@ def test_skips_may_reach_further_back_than_layers_repeat(repeats, how):
     assert_same(apart, together)
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 # -- fewer bits ---------------------------------------------------------------------------------------
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])
@@ -332,6 +336,7 @@ PARTLY = {
 SLOWER = [*[(n, partly) for n in PARTLY if n != "zil"], ("pc", All)]
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.filterwarnings("ignore:.* will not learn", "ignore:.* will learn nothing")
 @pytest.mark.parametrize(
     ("name", "make"),
@@ -399,6 +404,7 @@ def test_paths_are_looked_for_inside_of_optimisers(optim):
     assert not looks_at_paths(optax.MultiSteps(optax.adam(0.1), 2), ["layers[2].nn.weight"])
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 def test_states_of_single_nodes_optimisers_are_saved_by_node_and_path():
     state, by_path = (pxl.hil(optax.adam(0.1), None, L, equal_layers=how).init(mlp(), batch()) for how in HOW)
@@ -474,6 +480,7 @@ def test_states_in_stacks_are_refused_by_optimisers_that_are_given_none():
         pxl.backprop(clipped, equal_layers="looped").step(state, batch())
 
 
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 def test_ensembles_of_states_can_be_stacked_and_mapped():
     rule, data = RULES["pc"]("looped"), batch()
