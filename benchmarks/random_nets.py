@@ -144,7 +144,12 @@ class Pair(pxc.EnergyModule):
     def __init__(self, plan, widths, odd=()):
         super().__init__()
         self.recognition = Net(plan, widths, odd)
-        self.generative = Net((*plan[-2::-1], plan[-1]), widths[::-1])
+        back, shapes = (*plan[-2::-1], plan[-1]), itertools.pairwise(widths[::-1])
+        # A weight that all share has one shape.
+        alike = [p == q == WIDTH for p, q in shapes]
+        self.generative = Net(
+            [(a, s, c and fit, f) for (a, s, c, f), fit in zip(back, alike, strict=True)], widths[::-1]
+        )
 
 
 def random_net(seed):
