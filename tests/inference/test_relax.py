@@ -130,6 +130,20 @@ def test_divergence_names_node_and_step(posed, stop):
     assert all(bool(jnp.all(jnp.isfinite(v))) for v in finite.nodes.values())
 
 
+@pytest.mark.parametrize("T", [1, 2, 3, 12])
+def test_divergence_is_found_where_it_is_however_many_values_are_held(posed, T, monkeypatch):
+    field, h = landscape(posed)
+    found = []
+    for room in (2**20, 2 * sum(v.size for v in h.values()), 0):
+        monkeypatch.setattr("pcx.inference._look_back._ROOM", room)
+        got = pxi.relax(field, h, descent=optax.sgd(1e20), stop=T)
+        found.append((int(got.first_bad), pxi.where_bad(got.first_bad, field.names)))
+    assert found[0] == found[1] == found[2]
+    bad = {n: jnp.nan if n == list(h)[-1] else 0.0 for n in h}  # at the start already
+    got = pxi.relax(field, {n: v + bad[n] for n, v in h.items()}, descent=optax.sgd(0.1), stop=T)
+    assert pxi.where_bad(got.first_bad, field.names) == (list(h)[-1], 0)
+
+
 def test_each_sample_is_judged_by_what_its_landscape_descends_on(posed):
     """Errors with fixed predictions descend on no energy, and samples in which they run away are told all the same."""
     field = pxe.OverFixedErrors(posed, posed.start().targets)
