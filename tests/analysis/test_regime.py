@@ -190,3 +190,32 @@ def test_other_rules_are_measured_too(name):
     if name in ("bpc", "hybrid"):  # backpropagation goes through the network that predicts
         assert all(np.isnan(c) for path, c in found.cosine.items() if path.startswith("generative"))
         assert all(np.isfinite(c) for path, c in found.cosine.items() if path.startswith("recognition"))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "said"),
+    [
+        ({"cosine": float("nan")}, "cosine must be one number from -1 to 1"),
+        ({"cosine": -5}, "cosine must be one number from -1 to 1"),
+        ({"spread": 0.5}, "spread must be one number of 1 or more"),
+        ({"rest": "x"}, "rest must be a number"),
+        ({"rise": [1.0, 2.0]}, "rise must be one number of 0 or more"),
+    ],
+)
+def test_thresholds_that_none_could_be_judged_by_are_refused(thresholds, said):
+    with pytest.raises((TypeError, ValueError), match=f"^Thresholds: {said}"):
+        pxa.Thresholds(**thresholds)
+
+
+def test_what_are_no_thresholds_is_refused():
+    model, batch = net([4, 3, 3])
+    with pytest.raises(TypeError, match=r"^regime: thresholds must be a pxa\.Thresholds"):
+        pxa.regime(pxl.backprop(W), model, batch, thresholds={"cosine": 0.9})  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"^Meter: thresholds must be a pxa\.Thresholds"):
+        pxa.Meter(thresholds=3)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"every": 2.5}, {"every": [5]}, {"every": True}, {"health": "no"}])
+def test_what_is_no_meter_is_refused(options):
+    with pytest.raises((TypeError, ValueError), match="^Meter: (every|health) must be"):
+        pxa.Meter(**options)

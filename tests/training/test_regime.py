@@ -1,10 +1,12 @@
 """What regime networks are in is seen while they are trained, at the same batches however a run is cut."""
 
 import dataclasses
+import re
 import warnings
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import pcx.analysis as pxa
@@ -83,6 +85,54 @@ def test_a_probe_of_ones_own():
     with pytest.warns(RuntimeWarning, match="before the first batch: there are 1 networks"):
         run = train(rule=Linear(0.1), epochs=1, validation=None, regime=cast(Any, Mine()))
     assert run.history[0]["regime"] == [{"batch": b, "verdict": "fine", "by": b, "samples": 16} for b in (0, 6)]
+
+
+@dataclasses.dataclass
+class Given:
+    """A probe that gives what it is told to."""
+
+    every: Any = 6
+    begins: Any = ()
+    looks: Any = ({"a": 1},)
+
+    def begin(self, view):
+        view.states[0].weights.clear()  # containers of the view's own
+        return self.begins
+
+    def look(self, view):
+        return self.looks
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, float("nan"), True, "6", [6]])
+def test_a_probe_says_after_how_many_batches(every, tmp_path):
+    with pytest.raises(ValueError, match="fit: every of a probe, batches between two looks, must be a whole number"):
+        train(regime=Given(every), folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        (Given(begins=None), "begin of the probe must give a list of sentences, it gave None"),
+        (Given(begins="abc"), "begin of the probe must give a list of sentences, it gave 'abc'"),
+        (Given(looks=None), "look of the probe must give a list with a dict for each network, it gave None"),
+        (Given(looks=[None]), "look of the probe must give a list with a dict for each network"),
+        (Given(looks=[{}, {}]), "a dict for each of 1 networks, it gave 2"),
+        (Given(looks=[{"a": object()}]), "look of the probe must give what JSON takes"),
+    ],
+)
+def test_a_probe_that_gives_something_else_is_told(probe, said):
+    with pytest.raises((TypeError, ValueError), match=f"fit: .*{re.escape(said)}"):
+        train(epochs=1, regime=probe)
+
+
+def test_what_a_probe_gives_does_not_stand_in_for_where_it_was_given():
+    run = train(epochs=1, regime=Given(looks=[{"network": "x", "batch": -5, "module_cosine": 3, "verdict": "v"}]))
+    assert [each["batch"] for each in run.history[0]["regime"]] == [0, 6]
+
+
+def test_numbers_of_numpy_are_numbers_of_batches():
+    assert seen(train(epochs=1, regime=np.int64(4)).history) == [(1, [0, 4])]
 
 
 @pytest.mark.parametrize("regime", [0, -1, 1.5, True, "often", pxa.Meter])

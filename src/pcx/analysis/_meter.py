@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
 
-from ..core import Keyed
+from ..core import Keyed, whole
 from ..learning import Rule, State
 from ..training import View
 from ._health import findings_of, merged
@@ -18,7 +18,7 @@ from ._layout import Layout, layout_of
 from ._measure import Measured, measured_by
 from ._networks import Batch, compiled, taken_apart
 from ._regime import record_of
-from ._verdict import Thresholds
+from ._verdict import Thresholds, as_thresholds
 
 EVERY = 500
 """Batches between two looks, if nothing else is said."""
@@ -44,14 +44,14 @@ class Meter:
     - `health`: whether to look at that, too.
     - `thresholds`: by which the verdict is made.
 
-    **Raises:** `ValueError` for a number below 1.
+    **Raises:** `TypeError` or `ValueError` for anything else.
     """
 
     def __init__(self, every: int | None = EVERY, *, health: bool = True, thresholds: Thresholds | None = None) -> None:
-        if every is not None and every < 1:
-            raise ValueError(f"Meter: every must be at least 1 batch, got {every!r}")
-        self.every, self.health = every, health
-        self.thresholds = Thresholds() if thresholds is None else thresholds
+        self.every = None if every is None else whole("Meter", "every", every, 1)
+        if not isinstance(health, bool):
+            raise TypeError(f"Meter: health must be True or False, got {health!r}")
+        self.health, self.thresholds = health, as_thresholds("Meter", thresholds)
         self._rules: list[Rule] = []
         self._layouts: list[Layout] = []
         self._first: list[Measured] = []
@@ -65,7 +65,7 @@ class Meter:
 
         **Returns:** sentences on what keeps layers from learning; none where a run goes on.
         """
-        self._rules, self._layouts = _rules_of(view), []
+        self._rules, self._layouts, self._first = _rules_of(view), [], []
         known: dict[tuple[Any, ...], Layout] = {}
         for rule, settings, state in zip(self._rules, view.settings, view.states, strict=True):
             key = tuple(sorted(settings.items()))

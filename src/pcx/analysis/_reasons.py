@@ -20,6 +20,10 @@ Kind: TypeAlias = Literal[
 DEAD = 0.5
 IMBALANCE = 1e6
 RANK = 1.5
+HEARD = 0.5
+"""The cosine to backpropagation's gradient from which on one is no rounding error."""
+UNEQUAL = 1e3
+"""Times that the step of one weight, over the weight, is smaller than another's, to be worth saying."""
 SMALL = 8
 """The rows and columns that a weight must have for its rank to be judged."""
 
@@ -80,7 +84,10 @@ def _reason(path: str, measured: Measured, taken: Taken, layout: Layout) -> Kind
     g, owners = measured.gradients, layout.owners[path]
     watched = measured.settlings
     free = [n for n in owners if n in layout.free]
-    lost = bool(watched) and bool(free) and len(free) == len(owners) and all(_is_lost(w, free) for w in watched)
+    lost = bool(watched) and bool(free) and len(free) == len(owners) and all(is_lost(w, free) for w in watched)
+    # Rounding errors point anywhere. Where the gradient of all samples together points as backpropagation's does, there
+    # is more in their errors than that.
+    lost = lost and not float(g.products[path]) >= HEARD
     if g.norms[path] > 0 and not lost:
         return "unmoved" if taken.moved[path] == 0 else None
     if watched and free and all(set(free) <= set(unreached_by(w)) for w in watched):
@@ -92,7 +99,7 @@ def _reason(path: str, measured: Measured, taken: Taken, layout: Layout) -> Kind
     return "no gradient"
 
 
-def _is_lost(watched: Watched, names: Iterable[str]) -> bool:
+def is_lost(watched: Watched, names: Iterable[str]) -> bool:
     """Return whether the errors of nodes are no more than the rounding of their values."""
     if not watched.rounds:
         return all(watched.errors.get(n, 1.0) == 0 for n in names)
@@ -130,12 +137,15 @@ def _why(kind: Kind) -> str:
 def _remedy(kind: Kind, measured: Measured) -> str:
     if kind == "out of reach":
         needed = max([int(a) for w in measured.settlings for a in w.arrival.values() if a != NEVER], default=0) + 1
-        return f"take T={needed} inference steps or more; with errors as coordinates (pxl.epc) one reaches all layers"
+        return (
+            f"take T={needed} inference steps or more, so that an error comes at all; with errors as coordinates "
+            "(pxl.epc) one reaches all layers, and undiminished"
+        )
     return {
         "frozen": "leave it if that is meant",
         "dead": "smaller weights or a lower learning rate, or an activation that never stops, such as jax.nn.gelu",
-        "lost": "a larger rate of the values, or Adam for them, more inference steps, errors as coordinates "
-        "(pxl.epc), or float64",
+        "lost": "Adam for the values, errors as coordinates (pxl.epc), a larger rate of the values, or many more "
+        "inference steps",
         "no gradient": "look for saturated units, and whether the call makes use of them",
         "unmoved": "its rate may be 0, a mask may leave them out, or the step be below the weights' rounding",
     }[kind]
@@ -161,9 +171,18 @@ def others(measured: Measured, taken: Taken, layout: Layout) -> list[Finding]:
     if measured.settlings and len(energies) > 1 and measured.finite:
         least, most = min(energies, key=lambda n: energies[n]), max(energies, key=lambda n: energies[n])
         ratio = energies[most] / energies[least]
-        if ratio > IMBALANCE:
-            says = f"the energy of {least} is {ratio:.1g} times smaller than that of {most}"
-            remedy = "more inference steps, a larger rate of the values, muPC's parametrisation (pxm.MuMLP), or pxl.epc"
+        steps = {p: float(m) for p, m in taken.moved.items() if m > 0}
+        slow, fast = min(steps, key=lambda p: steps[p], default=""), max(steps, key=lambda p: steps[p], default="")
+        # Adam takes steps of one size from gradients of any.
+        if ratio > IMBALANCE and steps and steps[fast] > UNEQUAL * steps[slow]:
+            says = (
+                f"the energy of {least} is {ratio:.1g} times smaller than that of {most}, and the steps of {slow}, for "
+                f"its size, {steps[fast] / steps[slow]:.1g} times smaller than those of {fast}"
+            )
+            remedy = (
+                "Adam for the weights, more inference steps, a larger rate of the values, muPC's parametrisation "
+                "(pxm.MuMLP), or pxl.epc"
+            )
             found.append(Finding("imbalance", (least, most), says, remedy))
     low = tuple([p for p, r in taken.ranks.items() if 0 < r < RANK and taken.sizes[p] >= SMALL])
     if low:

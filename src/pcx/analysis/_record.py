@@ -145,7 +145,7 @@ def _lines(r: Regime) -> list[str]:
     rows = []
     for n in r.energy:
         wave = "" if n not in r.arrival else "never" if np.all(r.arrival[n] < 0) else cell(r.arrival[n])
-        share = f"{100 * float(np.mean(r.share[n])):.2g}%"
+        share = f"{100 * float(np.mean(r.share[n])):.3g}%"
         rows.append([n or "(model)", cell(r.energy[n]), share, cell(r.moving.get(n)), cell(r.rest.get(n)), wave])
     lines += ["", *table(heads, rows), ""]
     heads = ["layer", "cosine to backprop", "norm / backprop's"]

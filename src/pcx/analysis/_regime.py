@@ -14,8 +14,9 @@ from ..predictive_coding import EnergyModule
 from ._layout import Layout, layout_of, module_of
 from ._measure import Measured, measuring
 from ._networks import Batch, as_state, for_each, networks_in, taken_apart
+from ._reasons import is_lost
 from ._record import Numbers, Regime, stacked
-from ._verdict import ROUNDING, Thresholds, judged, last_row, rest_of
+from ._verdict import ROUNDING, Thresholds, as_thresholds, judged, last_row, rest_of
 from ._watch import NEVER, UNKNOWN, Watched
 
 
@@ -46,8 +47,8 @@ def regime(
 
     **Raises:** `TypeError` for what is no rule, state or batch; `ValueError` for a state of another rule.
     """
-    state = as_state("regime", rule, model, batch)
-    layout, limits = layout_of(rule, state, batch), Thresholds() if thresholds is None else thresholds
+    state, limits = as_state("regime", rule, model, batch), as_thresholds("regime", thresholds)
+    layout = layout_of(rule, state, batch)
     networks = networks_in(state)
     found = taken_apart(for_each(measuring(rule, bends=curvature), state, batch), networks)
     records = [record_of(rule.name, m, layout, limits) for m in found]
@@ -77,7 +78,7 @@ def record_of(rule: str, measured: Measured, layout: Layout, limits: Thresholds)
         energy=_numbers(energies),
         share=_numbers({n: float(e) / total if total else math.nan for n, e in energies.items()}),
         moving={} if watched is None else _numbers(_moving(watched)),
-        rest={} if watched is None else _numbers(rest_of(watched)),
+        rest={} if watched is None else _numbers(_rest(watched)),
         arrival={} if watched is None else {n: np.asarray(a) for n, a in arrivals(watched).items()},
         cosine=_numbers({p: measured.gradients.products[p] for p in layout.weights}),
         norm_ratio=_numbers(
@@ -115,6 +116,13 @@ def _first(watched: Watched, name: str) -> int:
     begin = max(known, 0)
     there = np.flatnonzero(gradients[begin : last_row(watched) + 1] > floor)
     return begin + int(there[0]) if len(there) else NEVER
+
+
+def _rest(watched: Watched) -> dict[str, float]:
+    """Return each free node's gradient at the end over what its own error pulls with; NaN where no error has come, or
+    none that is more than rounding."""
+    missing = {n for n in watched.gradients if _first(watched, n) == NEVER or is_lost(watched, [n])}
+    return {n: math.nan if n in missing else r for n, r in rest_of(watched).items()}
 
 
 def _moving(watched: Watched) -> dict[str, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Literal, TypeAlias
 
 import numpy as np
 
+from ..core import real
 from ._layout import Layout
 from ._measure import Measured
 from ._watch import NEVER, UNKNOWN, Watched
@@ -45,6 +47,38 @@ class Thresholds:
     spread: float = SPREAD
     rest: float = REST
     rise: float = RISE
+
+    def __post_init__(self) -> None:
+        for name, least, most, wanted in _BOUNDS:
+            ok = functools.partial(_within, least=least, most=most)
+            real("Thresholds", name, getattr(self, name), ok, f"one number {wanted}")
+
+
+_BOUNDS = (
+    ("cosine", -1.0, 1.0, "from -1 to 1"),
+    ("spread", 1.0, math.inf, "of 1 or more"),
+    ("rest", 0.0, math.inf, "of 0 or more"),
+    ("rise", 0.0, math.inf, "of 0 or more"),
+)
+
+
+def _within(x: np.ndarray, least: float, most: float) -> np.ndarray | np.bool_:
+    return (x.ndim == 0) & (x >= least) & (x <= most)
+
+
+def as_thresholds(call: str, x: Thresholds | None) -> Thresholds:
+    """Return thresholds, the default ones for None.
+
+    **Arguments:**
+
+    - `call`: the name by which errors begin.
+    - `x`: what was given.
+
+    **Raises:** `TypeError` for anything else.
+    """
+    if x is not None and not isinstance(x, Thresholds):
+        raise TypeError(f"{call}: thresholds must be a pxa.Thresholds, such as pxa.Thresholds(cosine=0.9), got {x!r}")
+    return Thresholds() if x is None else x
 
 
 def judged(measured: Measured, layout: Layout, limits: Thresholds, stable_step: float) -> tuple[Verdict, str]:
@@ -147,7 +181,8 @@ def _like_backprop(measured: Measured, layout: Layout, limits: Thresholds) -> tu
     spread = max(ratios) / min(ratios) if ratios else 1.0
     if spread > limits.spread:
         return False, (
-            f"each layer's weight gradient has backpropagation's direction, but their sizes differ by {spread:.2g}"
+            "each layer's weight gradient has backpropagation's direction, but their sizes differ by a factor of "
+            f"{spread:.3g}"
         )
     return True, f"the cosine to backpropagation is at least {cosines[worst]:.6f} in every layer"
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._types import Constant, Mask, Tree, Value, Whole
     from ._version import __version__
     from ._walk import plan_for, plan_of, walk
+    from ._warn import warn
 
 _NAMES = {
     # State: what users see as `px`, and what stands beside it.
@@ -67,6 +68,7 @@ _NAMES = {
     "_copy": "Copy",
     # What a tracked call is made of.
     "_walk": "plan_for plan_of walk",
+    "_warn": "warn",
     "_plan": "Plan copies static_copies",
     "_skeleton": "Skeleton",
     "_nodes": "Filling Match",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import warnings
 import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +13,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate
+from ..core import BaseParam, Choice, function_key, like, modules, plan_for, predicate, warn
 from ..predictive_coding import EnergyModule, Vode, VodeParam, name_of_energy
 from ._about import form_of, is_squared, params_of, positional
 from ._dtypes import Casts, check_weights
@@ -230,11 +229,10 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
             return
         model = self.skeleton.without_values(self.numbers, self.statics)
         if Structure(model, *self._made_by)._key != self._key:
-            warnings.warn(
+            warn(
                 f"what the functions of {type(model).__name__} read (a configuration, a global value) has changed "
                 "since the state was made. This batch is computed with what they read now, but batches of shapes that "
                 "came before still with what it was then: make a new state by rule.init",
-                stacklevel=2,
             )
 
 

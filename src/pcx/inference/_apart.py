@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import jax
@@ -10,6 +9,7 @@ import jax.extend.core as jex
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
+from ..core import warn
 from ._alike import alike
 from ._operations import ELEMENTWISE, Shaped, aval_of, called, draws
 
@@ -65,11 +65,10 @@ def _elements_apart(first: jex.ClosedJaxpr, state: PyTree, step: jex.ClosedJaxpr
 
 
 def _warn_of_random() -> None:
-    warnings.warn(
+    warn(
         "the transformation of the values draws random numbers from a seed of its own: every batch and every node gets "
         "the same. For numbers of their own give pxi.Langevin(step), as pxl.mcpc does, or a pxi.Descent with `random`, "
         "whose steps get a key",
-        stacklevel=2,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..core import whole
+from ..core import warn, whole
 from ..energy import Landscape, NodesIn, forms_of
 from ._descent_solver import SolverLike, as_solver
 from ._schedule import Schedule
@@ -72,7 +71,7 @@ def relax(
         values = {n: v for n, v in forms_of(landscape.begin(nodes)).items() if n in landscape.free}
         still, why = never_moving(solver.descent, values, stop.steps)
         if still:
-            warnings.warn(f"relax: the values of {', '.join(still)} never settle: {why}", stacklevel=2)
+            warn(f"relax: the values of {', '.join(still)} never settle: {why}")
     return _compared(landscape, nodes, found, solver.temperature, stop) if landscape.free else found
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import jax.numpy as jnp
 from jax import Array
 
-from ..core import Choice
+from ..core import Choice, warn
 from ..energy import Bound, Energies, ForwardPass, PolicyLike, Problem, Weights, added, grad_of_mean, weighed
 from ..nn import LayerParam
 from ._idle import from_outputs
@@ -64,7 +62,7 @@ class Backprop(Rule):
 
 
 def _warn(what: str) -> None:
-    warnings.warn(f"backprop: {what}", stacklevel=4)
+    warn(f"backprop: {what}")
 
 
 def backprop(

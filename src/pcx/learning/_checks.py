@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..core import taken
+from ..core import taken, warn
 from ..energy import ModelArrays, Problem, Samples, Stacks
 from ..nn import bare_layers
 from ..predictive_coding import EnergyModule
@@ -55,7 +54,7 @@ def check_learns(model: EnergyModule, arrays: ModelArrays) -> None:
             + (f". {_BARE.format(', '.join(bare))}" if bare else "")
         )
     if bare:
-        warnings.warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}", stacklevel=3)
+        warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}")
 
 
 def check_optim(rule: Rule, problem: Problem, state: State) -> None:

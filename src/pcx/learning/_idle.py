@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
+from ..core import warn
 from ..energy import Problem, felt_by
 
 _OWN = ""
@@ -73,11 +73,10 @@ def warn_of_idle_weights(call: str, weights: Iterable[str], learn: set[str]) -> 
         return
     some = {_layer(w) for w in weights if w in learn}
     names = dict.fromkeys([w if _layer(w) in some else _layer(w) for w in idle])
-    warnings.warn(
+    warn(
         f"{call}: {', '.join(names)} will learn nothing, whatever the batch: the call makes no use of it, or no "
         "gradient comes to it, as behind stop_gradient or on a side branch that no error reaches. If that is meant, "
         "mark it: `param.frozen = True`",
-        stacklevel=4,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from ..core import raw_key, taken
+from ..core import raw_key, taken, warn
 from ..energy import Bound, Inputs, ModelArrays, Nodes, Problem, Structure, forward_pass
 from ..inference import RESULT
 from ..predictive_coding import EnergyModule
@@ -146,7 +145,6 @@ def warn_of_uphill(rule: str, result: Array | None) -> None:
         return
     uphill = int(np.sum(np.asarray(result) == RESULT.diverged))
     if uphill:
-        warnings.warn(
+        warn(
             f"{rule}.predict: settling went uphill for {uphill} of {result.size} samples: lower the rate of the states",
-            stacklevel=3,
         )

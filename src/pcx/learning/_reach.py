@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 
+from ..core import warn
 from ..energy import Problem
 from ..inference import AllNodes, Descents, Schedule, Segment, never_moving
 from ._idle import from_errors
@@ -61,9 +61,8 @@ def warn_of_layers_out_of_reach(
     why = f"that takes T={needed}"
     if needed is None:
         why = f"nor does it with T={limit}: the values' transformation moves nothing in their first steps"
-    warnings.warn(
+    warn(
         f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; {why}",
-        stacklevel=5,
     )
 
 
@@ -105,7 +104,7 @@ def check_moves(call: str, problem: Problem, descent: Descents | None, steps: in
         )
     still, why = never_moving(descent, _forms(problem), steps)
     if still:
-        warnings.warn(f"{call}: the values of {', '.join(still)} never settle: {why}", stacklevel=4)
+        warn(f"{call}: the values of {', '.join(still)} never settle: {why}")
 
 
 def _forms(problem: Problem) -> dict[str, Any]:

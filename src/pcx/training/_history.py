@@ -133,13 +133,17 @@ def _regimes(rows: Sequence[Row]) -> list[str]:
     if not counts:
         return []
     told = ", ".join([f"{n} {verdict}" for verdict, n in counts.items()]) if len(counts) > 1 else next(iter(counts))
-    cosines = [c for seen in last for c in (seen.get("module_cosine") or {}).values() if c is not None]
+    by_layer = [found for seen in last if isinstance(found := seen.get("module_cosine"), dict)]
+    cosines = [c for found in by_layer for c in found.values() if isinstance(c, (int, float))]
     near = f" (cosine to backprop {_short(min(cosines))} to {_short(max(cosines))})" if cosines else ""
-    return [f"regime {told}{near}"]
+    # Of several networks those of the one in which they are most.
+    silent = max([len(seen.get("silent") or ()) for seen in last])
+    quiet = f", {silent} {'layers learn' if silent > 1 else 'layer learns'} nothing" if silent else ""
+    return [f"regime {told}{near}{quiet}"]
 
 
 def _short(x: float) -> str:
-    return f"{x:.2f}".replace("-0.00", "0.00")
+    return f"{x:.3f}".replace("-0.000", "0.000")
 
 
 def _number(x: Number) -> float | None:

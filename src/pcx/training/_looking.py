@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import jax.tree_util as jtu
@@ -69,20 +70,35 @@ class Looking:
         return None if every is None else every - trained % every
 
     def begin(self, states: Sequence[PyTree], trained: int) -> list[str]:
-        """Return what the probe warns of."""
-        return self.probe.begin(self._view(states, trained))
+        """Return what the probe warns of.
+
+        **Raises:** `TypeError` if it gives anything but sentences.
+        """
+        found = self.probe.begin(self._view(states, trained))
+        if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
+            raise TypeError(f"fit: begin of the probe must give a list of sentences, it gave {found!r}")
+        return list(found)
 
     def look(self, states: Sequence[PyTree], trained: int) -> list[Row]:
         """Return what the probe sees, a row for each network.
 
-        **Raises:** `ValueError` if it gives another number of rows.
+        **Raises:** `TypeError` or `ValueError` if it gives anything else than that, or what JSON doesn't take.
         """
         found = self.probe.look(self._view(states, trained))
+        if not isinstance(found, (list, tuple)) or not all(isinstance(row, dict) for row in found):
+            raise TypeError(f"fit: look of the probe must give a list with a dict for each network, it gave {found!r}")
         if len(found) != len(states):
             raise ValueError(
                 f"fit: the probe of regime must give a dict for each of {len(states)} networks, it gave {len(found)}"
             )
-        return [{"network": i, "batch": trained, **row} for i, row in enumerate(found)]
+        try:
+            json.dumps(found)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"fit: look of the probe must give what JSON takes, numbers and texts, in lists and dicts: {error}"
+            ) from error
+        return [{**row, "network": i, "batch": trained} for i, row in enumerate(found)]
 
     def _view(self, states: Sequence[PyTree], trained: int) -> View:
-        return View(self._rule, self._settings, states, self._batch, trained)
+        # Containers of its own: what a probe does to them does nothing to the run.
+        return View(self._rule, self._settings, jtu.tree_map(lambda a: a, list(states)), self._batch, trained)

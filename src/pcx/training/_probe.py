@@ -87,6 +87,11 @@ def check_regime(regime: object) -> None:
             "fit: regime must be a number of batches, 'auto', or a probe, which has every, begin and look, such as "
             f"pcx.analysis.Meter(), got {regime!r}"
         )
+    elif regime.every is not None and not (is_whole(regime.every) and regime.every >= 1):
+        raise ValueError(
+            "fit: every of a probe, batches between two looks, must be a whole number of at least 1, or None, got "
+            f"{regime.every!r}"
+        )
 
 
 def as_probe(regime: Regime | None, rule: LearningRule | RuleMaker, settings: Settings) -> Probe | None:
@@ -100,7 +105,7 @@ def as_probe(regime: Regime | None, rule: LearningRule | RuleMaker, settings: Se
 
     **Raises:** `TypeError` if the regime of such a rule can't be measured.
     """
-    if regime is None or not isinstance(regime, (int, str)):
+    if regime is None or not (isinstance(regime, str) or is_whole(regime)):
         return regime
     if not isinstance(made := rule_of(rule, settings), Rule):
         raise TypeError(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
-
-_HERE = os.path.dirname(__file__)
+from .. import core
 
 
 def warn(text: str, category: type[Warning] = RuntimeWarning) -> None:
@@ -17,7 +13,4 @@ def warn(text: str, category: type[Warning] = RuntimeWarning) -> None:
     - `text`: what is said.
     - `category`: the class of the warning.
     """
-    frame, level = sys._getframe(), 1
-    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == _HERE:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level)
+    core.warn(text, category)

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 from ._record import Row, finite
 
+_SHORT = 28  # letters of a cell that has room in a third of the page
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
@@ -33,7 +35,9 @@ class Table:
     @property
     def wide(self) -> bool:
         """Return whether it takes the whole width of the page."""
-        return self.folded or len(self.columns) > 4
+        if self.folded or len(self.columns) > 4:
+            return True
+        return len(self.columns) > 2 and any(len(cell.text) > _SHORT for row in self.rows for cell in row)
 
 
 @dataclasses.dataclass(frozen=True)

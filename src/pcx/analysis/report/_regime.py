@@ -39,8 +39,9 @@ def looks(network: Network) -> list[Look]:
 
 
 def _verdicts(groups: Sequence[Group]) -> Table:
-    heads = ["run", "network", "looks", "at batch", "verdict", "why", "least cosine", "target alignment",
-             "that of backprop", "learn nothing"]  # fmt: skip
+    # What is asked for first stands where a phone shows it.
+    heads = ["run", "network", "verdict", "learn nothing", "why", "least cosine", "target alignment",
+             "that of backprop", "at batch", "looks"]  # fmt: skip
     rows = []
     for group in groups:
         for network in group.networks:
@@ -55,24 +56,27 @@ def _verdicts(groups: Sequence[Group]) -> Table:
             rows.append([
                 text(group.name),
                 text(network.name),
-                number(len(seen)),
-                number(last["batch"]),
                 text(last.get("verdict"), last.get("verdict") == "diverging"),
+                text(", ".join(silent), bool(silent)),
                 text(last.get("why")),
                 number(min(cosines, default=None)),
                 number(last.get("alignment")),
                 number(last.get("backprop_alignment")),
-                text(", ".join(silent), bool(silent)),
+                number(last["batch"]),
+                number(len(seen)),
             ])  # fmt: skip
-    numbers = [False, False, True, True, False, False, True, True, True, False]
+    numbers = [False, False, False, False, False, True, True, True, True, True]
     return Table("Last verdict", heads, rows, numbers)
 
 
 def _cosines(group: Group, name: str) -> list[Figure]:
     layers = _names(group, "module_cosine")
     cosines = {layer: mean([_of(network, "module_cosine", layer) for network in group.networks]) for layer in layers}
+    ratios = {layer: mean([_of(network, "module_norm_ratio", layer) for network in group.networks]) for layer in layers}
     title = f"Cosine to backprop's gradient{name}"
     found = [by_part(title, cosines, "cosine", "batch", scale="share")] if any(cosines.values()) else []
+    title = f"Norm over that of backprop's gradient{name}"
+    found += [by_part(title, ratios, "norm ratio", "batch")] if any(ratios.values()) else []
     alignments = {
         words: mean([_alone(network, key) for network in group.networks])
         for key, words in (("alignment", "the rule"), ("backprop_alignment", "backprop"))
