@@ -217,5 +217,5 @@ def test_what_are_no_thresholds_is_refused():
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"every": 2.5}, {"every": [5]}, {"every": True}, {"health": "no"}])
 def test_what_is_no_meter_is_refused(options):
-    with pytest.raises((TypeError, ValueError), match="^Meter: (every|health) must be"):
+    with pytest.raises((TypeError, ValueError), match=r"^Meter: (every|health) must be"):
         pxa.Meter(**options)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from ._settings import TrainOptions, is_own
 
 _CLASSES = {"two-moons": 2, "cifar100": 100}
 _MOST = 300  # layers
+_LARGEST = 10**8  # numbers of their weights: the network is made to be drawn
 Models = dict[str, EnergyModule]
 
 
@@ -53,6 +56,9 @@ def _drawn(record: pages.Record, known: Models) -> pages.Record:
         if len(options.hidden) > _MOST:
             return dataclasses.replace(record, drawing_note=f"it has more than {_MOST} layers")
         samples = _Samples(_shape(Path(record.folder)), _CLASSES.get(options.data, 10))
+        widths = (math.prod(samples.shape), *options.hidden, samples.classes)
+        if sum(a * b for a, b in itertools.pairwise(widths)) > _LARGEST:
+            return dataclasses.replace(record, drawing_note=f"it has more than {_LARGEST:,} weights")
         key = json.dumps([as_json(options), samples.shape])
         if key not in known:
             known[key] = model_maker(options, samples)()

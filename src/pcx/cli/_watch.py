@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Sequence
+from http.client import HTTP_PORT
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,9 @@ class Server(ThreadingHTTPServer):
     def hosts(self) -> set[str]:
         """Return by which names it may be asked: a page from elsewhere, whose name was made to lead here, has
         another."""
-        return {f"{name}:{self.server_port}" for name in (_ADDRESS, "localhost")}
+        names = (_ADDRESS, "localhost")
+        alone = names if self.server_port == HTTP_PORT else ()  # which clients leave out
+        return {*alone, *[f"{name}:{self.server_port}" for name in names]}
 
     def handle_error(self, request: Any, client_address: object) -> None:
         """Say nothing of a browser that has gone away."""
@@ -124,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the page, or say that it is the one that is known already."""
-        if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
+        if [host.lower() for host in self.headers.get_all("Host", [])] not in [[host] for host in self.server.hosts]:
             return self._answer(421, "This answers under its own address alone.")
         if self.path != "/":
             return self._answer(404, "There is only one page here: /")
