@@ -118,6 +118,8 @@ class Stacking:
 # loop than move values, by a tenth to a quarter: there it is taken where compiling each layer would take many seconds.
 _MANY = 10
 _SMALL = 2**19  # samples times numbers of a layer's largest weight
+# The loop copies each weight before it is used. A few samples are done with it sooner than that, unless it is tiny.
+_TINY, _LIGHT, _SOME = 2**13, 2**15, 4  # numbers of a weight, twice, and samples
 
 
 def form_of(given: EqualLayers, problem: Problem, pays: int) -> Form | None:
@@ -137,7 +139,8 @@ def form_of(given: EqualLayers, problem: Problem, pays: int) -> Form | None:
     if jax.default_backend() != "cpu":
         return "stacked" if repeats >= _FEW else None
     largest = max([w.size for run in problem.runs for w in problem.weights_of_run(run)], default=0)
-    return "looped" if repeats >= max(pays, _MANY) and problem.size * largest <= _SMALL else None
+    light = largest <= _TINY or (largest <= _LIGHT and problem.size >= _SOME)
+    return "looped" if repeats >= max(pays, _MANY) and light and problem.size * largest <= _SMALL else None
 
 
 _FEW = 3

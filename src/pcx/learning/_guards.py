@@ -132,8 +132,9 @@ def _chosen(good: Array, new: T, old: T) -> T:
     pairs, treedef = list(zip(jtu.tree_leaves(new), jtu.tree_leaves(old), strict=True)), jtu.tree_structure(new)
     chosen = {i: (a, b) for i, (a, b) in enumerate(pairs) if a is not b}
     small = [i for i, (a, _) in chosen.items() if jnp.size(a) < _LARGE and jax.default_backend() == "cpu"]
-    if small:
-        # Copies take no compiling, where a choice by element is compiled for each shape.
+    if 0 < len(small) <= _FEW:
+        # Copies take no compiling, where a choice by element is compiled for each shape. Of many arrays all would be
+        # copied one after the other, and a choice is made where they are written anyway.
         wide = [(_as(a, a, b), _as(b, a, b)) for a, b in (chosen[i] for i in small)]
         copied: Any = jax.lax.cond(good, lambda: [a for a, _ in wide], lambda: [b for _, b in wide])
         chosen |= dict(zip(small, copied, strict=True))
@@ -142,6 +143,7 @@ def _chosen(good: Array, new: T, old: T) -> T:
 
 
 _LARGE = 2**17  # numbers of an array: larger ones are read and written once
+_FEW = 16  # arrays that are copied
 
 
 def _as(x: PyTree, a: PyTree, b: PyTree) -> Array:
