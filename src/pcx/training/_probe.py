@@ -105,7 +105,7 @@ def as_probe(regime: Regime | None, rule: LearningRule | RuleMaker, settings: Se
 
     **Raises:** `TypeError` if the regime of such a rule can't be measured.
     """
-    if regime is None or not (isinstance(regime, str) or is_whole(regime)):
+    if regime is None or isinstance(regime, Probe):
         return regime
     if not isinstance(made := rule_of(rule, settings), Rule):
         raise TypeError(
