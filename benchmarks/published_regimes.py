@@ -15,6 +15,7 @@ for each data set.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import statistics
@@ -37,6 +38,7 @@ import pcx.predictive_coding as pxc
 import pcx.training as pxt
 
 BATCH, LOOKED_AT = 128, 128
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#222222", "#E69F00", "#56B4E9")  # of Okabe and Ito
 TENTH = ("PC-SE until it rests",)
 DATA = {"mnist": pxd.mnist, "fashion-mnist": pxd.fashion_mnist}
 
@@ -105,15 +107,30 @@ def trained(name, make, rule, data, epochs, seed):
     return records, accuracies, done.why
 
 
-def figure(records, path):
-    """The cosine by layer of each setting, at the end of training."""
+def figure(rows, path):
+    """How far each layer's weight gradient is from backpropagation's after training, in direction and in size."""
     from matplotlib.figure import Figure
 
-    # Layers of the same networks; deeper ones have a figure of their own in the docs.
-    last = {name: each[-1] for name, each in records.items() if len(each[-1].module_cosine) == 4}
-    made = Figure((9, 5), layout="constrained")
-    pxa.plot_alignment(last, made.add_subplot())
-    made.savefig(path, dpi=110)
+    # Of the settings of one network; the deeper one has other layers.
+    shown = {row["setting"]: row["records"]["after"] for row in rows if len(row["records"]["after"]["share"]) <= 4}
+    made = Figure((11, 4.2), layout="constrained")
+    turned, sized = made.subplots(1, 2)
+    looks = zip(shown.items(), itertools.product("-:", "os^Dv*X"), strict=False)
+    for i, ((name, record), (line, marker)) in enumerate(looks):
+        layers = list(record["module_cosine"])
+        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": line, "marker": marker, "markersize": 5, "label": name}
+        # What is nearer than that is rounding.
+        turned.plot(layers, [max(1 - (c or 0), 1e-7) for c in record["module_cosine"].values()], **look)
+        sized.plot(layers, list(record["module_norm_ratio"].values()), **look)
+    for ax, title in ((turned, "1 - cosine to backpropagation's gradient"), (sized, "its norm over backpropagation's")):
+        ax.set_yscale("log")
+        ax.set_title(title, fontsize="medium")
+        ax.grid(axis="y", color="0.9")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+    handles, names = turned.get_legend_handles_labels()
+    made.legend(handles, names, loc="outside right center", frameon=False, fontsize="small")
+    made.savefig(path, dpi=100)
 
 
 def summary(name, records, accuracies, why, seconds):
@@ -139,8 +156,13 @@ def main():
     parser.add_argument("--samples", type=int, default=60_000, help="to train on")
     parser.add_argument("--only", nargs="*", help="settings whose names hold one of these words")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draw", action="store_true", help="only draw what the folder holds once more")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.draw:
+        for place, rows in json.loads((args.out / "regimes.json").read_text())["data"].items():
+            figure(rows, args.out / f"{place}.png")
+        return
     result = {"epochs": args.epochs, "samples": args.samples, "seed": args.seed, "data": {}}
     for place in args.data:
         data, found, rows = read(place, args.samples), {}, []
@@ -160,7 +182,7 @@ def main():
             )
             result["data"][place] = rows
             (args.out / "regimes.json").write_text(json.dumps(result, indent=1) + "\n")
-        figure(found, args.out / f"{place}.png")
+        figure(rows, args.out / f"{place}.png")
         took = statistics.fmean(row["seconds"] for row in rows)
         print(f"{place}: {len(rows)} settings, {took:.0f} s each", file=sys.stderr)
 
