@@ -25,6 +25,7 @@ SLOW = (
     "analysis.md",
     "choose-a-rule.md",
     "deep-wide-many.md",
+    "experiments.md",
     "extend.md",
     "moving-over.md",
     "step-by-hand.md",

@@ -62,6 +62,7 @@ ROOMS = (
     "training",
     "analysis",
     "analysis.report",
+    "experiments",
     "cli",
 )
 SECTION = re.compile(r"^\s*\*\*(\w+):?\*\*", re.MULTILINE)

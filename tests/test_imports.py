@@ -24,6 +24,8 @@ PUBLIC = {
         standardise stream two_moons""",
     "pcx.energy": """Bound Energies ForwardPass Graph Inputs Landscape LocalVJPs Node Nodes OverErrors OverFixedErrors
         OverSharedValues OverValues Problem Samples Stacks WeightGradient Weights""",
+    "pcx.experiments": """Arm Data EXPERIMENTS Experiment FirstSteps Measure Outcome Plan Record Settings Trained
+        Verified Where first_steps images run verify""",
     "pcx.functional": "cond jit scan switch value_and_grad vmap while_loop",
     "pcx.inference": """AllNodes Descent DescentLike Flow GradientNorm Langevin LayerTime Optax Plan Plateau RESULT
         Schedule Segment Solution Solver SolverLike Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
@@ -57,12 +59,25 @@ ROOMS = {
     "models": {"core", "nn", "predictive_coding"},
     "training": {"core", "data", "energy", "learning", "nn", "predictive_coding"},
     "analysis": {"core", "energy", "inference", "learning", "models", "nn", "predictive_coding", "training"},
+    "experiments": {
+        "analysis",
+        "core",
+        "data",
+        "energy",
+        "inference",
+        "learning",
+        "models",
+        "nn",
+        "predictive_coding",
+        "training",
+    },
     "cli": {
         "",
         "analysis",
         "core",
         "data",
         "energy",
+        "experiments",
         "functional",
         "inference",
         "learning",
@@ -89,6 +104,7 @@ LIBRARIES = {
     "models": {"jax", "numpy"},
     # matplotlib for types, for new axes, and in the reports, which draw; jinja2 and markupsafe there alone.
     "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe", "scipy"},
+    "experiments": {"jax", "jaxtyping", "matplotlib", "numpy", "optax"},
     # All but the first two where they are used.
     "training": {
         "jax",

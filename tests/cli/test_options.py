@@ -53,7 +53,7 @@ def test_help(command, capsys):
         (["run", "zil", "--sedes", "2"], ["--seeds", "pcx run zil --help"], ["--first-seed", "compare"]),
         (["run", "zill"], ["zil", "pcx run --help"], ["compare"]),
         (["train", "--resume", "--out", "nowhere"], ["Missing value for argument '--resume'"], ["there is no"]),
-        (["trian"], ["train, resume, eval, compare, sweep, runs, report, watch, info, run", "pcx --help"], []),
+        (["trian"], ["train, resume, eval, compare, sweep, runs, report, watch, info, verify, run", "pcx --help"], []),
     ],
 )
 def test_what_is_misspelt_is_looked_for_in_its_command(args, words, not_words, capsys):

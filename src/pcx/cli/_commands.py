@@ -11,6 +11,8 @@ from typing import Annotated, Literal, TypeVar
 
 import tyro
 
+from ..experiments import EXPERIMENTS
+from ._experiment import ExperimentOptions, experiment_command, settings_types
 from ._failures import CommandError
 from ._flowing import flowing, let_help_flow
 from ._install import missing_of, not_installed
@@ -39,7 +41,8 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
     """
     argv = list(args)
     if not argv or {"-h", "--help"} & set(argv):
-        for options in (TrainOptions, CompareOptions, SweepOptions, ZilOptions, Job, Programs):
+        known = (TrainOptions, CompareOptions, SweepOptions, ZilOptions, ExperimentOptions, Job, Programs)
+        for options in (*known, *settings_types()):
             let_help_flow(options)
     command = argv[0] if argv else ""
     of_train = _base(TrainOptions, argv) if command == "train" else TrainOptions()
@@ -184,6 +187,19 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
 
         return info(json, data_folder)
 
+    def verify(folder: Run, sums_only: bool = False, json: bool = False, data_folder: Path | None = None) -> int:
+        """Verify a folder of pcx run: its files are what they were, and its config still makes the same first steps.
+
+        Args:
+            folder: The folder.
+            sums_only: Check the files alone.
+            json: Print JSON.
+            data_folder: Where the data files are now.
+        """
+        from ._experiments import verify
+
+        return verify(folder, sums_only, json, data_folder)
+
     def zil(options: Annotated[ZilOptions, tyro.conf.arg(name="")]) -> int:
         options.check()
         from ._study import run  # imports JAX
@@ -201,7 +217,9 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         "report": (report, None),
         "watch": (watch, None),
         "info": (info, None),
+        "verify": (verify, None),
         "run zil": (zil, flowing(ZilOptions.__doc__ or "")),
+        **{f"run {name}": (experiment_command(each, argv), each.help) for name, each in EXPERIMENTS.items()},
     }
 
 

@@ -86,8 +86,11 @@ def _parsed(args: list[str]) -> Callable[[], int]:
     import tyro
 
     from ._commands import commands
+    from ._experiment import listing
 
     _check_none_empty(args)
+    if args == ["run"]:
+        return listing
     made = {name: (_later(command), description) for name, (command, description) in commands(args).items()}
     for name, (command, description) in made.items():
         words = name.split()
@@ -98,7 +101,9 @@ def _parsed(args: list[str]) -> Callable[[], int]:
     for name, (command, description) in made.items():
         owner = studies if name.startswith("run ") else app
         owner.command(name=name.removeprefix("run "), help=description)(command)
-    app.command(studies, name="run", help="Run a study and keep what it found in a folder of its own.")
+    app.command(
+        studies, name="run", help="Run an experiment and keep what it found in a folder of its own; alone, list them."
+    )
     if args[0] == "run":
         return _read(studies.cli, prog="pcx run", args=args[1:])
     return _read(app.cli, prog="pcx", description=_DESCRIPTION, args=args)

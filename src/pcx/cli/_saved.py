@@ -93,7 +93,7 @@ def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
             "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
         )
     if command != _command(cls):
-        made = f"pcx {command}" if command in ("train", "compare", "sweep") else "something else"
+        made = f"pcx {command}" if command in ("train", "compare", "sweep", "run") else "something else"
         hint = "; the folders of its rules are such runs" if command == "compare" else ""
         if command == "sweep" and _command(cls) == "train":
             hint = f"; {file.with_name('best.json')} is one, of its best setting"
