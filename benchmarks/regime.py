@@ -63,16 +63,16 @@ def trained(rule, data, epochs, regime=None):
     return time.process_time() - start
 
 
-def measured(rule, data, epochs, rounds):
+def measured(rule, data, epochs, rounds, curvature):
     """The numbers of one rule."""
     plain = [trained(rule, data, 1) for _ in range(2)]
-    meter = Timed(None)
+    meter = Timed(None, curvature=curvature)
     trained(rule, data, 1, meter)
     times, begun, looks = {"without": [], "with": []}, [], []
     batches = epochs * 468
     for _ in range(rounds):
         times["without"].append(trained(rule, data, epochs))
-        again = Timed()
+        again = Timed(curvature=curvature)
         times["with"].append(trained(rule, data, epochs, again))
         begun.append(again.begun)
         looks += again.looks[1:]  # the first one is what was seen when the run began
@@ -96,17 +96,19 @@ def main():
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=RULES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="of 468 batches each, at least 2")
+    parser.add_argument("--curvature", action="store_true", help="with the curvature measured at each look, too")
     parser.add_argument("--json", help="where the result is written")
     args = parser.parse_args()
     data = pxd.mnist(args.data)
     rules = {}
     for name in args.rules:
-        rules[name] = measured(RULES[name], data, args.epochs, args.rounds)
+        rules[name] = measured(RULES[name], data, args.epochs, args.rounds, args.curvature)
         print(name, {k: v for k, v in rules[name].items() if k != "seconds"}, flush=True)
     settings = {
         "every": pxa.Meter().every,
         "epochs": args.epochs,
         "rounds": args.rounds,
+        "curvature": args.curvature,
         "device": str(jax.devices()[0]),
     }
     finish({**settings, "rules": rules}, args.json)

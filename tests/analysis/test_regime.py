@@ -215,7 +215,10 @@ def test_what_are_no_thresholds_is_refused():
         pxa.Meter(thresholds=3)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("options", [{"every": 0}, {"every": 2.5}, {"every": [5]}, {"every": True}, {"health": "no"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"every": 0}, {"every": 2.5}, {"every": [5]}, {"every": True}, {"health": "no"}, {"curvature": 1}],
+)
 def test_what_is_no_meter_is_refused(options):
-    with pytest.raises((TypeError, ValueError), match=r"^Meter: (every|health) must be"):
+    with pytest.raises((TypeError, ValueError), match=r"^Meter: (every|health|curvature) must be"):
         pxa.Meter(**options)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import optax
 import pytest
 
 import pcx.analysis as pxa
+import pcx.learning as pxl
 import pcx.training as pxt
 
 from .linear import Linear
-from .small import HELD_OUT, RULE, Cut, by_rate, cut_after, lines, make, model, same_bits, train
+from .small import HELD_OUT, RULE, Cut, arrays, by_rate, cut_after, lines, make, model, same_bits, train
 
 
 def seen(rows: list[dict[str, Any]]) -> list[tuple[int, list[int]]]:
@@ -45,6 +47,23 @@ def test_a_look_is_at_samples_that_were_held_out():
     record = pxa.regime(RULE, model(), (HELD_OUT[0][:16], HELD_OUT[1][:16]), curvature=False).to_dict()
     for name in ("module_cosine", "module_norm_ratio", "share", "moving", "rest", "alignment"):
         assert first[name] == pytest.approx(record[name], rel=1e-3), name
+    assert "stable_step" not in first
+
+
+@pytest.mark.slow
+def test_the_largest_stable_step_is_measured_where_it_is_asked_for():
+    run = train(epochs=1, regime=pxa.Meter(6, curvature=True))
+    first, last = run.history[0]["regime"]
+    record = pxa.regime(RULE, model(), (HELD_OUT[0][:16], HELD_OUT[1][:16])).to_dict()
+    assert first["step"] == pytest.approx(0.1)
+    for name in ("step", "stable_step", "curvature"):
+        assert first[name] == pytest.approx(record[name], rel=1e-2), name
+    assert last["stable_step"] != first["stable_step"]
+    assert same_bits(train(epochs=1), dataclasses.replace(run, history=train(epochs=1).history))
+    rule, batch = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 4, dtype="bfloat16"), (HELD_OUT[0][:16], HELD_OUT[1][:16])
+    view = pxt.View(rule, [{}], [rule.init(model(), batch)], batch, 0)
+    with pytest.raises(ValueError, match=r"^Meter: .*16 bits .*or leave curvature=True out"):
+        pxa.Meter(6, curvature=True).begin(view)
 
 
 def test_a_run_that_is_cut_off_goes_on_at_the_same_batches(tmp_path):
@@ -132,7 +151,74 @@ def test_what_a_probe_gives_does_not_stand_in_for_where_it_was_given():
 
 
 def test_numbers_of_numpy_are_numbers_of_batches():
-    assert seen(train(epochs=1, regime=np.int64(4)).history) == [(1, [0, 4])]
+    assert seen(train(epochs=1, regime=np.int64(4)).history) == [(1, [0, 4, 6])]
+
+
+@dataclasses.dataclass
+class Weighing:
+    """A probe that sees the weights, and says that all is well."""
+
+    every: Any = 5
+    well: Any = "all is well"
+
+    def begin(self, view):
+        return []
+
+    def look(self, view):
+        return [{"verdict": "seen", "weight": weighed(state)} for state in view.states]
+
+
+def weighed(state):
+    return float(sum(np.abs(a).sum() for a in arrays(state.weights)))
+
+
+def test_the_last_look_is_at_the_trained_network(tmp_path):
+    run = train(epochs=2, regime=Weighing(), folder=tmp_path)
+    assert seen(run.history) == seen(lines(tmp_path)) == [(1, [0, 5]), (2, [10, 12])]
+    assert run.history[-1]["regime"][-1]["weight"] == weighed(run.states[0])
+    longer = train(epochs=3, regime=Weighing(), folder=tmp_path, resume=True)
+    assert seen(longer.history) == [(1, [0, 5]), (2, [10, 12]), (3, [15, 18])]
+
+
+@pytest.mark.parametrize("every", [4, 5])  # one of which has looked at the end of the epoch already
+@pytest.mark.parametrize("way", ["patience", "callback", "callback of a network"])
+def test_a_network_that_stops_before_is_looked_at_then(way, every, tmp_path):
+    def stop(report):
+        if report.epoch == 2 and way != "patience":
+            report.stop(None if way == "callback" else 0)
+
+    early = pxt.EarlyStopping("loss", 1, least=1e9) if way == "patience" else None
+    options: dict[str, Any] = {"early_stopping": early, "callbacks": [stop], "folder": tmp_path}
+    run = train(epochs=5, regime=Weighing(every), **options)
+    expected = {4: [(1, [0, 4]), (2, [8, 12])], 5: [(1, [0, 5]), (2, [10, 12])]}[every]
+    assert seen(run.history) == seen(lines(tmp_path)) == expected
+    assert run.history[-1]["regime"][-1]["weight"] == weighed(run.states[0])
+
+
+@pytest.mark.slow
+def test_a_network_that_fails_is_looked_at_where_it_did():
+    run = train(make, by_rate, settings=[{"lr": 1e-2}, {"lr": 1e30}], epochs=2, regime=pxa.Meter(5, health=False))
+    assert run.ended == "failed"
+    assert seen(run.of(0)) == [(1, [0, 5]), (2, [10, 12])]
+    (row,) = run.of(1)
+    assert row["regime"][-1]["verdict"] == "diverging"
+    assert 0 < row["regime"][-1]["batch"] < 6
+    assert [line["regime"] for line in run.table().rows] == ["transient", "diverging"]
+
+
+def test_what_is_well_is_shown_and_logged(tmp_path, capsys):
+    run = train(epochs=1, regime=Weighing(), folder=tmp_path, show=True)
+    assert capsys.readouterr().out.splitlines()[0] == "all is well"
+    assert "all is well" in (tmp_path / "log.txt").read_text()
+    assert run.table().columns[-1] == "regime"
+    assert run.table().rows[0]["regime"] == "seen"
+    with pytest.raises(TypeError, match="well of the probe must be a sentence, it is 3"):
+        train(epochs=1, regime=Weighing(well=3))
+
+
+def test_the_meter_says_that_every_layer_learns(capsys):
+    train(epochs=1, regime=4, show=True)
+    assert capsys.readouterr().out.splitlines()[0] == "health: every layer learns"
 
 
 @pytest.mark.parametrize("regime", [0, -1, 1.5, True, "often", pxa.Meter])

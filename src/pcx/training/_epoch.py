@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -37,29 +37,54 @@ def advance(run: Run, chunk: Chunk) -> None:
             )
 
 
-def begin_looking(run: Run, store: Store) -> None:
+def begin_looking(run: Run, store: Store) -> str:
     """Warn of what keeps the networks from learning, and look at them before their first batch, if that is asked
-    for."""
+    for.
+
+    **Returns:** what there is to say where nothing was warned of.
+    """
     if run.looking is None:
-        return
-    for said in run.looking.begin(run.ensemble.states, run.progress.trained):
+        return ""
+    found, well = run.looking.begin(run.ensemble.states, run.progress.trained)
+    for said in found:
         warn(f"fit: before the first batch: {said}")
         store.note(f"before the first batch: {said}")
+    if well:
+        store.note(well)
     if not run.progress.trained and not run.progress.seen:
-        look(run, run.progress.active)
+        look(run)
+    return well
 
 
-def look(run: Run, which: Sequence[bool]) -> None:
-    """Look at the networks, if it is time to.
-
-    **Arguments:**
-
-    - `which`: of each, whether it has learned from the batches before.
-    """
+def look(run: Run) -> None:
+    """Look at the networks that learn, if it is time to."""
     progress = run.progress
     if run.looking is not None and run.looking.due(progress.trained):
         found = run.looking.look(run.ensemble.states, progress.trained)
-        progress.seen = [*progress.seen, *[row for row in found if which[row["network"]]]]
+        progress.seen = [*progress.seen, *[row for row in found if progress.active[row["network"]]]]
+
+
+def _look_at_the_end(run: Run, ends: Mapping[int, int]) -> list[Row]:
+    """Look at networks that have learned for the last time.
+
+    **Arguments:**
+
+    - `ends`: by their numbers, the batches that they have learned from.
+
+    **Returns:** what was seen of them.
+    """
+    if run.looking is None or run.looking.probe.every is None or not ends:
+        return []
+    found = run.looking.look(run.ensemble.states, run.progress.trained)
+    return [seen | {"batch": ends[seen["network"]]} for seen in found if seen["network"] in ends]
+
+
+def _ends(run: Run, row: Row, epochs: int) -> bool:
+    """Return whether an epoch is the last one of the network whose row it is."""
+    if run.progress.epoch + 1 >= epochs or not run.progress.active[row["network"]]:
+        return True
+    own = [each for each in run.progress.history if each["network"] == row["network"]]
+    return run.early is not None and run.early.out_of_patience([*own, row])
 
 
 def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]) -> list[Row]:
@@ -82,6 +107,12 @@ def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]
     learned = [i for i in range(len(run.members)) if totals[i]["batches"]]
     rows = [row(progress.epoch + 1, i, run.members[i], totals[i], judged[i], progress.seconds) for i in learned]
     if run.looking is not None and run.looking.probe.every is not None:
+        # One that failed did so in the middle of the batches that it was given.
+        begun = progress.trained - progress.batch
+        ends = {i: begun + int(totals[i]["batches"]) for i in [r["network"] for r in rows if _ends(run, r, epochs)]}
+        last = {seen["network"]: seen["batch"] for seen in progress.seen}
+        found = _look_at_the_end(run, {i: batch for i, batch in ends.items() if last.get(i) != batch})
+        progress.seen = [*progress.seen, *found]
         for each in rows:
             each["regime"] = [without_network(seen) for seen in progress.seen if seen["network"] == each["network"]]
     progress.history += rows
@@ -127,11 +158,25 @@ def judge_epoch(run: Run, store: Store, rows: Sequence[Row], callbacks: Iterable
     # given.
     copied = jtu.tree_map(jnp.array, run.ensemble.states)
     reports = [Report(progress.epoch, copy.deepcopy(list(rows)), jtu.tree_map(lambda a: a, copied)) for _ in callbacks]
+    learned = list(progress.active)
     for callback, report in zip(callbacks, reports, strict=True):
         callback(report)
         for i in report.left:
             progress.active[i] = False
-    return any(report.stopped for report in reports)
+    stopped = any(report.stopped for report in reports)
+    _look_at_stopped(run, store, rows, [on and (stopped or not progress.active[i]) for i, on in enumerate(learned)])
+    return stopped
+
+
+def _look_at_stopped(run: Run, store: Store, rows: Sequence[Row], stopped: Sequence[bool]) -> None:
+    """Look at the networks that callbacks have stopped, now that the epoch's rows are written."""
+    trained = run.progress.trained
+    own = {row["network"]: row["regime"] for row in rows if "regime" in row and stopped[row["network"]]}
+    ends = {i: trained for i, seen in own.items() if not seen or seen[-1]["batch"] != trained}
+    if found := _look_at_the_end(run, ends):
+        for seen in found:
+            own[seen["network"]].append(without_network(seen))
+        store.rewrite(run.progress.history)
 
 
 def finish(run: Run, store: Store, ended: str, options: FitOptions) -> Fit:

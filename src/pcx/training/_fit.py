@@ -113,13 +113,13 @@ def fit(
         once), and `"ensemble"`, over which the networks are. A number is shared out among
         the networks as far as it goes evenly, and the rest of it to the batch. The weights are those of one device but
         for rounding, and a run goes on on any other number of devices.
-    - `regime`: how many batches pass between two looks at what regime each network is trained in, from the first batch
-        on, on as many held-out samples as a batch has, the first of `validation` (without, on the first batch):
-        verdict, cosine and norm ratio to backpropagation's gradient by layer, shares of energies by node (see
-        `pcx.analysis.regime`), as a list under `"regime"` in each row of the history. A network that begins in bad
-        health is warned of, see `pcx.analysis.health`. `"auto"` is 500 batches. A number stands for
-        `pcx.analysis.Meter(number)`; any `Probe` may be given. It changes no bit of what is learned, and a run that
-        goes on may have another one.
+    - `regime`: how many batches pass between two looks at what regime each network is trained in, from before the first
+        batch on, and once more after the last one; on as many held-out samples as a batch has, the first of
+        `validation` (without, on the first batch): verdict, cosine and norm ratio to backpropagation's gradient by
+        layer, shares of energies by node (see `pcx.analysis.regime`), as a list under `"regime"` in each row of the
+        history. A network that begins in bad health is warned of, see `pcx.analysis.health`; else it is shown that
+        every layer learns. `"auto"` is 500 batches. A number stands for `pcx.analysis.Meter(number)`; any `Probe` may
+        be given. It changes no bit of what is learned, and a run that goes on may have another one.
 
     **Returns:** the states of the networks, and the history; see `Fit`.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from jaxtyping import PyTree
 
 from ..learning import uphill_in_words
+from ._looks import verdicts
 from ._member import Member
 from ._metrics import COUNTED
 from ._stopping import Mode, cost
@@ -129,10 +129,9 @@ def _means(rows: Sequence[Row]) -> str:
 def _regimes(rows: Sequence[Row]) -> list[str]:
     """Return the regime of each network, as it was last seen, in words."""
     last = [seen[-1] for row in rows if (seen := row.get("regime"))]
-    counts = Counter(str(seen["verdict"]) for seen in last if "verdict" in seen)
-    if not counts:
+    told = verdicts(last)
+    if not told:
         return []
-    told = ", ".join([f"{n} {verdict}" for verdict, n in counts.items()]) if len(counts) > 1 else next(iter(counts))
     by_layer = [found for seen in last if isinstance(found := seen.get("module_cosine"), dict)]
     cosines = [c for found in by_layer for c in found.values() if isinstance(c, (int, float))]
     near = f" (cosine to backprop {_short(min(cosines))} to {_short(max(cosines))})" if cosines else ""

@@ -69,15 +69,18 @@ class Looking:
         every = self.probe.every
         return None if every is None else every - trained % every
 
-    def begin(self, states: Sequence[PyTree], trained: int) -> list[str]:
-        """Return what the probe warns of.
+    def begin(self, states: Sequence[PyTree], trained: int) -> tuple[list[str], str]:
+        """Return what the probe warns of, and what it says where that is nothing.
 
         **Raises:** `TypeError` if it gives anything but sentences.
         """
         found = self.probe.begin(self._view(states, trained))
         if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
             raise TypeError(f"fit: begin of the probe must give a list of sentences, it gave {found!r}")
-        return list(found)
+        well = "" if found else getattr(self.probe, "well", "")
+        if not isinstance(well, str):
+            raise TypeError(f"fit: well of the probe must be a sentence, it is {well!r}")
+        return list(found), well
 
     def look(self, states: Sequence[PyTree], trained: int) -> list[Row]:
         """Return what the probe sees, a row for each network.

@@ -34,9 +34,11 @@ def loop(run: Run, store: Store, options: FitOptions, processes: Processes) -> F
     total = None if per_epoch is None else options.epochs * per_epoch
     if progress.epoch < options.epochs and progress.epoch + 1 not in progress.compiled:
         progress.compiled = [*progress.compiled, progress.epoch + 1]
-    begin_looking(run, store)
+    well = begin_looking(run, store)
     with interruptible() as asked:
         with display(total, run.number, options.show and processes.writes) as (shown, say):
+            if well:
+                say(well)
             while progress.epoch < options.epochs and any(progress.active):
                 if not _epoch(run, store, options, processes, asked, shown):
                     ended = "interrupted"
@@ -78,9 +80,8 @@ def _epoch(
         # A streamed batch is the first of its chunk, and still has a key of its own.
         own = [jax.random.fold_in(key, chunk.first) if chunk.first else key for key in keys]
         run.ensemble.run(chunk, progress.active, own)
-        learning = list(progress.active)
         advance(run, chunk)
-        look(run, learning)
+        look(run)
         now = time.perf_counter()
         progress.seconds, begun = progress.seconds + now - begun, now
         shown(chunk.batches, text)

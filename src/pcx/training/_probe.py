@@ -39,7 +39,10 @@ class Probe(Protocol):
 
     **Attributes:**
 
-    - `every`: batches between two looks; None for none but that of `begin`.
+    - `every`: batches between two looks, the first of which is before the first batch; each network is looked at after
+        its last batch, too. None for no looks but that of `begin`.
+
+    One may also have `well`, a sentence that is shown where `begin` has found nothing to warn of.
     """
 
     every: int | None

@@ -68,6 +68,9 @@ class Store:
     def add(self, rows: Sequence[Row]) -> None:
         """Add an epoch to the metrics."""
 
+    def rewrite(self, rows: Sequence[Row]) -> None:
+        """Let the metrics be these."""
+
     def note(self, text: str) -> None:
         """Add a line to the log."""
 
@@ -245,6 +248,9 @@ class RunStore(Store):
 
     def add(self, rows: Sequence[Row]) -> None:
         self.folder.metrics(rows)
+
+    def rewrite(self, rows: Sequence[Row]) -> None:
+        self.folder.metrics(rows, fresh=True)
 
     def note(self, text: str) -> None:
         self.folder.log(text)

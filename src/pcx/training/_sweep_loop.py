@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from ..core import NOTHING
 from ._describe import describe
 from ._display import display
 from ._search import SamplerMaker, SamplerName, drawn
@@ -181,7 +182,7 @@ def _lines(unit: Unit, trials: Trials, trainer: Trainer) -> list[str]:
         result = there[place].user_attrs.get("result") if place in there else None
         if result is None:
             continue
-        value = "-" if result["value"] is None else f"{result['value']:.4g}"
+        value = NOTHING if result["value"] is None else f"{result['value']:.4g}"
         words = ", ".join(f"{k} {shown(v)}" for k, v in setting.items())
         state = "" if result["ended"] == "done" else f" ({result['ended']})"
         lines.append(f"setting {place}: {words}: {trainer.metric.replace('_', ' ')} {value}{state}")

@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import html_or_text, html_table
+from ..core import NOTHING, html_or_text, html_table
+from ._looks import last_look, verdicts
 from ._member import Member
 from ._stopping import Mode, cost
 from ._types import Row
@@ -24,7 +25,8 @@ class Table:
 
     - `columns`: their names.
     - `rows`: a dict for each line, by column: settings, `networks` (how many), `epochs` (of the longest), and the means
-        over those networks, of each metric at the last epoch and at each one's best epoch.
+        over those networks, of each metric at the last epoch and at each one's best epoch; where the run has looked at
+        its regime (`fit(regime=...)`), the last verdict, and how many networks have it if it isn't that on all.
     """
 
     columns: list[str]
@@ -60,10 +62,12 @@ def tabled(members: Sequence[Member], history: Sequence[Row], by: str, mode: Mod
         line["epochs"] = max((rows[-1]["epoch"] for rows in own if rows), default=0)
         line |= {name: _mean([rows[-1].get(name) if rows else None for rows in own]) for name in metrics}
         line[f"best {by}"] = _mean([min(rows, key=lambda r: cost(r, by, mode))[by] if rows else None for rows in own])
+        line["regime"] = verdicts([last_look(rows) for rows in own]) or None
         found.append(line)
     found.sort(key=lambda line: cost(line, f"best {by}", mode))
     columns = [*named, *(["networks"] if named != ["seed"] else []), "epochs", *metrics, f"best {by}"]
-    return Table(columns, found)
+    columns += ["regime"] if any(line["regime"] is not None for line in found) else []
+    return Table(columns, [{name: line[name] for name in columns} for line in found])
 
 
 def grouped(members: Sequence[Member]) -> list[list[int]]:
@@ -81,4 +85,4 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _text(value: object) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return NOTHING if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
