@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from pcx.analysis import report
+
 from .commands import call
 
 FEW = ["--data", "two-moons", "--hidden", 8, "--batch-size", 50, "--lr", "0.01"]
@@ -83,7 +85,7 @@ def comparison(tmp_path_factory):
     (folder.parent / "shown.txt").write_text(shown.getvalue())
     first = json.loads((folder / "summary.json").read_text())
     # More epochs and one more rule: what was there goes on.
-    more = ["--resume", "--epochs", 2, "--rules", "zil", "backprop", "--quiet"]
+    more = ["--resume", "--epochs", 2, "--rules", "zil", "backprop", "--regime", 100, "--quiet"]
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         assert call("compare", "--out", folder, *more) == 0
     (folder.parent / "shown more.txt").write_text(shown.getvalue())
@@ -133,6 +135,20 @@ def test_columns_against_backprop_are_there_if_it_is(comparison):
     assert "backprop" not in alone
     assert "minus backprop" in against
     assert "cost / backprop" in against
+
+
+@pytest.mark.slow
+def test_each_rule_has_its_last_verdict(comparison):
+    folder, first = comparison
+    assert "regime" not in first["rules"]["zil"]
+    for rule, found in json.loads((folder / "summary.json").read_text())["rules"].items():
+        assert [(look["seed"], look["batch"], look["verdict"]) for look in found["regime"]] == [
+            (seed, 36, "backprop-like") for seed in (0, 1, 2)
+        ], rule
+    alone, against = [(folder.parent / name).read_text() for name in ("shown.txt", "shown more.txt")]
+    assert "regime" not in alone
+    assert [line.split("│")[-2].strip() for line in against.splitlines() if "│" in line] == ["backprop-like"] * 2
+    assert "backprop-like" in report.page(report.read(folder))
 
 
 def test_what_differs_is_not_taken_up(comparison, capsys):

@@ -215,7 +215,7 @@ def test_how_far_a_sweep_is(file, ended, state, tmp_path, capsys):
     assert call("runs", ".") == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "digits" in line]
     cells = [cell.strip() for cell in line.split("│")]
-    assert cells[2:] == ["pc", "digits", state, "4/12 settings", "-", "validation loss", "-", "0.25", ""]
+    assert cells[2:] == ["pc", "digits", state, "4/12 settings", "–", "validation loss", "–", "0.25", ""]
     (tmp_path / file).write_text('{"settings": 3}')
     assert call("runs", ".") == 0
 

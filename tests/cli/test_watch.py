@@ -6,8 +6,11 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
+
+from pcx.cli._failures import CommandError
 
 from .commands import call, start
 
@@ -101,17 +104,43 @@ def test_what_is_refused(run, server, capsys, tmp_path):
     assert call("watch", run, "--port", server.server_port) == 1
     assert f"port {server.server_port} is in use" in capsys.readouterr().err
     assert call("watch", run, "--port", 70000) == 2
-    assert call("watch", tmp_path / "nothing") == 1
-    assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert call("watch", tmp_path / "empty") == 1
+    assert "holds no run" in capsys.readouterr().err
+    for place in (run / "config.json" / "inside", "x" * 300, "a\0b"):
+        assert call("watch", place) == 1
+        assert "can't be a run" in capsys.readouterr().err
     assert call("watch") == 2
+
+
+def test_a_run_that_has_not_begun_is_waited_for(run, tmp_path, monkeypatch):
+    from pcx.cli._watch import Watched
+
+    monkeypatch.chdir(tmp_path)
+    watched = Watched([run, Path("runs/second")], [Path("runs/second")])
+    tag, page = watched.page()
+    assert "Waiting for runs/second to begin." in page.decode()
+    assert "first has no epoch yet" in page.decode()
+    assert "<title>first, runs/second – pcx report</title>" in page.decode()
+    (tmp_path / "runs" / "second").mkdir(parents=True)
+    assert watched.page()[0] == tag
+    (tmp_path / "runs" / "second" / "config.json").write_text((run / "config.json").read_text())
+    newer, page = watched.page()
+    assert newer != tag
+    assert "second has no epoch yet" in page.decode()
+    assert "Waiting" not in page.decode()
+    (tmp_path / "runs" / "second" / "config.json").unlink()
+    with pytest.raises(CommandError, match="holds no run"):
+        watched.page()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_it_ends_in_order(run, number, status):
-    process = start("watch", run, "--port", 0, cwd=run)
+    process = start("watch", run, "later", "--port", 0, cwd=run)
     assert process.stdout is not None
+    assert process.stdout.readline() == "waiting for later to begin\n"
     assert "at http://127.0.0.1:" in process.stdout.readline()
     process.send_signal(number)
     out, error = process.communicate(timeout=60)

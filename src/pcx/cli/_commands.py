@@ -166,7 +166,7 @@ def commands(args: Sequence[str]) -> dict[str, tuple[Callable[..., int], str | N
         """Serve the page of pcx report to a browser on this machine while a run goes on; it refreshes itself.
 
         Args:
-            runs: The folders of runs, comparisons or sweeps.
+            runs: The folders of runs, comparisons or sweeps; those that there are not yet are waited for.
             port: Where it is served; 0: any that is free.
         """
         if missing := missing_of(_PAGES):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core import NOTHING
 from ..learning import State
 from ..training import Fit, Folder, versions
 from ._build import Splits, make_rule
@@ -19,7 +20,8 @@ from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._run import changed_options, lengthen, own_of, say_what_has_no_effect, train_in
+from ._regime import verdicts
+from ._run import changed_options, check_looks, lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
 from ._statistics import moments, paired
@@ -42,6 +44,7 @@ def compare(options: CompareOptions, argv: list[str]) -> int:
         how = f"pcx compare --out {shlex.quote(str(folder))} --resume"
     with told():
         splits = Splits(options)
+        check_looks(options, len(splits.train))
     check_devices(options)
     with told():
         place = Folder(folder, options.resume)
@@ -128,7 +131,7 @@ def _curve(found: Fit, options: CompareOptions) -> np.ndarray:
 def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dict[str, Any]:
     """Return the comparison, for `summary.json`: for each rule the test accuracy after the last epoch, its difference
     from backpropagation's of the same seed, and seconds for each epoch and network, also as a multiple of
-    backpropagation's."""
+    backpropagation's; and the last look at the regime of each network, where there was one."""
     base = results.get(BASELINE)
     rules = {}
     for rule, result in results.items():
@@ -144,6 +147,8 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
             "with_compilation": result["with_compilation"],
             "cost": None,
         }
+        looked = [{"seed": n["seed"], **n["regime"]} for n in result["networks"] if "regime" in n]
+        rules[rule] |= {"regime": looked} if looked else {}
         if base is not None and rule != BASELINE:
             rules[rule]["minus_backprop"] = paired(accuracy, [each["accuracy"] for each in base["test"]])
         if base is not None and seconds and base["seconds_per_epoch"]:
@@ -155,8 +160,9 @@ def _show(summary: dict[str, Any], options: CompareOptions) -> None:
     count = len(summary["seeds"])
     epochs, seeds = counted(options.epochs, "epoch"), counted(count, "seed")
     against = BASELINE in summary["rules"]
-    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch and network", "cost / backprop"]
-    shown = [name for name in columns if against or "backprop" not in name]
+    looked = any("regime" in found for found in summary["rules"].values())
+    columns = ["rule", "test accuracy", "minus backprop (95 %)", "s / epoch and network", "cost / backprop", "regime"]
+    shown = [name for name in columns if (against or "backprop" not in name) and (looked or name != "regime")]
     made = table(f"{options.model} on {options.data}, {epochs}, {seeds}, mean ± deviation", shown)
     for rule, found in summary["rules"].items():
         accuracy, seconds, cost = found["test_accuracy"], found["seconds_per_epoch"], found["cost"]
@@ -166,7 +172,8 @@ def _show(summary: dict[str, Any], options: CompareOptions) -> None:
         if accuracy["n"] < count:
             text += f" ({accuracy['n']} of {count})"
         cells = [rule, text, _difference(found["minus_backprop"])]
-        cells += ["-" if value is None else f"{value:.3g}" for value in (seconds, cost)]
+        cells += [NOTHING if value is None else f"{value:.3g}" for value in (seconds, cost)]
+        cells += [verdicts(found.get("regime", [])) or NOTHING]
         made.add_row(*[cell for name, cell in zip(columns, cells, strict=True) if name in shown])
     console().print(made)
     if held := [rule for rule, found in summary["rules"].items() if found["with_compilation"]]:
@@ -176,6 +183,6 @@ def _show(summary: dict[str, Any], options: CompareOptions) -> None:
 
 def _difference(less: dict[str, Any] | None) -> str:
     if less is None or less["mean"] is None:
-        return "-"
+        return NOTHING
     interval = "" if less["low"] is None else f" [{less['low']:+.2%}, {less['high']:+.2%}]"
     return f"{less['mean']:+.2%}{interval}"

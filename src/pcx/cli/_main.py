@@ -14,6 +14,7 @@ from ._failures import ERROR, INTERRUPTED, CommandError, Refused, complain, one_
 from ._install import missing_of, not_installed
 from ._interrupt import at_once, interrupted, resumable
 from ._output import own_streams
+from ._regime import check_regime_in
 
 _DESCRIPTION = "Predictive coding networks on JAX. `pcx --version` prints the version."
 _EXTRA = ("tyro", "rich", "matplotlib", "sklearn")  # top-level modules
@@ -89,6 +90,7 @@ def _parsed(args: list[str]) -> Callable[[], int]:
     from ._experiment import listing
 
     _check_none_empty(args)
+    check_regime_in(args)
     if args == ["run"]:
         return listing
     made = {name: (_later(command), description) for name, (command, description) in commands(args).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..analysis import report as pages
@@ -33,8 +33,12 @@ def report(runs: Sequence[Path], out: Path | None) -> int:
     return DONE
 
 
-def read_all(runs: Sequence[Path]) -> list[pages.Record]:
+def read_all(runs: Sequence[Path], waiting: Collection[Path] = ()) -> list[pages.Record]:
     """Return the records of runs, with names by which they can be told apart.
+
+    **Arguments:**
+
+    - `waiting`: those of them that have not begun, and have no record.
 
     **Raises:** `CommandError` for a folder that holds none.
     """
@@ -47,6 +51,7 @@ def read_all(runs: Sequence[Path]) -> list[pages.Record]:
         return [
             record
             for run, name in zip(runs, names, strict=True)
+            if run not in waiting
             for record in pages.read(run, str(run) if names.count(name) > 1 else None)
         ]
     except pages.NoRun as error:

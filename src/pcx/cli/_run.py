@@ -6,15 +6,16 @@ import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..training import EarlyStopping, Fit, FitOptions, Folder, differences, fit, mesh_by_layer
+from ..learning import Rule
+from ..training import EarlyStopping, Fit, FitOptions, Folder, Probe, differences, fit, mesh_by_layer
 from ._build import Splits, augmentation, make_rule, model_maker
 from ._devices import layers_in_words
-from ._failures import complain, told
+from ._failures import Refused, complain, told
 from ._own import sources
 from ._saved import as_json
-from ._settings import Experiment, TrainOptions
+from ._settings import Experiment, Looks, TrainOptions
 
 
 def monitored(options: TrainOptions) -> str:
@@ -81,8 +82,30 @@ def fit_options(folder: Path, options: TrainOptions, argv: list[str], resume: bo
         show=not options.quiet,
         parallel=options.parallel,
         mesh=mesh_by_layer(options.devices, options.layer_devices),
-        regime=options.regime,
+        regime=_regime(options),
     )
+
+
+def _regime(options: Looks) -> Probe | Literal["auto"] | int | None:
+    if options.curvature and options.looks:
+        from ..analysis import Meter
+
+        return Meter(curvature=True) if isinstance(options.regime, str) else Meter(options.regime, curvature=True)
+    return None if options.regime == "off" else options.regime
+
+
+def check_looks(options: Looks, samples: int) -> None:
+    """Refuse, before there is a folder, rules whose regime can't be measured.
+
+    **Arguments:**
+
+    - `samples`: how many there are to train on.
+
+    **Raises:** `Refused`.
+    """
+    for name in options.used_rules if options.looks else ():
+        if not isinstance(make_rule(options, name, samples), Rule):
+            raise Refused(f"--regime measures rules that have learn, as a pcx.learning.Rule has, and {name} makes none")
 
 
 def config_of(options: TrainOptions, argv: list[str]) -> dict[str, Any]:
@@ -107,6 +130,7 @@ _FREE = (
     "layer_devices",
     "equal_layers",
     "regime",
+    "curvature",
 )
 
 

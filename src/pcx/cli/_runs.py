@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core import NOTHING
 from ._failures import DONE, CommandError, complain
 from ._saved import read_run
 from ._tables import console, number, percent, say, table
@@ -32,22 +33,23 @@ def runs(folder: Path, as_json: bool) -> int:
     else:
         made = table(None, ["run", "rule", "data", "state", "epochs", "networks", "judged by", "last", "best"], texts=4)
         for run in found:
-            epochs = "-" if run["epochs"] is None else f"{run['done']}/{run['epochs']}"
+            epochs = NOTHING if run["epochs"] is None else f"{run['done']}/{run['epochs']}"
+            known = {name: run[name] or NOTHING for name in ("rule", "data")}
             if sweep := run["sweep"]:
                 value = (percent if "accuracy" in sweep["metric"] else number)(sweep["best"])
                 words = (
                     f"{sweep['done']}/{sweep['settings']} settings",
-                    "-",
+                    NOTHING,
                     sweep["metric"].replace("_", " "),
-                    "-",
+                    NOTHING,
                     value,
                 )
-                made.add_row(run["run"], run["rule"], run["data"], run["state"], *words)
+                made.add_row(run["run"], known["rule"], known["data"], run["state"], *words)
                 continue
-            for i, (rule, values) in enumerate((run["rules"] or run["settings"] or {run["rule"]: run}).items()):
-                first = [run["run"], run["data"], run["state"], epochs, str(run["networks"] or "-")]
+            for i, (rule, values) in enumerate((run["rules"] or run["settings"] or {known["rule"]: run}).items()):
+                first = [run["run"], known["data"], run["state"], epochs, str(run["networks"] or NOTHING)]
                 name, data, state, *numbers = first if i == 0 else [""] * len(first)
-                judged = _JUDGED_BY.get(run["metric"], "-")
+                judged = _JUDGED_BY.get(run["metric"], NOTHING)
                 made.add_row(
                     name, rule, data, state, *numbers, judged, percent(values["last"]), percent(values["best"])
                 )
@@ -115,7 +117,7 @@ def _of_fit(config: dict[str, Any]) -> tuple[str, str]:
     arrays = data.get("arrays")
     found = f"arrays {arrays[0]}" if isinstance(arrays, list) and arrays else _text(data.get("source"))
     rule = _text(named.get("rule")) if isinstance(named, dict) else ""
-    return _text(config.get("rule")) or rule or "-", _text(config.get("data")) or found or "-"
+    return _text(config.get("rule")) or rule, _text(config.get("data")) or found
 
 
 def _by_setting(

@@ -10,6 +10,7 @@ from ._checks import MOST
 from ._failures import Refused
 from ._job import Job
 from ._programs import Programs
+from ._regime import check_regime
 from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
@@ -207,7 +208,38 @@ class Experiment(Rules):
 
 
 @dataclass(frozen=True)
-class TrainOptions(Programs, Job, Experiment):
+class Looks(Experiment):
+    """Looks at the networks while they are trained."""
+
+    regime: Literal["auto", "off"] | int | None = None
+    """Look every so many batches at what regime each network is in: is it backpropagation in other words, has it
+    settled, which layers learn? On held-out samples, into metrics.jsonl and the line of each epoch, and once more after
+    the last batch; what keeps layers from learning is said before the first one. auto: 500 batches; off: never, as if
+    it is left out."""
+    curvature: bool = False
+    """With --regime: each look also measures the curvature of the energy, and so the largest stable step of the values,
+    which theirs is held against. It takes longer, up to 120 gradients."""
+
+    @property
+    def looks(self) -> bool:
+        """True if the networks are looked at."""
+        return self.regime not in (None, "off")
+
+    def check(self) -> None:
+        super().check()
+        check_regime(self.regime)
+        if self.looks and self.layer_devices > 1:
+            raise Refused("--regime looks at networks on one device: it goes without --layer-devices")
+        if self.looks and self.curvature and self.dtype != "float32":
+            raise Refused(f"--curvature: products in {self.dtype} have no second derivative; leave one of both out")
+
+    def without_effect(self) -> dict[str, str]:
+        found = super().without_effect()
+        return found if self.looks else found | {"curvature": "without --regime nothing is looked at"}
+
+
+@dataclass(frozen=True)
+class TrainOptions(Programs, Job, Looks):
     """Train a network by a learning rule and keep the run in a folder."""
 
     rule: RuleName | str = "pc"
@@ -220,10 +252,6 @@ class TrainOptions(Programs, Job, Experiment):
     """auto: go on with the run in --out if there is one, else begin it; for a job that may be restarted."""
     config: Path | None = None
     """Folder or config.json of a run whose options are the defaults of this one."""
-    regime: Literal["auto"] | int | None = None
-    """Look every so many batches at what regime each network is in: is it backpropagation in other words, has it
-    settled, which layers learn? On held-out samples, into metrics.jsonl and the line of each epoch; what keeps layers
-    from learning is said before the first one. auto: 500 batches."""
     quiet: bool = False
     """Show no progress."""
 
@@ -234,17 +262,12 @@ class TrainOptions(Programs, Job, Experiment):
     def check(self) -> None:
         super().check()
         self.check_job()
-        if self.regime != "auto":
-            _checks.at_least("regime", self.regime, 1)
-            _checks.at_most("regime", self.regime, MOST)
-        if self.regime is not None and self.layer_devices > 1:
-            raise Refused("--regime looks at networks on one device: it goes without --layer-devices")
         if self.resume == "auto" and self.out is None:
             raise Refused("--resume auto needs --out, the folder of the run")
 
 
 @dataclass(frozen=True)
-class CompareOptions(Programs, Experiment):
+class CompareOptions(Programs, Looks):
     """Train the same networks by several rules, with the same seeds, and say how sure the differences are."""
 
     seeds: tuple[int, ...] = (3,)
@@ -273,7 +296,7 @@ class CompareOptions(Programs, Experiment):
 
     def of(self, rule: str) -> TrainOptions:
         """Return the options of the run of one rule."""
-        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Experiment)}
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(Looks)}
         return TrainOptions(**shared, rule=rule, quiet=self.quiet)
 
 

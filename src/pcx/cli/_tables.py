@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from ..core import NOTHING
 from ._statistics import moments
 
 
@@ -39,7 +40,7 @@ def counted(count: int, name: str) -> str:
 
 def percent(value: float | None) -> str:
     """Return a share as per cent."""
-    return "-" if value is None or math.isnan(value) else f"{value:.2%}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:.2%}"
 
 
 def duration(seconds: float) -> str:
@@ -49,7 +50,7 @@ def duration(seconds: float) -> str:
 
 def number(value: float | None) -> str:
     """Return a number to four digits."""
-    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def spread(values: Sequence[float | None], show: Callable[[float | None], str] = percent) -> str:

@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from ..core import NOTHING
 from ..training import Fit, Folder, Processes
 from ._agree import check_alike
 from ._build import Splits
@@ -16,7 +17,8 @@ from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, to
 from ._interrupt import resumable
 from ._job import Job, joined
 from ._own import settled
-from ._run import changed_options, lengthen, monitored, say_what_has_no_effect, train_in
+from ._regime import in_words, last_look
+from ._run import changed_options, check_looks, lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
 from ._settings import TrainOptions
@@ -39,6 +41,7 @@ def _train(options: TrainOptions, argv: list[str], processes: Processes) -> int:
     folder = Path(processes.first(str(folder)))  # which may have the time in its name
     with told():
         splits = Splits(options)
+        check_looks(options, len(splits.train))
     check_devices(options)
     if processes.writes:
         say_what_has_no_effect(options, argv)
@@ -55,6 +58,7 @@ def _go_on(folder: Path, options: TrainOptions, processes: Processes) -> int:
         )
     names = ("devices", "layer_devices", "equal_layers", "regime")
     free = {name: getattr(options, name) for name in names}
+    free["curvature"] = None if options.regime is None else options.curvature
     return _resume(folder, options.epochs, options.data_folder, options.quiet, processes, free)
 
 
@@ -176,9 +180,8 @@ def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
         # Of equal epochs the last, as in the best checkpoint.
         best = max(reversed(finite), key=lambda row: sign * row[metric], default=rows[-1])
         networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
-        seen = [look for row in rows for look in row.get("regime", [])]
-        if seen:
-            networks[-1]["regime"] = {name: seen[-1][name] for name in ("batch", "verdict", "why", "silent")}
+        if look := last_look(rows):
+            networks[-1]["regime"] = look
     # All networks of a run share the clock. The first epoch of each process that trained holds a compilation.
     times = {row["epoch"]: row["seconds"] for row in found.history}
     plain = [seconds for epoch, seconds in times.items() if epoch not in found.compiled]
@@ -217,8 +220,8 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
         cells = [write(last.get(name)) for name, write in zip(names, shows, strict=False)]
         if options.validation == "held-out":
             best = network.get("best")
-            cells.append(f"{best['epoch']}: {percent(best['validation_accuracy'])}" if best else "-")
-        cells += [_seen(network.get("regime"))] if looked else []
+            cells.append(f"{best['epoch']}: {percent(best['validation_accuracy'])}" if best else NOTHING)
+        cells += [in_words(look) if (look := network.get("regime")) else NOTHING] if looked else []
         made.add_row(str(network["seed"]), str(network["epochs"]), *cells)
     if len(networks) > 1:
         made.add_section()
@@ -230,7 +233,3 @@ def show(summary: dict[str, Any], options: TrainOptions, folder: Path) -> None:
         also = ", with the time to compile" if summary["with_compilation"] else ""
         say(f"{duration(summary['seconds_per_epoch'])} for each epoch and network{also}")
     say(f"results in {folder}; test with: pcx eval {shlex.quote(str(folder))}")
-
-
-def _seen(regime: dict[str, Any] | None) -> str:
-    return "-" if regime is None else f"{regime['verdict']} at batch {regime['batch']}"

@@ -39,9 +39,12 @@ def watch(runs: Sequence[Path], port: int) -> int:
     """
     if not 0 <= port <= 65535:
         raise Refused(f"--port must be from 1 to 65535, or 0 for any that is free, got {port}")
-    read_all(runs)  # what is no run is said here, and not in a browser
-    with serving(runs, port) as server, by_exception():
+    waiting = _not_begun(runs)
+    read_all(runs, waiting)  # what is no run is said here, and not in a browser
+    with serving(runs, port, waiting) as server, by_exception():
         try:
+            if waiting:
+                say(f"waiting for {' and '.join(map(str, waiting))} to begin")
             say(f"watching {' '.join(map(str, runs))} at http://{_ADDRESS}:{server.server_port}/ until Ctrl-C")
             server.serve_forever()
         except KeyboardInterrupt:
@@ -49,13 +52,41 @@ def watch(runs: Sequence[Path], port: int) -> int:
     return DONE
 
 
-def serving(runs: Sequence[Path], port: int) -> Server:
+def _not_begun(runs: Sequence[Path]) -> list[Path]:
+    """Return the runs whose folders there are not yet.
+
+    **Raises:** `CommandError` for a path at which there can't be one.
+    """
+    found = []
+    for run in runs:
+        try:
+            os.lstat(run)
+        except FileNotFoundError:
+            found.append(run)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{run} can't be a run: {getattr(error, 'strerror', None) or error}") from error
+    return found
+
+
+def _has_begun(run: Path) -> bool:
+    """Return whether there is a run to be read, or something that is none."""
+    try:
+        return (run / "config.json").is_file() or (run.exists() and not run.is_dir())
+    except OSError:
+        return True
+
+
+def serving(runs: Sequence[Path], port: int, waiting: Sequence[Path] = ()) -> Server:
     """Return a server of the page, which listens from now on.
+
+    **Arguments:**
+
+    - `waiting`: those of the runs that have not begun.
 
     **Raises:** `CommandError` if the port can't be used.
     """
     try:
-        return Server(Watched(runs), port)
+        return Server(Watched(runs, waiting), port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CommandError(
@@ -66,10 +97,16 @@ def serving(runs: Sequence[Path], port: int) -> Server:
 
 
 class Watched:
-    """The page of runs, made anew whenever their files have changed."""
+    """The page of runs, made anew whenever their files have changed.
 
-    def __init__(self, runs: Sequence[Path]) -> None:
-        self._runs = list(runs)
+    **Arguments:**
+
+    - `runs`: their folders.
+    - `waiting`: those that have not begun, of which it says so until they have.
+    """
+
+    def __init__(self, runs: Sequence[Path], waiting: Sequence[Path] = ()) -> None:
+        self._runs, self._waiting = list(runs), list(waiting)
         self._lock = threading.Lock()
         self._models: Models = {}
         self._made: tuple[str, bytes] = ("", b"")
@@ -82,7 +119,9 @@ class Watched:
         with self._lock:
             tag = self._tag()
             if tag != self._made[0]:
-                text = pages.page(with_drawings(read_all(self._runs), self._models), refresh=_EVERY)
+                self._waiting = [run for run in self._waiting if not _has_begun(run)]
+                records = with_drawings(read_all(self._runs, self._waiting), self._models)
+                text = pages.page(records, refresh=_EVERY, waiting=[str(run) for run in self._waiting])
                 self._made = tag, text.encode("utf-8", "backslashreplace")
             return self._made
 

@@ -101,6 +101,17 @@ def test_a_run_without_an_epoch(tmp_path):
     assert page.count("svg") == 0
 
 
+def test_a_single_epoch_is_seen_as_points(tmp_path):
+    energies = {f"vodes[{i}]": 10.0**-i for i in range(12)}
+    rows = [row(1, network, energies=energies) for network in (0, 1)]
+    html = pxr.page(pxr.read(run(tmp_path / "short", rows)))
+    pictures = re.findall(r'<div class="picture".*?</svg>', html, re.DOTALL)
+    assert len(pictures) == 4
+    for picture, points in zip(pictures, (3, 3, 3, 12), strict=True):  # two networks and their mean; nodes
+        drawn = re.findall(r"<g clip-path.*?</g>", picture, re.DOTALL)
+        assert sum("<use" in each for each in drawn) == points
+
+
 def test_several_runs_side_by_side(tmp_path):
     rows = [{"epoch": epoch, "network": 0, "loss": 1.0} for epoch in range(1, 4)]
     found = pxr.read(run(tmp_path / "a", rows)) + pxr.read(run(tmp_path / "b", rows, rule="zil", lr=0.1))

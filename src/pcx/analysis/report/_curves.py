@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ...core import NOTHING
 from ._parts import Figure
 from ._svg import SERIES, STEPS, figure
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLES = ("-", "--", "-.", ":")
+_MARKERS = "osD^vXP*"
 _POINTS = 400  # of a curve
 _NAMES = 40  # letters of a name in a legend
 Curve = Mapping[int, float]
@@ -42,15 +44,14 @@ def over_epochs(title: str, share: bool, series: Mapping[str, Sequence[Curve]]) 
 
         for place, (name, curves) in enumerate(series.items()):
             colour, style = SERIES[place % len(SERIES)], _STYLES[(place + place // len(SERIES)) % len(_STYLES)]
-            middle = mean(curves)
+            middle, label = mean(curves), _cut(name)
             if len(curves) > 1:
-                for found in curves:
-                    ax.plot(*_points(found), color=colour, linewidth=1, alpha=0.55)
+                for i, found in enumerate(curves):
+                    own = None if middle or i else label  # where no epoch is in all of them
+                    ax.plot(*_points(found), color=colour, linewidth=1, alpha=0.55, label=own, **_marked(found, ".", 1))
             if middle:
-                marker = "osD^vXP*"[place % 8] if len(middle) <= 15 else None
-                ax.plot(
-                    *_points(middle), style, color=colour, linewidth=2, marker=marker, markersize=4, label=_cut(name)
-                )
+                marks = _marked(middle, _MARKERS[place % 8])
+                ax.plot(*_points(middle), style, color=colour, linewidth=2, label=label, **marks)
         _whole_numbers(ax, "epoch")
         ax.set_ylabel(_cut(title))
         if share:
@@ -69,6 +70,7 @@ def by_part(
     xlabel: str = "epoch",
     scale: Literal["size", "share"] = "size",
     ordered: bool = True,
+    among: Sequence[float] = (),
 ) -> Figure:
     """Draw a curve for each of several parts of a network.
 
@@ -79,6 +81,7 @@ def by_part(
     - `ylabel`, `xlabel`: what is drawn over what.
     - `scale`: `"size"` for what is positive and may be of any size, `"share"` for what is from -1 to 1.
     - `ordered`: whether the parts have an order, which colours show then.
+    - `among`: the values of the figures that it stands beside, whose range it shows, too.
     """
     size = scale == "size"
     curves = {name: drawable(found) for name, found in curves.items()}
@@ -87,6 +90,7 @@ def by_part(
     last, few = max(len(shown) - 1, 1), len(shown) <= 8
     named_ones = set(range(len(shown))) if few else {round(last * i / 5) for i in range(6)}
     values = [v for found in shown.values() for v in found.values()]
+    values += [v for v in drawable(dict(enumerate(among))).values() if v > 0 or not size]
     logarithmic = size and max(values, default=0) > 10 * min(values, default=0) > 0
 
     def draw(ax: Axes) -> None:
@@ -94,8 +98,11 @@ def by_part(
             colour = STEPS[round(place / last * (len(STEPS) - 1))] if ordered else SERIES[place % len(SERIES)]
             style = _STYLES[place % 4] if few else "-"
             label = _cut(name) if place in named_ones else None
-            marker = "osD^vXP*"[place % 8] if len(found) <= 15 and few else None
-            ax.plot(*_points(found), style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=label)
+            marks = _marked(found, _MARKERS[place % 8] if few else "o", 15 if few else 1)
+            ax.plot(*_points(found), style, color=colour, linewidth=1.8, label=label, **marks)
+        if shown and among:
+            at = next(iter(next(iter(shown.values()))))
+            ax.update_datalim([(at, min(values)), (at, max(values))])
         _whole_numbers(ax, xlabel)
         ax.set_ylabel(ylabel)
         if logarithmic:
@@ -113,6 +120,11 @@ def by_part(
 def drawable(found: Curve) -> Curve:
     """Return a curve without what is so far out that axes can't hold it."""
     return {place: value for place, value in found.items() if abs(value) < 1e100}
+
+
+def _marked(found: Curve, marker: str, most: int = 15) -> dict[str, Any]:
+    """The marks of a curve's points, if it has no more than `most`. One alone has no line to be seen by."""
+    return {"marker": marker if len(found) <= most else None, "markersize": 4 if len(found) > 1 else 7}
 
 
 def _whole_numbers(ax: Axes, name: str) -> None:
@@ -150,11 +162,11 @@ def _points(found: Curve) -> tuple[list[int], list[float]]:
 def _in_words(curves: Sequence[Curve], share: bool) -> str:
     middle = mean(curves)
     last = list(middle.values())[-1] if middle else None
-    return "-" if last is None else f"{last:.1%}" if share else f"{last:.3g}"
+    return NOTHING if last is None else f"{last:.1%}" if share else f"{last:.3g}"
 
 
 def _cut(name: str) -> str:
     """A name that fits below a picture. What begins with "_" would be left out of a legend."""
-    name = " ".join(name.encode("utf-8", "replace").decode().split()) or "-"
+    name = " ".join(name.encode("utf-8", "replace").decode().split()) or NOTHING
     name = f" {name}" if name.startswith("_") else name
     return name if len(name) <= _NAMES else f"{name[: _NAMES // 2 - 1]}…{name[-_NAMES // 2 :]}"

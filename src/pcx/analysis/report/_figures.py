@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._curves import Curve, by_part, drawable, mean, over_epochs
-from ._parts import Figure, Section, Table, is_share, named, number, text
+from ._parts import Figure, Section, Table, beside, is_share, named, number, text
 from ._record import Group, Network, Record, curve, finite, metrics_of
 
 _HELD_OUT = ("validation_", "test_")
@@ -40,12 +40,16 @@ def energies(records: Sequence[Record]) -> Section:
     groups = [group for record in records for group in record.groups if _nodes(group)]
     figures: list[Figure] = []
     tables: list[Table] = []
-    for group in groups[:_MOST]:
-        nodes = _nodes(group)
-        curves = {node: mean([_of_node(network, node) for network in group.networks]) for node in nodes}
+    of = [
+        {node: mean([_of_node(network, node) for network in group.networks]) for node in _nodes(group)}
+        for group in groups[:_MOST]
+    ]
+    among = [value for curves in of for found in curves.values() for value in found.values()]
+    for group, curves in zip(groups, of, strict=False):
+        nodes = list(curves)
         title = f"Energy of each node, {group.name}" if several else "Energy of each node"
         if any(curves.values()):
-            figures.append(by_part(title, curves, "energy"))
+            figures.append(by_part(title, curves, "energy", among=among))
         last = {node: list(found.values())[-1] for node, found in curves.items() if found}
         total = sum(last.values())
         rows = [
@@ -61,7 +65,7 @@ def energies(records: Sequence[Record]) -> Section:
         heads = ["no.", "node", "energy", "share"]
         tables.append(Table(f"{title}, last epoch", heads, rows, numbers, folded=len(rows) > _ROWS))
     lead = f"Of {len(groups) - _MOST} more this is left out." if len(groups) > _MOST else ""
-    return Section("Energy by node", [*figures, *tables], lead=lead)
+    return Section("Energy by node", [*beside(figures), *beside(tables)], lead=lead)
 
 
 def network(records: Sequence[Record]) -> Section:

@@ -31,7 +31,7 @@ SECTIONS: tuple[Callable[[Sequence[Record]], Section], ...] = (
 GENERATOR = "pcx report"
 
 
-def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
+def page(records: Sequence[Record], *, refresh: float | None = None, waiting: Sequence[str] = ()) -> str:
     """Return a report on runs as a page of HTML, which holds all it needs: it asks for nothing outside itself, and its
     policy forbids that to whatever may have found its way into it.
 
@@ -39,6 +39,7 @@ def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
 
     - `records`: see `read`.
     - `refresh`: seconds after which the page asks where it came from for a newer one; None for a file.
+    - `waiting`: names of runs that are waited for: they have not begun.
 
     **Returns:** the page.
     """
@@ -56,8 +57,9 @@ def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
     script, style = _file("page.js"), _file("page.css")
     within = tuple([f"{record.folder}{os.sep}" for record in records])
     given = [record for record in records if not record.folder.startswith(within)]  # not those of a comparison's rules
+    names = [*[record.name for record in given], *waiting]
     return environment.get_template("page.html").render(
-        title=", ".join(record.name for record in given[:4]) + (", …" if len(given) > 4 else ""),
+        title=", ".join(names[:4]) + (", …" if len(names) > 4 else ""),
         generator=GENERATOR,
         policy=policy(refresh is not None),
         script=Markup(script),
@@ -67,6 +69,7 @@ def page(records: Sequence[Record], *, refresh: float | None = None) -> str:
         folders=list(dict.fromkeys(record.folder for record in given)),
         now=datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
         refresh=None if refresh is None else f"{refresh:g}",
+        waiting=waiting,
         is_table=lambda part: isinstance(part, Table),
         svg=Markup,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
+from ...core import NOTHING
 from ._record import Row, finite
 
 _SHORT = 28  # letters of a cell that has room in a third of the page
@@ -31,6 +32,7 @@ class Table:
     numbers: Sequence[bool]
     note: str = ""
     folded: bool = False
+    begins: bool = False  # a row of the page
 
     @property
     def wide(self) -> bool:
@@ -48,6 +50,7 @@ class Figure:
     title: str
     svg: str
     words: str
+    begins: bool = False  # a row of the page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Lines:
 
 
 Part: TypeAlias = Table | Figure | Lines
+P = TypeVar("P", Table, Figure)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +76,21 @@ class Section:
     lead: str = ""
 
 
+def beside(parts: Sequence[P]) -> list[P]:
+    """Parts of one kind, of several runs in their order: beside each other, in a row that the first one begins."""
+    return [dataclasses.replace(part, begins=i == 0 and len(parts) > 1) for i, part in enumerate(parts)]
+
+
 def text(value: object, marked: bool = False) -> Cell:
     """A cell with words."""
     words = "" if value is None else str(value)
-    return Cell(words or "–", words or None, marked)
+    return Cell(words or NOTHING, words or None, marked)
 
 
 def number(value: object, percent: bool = False, digits: int = 4) -> Cell:
     """A cell with a number; of one that isn't finite, these words."""
     if value is None:
-        return Cell("–", None)
+        return Cell(NOTHING, None)
     known = finite(value)
     if known is None:
         return Cell("not finite", None, marked=True)
@@ -100,14 +109,14 @@ def number(value: object, percent: bool = False, digits: int = 4) -> Cell:
 def measured(row: Row, name: str) -> Cell:
     """A cell with a metric of a row. What stands there as None was not finite."""
     if name not in row:
-        return Cell("–", None)
+        return Cell(NOTHING, None)
     return number(math.nan if row[name] is None else row[name], is_share(name))
 
 
 def spread(values: Sequence[float], percent: bool = False) -> Cell:
     """A cell with the mean and the sample deviation of numbers."""
     if not values:
-        return Cell("–", None)
+        return Cell(NOTHING, None)
     mean = sum(values) / len(values)
     cell = number(mean, percent)
     if len(values) == 1:

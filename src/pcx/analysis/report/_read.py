@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...core import NOTHING
 from ._record import Group, Network, Record, Row
 
 _ENTRY = re.compile(r"^(\d{4}-\d\d-\d\dT[\d:]+) (.*)$")
@@ -188,9 +189,9 @@ def _flat(values: Mapping[str, Any], before: str = "", depth: int = 4) -> dict[s
         if isinstance(value, dict) and depth and value:
             found |= _flat(value, f"{before}{name}.", depth - 1)
         elif isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
-            found[f"{before}{name}"] = " ".join(map(str, value)) or "-"
+            found[f"{before}{name}"] = " ".join(map(str, value)) or NOTHING
         elif value is None or value == {}:
-            found[f"{before}{name}"] = "-"
+            found[f"{before}{name}"] = NOTHING
         else:
             found[f"{before}{name}"] = value if isinstance(value, str) else json.dumps(value, default=str)
     return found

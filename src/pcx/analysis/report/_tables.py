@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...core import tallied
 from ._parts import Cell, Lines, Part, Section, Table, is_share, measured, named, number, spread, text
 from ._record import Group, Network, Record, curve, finite, metrics_of
 
@@ -27,7 +28,7 @@ def overview(records: Sequence[Record]) -> Section:
             done = max((network.rows[-1]["epoch"] for network in group.networks), default=0)
             epochs = Cell(f"{done}/{record.epochs}" if record.epochs else str(done), done)
             row = [text(group.name), text(record.rule), text(record.data), text(record.state, record.state in _BAD)]
-            row += [epochs, number(len(group.networks))] if group.networks else [Cell("–", None), Cell("–", None)]
+            row += [epochs, number(len(group.networks))] if group.networks else [number(None), number(None)]
             for name in main:
                 curves = [found for network in group.networks if (found := curve(network, name))]
                 last = [network.rows[-1] for network in group.networks if name in network.rows[-1]]
@@ -92,6 +93,10 @@ def _comparison(record: Record) -> list[Part]:
     if not isinstance(rules, dict):
         return []
     heads = ["rule", "test accuracy", "test loss", "minus backprop", "95 % from", "to", "s / epoch", "cost / backprop"]
+    numbers = [False] + [True] * 7
+    verdicts = {rule: _verdicts(values) for rule, values in rules.items()}
+    if any(verdicts.values()):
+        heads, numbers = [*heads, "regime"], [*numbers, False]
     rows = []
     for rule, values in rules.items():
         own = values if isinstance(values, dict) else {}
@@ -106,9 +111,17 @@ def _comparison(record: Record) -> list[Part]:
             *[number(minus.get(name), percent=True) for name in ("mean", "low", "high")],
             number(own.get("seconds_per_epoch"), digits=3),
             number(own.get("cost"), digits=3),
+            *([text(verdicts[rule])] if any(verdicts.values()) else []),
         ])  # fmt: skip
     note = "Mean ± sample deviation over the seeds; the difference is taken seed by seed, with Student's t."
-    return [Table(f"Rules of {record.name}", heads, rows, [False] + [True] * 7, note)]
+    return [Table(f"Rules of {record.name}", heads, rows, numbers, note)]
+
+
+def _verdicts(values: object) -> str:
+    """The last verdicts on a rule's networks."""
+    looks = values.get("regime") if isinstance(values, dict) else None
+    found = [look.get("verdict") for look in looks if isinstance(look, dict)] if isinstance(looks, list) else []
+    return tallied([verdict for verdict in found if isinstance(verdict, str)])
 
 
 def _moments(values: dict[str, object], percent: bool) -> Cell:

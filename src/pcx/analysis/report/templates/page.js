@@ -60,7 +60,8 @@
       const each = document.getElementById(id);
       if (each) each.closest(".scroll").scrollLeft = left;
     }
-    for (const part of ["nav", "footer"]) {
+    document.title = fresh.title;
+    for (const part of ["h1", "nav", "footer"]) {
       document.querySelector(part).replaceWith(document.adoptNode(fresh.querySelector(part)));
     }
     scrollTo({ left: x, top: y, behavior: "instant" });
