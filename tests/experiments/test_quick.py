@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import pcx.experiments.frame._trained as of_trained
 from pcx.experiments import EXPERIMENTS, Trained, Where
 
 from .commands import call
@@ -17,10 +18,24 @@ OWN = {
 }
 
 
+LOOKED_AT = ("autoencoder", "both-ways")
+"""The experiments whose regime is measured here: it takes as long as all else."""
+
+
+class Unseen:
+    def to_dict(self):
+        return dict.fromkeys(
+            ("verdict", "why", "share", "moving", "module_cosine", "module_norm_ratio", "arrival", "alignment"),
+            "unseen",
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", OWN)
-def test_from_end_to_end(name, image_folder, tmp_path):
+def test_from_end_to_end(name, image_folder, tmp_path, monkeypatch):
+    if name not in LOOKED_AT:
+        monkeypatch.setattr(of_trained, "regime", lambda *args, **options: Unseen())
     out = tmp_path / "run"
     words = ["run", name, "--quick", *SMALL, *OWN[name], "--data-folder", image_folder, "--quiet", "--out", out]
     assert call(*words) == 0

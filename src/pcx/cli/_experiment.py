@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +60,13 @@ def experiment_command(experiment: Experiment, argv: Sequence[str]) -> Callable[
 
         return run(experiment, settings, options, argv)
 
-    command.__annotations__ = {
+    # Of the function itself, too, where a checker of types stands before it.
+    annotations = {
         "settings": Annotated[type(base), tyro.conf.arg(name="")],
         "options": Annotated[ExperimentOptions, tyro.conf.arg(name="")],
         "return": int,
     }
+    command.__annotations__ = inspect.unwrap(command).__annotations__ = annotations
     return command
 
 
