@@ -104,7 +104,7 @@ LIBRARIES = {
     "models": {"jax", "numpy"},
     # matplotlib for types, for new axes, and in the reports, which draw; jinja2 and markupsafe there alone.
     "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe", "scipy"},
-    "experiments": {"jax", "jaxtyping", "matplotlib", "numpy", "optax"},
+    "experiments": {"jax", "jaxtyping", "matplotlib", "numpy", "optax", "scipy"},
     # All but the first two where they are used.
     "training": {
         "jax",

@@ -13,7 +13,10 @@ from ._autoencoder import Autoencoder
 from ._both_ways import BothWays
 from ._deep import Deep
 from ._hybrid import Hybrid
+from ._mcpc import Mcpc, McpcDigits
+from ._memory import Memory
 from ._mnist import MNIST, FashionMNIST
+from ._online import Online
 from .frame import Arm, Experiment, FirstSteps, Measure, Record, Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _HOME
@@ -40,7 +43,19 @@ __all__ = [
 ]
 
 EXPERIMENTS: dict[str, Experiment] = {
-    each.name: each for each in (MNIST(), FashionMNIST(), Autoencoder(), Deep(), Hybrid(), BothWays())
+    each.name: each
+    for each in (
+        MNIST(),
+        FashionMNIST(),
+        Autoencoder(),
+        Deep(),
+        Hybrid(),
+        BothWays(),
+        Memory(),
+        Mcpc(),
+        McpcDigits(),
+        Online(),
+    )
 }
 """The experiments by name, in the order in which they are listed."""
 

@@ -1,0 +1,89 @@
+"""Images for the experiments that generate or recall them: pixels from 0 to 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import data as pxd
+from .frame import Data, Where, sha256_of
+
+
+def load(name: str, where: Where) -> pxd.Dataset:
+    """Load images, flat, with pixels from 0 to 1.
+
+    **Arguments:**
+
+    - `name`: `"mnist"`, `"fashion-mnist"`, `"cifar10"` or `"digits"`.
+    - `where`: where the files are.
+
+    **Returns:** a `Dataset` whose x is `[N, features]`.
+
+    **Raises:** as the loader.
+    """
+    if name == "digits":
+        return pxd.digits(flat=True)
+    loaders: dict[str, Any] = {"mnist": pxd.mnist, "fashion-mnist": pxd.fashion_mnist, "cifar10": pxd.cifar10}
+    return loaders[name](where.folder, download=where.download, flat=True)
+
+
+def shape_of(features: int) -> tuple[int, ...]:
+    """Return the shape of an image of so many features: `(height, width)`, or `(3, height, width)`.
+
+    **Raises:** `ValueError` for a number that is neither a square nor three of them.
+    """
+    for channels in (1, 3):
+        side = round((features / channels) ** 0.5)
+        if channels * side * side == features:
+            return (side, side) if channels == 1 else (channels, side, side)
+    raise ValueError(f"{features} features are no square image")
+
+
+def first(split: pxd.Split, count: int | None, option: str) -> pxd.Split:
+    """Return the first samples of a split.
+
+    **Arguments:**
+
+    - `split`: of a data set.
+    - `count`: how many; None for all.
+    - `option`: that says so.
+
+    **Raises:** `ValueError` if there are fewer.
+    """
+    if count is not None and count > len(split):
+        raise ValueError(f"{option} {count} is more than the {len(split)} samples there are")
+    return pxd.Split(split.x[:count], split.y[:count])
+
+
+def first_images(name: str, count: int | None, where: Where, tests: int | None = None) -> Data:
+    """Return the first images of a training set as what is learned, without input: `x` is None, `y` the images.
+
+    **Arguments:**
+
+    - `name`, `where`: as of `load`.
+    - `count`: how many; None for all.
+    - `tests`: how many of the test set to test by; None for all.
+
+    **Returns:** the data.
+
+    **Raises:** as the loader; `ValueError` if there are fewer.
+    """
+    found = load(name, where)
+    images, others = first(found.train, count, "--samples").x, first(found.test, tests, "--test-samples").x
+    return Data(name, (None, images), (None, others), sha256_of(*bytes_of(images, others)))
+
+
+def bytes_of(*images: np.ndarray) -> list[np.ndarray]:
+    """Return images as the bytes that they are in files, which no scaling has rounded."""
+    return [np.round(255 * each).astype(np.uint8) for each in images]
+
+
+def shades(images: np.ndarray) -> list[list[int]]:
+    """Return images as plain data, in shades of 255.
+
+    **Arguments:**
+
+    - `images`: `[images, features]`, from 0 to 1.
+    """
+    return np.round(255 * np.clip(images, 0, 1)).astype(int).tolist()
