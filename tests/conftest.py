@@ -17,6 +17,8 @@ settings.load_profile("pcx")
 
 _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
+_HASTY = ("not slow", "not slow or hasty")
+"""The selections of tests that are compiled in haste."""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
 # makes in a third of the time. The slow tests, and all tests run together, take the code that users get, but in
@@ -116,10 +118,28 @@ def pytest_configure(config):
         os.environ[name] = os.path.join(_folder, name.lower())
         os.mkdir(os.environ[name])
     os.environ["PCX_COMPILE_CACHE"] = "off"
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr in _HASTY:
         os.environ["XLA_FLAGS"] = _in_haste(os.environ.get("XLA_FLAGS", ""))
     if config.getoption("jaxtyping_packages", None):
         _leave_doors_alone()
+
+
+def pytest_sessionstart(session):
+    """What this process has compiled once it doesn't compile again for another function."""
+    if session.config.option.markexpr in _HASTY:
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", os.path.join(_folder, "programs"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Hasty tests are slow ones that ask for numbers alone."""
+    for item in items:
+        if item.get_closest_marker("hasty"):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_unconfigure(config):

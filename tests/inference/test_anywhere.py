@@ -43,6 +43,7 @@ def test_four_steps_and_four_more_are_eight(posed):
         assert apart(go(h, 8), go(go(h, 4), 4)) < 1e-6
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("schedule", [None, pxi.AllNodes(), pxi.Sweeps("down"), pxi.Sweeps("up")])
 def test_from_random_values_all_nodes_move(posed, schedule):
     _, field, h = posed

@@ -228,6 +228,7 @@ def test_what_does_not_go_together_is_refused(posed):
         pxi.Langevin(0.0)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "stop", [pxi.Plateau(400, rtol=1e-3), pxi.GradientNorm(40, tol=0.05), pxi.GradientNorm(3, tol=0)]
 )

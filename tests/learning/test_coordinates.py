@@ -42,6 +42,7 @@ def double():
         yield
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("clamp", [pxl.Nudged(0.3), pxl.Nudged(0.3, centred=True), pxl.Nudged(-0.3, follow=True)])
 def test_nudged_over_errors_has_the_equilibrium_of_nudged_over_values(clamp):
     errors, said = update(pxl.epc(W, optax.sgd(0.3), 300, clamp=clamp))

@@ -178,6 +178,7 @@ class Normed(pxc.EnergyModule):
         return self.vodes[1](self.linear(self.vodes[0](jnp.tanh(x).mean((1, 2)))))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("mode", ["ema", "batch"])
 def test_running_statistics_stay_float32(mode):
     model = seeded(Normed, mode)

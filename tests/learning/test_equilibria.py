@@ -86,6 +86,7 @@ def learned_at(model: Any, x: Any, h: Any, y: Any) -> dict[str, np.ndarray]:
 DATA = normal(1, 6, 3), normal(2, 6, 2)
 
 
+@pytest.mark.hasty
 def test_linear_networks_come_to_rest_at_the_closed_form():
     model = linear()
     landscape, start = landscape_of(model, *DATA)
@@ -113,6 +114,7 @@ def test_a_network_that_is_not_linear_has_no_closed_form():
         pxi.linear_equilibrium(*landscape_of(KNOWN.build(), *KNOWN.batch()))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", ["tanh-se", "outputs", "skip"])
 def test_errors_as_coordinates_have_the_equilibria_of_pc(name):
     from .problems import UNLEVELLED

@@ -173,6 +173,7 @@ class _Squashed(pxc.Vode):
 TFORMS = {"act": lambda vode, key, value, rkg: jnp.tanh(value)}
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "make",
     [
@@ -196,6 +197,7 @@ def test_a_value_read_through_a_rule_has_an_error_at_the_start(make):
             rule.init(model, batch)
 
 
+@pytest.mark.hasty
 def test_zil_gives_an_optimiser_the_values_that_move():
     model, batch = pxm.MLP([3, 4, 3], act=jnp.tanh), (X, Y)
     transformation = optax.chain(optax.add_decayed_weights(0.3), optax.sgd(0.5), optax.keep_params_nonnegative())
@@ -224,6 +226,7 @@ class Chain(pxc.EnergyModule):
             x = vode(jnp.tanh(layer(x)))
 
 
+@pytest.mark.hasty
 def test_what_is_predicted_from_a_held_node_is_predicted_from_what_it_is_held_at():
     model, batch = Chain(), (X, (Y, X))
 
@@ -250,6 +253,7 @@ def test_what_is_predicted_from_a_held_node_is_predicted_from_what_it_is_held_at
     np.testing.assert_allclose(*both, rtol=1e-12)
 
 
+@pytest.mark.hasty
 def test_a_network_without_hidden_nodes_takes_the_delta_rules_step():
     model = pxm.MLP([3, 3])
     right, _ = _step(pxl.backprop(optax.sgd(1.0)), model, (X, Y))

@@ -118,6 +118,7 @@ class Recognition(pxc.EnergyModule):
         return self.vodes[0](self.layer(x))
 
 
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("both", [False, True])
 def test_latents_settle_at_the_posteriors_mode(both):

@@ -36,6 +36,7 @@ def small():
     return pxm.MLP([3, 4, 4, 2], act=jnp.tanh), (jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", RULES)
 def test_what_is_said_to_learn_nothing_does_not(name):
     model, batch = small()
@@ -66,6 +67,7 @@ LATE = {
 }
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", LATE)
 def test_transformations_that_move_late_take_more_steps(name):
     # One step in two: each node feels an error as late as two steps after the one below it.
@@ -183,6 +185,7 @@ class Deep(pxl.Precision):
         return {n: 0.5**i for i, n in enumerate(problem.free)}
 
 
+@pytest.mark.hasty
 def test_a_precision_that_remembers_nothing_is_one_of_fixed_numbers():
     model, batch = small()
     given = {n: 0.5**i for i, n in enumerate(pxl.bind(model, batch).problem.free)}
@@ -194,6 +197,7 @@ def test_a_precision_that_remembers_nothing_is_one_of_fixed_numbers():
         np.testing.assert_array_equal(weight, after[1].weights[path])
 
 
+@pytest.mark.hasty
 def test_a_precision_of_ones_own_learns_by_a_method_or_is_refused():
     model, batch = small()
     rule = pxl.pc(W, H, 4, precision=Growing())

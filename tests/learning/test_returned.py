@@ -110,6 +110,7 @@ def test_a_precision_learns_from_what_the_rule_returns():
         step(rule)
 
 
+@pytest.mark.hasty
 def test_terms_of_ones_own_count_in_the_energy():
     def returned(rule, bound, memory, found):
         return pxl.Update(found.gradient, {**found.energies, "penalty": jnp.ones(5)})
@@ -226,6 +227,7 @@ def noise(h, key):
     return {n: v + jax.random.normal(key, v.shape) for n, v in h.items()}
 
 
+@pytest.mark.hasty
 def test_a_start_that_draws_gets_a_new_key_for_each_step():
     with pytest.raises(TypeError) as e:
         step(pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 1, **start(noise)))

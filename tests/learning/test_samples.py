@@ -244,6 +244,7 @@ def test_half_an_image_is_filled_in(double):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.hasty
 def test_predictions_at_settled_values(double):
     bound = pxl.bind(net(), (X, Y))
     start = bound.start()

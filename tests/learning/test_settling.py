@@ -57,6 +57,7 @@ def test_rules_that_do_not_settle_have_nothing_to_watch():
         rule.bind(pxm.MLP([3, 4, 2]), batch)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("form", ["apart", "looped"])
 @pytest.mark.parametrize("stop", [6, pxi.Plateau(40, 1e-2)], ids=["fixed", "until"])
 def test_a_trace_keeps_what_is_asked_for(form, stop):

@@ -94,6 +94,7 @@ class _Running(pxm.MLP):
         return super().__call__(jnp.minimum(x, 1.0))
 
 
+@pytest.mark.hasty
 def test_a_running_statistic_that_would_go_bad_stays_as_it_was():
     _, (x, y) = small()
     rule = pxl.backprop(optax.sgd(0.1))

@@ -40,6 +40,7 @@ def small(sizes=(3, 4, 4, 2)):
     return pxm.MLP(list(sizes), act=jnp.tanh), (jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", RULES)
 def test_a_rate_beyond_the_stable_ones_is_a_result(name):
     model, batch = small()
@@ -92,6 +93,7 @@ def test_however_far_it_goes_the_rate_of_the_states_is_named():
     assert any("so far uphill" in text for text in said)
 
 
+@pytest.mark.hasty
 def test_values_that_settle_by_hand_or_for_a_prediction():
     model, (x, y) = small()
     bound = pxl.bind(model, (x, y))

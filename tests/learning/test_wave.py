@@ -58,6 +58,7 @@ def largest_difference(one: Any, two: Any) -> float:
     return max(float(jnp.max(jnp.abs(one[n] - two[n]))) for n in one)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", [*MOVERS, *OTHERS])
 @pytest.mark.parametrize("steps", [2, 8])
 def test_the_numbers_are_those_of_all_nodes(name, steps):

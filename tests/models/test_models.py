@@ -118,6 +118,7 @@ def test_vgg():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), u, expected)
 
 
+@pytest.mark.hasty
 def test_vgg5_and_vgg7_have_the_shapes_of_the_benchmark():
     x, y = jax.ShapeDtypeStruct((2, 3, 32, 32), jnp.float32), jax.ShapeDtypeStruct((2, 10), jnp.float32)
     # The depths and poolings of the factories, with few channels.

@@ -87,6 +87,7 @@ def test_transposed_convolution_takes_the_output_padding_after_the_padding():
     assert pxnn.ConvTranspose2d(1, 1, 3, 2, 0, 1)(jnp.ones((1, 4, 4))).shape == (1, 10, 10)
 
 
+@pytest.mark.hasty
 def test_transposed_convolution_is_the_transpose():
     down = pxnn.Conv2d(2, 3, 3, stride=2, padding=1, use_bias=False)
     up = pxnn.ConvTranspose2d(3, 2, 3, stride=2, padding=1, output_padding=1, use_bias=False)

@@ -106,6 +106,7 @@ def batches(n, shape=(16, 3, 4)):
     return [(1 + i + (3 + i) * rng.standard_normal(shape)).astype(np.float32) for i in range(n)]
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("momentum", [0.1, 0.8, 0.0])
 @pytest.mark.parametrize("mode", ["ema", "batch", None])
 def test_batch_norm_by_hand(mode, momentum):

@@ -17,6 +17,7 @@ def both(window):
     return pxnn.MaxPool2d(window, window), eqx.nn.MaxPool2d(window, window)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(("window", "shape"), CASES)
 @pytest.mark.parametrize("ties", [False, True])
 def test_value_gradient_and_forward_derivative(window, shape, ties):

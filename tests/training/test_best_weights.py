@@ -64,6 +64,7 @@ def test_each_network_has_its_best(parallel, tmp_path):
     assert next(row for row in table.rows if row["lr"] == 0.8)["best validation_loss"] == pytest.approx(exact)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("cut", [7, 20, 31])
 def test_the_best_over_a_resume(tmp_path, cut):
     pytest.importorskip("orbax.checkpoint")

@@ -98,6 +98,7 @@ STANDING = {
 }
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     ("rule", "source"),
     [
@@ -120,6 +121,7 @@ def test_an_epoch_is_the_mean_over_its_samples(rule, source):
         assert fit.history[0]["energies"]["vodes[1]"] == pytest.approx(fit.history[0]["validation_loss"], rel=1e-5)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("parallel", ["loop", "vmap"])
 def test_several_networks_and_a_smaller_batch(parallel):
     source = pxd.ArrayBatches(DATA, 16, drop_last=False)

@@ -154,6 +154,7 @@ class Generator(pxc.EnergyModule):
 SLOW = optax.sgd(0.1)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("rule", [pxl.pc(SLOW, SLOW, 3), pxl.mcpc(SLOW, 0.1, 3), RULE], ids=["pc", "mcpc", "backprop"])
 def test_batches_without_an_input(rule):
     batch = None, X

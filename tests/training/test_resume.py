@@ -50,6 +50,7 @@ def unbroken(tmp_path_factory):
     return train(augment=noisy, folder=folder)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("batches", [0, 1, 5, 6, 7, 12, 17])
 def test_cut_off_at_any_batch(tmp_path, unbroken, batches):
     with pytest.raises(Cut):
