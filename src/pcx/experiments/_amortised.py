@@ -17,7 +17,7 @@ from .frame import Data, Trained
 if TYPE_CHECKING:
     from ._hybrid import HybridSettings
 
-Start = Callable[[PyTree, Float[Array, "N pixels"]], list[Float[Array, "N width"]]]
+Start = Callable[[PyTree, Float[Array, "N pixels"]], list[Float[Array, "N _"]]]
 """A function of weights and images that gives the first values: of the label, and of each hidden layer."""
 
 
@@ -32,7 +32,7 @@ def amortised(settings: HybridSettings, T: int, data: Data) -> Trained:
     widths = _widths(settings, data)
     rule = hybrid(optax.adam(settings.lr), optax.sgd(settings.state_lr), T)
 
-    def start(weights: PyTree, images: Float[Array, "N pixels"]) -> list[Float[Array, "N width"]]:
+    def start(weights: PyTree, images: Float[Array, "N pixels"]) -> list[Float[Array, "N _"]]:
         return list(reversed(swept(layers_in(weights, "recognition.", len(widths) - 1), jnp.tanh, images)))
 
     measured = _measured(settings, T, data, start, "generative.", len(widths) - 1)
@@ -51,7 +51,7 @@ def from_zero(settings: HybridSettings, T: int, data: Data) -> Trained:
     widths = list(reversed(_widths(settings, data)))
     rule = pc(optax.adam(settings.lr), optax.sgd(settings.state_lr), T, start=Zeros())
 
-    def start(weights: PyTree, images: Float[Array, "N pixels"]) -> list[Float[Array, "N width"]]:
+    def start(weights: PyTree, images: Float[Array, "N pixels"]) -> list[Float[Array, "N _"]]:
         return [jnp.zeros((len(images), width)) for width in widths[:-1]]
 
     each = _measured(settings, T, data, start, "", len(widths) - 1)

@@ -92,7 +92,7 @@ class Generative(EnergyModule):
         self.vodes[-1].set("h", x.reshape(-1))
 
 
-Layers = list[tuple[Float[Array, "to from"], Float[Array, " to"]]]
+Layers = list[tuple[Float[Array, "_ _"], Float[Array, " _"]]]
 """Weight and bias of each layer."""
 
 
@@ -109,7 +109,7 @@ def layers_in(weights: PyTree, part: str, count: int) -> Layers:
     return [tuple(weights[path.format(part, i, name)] for name in ("weight", "bias")) for i in range(count)]  # type: ignore[misc]
 
 
-def swept(layers: Layers, act: Act, x: Float[Array, "N from"]) -> list[Float[Array, "N to"]]:
+def swept(layers: Layers, act: Act, x: Float[Array, "N _"]) -> list[Float[Array, "N _"]]:
     """Return the values of a forward pass, one for each layer.
 
     **Arguments:**
@@ -127,7 +127,7 @@ def labels_of(
     layers: Layers,
     act: Act,
     images: Float[Array, "N pixels"],
-    start: list[Float[Array, "N width"]],
+    start: list[Float[Array, "N _"]],
     rate: float,
     T: int,
 ) -> Float[Array, "N classes"]:
@@ -142,7 +142,7 @@ def labels_of(
     - `rate`, `T`: the step size, and how many steps.
     """
 
-    def energy(values: list[Float[Array, "N width"]]) -> Float[Array, ""]:
+    def energy(values: list[Float[Array, "N _"]]) -> Float[Array, ""]:
         total = jnp.zeros(())
         for i, (weight, bias) in enumerate(layers):
             u = (act(values[i]) if i else values[i]) @ weight.T + bias
@@ -150,7 +150,7 @@ def labels_of(
             total += 0.5 * jnp.sum(jnp.square(h - u))
         return total
 
-    def step(values: list[Float[Array, "N width"]], _: None) -> tuple[list[Float[Array, "N width"]], None]:
+    def step(values: list[Float[Array, "N _"]], _: None) -> tuple[list[Float[Array, "N _"]], None]:
         return jax.tree.map(lambda h, g: h - rate * g, values, jax.grad(energy)(values)), None
 
     values, _ = jax.lax.scan(step, start, None, T)
