@@ -15,9 +15,9 @@ AXES = pxu.M(pxc.VodeParam | pxc.VodeParam.Cache).to((None, 0))
 
 
 class MLP(pxc.EnergyModule):
-    def __init__(self, widths, energy=pxc.se_energy):
+    def __init__(self, widths, energy=pxc.se_energy, act=jnp.tanh):
         super().__init__()
-        self.act = px.static(jnp.tanh)
+        self.act = px.static(act)
         self.layers = [pxnn.Linear(a, b) for a, b in itertools.pairwise(widths)]
         self.vodes = [pxc.Vode() for _ in widths[2:]] + [pxc.Vode(energy_fn=energy)]
         self.vodes[-1].h.frozen = True

@@ -22,6 +22,21 @@ from fabricpc.training import make_train_step
 RULES = {"pc": InferenceSGD, "epc": EPCInference, "backprop": InferenceSGD}
 
 
+def chain(widths, inference):
+    """The graph of an MLP: tanh between layers, the last one linear."""
+    last = len(widths) - 1
+    nodes = [
+        Linear(shape=(w,), name=f"n{i}", activation=TanhActivation() if 0 < i < last else IdentityActivation())
+        for i, w in enumerate(widths)
+    ]
+    return graph(
+        nodes=nodes,
+        edges=[Edge(source=a, target=b.slot("in")) for a, b in itertools.pairwise(nodes)],
+        task_map=TaskMap(x=nodes[0], y=nodes[-1]),
+        inference=inference,
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rule", choices=RULES)
@@ -29,17 +44,7 @@ def main():
     args = parser.parse_args()
     fabricpc.setup_jax()
     widths, T = ([784, 128, 128, 128, 10], 8) if args.classic else ([args.width] * (args.depth + 1), args.depth)
-    last = len(widths) - 1
-    nodes = [
-        Linear(shape=(w,), name=f"n{i}", activation=TanhActivation() if 0 < i < last else IdentityActivation())
-        for i, w in enumerate(widths)
-    ]
-    structure = graph(
-        nodes=nodes,
-        edges=[Edge(source=a, target=b.slot("in")) for a, b in itertools.pairwise(nodes)],
-        task_map=TaskMap(x=nodes[0], y=nodes[-1]),
-        inference=RULES[args.rule](eta_infer=RATE, infer_steps=T),
-    )
+    structure = chain(widths, RULES[args.rule](eta_infer=RATE, infer_steps=T))
     key = jax.random.PRNGKey(0)
     params = jax.block_until_ready(fabricpc.initialize_params(structure, key))
     x, y = jax.block_until_ready([jnp.asarray(a) for a in batch(widths[0], widths[-1], args.batch)])

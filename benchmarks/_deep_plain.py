@@ -13,21 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from _deep_batch import LEARN, RATE, add_size, batch, report, steps
+from _plain import descent, mlp
 
 
 class plain:
     __version__ = "of this script"
-
-
-def predictions(weights, values):
-    """Of each layer from the values below it; the last one is linear."""
-    *hidden, last = [v @ w.T + b for (w, b), v in zip(weights, values, strict=True)]
-    return [*map(jnp.tanh, hidden), last]
-
-
-def energy(hidden, weights, x, y):
-    u = predictions(weights, [x, *hidden])
-    return sum(0.5 * jnp.sum((h - p) ** 2) for h, p in zip([*hidden, y], u, strict=True))
 
 
 def main():
@@ -42,23 +32,10 @@ def main():
     x, y = (jnp.asarray(a) for a in batch(widths[0], widths[-1], args.batch))
     jax.block_until_ready((weights, x, y))
 
-    def step(weights, optim, x, y):
-        hidden = []
-        for w, b in weights[:-1]:
-            hidden.append(jnp.tanh((hidden[-1] if hidden else x) @ w.T + b))
-        down = jax.grad(energy)
-        hidden = jax.lax.fori_loop(
-            0, T, lambda _, h: [v - RATE * g for v, g in zip(h, down(h, weights, x, y), strict=True)], hidden
-        )
-        total, gradient = jax.value_and_grad(energy, 1)(hidden, weights, x, y)
-        gradient = jax.tree.map(lambda g: g / len(x), gradient)
-        updates, optim = optimizer.update(gradient, optim)
-        return optax.apply_updates(weights, updates), optim, total / len(x)
-
     start = time.perf_counter()
     optim = optimizer.init(weights)
     begun = time.perf_counter()
-    compiled = jax.jit(step)
+    compiled = descent(mlp(jnp.tanh), optimizer, T, RATE)
     weights, optim, e = jax.block_until_ready(compiled(weights, optim, x, y))
     first = {"init": begun - start, "first": time.perf_counter() - start}
 

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -32,10 +33,11 @@ def environments(args):
     return {name: _environment(args.work.resolve(), name, args.rebuild) for name in INSTALL}
 
 
-def neighbour(args, name, *requirements):
-    """The Python of an environment with another package, at the versions of JAX that this pcx is tested with."""
+def neighbour(args, name, *requirements, held=True):
+    """The Python of an environment with another package, `held` to the versions of JAX that this pcx is tested with."""
     args.work.mkdir(parents=True, exist_ok=True)
-    return _environment(args.work.resolve(), name, args.rebuild, ["-c", str(ROOT / "constraints.txt"), *requirements])
+    constraints = ["-c", str(ROOT / "constraints.txt")] if held else []
+    return _environment(args.work.resolve(), name, args.rebuild, [*constraints, *requirements])
 
 
 def _environment(work, name, rebuild, install=None):
@@ -44,7 +46,11 @@ def _environment(work, name, rebuild, install=None):
     pip = [str(python), "-m", "pip", "install", "-q"]
     if rebuild or not python.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([*pip, *(install or INSTALL[name])], check=True)
+        try:
+            subprocess.run([*pip, *(install or INSTALL[name])], check=True)
+        except BaseException:
+            shutil.rmtree(folder)  # half of an environment would be taken for one the next time
+            raise
     elif name == OURS:
         subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
     return python

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pcx.nn._windows import largest
-
 
 def mlp(act):
     def layer(weights, i, h):
@@ -27,6 +25,8 @@ def windows(x):
 
 def side_by_side(x):
     """The same pooling with the gradient that costs least, the one that the library's layer has."""
+    from pcx.nn._windows import largest  # here alone, so that the rest runs where there is no pcx
+
     return jnp.moveaxis(jax.vmap(lambda x: largest(x, (2, 2)))(jnp.moveaxis(x, 1, -1)), -1, 1)
 
 
@@ -63,6 +63,36 @@ def backprop(layer, loss, optimiser, give_updates=False):
         value, grads = jax.value_and_grad(mean)(weights, x, y)
         updates, state = optimiser.update(grads, state, weights)
         return optax.apply_updates(weights, updates), state, updates if give_updates else value
+
+    return step
+
+
+def descent(layer, optimiser, steps, rate):
+    """A step of predictive coding as one writes it first: gradient descent on the values of all layers, in a loop, then
+    a step of the weights' optimiser. Returns the mean energy of the batch after settling.
+
+    **Arguments:**
+
+    - `steps`: inference steps; `rate`: of the states.
+    """
+
+    def total(values, weights, x, y):
+        pairs = zip([x, *values], [*values, y], strict=True)
+        return sum(squared_error(layer(weights, i, a), b) for i, (a, b) in enumerate(pairs))
+
+    @jax.jit
+    def step(weights, state, x, y):
+        values = []
+        for i in range(len(weights) - 1):
+            values.append(layer(weights, i, values[-1] if values else x))
+        down = jax.grad(total)
+        values = jax.lax.fori_loop(
+            0, steps, lambda _, h: [v - rate * g for v, g in zip(h, down(h, weights, x, y), strict=True)], values
+        )
+        energy, gradient = jax.value_and_grad(total, 1)(values, weights, x, y)
+        gradient = jax.tree.map(lambda g: g / len(x), gradient)
+        updates, state = optimiser.update(gradient, state, weights)
+        return optax.apply_updates(weights, updates), state, energy / len(x)
 
     return step
 

@@ -29,22 +29,43 @@ RATE = 0.1  # of the states
 NETWORKS = {"mlp": (lambda: MLP([784, 128, 128, 128, 10]), (784,)), "vgg5": (VGG5, (3, 32, 32))}
 
 
-@pxf.jit(static_argnums=0)
-def train(T, x, y, *, model, optim_w, optim_h):
+def settle(x, *, model, optim_h):
+    """One inference step."""
+    with pxu.step(model, clear_params=pxc.VodeParam.Cache):
+        mask = pxu.M_hasnot(pxc.VodeParam, frozen=True).to((False, True))
+        _, grads = pxf.value_and_grad(mask, has_aux=True)(energy)(x, model=model)
+    optim_h.step(model, grads["model"])
+
+
+def written_out(T, x, *, model, optim_h):
+    for _ in range(T):
+        settle(x, model=model, optim_h=optim_h)
+
+
+def scanned(T, x, *, model, optim_h):
+    def body(_, *, model, optim_h):
+        settle(x, model=model, optim_h=optim_h)
+        return (), None
+
+    # The first step leaves the status of the forward pass, and a scan takes no model whose status changes.
+    settle(x, model=model, optim_h=optim_h)
+    pxf.scan(body, length=T - 1)(model=model, optim_h=optim_h)
+
+
+@pxf.jit(static_argnums=(0, 1))
+def train(inference, T, x, y, *, model, optim_w, optim_h):
+    """A training step, with the inference steps written out or scanned; returns the mean energy after settling."""
     model.train()
     with pxu.step(model, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):
         forward(x, y, model=model)
     optim_h.init(pxu.M_hasnot(pxc.VodeParam, frozen=True)(model))
-    for _ in range(T):
-        with pxu.step(model, clear_params=pxc.VodeParam.Cache):
-            mask = pxu.M_hasnot(pxc.VodeParam, frozen=True).to((False, True))
-            _, grads = pxf.value_and_grad(mask, has_aux=True)(energy)(x, model=model)
-        optim_h.step(model, grads["model"])
+    inference(T, x, model=model, optim_h=optim_h)
     optim_h.clear()
     with pxu.step(model, clear_params=pxc.VodeParam.Cache):
         mask = pxu.M(pxnn.LayerParam).to((False, True))
-        _, grads = pxf.value_and_grad(mask, has_aux=True)(energy)(x, model=model)
+        (total, _), grads = pxf.value_and_grad(mask, has_aux=True)(energy)(x, model=model)
     optim_w.step(model, grads["model"], scale_by=1.0 / x.shape[0])
+    return total / x.shape[0]
 
 
 def params(model):
@@ -71,7 +92,7 @@ def program(network, batch, T):
     optim_h = pxu.Optim(lambda: optax.sgd(RATE))
 
     def call():
-        train(T, x, y, model=model, optim_w=optim_w, optim_h=optim_h)
+        train(written_out, T, x, y, model=model, optim_w=optim_w, optim_h=optim_h)
         return [p.get() for p in params(model)]
 
     return call

@@ -9,51 +9,26 @@ medians and minima. The weight changes of the first step are compared as a whole
 """
 
 import argparse
-import json
 import pathlib
-import subprocess
 import tempfile
 
 import _environments as env
+import numpy as np
 from _common import finish, milliseconds, ratio
+from _processes import Answering
 
 SIZES = {"mlp": (256, 8, 5), "vgg5": (32, 7, 1)}  # batch, T, training steps a round
 
 
-class Worker:
-    """A process that times steps when asked to."""
-
-    def __init__(self, python, *options):
-        command = [str(python), str(env.HERE / "classic.py"), *map(str, options)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env.CLEAN
-        )
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{' '.join(self.process.args)} failed")
-        return json.loads(line)
-
-    def measure(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def measure(pythons, network, rounds, folder):
-    import numpy as np
-
     batch, T, number = SIZES[network]
     workers, early, times, changes = {}, {"first": {}, "second": {}}, {}, {}
     for name, python in pythons.items():
         file = folder / f"{network}-{len(workers)}.npz"
         options = [network, "--batch", batch, "--steps", T, "--number", number, "--changes", file]
-        workers[name] = Worker(python, *options, *(["--rule"] if name == env.OURS else []))
+        if name == env.OURS:
+            options.append("--rule")
+        workers[name] = Answering([python, env.HERE / "classic.py", *options], env.CLEAN)
         # One after the other, so that the first calls are timed alone.
         for which, taken in workers[name].read().items():
             early[which] |= {f"{name}, {kind}": s for kind, s in taken.items()}
@@ -61,7 +36,7 @@ def measure(pythons, network, rounds, folder):
             changes |= {f"{name}, {kind}": kept[kind] for kind in kept.files}
     for _ in range(rounds):
         for name, worker in workers.items():
-            for kind, s in worker.measure().items():
+            for kind, s in worker.ask().items():
                 times.setdefault(f"{name}, {kind}", []).append(s)
     for worker in workers.values():
         worker.end()
