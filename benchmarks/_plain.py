@@ -67,13 +67,14 @@ def backprop(layer, loss, optimiser, give_updates=False):
     return step
 
 
-def descent(layer, optimiser, steps, rate):
+def descent(layer, optimiser, steps, rate, unroll=False):
     """A step of predictive coding as one writes it first: gradient descent on the values of all layers, in a loop, then
     a step of the weights' optimiser. Returns the mean energy of the batch after settling.
 
     **Arguments:**
 
     - `steps`: inference steps; `rate`: of the states.
+    - `unroll`: whether the steps are written out. On CPUs, convolutions in a loop are far slower.
     """
 
     def total(values, weights, x, y):
@@ -86,9 +87,11 @@ def descent(layer, optimiser, steps, rate):
         for i in range(len(weights) - 1):
             values.append(layer(weights, i, values[-1] if values else x))
         down = jax.grad(total)
-        values = jax.lax.fori_loop(
-            0, steps, lambda _, h: [v - rate * g for v, g in zip(h, down(h, weights, x, y), strict=True)], values
-        )
+
+        def move(_, values):
+            return [v - rate * g for v, g in zip(values, down(values, weights, x, y), strict=True)]
+
+        values = jax.lax.fori_loop(0, steps, move, values, unroll=unroll)
         energy, gradient = jax.value_and_grad(total, 1)(values, weights, x, y)
         gradient = jax.tree.map(lambda g: g / len(x), gradient)
         updates, state = optimiser.update(gradient, state, weights)

@@ -22,10 +22,19 @@ class PooledConv(ConvNode):
     values than the networks of the other libraries."""
 
     @staticmethod
+    def initialize_params(key, node_shape, input_shapes, weight_init, config=None):
+        *sides, channels = node_shape  # of the image after pooling, which a convolution alone would not give
+        whole = (*(2 * s for s in sides), channels)
+        return ConvNode.initialize_params(key, whole, input_shapes, weight_init, config)
+
+    @staticmethod
     def predict(params, inputs, state, node_info):
-        u, aux = ConvNode.predict(params, inputs, state, node_info)
+        ((edge, h),) = inputs.items()
+        (b,) = params.biases.values()
+        order = ("NHWC", "HWIO", "NHWC")
+        u = jax.lax.conv_general_dilated(h, params.weights[edge], (1, 1), "SAME", dimension_numbers=order) + b
         window = (1, 2, 2, 1)
-        return jax.lax.reduce_window(jax.nn.gelu(u), -jnp.inf, jax.lax.max, window, window, "VALID"), aux
+        return jax.lax.reduce_window(jax.nn.gelu(u), -jnp.inf, jax.lax.max, window, window, "VALID"), None
 
 
 def vgg(inference):

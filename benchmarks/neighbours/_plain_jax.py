@@ -18,7 +18,7 @@ class Plain:
         # Channels come before height and width.
         shaped = [(w, b.reshape(-1, 1, 1) if w.ndim == 4 else b) for w, b in weights]
         self.made = (
-            descent(layer, self.optimiser, work.T, RATE)
+            descent(layer, self.optimiser, work.T, RATE, unroll=work.widths is None)
             if rule == "pc"
             else backprop(layer, squared_error, self.optimiser)
         )

@@ -8,6 +8,11 @@ from classic import scanned
 class Scanned(Published):
     inference = staticmethod(scanned)
 
+    def __init__(self, work, *start):
+        if work.widths is None:
+            raise NotImplementedError("convolutions in a scan are far slower on a CPU than written out")
+        super().__init__(work, *start)
+
 
 if __name__ == "__main__":
     main(Scanned)

@@ -8,11 +8,12 @@ import time
 
 import _environments as env
 from _common import ratio
-from _libraries import HERE, LIBRARIES, OURS, environment
+from _libraries import FABRIC, HERE, LIBRARIES, OURS, SCAN, environment
 from _turns import say
 
 WORDS = ["run", "zil", "--seeds", "8", "--epochs", "8", "--rule", "zil", "hil"]
-NO_RULES = "has neither Z-IL nor HIL"
+NO_RULES = {SCAN: "the study has no loop to scan", FABRIC: "has neither Z-IL nor HIL"}
+NOT_WRITTEN = "not written by hand"
 
 
 def whole(command, environment):
@@ -34,7 +35,10 @@ def study(pythons, rounds, program):
     """`pcx run zil` and the same study as a program under the published package; `program` takes the place of ours."""
     program = program or HERE / "_moons.py"
     taken = {}
-    rows = {n: {"left out": str(p) if isinstance(p, Exception) else NO_RULES} for n, p in pythons.items()}
+    rows = {
+        n: {"left out": str(p) if isinstance(p, Exception) else NO_RULES.get(n, NOT_WRITTEN)}
+        for n, p in pythons.items()
+    }
     with tempfile.TemporaryDirectory() as folder:
         for i in range(rounds):
             commands = {

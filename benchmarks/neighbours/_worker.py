@@ -40,11 +40,14 @@ def peak():
     return int(line.split()[1]) / 1024
 
 
-def turn(step, budget, least=2, most=1000):
-    """Seconds of single updates, as many as fit into `budget` seconds, after one that is not counted."""
-    step()
-    taken = []
-    while len(taken) < least or (sum(taken) < budget and len(taken) < most):
+def turn(step, budget, most=1000):
+    """Seconds of single updates, as many as fit into `budget` seconds, after one that is not counted unless it takes
+    longer than that alone."""
+    taken = [seconds(step)]
+    if taken[0] > budget:
+        return taken
+    taken.clear()
+    while sum(taken) < budget and len(taken) < most:
         taken.append(seconds(step))
     return taken
 
