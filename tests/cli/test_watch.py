@@ -124,6 +124,7 @@ def test_a_run_that_has_not_begun_is_waited_for(run, tmp_path, monkeypatch):
     assert "<title>first, runs/second – pcx report</title>" in page.decode()
     (tmp_path / "runs" / "second").mkdir(parents=True)
     assert watched.page()[0] == tag
+    assert "<table" not in Watched([Path("runs/second")], [Path("runs/second")]).page()[1].decode()
     (tmp_path / "runs" / "second" / "config.json").write_text((run / "config.json").read_text())
     newer, page = watched.page()
     assert newer != tag

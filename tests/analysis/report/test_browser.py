@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -214,6 +215,28 @@ def test_the_watched_page_refreshes_itself_and_stays_as_it_was(browser, tmp_path
             server.shutdown()
             thread.join()
     until(lambda: "has ended" in browser.execute_script("return document.querySelector('.live').textContent"))
+
+
+def test_a_page_that_waits_becomes_that_of_the_run(browser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/later")
+    text = "return document.querySelector(arguments[0]).textContent"
+    with serving([folder], 0, [folder]) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            show(browser, f"http://127.0.0.1:{server.server_port}/", 360)
+            assert "Waiting for runs/later to begin." in browser.execute_script(text, "main")
+            assert browser.execute_script(text, "h1") == "runs/later"
+            run(folder, [row(1)], log="began")
+            until(lambda: "vodes[0]" in browser.execute_script(text, "main"))
+            assert "Waiting" not in browser.execute_script(text, "main")
+            assert browser.execute_script(text, "h1") == "later"
+            assert browser.title == "later – pcx report"
+            assert browser.get_log("browser") == []
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def until(condition):

@@ -17,6 +17,8 @@ _BAD = ("failed", "interrupted")
 
 def overview(records: Sequence[Record]) -> Section:
     """A line for each run: what it was, how far it is, and what came out."""
+    if not records:
+        return Section("Summary", [])
     groups = [group for record in records for group in record.groups]
     known = metrics_of(groups)
     main = [name for name in _MAIN if name in known][:4]
