@@ -52,8 +52,9 @@ def test_a_look_is_at_samples_that_were_held_out():
 
 @pytest.mark.slow
 def test_the_largest_stable_step_is_measured_where_it_is_asked_for():
-    run = train(epochs=1, regime=pxa.Meter(6, curvature=True))
-    first, last = run.history[0]["regime"]
+    run = train(epochs=1, regime=pxa.Meter(3, curvature=True))
+    first, middle, last = run.history[0]["regime"]
+    assert "stable_step" not in middle
     record = pxa.regime(RULE, model(), (HELD_OUT[0][:16], HELD_OUT[1][:16])).to_dict()
     assert first["step"] == pytest.approx(0.1)
     for name in ("step", "stable_step", "curvature"):
@@ -165,7 +166,7 @@ class Weighing:
         return []
 
     def look(self, view):
-        return [{"verdict": "seen", "weight": weighed(state)} for state in view.states]
+        return [{"verdict": "seen", "weight": weighed(state), "last": view.last} for state in view.states]
 
 
 def weighed(state):
@@ -176,6 +177,7 @@ def test_the_last_look_is_at_the_trained_network(tmp_path):
     run = train(epochs=2, regime=Weighing(), folder=tmp_path)
     assert seen(run.history) == seen(lines(tmp_path)) == [(1, [0, 5]), (2, [10, 12])]
     assert run.history[-1]["regime"][-1]["weight"] == weighed(run.states[0])
+    assert [each["last"] for row in run.history for each in row["regime"]] == [False, False, False, True]
     longer = train(epochs=3, regime=Weighing(), folder=tmp_path, resume=True)
     assert seen(longer.history) == [(1, [0, 5]), (2, [10, 12]), (3, [15, 18])]
 
@@ -193,6 +195,7 @@ def test_a_network_that_stops_before_is_looked_at_then(way, every, tmp_path):
     expected = {4: [(1, [0, 4]), (2, [8, 12])], 5: [(1, [0, 5]), (2, [10, 12])]}[every]
     assert seen(run.history) == seen(lines(tmp_path)) == expected
     assert run.history[-1]["regime"][-1]["weight"] == weighed(run.states[0])
+    assert run.history[-1]["regime"][-1]["last"]
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ class Meter:
     - `every`: batches between two looks; None: the health at the start is all.
     - `health`: whether to look at that, too.
     - `thresholds`: by which the verdict is made.
-    - `curvature`: whether each look measures the curvature of the energy, too, and hence the largest stable step of the
-        values, which the verdict then holds theirs against. It takes up to 60 products with the Hessian, each of which
-        costs two gradients.
+    - `curvature`: whether the first look and the last measure the curvature of the energy, too, and hence the largest
+        stable step of the values, which the verdict then holds theirs against. It takes up to 60 products with the
+        Hessian: on a CPU as long as a hundred batches.
 
     **Raises:** `TypeError` or `ValueError` for anything else.
     """
@@ -94,7 +94,7 @@ class Meter:
             self._layouts.append(known[key])
         if not self.health or view.trained:
             return []
-        self._first = self._measured(view)
+        self._first = self._measured(view, self.curvature)
         found = [findings_of(m, layout) for m, layout in zip(self._first, self._layouts, strict=True)]
         findings = merged(found) if len(found) > 1 else found[0]
         self.well = _well(findings)
@@ -110,21 +110,22 @@ class Meter:
         **Returns:** for each the verdict, why, and some of the numbers of a `Regime`, by the same names; and as
         `"silent"` the layers that learn nothing.
         """
-        found, self._first = self._first or self._measured(view), []
-        return [self._row(*each) for each in zip(self._rules, found, self._layouts, strict=True)]
+        bends = self.curvature and (view.last or not view.trained)
+        found, self._first = self._first or self._measured(view, bends), []
+        kept = (*KEPT, *(CURVATURE if bends else ()))
+        return [self._row(*each, kept) for each in zip(self._rules, found, self._layouts, strict=True)]
 
-    def _measured(self, view: View) -> list[Measured]:
+    def _measured(self, view: View, bends: bool) -> list[Measured]:
         try:
-            return _measured(view, self.curvature)
+            return _measured(view, bends)
         except ValueError as error:
             if str(error).startswith("curvature: "):
                 raise ValueError(f"Meter: {error}; or leave curvature=True out") from error
             raise
 
-    def _row(self, rule: Rule, measured: Measured, layout: Layout) -> dict[str, Any]:
+    def _row(self, rule: Rule, measured: Measured, layout: Layout, kept: Sequence[str]) -> dict[str, Any]:
         record = record_of(rule.name, measured, layout, self.thresholds).to_dict()
         silent = [layer for f in findings_of(measured, layout) if f.silences for layer in f.layers]
-        kept = (*KEPT, *(CURVATURE if self.curvature else ()))
         return {name: record[name] for name in kept} | {"silent": list(dict.fromkeys(silent))}
 
 

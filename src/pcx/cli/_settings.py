@@ -217,8 +217,8 @@ class Looks(Experiment):
     the last batch; what keeps layers from learning is said before the first one. auto: 500 batches; off: never, as if
     it is left out."""
     curvature: bool = False
-    """With --regime: each look also measures the curvature of the energy, and so the largest stable step of the values,
-    which theirs is held against. It takes longer, up to 120 gradients."""
+    """With --regime: the first look and the last also measure the curvature of the energy, and so the largest stable
+    step of the values, which theirs is held against. It takes as long as a hundred batches or so."""
 
     @property
     def looks(self) -> bool:

@@ -75,7 +75,7 @@ def _look_at_the_end(run: Run, ends: Mapping[int, int]) -> list[Row]:
     """
     if run.looking is None or run.looking.probe.every is None or not ends:
         return []
-    found = run.looking.look(run.ensemble.states, run.progress.trained)
+    found = run.looking.look(run.ensemble.states, run.progress.trained, last=True)
     return [seen | {"batch": ends[seen["network"]]} for seen in found if seen["network"] in ends]
 
 
@@ -110,9 +110,10 @@ def finish_epoch(run: Run, store: Store, epochs: int, say: Callable[[str], None]
         # One that failed did so in the middle of the batches that it was given.
         begun = progress.trained - progress.batch
         ends = {i: begun + int(totals[i]["batches"]) for i in [r["network"] for r in rows if _ends(run, r, epochs)]}
-        last = {seen["network"]: seen["batch"] for seen in progress.seen}
-        found = _look_at_the_end(run, {i: batch for i, batch in ends.items() if last.get(i) != batch})
-        progress.seen = [*progress.seen, *found]
+        found = _look_at_the_end(run, ends)
+        # What was seen there already was not known to be the last.
+        before = [seen for seen in progress.seen if ends.get(seen["network"]) != seen["batch"]]
+        progress.seen = [*before, *found]
         for each in rows:
             each["regime"] = [without_network(seen) for seen in progress.seen if seen["network"] == each["network"]]
     progress.history += rows
@@ -172,10 +173,10 @@ def _look_at_stopped(run: Run, store: Store, rows: Sequence[Row], stopped: Seque
     """Look at the networks that callbacks have stopped, now that the epoch's rows are written."""
     trained = run.progress.trained
     own = {row["network"]: row["regime"] for row in rows if "regime" in row and stopped[row["network"]]}
-    ends = {i: trained for i, seen in own.items() if not seen or seen[-1]["batch"] != trained}
-    if found := _look_at_the_end(run, ends):
-        for seen in found:
-            own[seen["network"]].append(without_network(seen))
+    if found := _look_at_the_end(run, dict.fromkeys(own, trained)):
+        for look in found:
+            seen = own[look["network"]]
+            seen[:] = [*[each for each in seen if each["batch"] != trained], without_network(look)]
         store.rewrite(run.progress.history)
 
 

@@ -82,12 +82,16 @@ class Looking:
             raise TypeError(f"fit: well of the probe must be a sentence, it is {well!r}")
         return list(found), well
 
-    def look(self, states: Sequence[PyTree], trained: int) -> list[Row]:
+    def look(self, states: Sequence[PyTree], trained: int, last: bool = False) -> list[Row]:
         """Return what the probe sees, a row for each network.
+
+        **Arguments:**
+
+        - `last`: whether there are networks that have learned from their last batch.
 
         **Raises:** `TypeError` or `ValueError` if it gives anything else than that, or what JSON doesn't take.
         """
-        found = self.probe.look(self._view(states, trained))
+        found = self.probe.look(self._view(states, trained, last))
         if not isinstance(found, (list, tuple)) or not all(isinstance(row, dict) for row in found):
             raise TypeError(f"fit: look of the probe must give a list with a dict for each network, it gave {found!r}")
         if len(found) != len(states):
@@ -102,6 +106,6 @@ class Looking:
             ) from error
         return [{**row, "network": i, "batch": trained} for i, row in enumerate(found)]
 
-    def _view(self, states: Sequence[PyTree], trained: int) -> View:
+    def _view(self, states: Sequence[PyTree], trained: int, last: bool = False) -> View:
         # Containers of its own: what a probe does to them does nothing to the run.
-        return View(self._rule, self._settings, jtu.tree_map(lambda a: a, list(states)), self._batch, trained)
+        return View(self._rule, self._settings, jtu.tree_map(lambda a: a, list(states)), self._batch, trained, last)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
+from ..core import Whole
 from ..learning import Rule
 from ._rule import LearningRule, RuleMaker, rule_of
 from ._types import Batch, Row, Settings, is_whole
@@ -24,6 +25,7 @@ class View:
     - `states`: of each network. They are good until the probe returns: the run then uses them up.
     - `batch`: `(x, y)`, `[batch, ...]` each, the same all along: held-out samples, or else the first batch.
     - `trained`: the batches that the networks have learned from.
+    - `last`: whether some of them, or all, have learned from their last batch.
     """
 
     rule: LearningRule | RuleMaker
@@ -31,6 +33,7 @@ class View:
     states: Sequence[PyTree]
     batch: Batch
     trained: int
+    last: bool = False
 
 
 @runtime_checkable
@@ -71,7 +74,7 @@ class Probe(Protocol):
         ...
 
 
-Regime = int | Literal["auto"] | Probe
+Regime = Whole | Literal["auto"] | Probe
 """The forms in which `fit` takes a probe."""
 
 

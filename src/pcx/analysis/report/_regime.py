@@ -49,20 +49,21 @@ def looks(network: Network) -> list[Look]:
 
 def _verdicts(groups: Sequence[Group]) -> Table:
     seen = [(group, network, found) for group in groups for network in group.networks if (found := looks(network))]
-    steps = any(finite(found[-1].get("stable_step")) is not None for _, _, found in seen)
+    steps = any(finite(each.get("stable_step")) is not None for _, _, found in seen for each in found)
     # What is asked for first stands where a phone shows it.
     heads = ["run", "network", "verdict", *(["step of values", "largest stable"] if steps else []), "learn nothing",
              "why", "least cosine", "target alignment", "that of backprop", "at batch", "looks"]  # fmt: skip
     rows = []
     for group, network, found in seen:
         last = found[-1]
+        bent = next((each for each in reversed(found) if finite(each.get("stable_step")) is not None), {})
         cosines = [value for each in _dict(last.get("module_cosine")).values() if (value := finite(each)) is not None]
         silent = [each for each in _list(last.get("silent")) if isinstance(each, str)]
         rows.append([
             text(group.name),
             text(network.name),
             text(last.get("verdict"), last.get("verdict") == "diverging"),
-            *([number(last.get(name), digits=3) for name in ("step", "stable_step")] if steps else []),
+            *([number(bent.get(name), digits=3) for name in ("step", "stable_step")] if steps else []),
             text(", ".join(silent), bool(silent)),
             text(last.get("why")),
             number(min(cosines, default=None)),
