@@ -19,7 +19,15 @@ import pcx.models as pxm
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the command"}
-SAYS_ALL = ("step-by-hand.md", "choose-a-rule.md", "data.md", "your-own-network.md", "samples.md", "extend.md")
+SAYS_ALL = (
+    "choose-a-rule.md",
+    "data.md",
+    "extend.md",
+    "models.md",
+    "samples.md",
+    "step-by-hand.md",
+    "your-own-network.md",
+)
 """Pages on which everything that is printed stands; on the others some depends on where they run."""
 SLOW = (
     "analysis.md",
@@ -27,12 +35,13 @@ SLOW = (
     "deep-wide-many.md",
     "experiments.md",
     "extend.md",
+    "models.md",
     "moving-over.md",
     "step-by-hand.md",
     "training.md",
     "your-own-network.md",
 )
-IN_HASTE = ("analysis.md",)
+IN_HASTE = ("analysis.md", "models.md")
 """Pages that compile many programs which run once."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 

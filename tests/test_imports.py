@@ -33,7 +33,8 @@ PUBLIC = {
         LearnedPrecision Memory Nudged OUTCOME Phase Precision PredictiveCoding Rule Settling Start State
         Targets Update Values Zeros backprop bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack
         unstack weight_gradient zil""",
-    "pcx.models": "MLP MuMLP VGG vgg5 vgg7",
+    "pcx.models": """AlexNet Decoder DeconvDecoder GenerativeHierarchy HopfieldMemory MLP MuMLP PCMemory Pair ResNet VGG
+        alexnet from_equinox resnet18 to_equinox vgg5 vgg7 vgg9""",
     "pcx.nn": """AdaptiveAvgPool2d AdaptiveMaxPool2d AdaptivePool AvgPool2d BatchNorm Conv Conv1d Conv2d Conv3d
         ConvTranspose ConvTranspose1d ConvTranspose2d ConvTranspose3d Dropout Layer LayerNorm LayerParam LayerState
         Linear MaxPool2d Pool StateParam StatefulLayer shared""",
@@ -101,7 +102,7 @@ LIBRARIES = {
     "utils": {"jax", "numpy", "optax", "jaxtyping"},
     "inference": {"jax", "jaxtyping", "numpy", "optax", "diffrax"},  # the last where it is used, if it is there
     "learning": {"jax", "jaxtyping", "numpy", "optax"},
-    "models": {"jax", "numpy"},
+    "models": {"jax", "numpy", "equinox", "jaxtyping"},
     # matplotlib for types, for new axes, and in the reports, which draw; jinja2 and markupsafe there alone.
     "analysis": {"jax", "jaxtyping", "numpy", "optax", "matplotlib", "jinja2", "markupsafe", "scipy"},
     "experiments": {"jax", "jaxtyping", "matplotlib", "numpy", "optax", "scipy"},

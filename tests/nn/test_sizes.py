@@ -44,6 +44,10 @@ LAYERS = {
     "BatchNorm input_size": lambda n: pxnn.BatchNorm(n, "batch"),
     "MLP widths": lambda n: pxm.MLP([3, n, 2]),
     "MuMLP widths": lambda n: pxm.MuMLP([3, n, 2]),
+    "Decoder widths": lambda n: pxm.Decoder([3, n, 2]),
+    "DeconvDecoder latent": lambda n: pxm.DeconvDecoder(n, (2,), (1, 2, 2)),
+    "Pair widths": lambda n: pxm.Pair([3, n, 2]),
+    "AlexNet hidden": lambda n: pxm.AlexNet((1,) * 5, (n,), (1, 16, 16)),
 }
 
 

@@ -21,7 +21,7 @@ from . import _own as own_code
 from ._failures import CommandError, Refused
 from ._interrupt import by_exception
 from ._rules import momentum_of
-from ._settings import Experiment, is_own
+from ._settings import CONVOLUTIONAL, Experiment, is_own
 
 _ACTS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": jax.nn.gelu,
@@ -47,7 +47,7 @@ class Splits:
         found = _dataset(options)
         self.classes = len(found.classes)
         train, test = found.train, found.test
-        if options.model in ("vgg5", "vgg7") and train.x.ndim == 3:  # grey images: one channel
+        if options.model in CONVOLUTIONAL and train.x.ndim == 3:  # grey images: one channel
             train, test = Split(train.x[:, None], train.y), Split(test.x[:, None], test.y)
         self.shape = train.x.shape[1:]
         if options.subset is not None:
@@ -111,8 +111,8 @@ def model_maker(options: Experiment, splits: Sampled) -> Callable[[], pxc.Energy
         check_memory(options, widths)
         cls = models.MLP if options.model == "mlp" else models.MuMLP
         return lambda: cls(widths, act=act, energy=energy)
-    vgg = {"vgg5": models.vgg5, "vgg7": models.vgg7}[options.model]
-    return lambda: vgg(shape=splits.shape, classes=splits.classes, act=act, energy=energy)
+    made = getattr(models, options.model)
+    return lambda: made(shape=splits.shape, classes=splits.classes, act=act, energy=energy)
 
 
 def _own_maker(name: str, known: dict[str, Any]) -> Callable[[], pxc.EnergyModule]:

@@ -15,8 +15,9 @@ from ._rules import RULE_NAMES, RuleName, Rules
 
 DataName = Literal["fashion-mnist", "mnist", "cifar10", "cifar100", "digits", "two-moons"]
 EnergyName = Literal["se", "ce"]
-ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7"]
+ModelName = Literal["mlp", "mu-mlp", "vgg5", "vgg7", "vgg9", "alexnet", "resnet18"]
 MODELS: tuple[str, ...] = get_args(ModelName)
+CONVOLUTIONAL = ("vgg5", "vgg7", "vgg9", "alexnet", "resnet18")
 ENERGIES: tuple[str, ...] = get_args(EnergyName)
 NETWORKS = 10_000  # of one run
 IMAGES = ("fashion-mnist", "mnist", "cifar10", "cifar100", "digits")
@@ -46,9 +47,9 @@ class Experiment(Rules):
     """Part of the training set that is held out, above 0 and below 1: its last samples."""
 
     model: ModelName | str = "mlp"
-    """Network: mlp and mu-mlp have layers as in --hidden, vgg5 and vgg7 are convolutional; or one of your own,
-    file.py:Net or module:Net, a class or function that is called with those of shape (of a sample) and classes that it
-    asks for by name."""
+    """Network: mlp and mu-mlp have layers as in --hidden, the others are convolutional (resnet18 with levelled skips
+    and batch normalisation); or one of your own, file.py:Net or module:Net, a class or function that is called with
+    those of shape (of a sample) and classes that it asks for by name."""
     hidden: tuple[int, ...] = (128, 128, 128)
     """Widths of the hidden layers of mlp and mu-mlp; equal ones for mu-mlp."""
     act: Literal["gelu", "relu", "leaky-relu", "tanh", "sigmoid"] = "gelu"
@@ -162,7 +163,7 @@ class Experiment(Rules):
         _checks.at_most("hidden", max(self.hidden, default=1), MOST)
         if self.model == "mu-mlp" and (not self.hidden or len(set(self.hidden)) > 1):
             raise Refused("--hidden must be one or more equal widths with --model mu-mlp")
-        if self.model in ("vgg5", "vgg7") and self.data not in IMAGES[:-1]:
+        if self.model in CONVOLUTIONAL and self.data not in IMAGES[:-1]:
             raise Refused(f"--model {self.model} needs larger images than --data {self.data}; use mlp")
         if (self.flip or self.crop) and self.data not in IMAGES:
             raise Refused(f"--flip and --crop are for images, and --data {self.data} has none")
@@ -186,7 +187,7 @@ class Experiment(Rules):
     def without_effect(self) -> dict[str, str]:
         """Return the options that have no effect beside the others, each with the reason."""
         found = {}
-        if self.model in ("vgg5", "vgg7"):
+        if self.model in CONVOLUTIONAL:
             found["hidden"] = f"the model is {self.model}"
         if is_own(self.model):
             found["act"] = f"the model is {self.model}"

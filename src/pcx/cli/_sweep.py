@@ -20,6 +20,7 @@ from ._interrupt import resumable
 from ._own import settled
 from ._run import monitored, own_of, say_what_has_no_effect
 from ._saved import as_json, new_folder, read_config
+from ._settings import CONVOLUTIONAL
 from ._sweep_options import SweepOptions
 from ._tables import console, counted, number, percent, say, table
 from ._vary import OF_MODEL, with_setting
@@ -126,7 +127,7 @@ def _check_grid(options: SweepOptions) -> None:
 def _with_images(options: SweepOptions) -> SweepOptions:
     """Options with the network that needs most of its images: a convolutional one, if one is tried."""
     models = [value for each in options.varied if each.path == ("model",) for value in each.values]
-    kept = next((name for name in models if name.startswith("vgg")), options.model)
+    kept = next((name for name in models if name in CONVOLUTIONAL), options.model)
     return dataclasses.replace(options, model=kept)
 
 

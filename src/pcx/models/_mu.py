@@ -9,9 +9,10 @@ from typing import Any
 
 import jax
 
-from ..core import RKG, Whole, static, whole
+from ..core import RKG, Whole, static
 from ..nn import LayerParam
 from ..predictive_coding import EnergyFn, EnergyModule, Vode, se_energy
+from ._sizes import widths_of
 
 
 class MuMLP(EnergyModule):
@@ -22,6 +23,9 @@ class MuMLP(EnergyModule):
 
     without skips, `u_l = N^(-1/2) W_l act(h_(l-1))`. To be trained with Adam and about as many inference steps as there
     are hidden layers.
+
+    Nodes: `vodes[i]`, `[widths[i + 1]]`, of which the last is the output. `MuMLP([784, *[128] * 127, 10])`, 128 layers
+    deep, has 128 value nodes and 2,166,016 weights.
 
     Source: Innocenti et al., "muPC: scaling predictive coding to 100+ layer networks", 2025, arXiv 2505.13124.
 
@@ -43,9 +47,7 @@ class MuMLP(EnergyModule):
         skips: bool = True,
     ):
         super().__init__()
-        if len(widths) < 3 or any(isinstance(w, (int, float)) and w < 1 for w in widths):
-            raise ValueError(f"MuMLP: widths must be three or more positive numbers, got {list(widths)}")
-        widths = [whole("MuMLP", "widths", w, 1) for w in widths]
+        widths = widths_of("MuMLP", widths, 3)
         if skips and len(set(widths[1:-1])) > 1:
             raise ValueError(f"MuMLP: skips need hidden layers of one width, got {list(widths[1:-1])}")
         self.act = static(act)

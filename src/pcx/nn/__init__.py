@@ -4,12 +4,14 @@
 # ruff: noqa: F401
 
 from ._batch_norm import BatchNorm
+from ._call import with_key
 from ._conv import Conv, Conv1d, Conv2d, Conv3d
 from ._conv_transpose import ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._dropout import Dropout
 from ._layer import (
     Layer,
     bare_layers,
+    unboxed,
 )
 from ._linear import Linear
 from ._norm import LayerNorm
