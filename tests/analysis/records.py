@@ -33,5 +33,6 @@ def record(energy: Mapping[str, Any], cosine: Mapping[str, Any] | None = None, r
         steps=nan,
         step=nan,
         curvature=np.stack([nan, nan], axis=-1),
+        curvature_error=np.stack([nan, nan], axis=-1),
         stable_step=nan,
     )

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import pcx.analysis as pxa
+import pcx.training as pxt
 
 from .records import record
 
@@ -74,3 +75,26 @@ def test_over_training_each_layer_is_a_line():
 def test_what_cannot_be_compared_is_refused(wrong):
     with pytest.raises(ValueError, match="plot_alignment: "):
         pxa.plot_alignment(wrong)
+
+
+def rows(*cosines: dict[str, float | None], network: int = 0, first: int = 0) -> list[dict[str, Any]]:
+    """A history with a look in each epoch, as `fit(regime=10)` makes it."""
+    return [
+        {"epoch": i + 1, "network": network, "regime": [{"batch": 10 * (first + i), "module_cosine": c}]}
+        for i, c in enumerate(cosines)
+    ]
+
+
+def test_a_run_that_has_looked_is_drawn_over_its_batches():
+    history = [*rows({"a": 0.2, "b": None}, {"a": 0.4, "b": 0.9}), *rows({"a": 0.6, "b": 0.7}, network=1, first=1)]
+    run = pxt.Fit([], [], [*history, {"epoch": 3, "network": 0}], "done", None, None)
+    for given in (run, run.history):
+        ax = pxa.plot_alignment(given, Figure().subplots())
+        assert ax.get_xlabel() == "batches that were learned from"
+        np.testing.assert_allclose(lines(ax)["a"], [0.2, 0.5])  # the mean of those that were looked at
+        np.testing.assert_allclose(lines(ax)["b"], [NAN, 0.8])
+        np.testing.assert_allclose(np.asarray(ax.get_lines()[0].get_xdata(), float), [0, 10])
+    ax = pxa.plot_alignment(history[1]["regime"], Figure().subplots())
+    assert lines(ax) == {"a": [0.4], "b": [0.9]}
+    with pytest.raises(ValueError, match=r"plot_alignment: networks must have the same layers"):
+        pxa.plot_alignment([*history, *rows({"c": 1.0}, network=2)])

@@ -59,6 +59,37 @@ def test_curvatures_are_those_of_dense_hessians(make, per_sample, wide):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("double")
+def test_errors_say_how_far_values_may_be_off():
+    # Of samples whose curvatures are close to each other, before they have converged and after.
+    for seed in range(2):
+        space = landscape(bound(lambda: pxm.MLP([5, 16, 16, 16, 3], act=jnp.tanh), batch=5, seed=seed))
+        at = moved(space)
+        H = dense(space, at)
+        sample = np.concatenate([np.repeat(np.arange(5), 16)] * 3)
+        each = np.stack([np.linalg.eigvalsh(H[np.ix_(sample == i, sample == i)])[[0, -1]] for i in range(5)])
+        for per_sample in (False, True):
+            true = each if per_sample else np.array([each[:, 0].min(), each[:, 1].max()])
+            for steps in (60,) if per_sample else (7, 60):
+                found = pxa.curvature(space, at, per_sample=per_sample, steps=steps, tolerance=1e-5)
+                values, errors = [
+                    np.stack(ends, axis=-1)
+                    for ends in ((found.smallest, found.largest), (found.smallest_error, found.largest_error))
+                ]
+                # Before they have converged an end may not have been met yet: they say how far it is, about.
+                assert np.all(np.abs(values - true) <= (4 if steps == 7 else 1) * errors + 1e-12)
+                assert np.all(found.converged) == (steps == 60)
+                if steps == 60:
+                    np.testing.assert_allclose(values, true, rtol=1e-5)
+                if steps == 7 or per_sample:
+                    continue
+                # The directions are of the sample that is outermost.
+                v = np.concatenate([np.ravel(found.smallest_direction[n]) for n in sorted(at)])
+                np.testing.assert_allclose(H @ v, true[0] * v, atol=1e-2 * abs(true[0]))
+                np.testing.assert_allclose(np.linalg.norm(v), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("double")
 def test_stacks_a_part_of_the_nodes_and_nodes_clamped_in_part():
     b = bound(chain)
     space = landscape(b)

@@ -25,11 +25,11 @@ def kinds(found):
 
 @pytest.mark.slow
 def test_a_deep_network_in_few_steps_is_told_which_layers_learn_nothing():
-    model, batch = net([4, *[8] * 29, 3])
+    rule, made = pxl.pc(W, H, 8), [net([4, *[8] * 29, 3], seed=s) for s in (0, 1)]
     with pytest.warns(UserWarning, match="T=8 is too small"):
-        found = pxa.health(pxl.pc(W, H, 8), model, batch)
+        found = pxa.health(rule, pxl.stack([rule.init(*each) for each in made]), made[0][1])
     first = found.findings[0]
-    assert first.kind == "out of reach"
+    assert (first.kind, first.networks) == ("out of reach", (0, 1))
     # The error goes through the last layer at once, and back by one more in each step.
     assert first.layers == tuple(f"layers[{i}]" for i in range(21))
     assert "T=29" in first.remedy
@@ -41,6 +41,7 @@ def test_a_deep_network_in_few_steps_is_told_which_layers_learn_nothing():
 @pytest.mark.slow
 def test_a_deep_network_of_mupc_is_not():
     model, batch = net([4, *[8] * 63, 3], act=jax.nn.relu, kind=pxm.MuMLP)
+    # With Adam for the values: plain gradient descent loses the error, by its rate in each layer; see docs/analysis.md.
     found = pxa.health(pxl.pc(W, optax.adam(1e-2), 64, equal_layers="stacked"), model, batch)
     assert found.silent == (), found
 
@@ -53,6 +54,12 @@ def test_errors_that_are_lost_in_rounding_are_told_from_those_that_do_not_come()
     assert found.findings[0].layers[0] == "layers[0]"
     assert "imbalance" in kinds(found)
     assert found.imbalance > 1e6
+    # Of rounding errors there is no rank.
+    for path, rank in found.ranks.items():
+        assert np.isnan(rank) == (path.split(".nn.")[0] in found.silent)
+    (line,) = [line for line in str(found).splitlines() if line.startswith("layers[0].nn.weight")]
+    assert line.split()[1] == "-"
+    assert found.to_dict()["ranks"]["layers[0].nn.weight"] is None
 
 
 @pytest.mark.slow

@@ -169,6 +169,29 @@ def test_whatever_a_network_is_made_of():
     assert text.endswith("The model adds an energy of its own to those of its nodes.")
 
 
+class Looped(pxc.EnergyModule):
+    """A matrix product in a loop of a known length, or of one that shows."""
+
+    def __init__(self, known: bool):
+        super().__init__()
+        self.known = px.static(known)
+        self.layer, self.vode = pxnn.Linear(4, 4, False), pxc.Vode(output=True)
+
+    def __call__(self, x):
+        weight = self.layer.nn.weight.get()
+        if self.known.get():
+            return self.vode(jax.lax.fori_loop(0, 5, lambda _, h: weight @ h, x))
+        return self.vode(jax.lax.while_loop(lambda h: h[0] > 1, lambda h: weight @ h, x))
+
+
+@pytest.mark.parametrize(("known", "products"), [(True, 5 * 16), (False, 16)])
+def test_loops_count_as_often_as_they_run_if_that_is_known(known, products):
+    found = pxa.summary(Looped(known), (jnp.ones((2, 4)), jnp.ones((2, 4))))
+    assert found.products == products
+    assert found.while_loops == (not known)
+    assert ("while loop counts once" in str(found)) == (not known)
+
+
 def test_it_is_json_and_html():
     model, batch = net([4, 6, 6, 2])
     found = pxa.summary(model, batch)
@@ -197,9 +220,9 @@ def test_what_is_refused():
     model, batch = net([4, 6, 2])
     with pytest.raises(TypeError, match="summary: leave `call` and `learn` out where a rule is given"):
         pxa.summary(model, batch, rule=PC, call=lambda m, x, y: m(x))
-    with pytest.raises(TypeError, match=r"summary: a batch is a pair \(x, y\), got ArrayImpl"):
+    with pytest.raises(TypeError, match=r"summary: a batch is a pair \(x, y\), got an array, float32\[2, 4\]"):
         pxa.summary(model, jnp.ones((2, 4)))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="summary: expected an energy module, or a state, got int"):
+    with pytest.raises(TypeError, match="summary: expected an energy module, or a state, got 3"):
         pxa.summary(3, batch)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="leave `call` and `learn` out for a state"):
         pxa.summary(PC.init(model, batch), batch, learn=pxnn.LayerParam)

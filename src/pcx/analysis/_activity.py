@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ..energy import Bound
 from ..models import MLP, MuMLP
+from ._networks import check_bound
 
 _Z, _W = np.polynomial.hermite_e.hermegauss(127)
 _POINTS, _WEIGHTS = _Z, _W / np.sqrt(2 * np.pi)
@@ -28,7 +29,10 @@ def activity(bound: Bound) -> dict[str, Float[Array, ""]]:
         `lambda weights: pxa.activity(bound.at(weights))`.
 
     **Returns:** `{node: mean square}`, of the nodes that have a prediction.
+
+    **Raises:** `TypeError` for what is no bound network.
     """
+    check_bound("activity", bound)
     u = bound.start(effects=False).u
     found = {n: u[n] for n in bound.problem.nodes}
     return {n: jnp.mean(jnp.square(a)) for n, a in found.items() if a is not None}

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ._given import wrong
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -26,15 +28,20 @@ LONGEST, MOST, FEW = 24, 16, 10
 """The longest name that is written out, in letters, the most names along an axis, and in a legend."""
 
 
-def axes_or_new(ax: AxesLike | None) -> AxesLike:
+def axes_or_new(call: str, ax: AxesLike | None) -> AxesLike:
     """Return axes to draw on: those that are given, or those of a new figure; one of `pyplot` where a program has
     imported it, so that it shows itself, and otherwise one that is nobody's.
 
     **Arguments:**
 
+    - `call`: the picture's name, for errors.
     - `ax`: the axes that were handed in.
+
+    **Raises:** `TypeError` for what are no axes.
     """
     if ax is not None:
+        if not callable(getattr(ax, "imshow", None)) or not hasattr(ax, "set_xlabel"):
+            raise wrong(call, "ax must be the axes of a figure, as figure.subplots() gives one", ax)
         return ax
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from ..core import positive, raw_key, real, whole
 from ..energy import Landscape, Nodes, NodesIn, Weights
 from ._at_once import at_once
-from ._hessian import check_apart, check_moving, check_symmetric, hessian, is_odd, place, samples_meet
-from ._lanczos import Krylov, Ritz, begun, errors, extend, ritz, vectors_of
+from ._hessian import check_apart, check_moving, check_symmetric, hessian, is_odd, place
+from ._lanczos import Krylov, Outermost, begun, extend, outermost, ritz, vectors_of
 
 Ends: TypeAlias = Literal["both", "largest", "smallest"]
 
@@ -26,10 +26,12 @@ class Curvature(NamedTuple):
     **Attributes:**
 
     - `largest`, `smallest`: the eigenvalues, `[]`, or `[batch]` of each sample by itself.
-    - `largest_error`, `smallest_error`: how far they may be from the true ones, likewise: the residual `r`, the length
-        of `H v - value v`, within which there is an eigenvalue; or `r^2 / gap`, with the gap to the next eigenvalue
-        found, where that is less.
-    - `converged`: whether these errors came below the tolerance, likewise.
+    - `largest_error`, `smallest_error`: how far they may be from the true ones, likewise: from the residual r, the
+        length of `H v - value v`, within which there is an eigenvalue, or `r^2 / gap`, with the gap to the next
+        eigenvalue, where that is less; and from rounding. Of one that has not converged it is an estimate: few products
+        may hardly have met an eigenvalue that lies further out.
+    - `converged`: whether the errors of the ends that were asked for (`which`) came below the tolerance, or below what
+        rounding leaves of the largest eigenvalue, likewise. The other end's error says how good that one is.
     - `products`: the number of products with the Hessian.
     - `largest_direction`, `smallest_direction`: the eigenvectors, of length 1, in the form of the coordinates,
         `{node: [batch, *shape]}`.
@@ -124,8 +126,9 @@ def curvature(
     - `landscape`: the energy over values, as `bound.landscape(targets)` gives it, or over errors, as
         `pxe.OverErrors(bound, targets)` is; or one of your own.
     - `coords`: the place, `{node: [batch, *shape]}`; by default where the landscape starts.
-    - `per_sample`: whether to find those of each sample's own energy. The steps and the cost are the same, and it
-        converges sooner. A batch's largest eigenvalue is the largest of its samples'.
+    - `per_sample`: whether to return those of each sample's own energy. A batch's are the outermost of its samples',
+        which is how they are found, unless samples depend on each other, as behind a batch's statistics. The cost is
+        the same.
     - `moving`: the nodes whose coordinates move; by default all that are free.
     - `which`: the ends that have to converge: `"both"`, `"largest"` or `"smallest"`, which takes longer where the
         condition is bad.
@@ -148,16 +151,19 @@ def curvature(
     def measured(at: NodesIn, key: Array) -> tuple[Curvature, Array, Array]:
         found = hessian(landscape, at, names)
         start = found.random(key)
-        meet = samples_meet(found, start) if per_sample else jnp.array(False)
-        lanes = start if per_sample else start.reshape(1, -1)
-        space = extend(found.by_lane(per_sample), begun(lanes, min(steps, lanes.shape[1])), done_with(which, tolerance))
-        odd = is_odd(space, found.rows.dtypes)
-        ends = spoilt(ends_of(space, which, tolerance), meet | odd)
+        counts = jnp.any(start != 0, axis=1)  # of a sample that is clamped altogether nothing moves
+        most = min(steps, found.size if per_sample else start.size)
+        space = extend(
+            found.product, begun(start, most, ask=True), done_with(which, tolerance, None if per_sample else counts)
+        )
+        odd, meet = is_odd(space, found.rows.dtypes), space.joined & per_sample
+        ends = ends_of_each(space, which, tolerance) if per_sample else ends_of_all(space, which, tolerance, counts)
+        ends = spoilt(ends, meet | odd)
         back = lambda v: found.rows.unflatten(v.reshape(start.shape))  # noqa: E731
         ends = ends._replace(
             largest_direction=back(ends.largest_direction), smallest_direction=back(ends.smallest_direction)
         )
-        return ends if per_sample else of_one_lane(ends), meet, odd
+        return ends, meet, odd
 
     found, meet, odd = at_once(measured, place("curvature", landscape, coords), key)
     check_apart("curvature", meet)
@@ -183,22 +189,6 @@ def spoilt(found: Curvature, wrong: Array) -> Curvature:
     )
 
 
-def of_one_lane(found: Curvature) -> Curvature:
-    """Return the numbers of a curvature that has one lane without their axis.
-
-    **Arguments:**
-
-    - `found`: the curvature.
-    """
-    return found._replace(
-        largest=found.largest[0],
-        smallest=found.smallest[0],
-        largest_error=found.largest_error[0],
-        smallest_error=found.smallest_error[0],
-        converged=found.converged[0],
-    )
-
-
 def check_which(which: str) -> None:
     """Refuse what names no end.
 
@@ -212,31 +202,42 @@ def check_which(which: str) -> None:
         raise ValueError(f"curvature: which is one of {', '.join(map(repr, get_args(Ends)))}, got {which!r}")
 
 
-def done_with(which: Ends, tolerance: float) -> Callable[[Ritz], Array]:
-    """Return a function that says from T's eigenvalues which lanes need not go on.
+def done_with(which: Ends, tolerance: float, counts: Bool[Array, " lanes"] | None) -> Callable[[Outermost], Array]:
+    """Return a function that says from the ends which lanes need not go on.
 
     **Arguments:**
 
     - `which`, `tolerance`: the ends that have to converge, and how well.
+    - `counts`: which lanes count, where the ends of all together are wanted; None where each lane's are.
     """
+    if counts is None:
+        return lambda found: _within(which, tolerance, found)
 
-    def done(found: Ritz) -> Array:
-        low, high = errors(found)
-        return _within(which, tolerance, found.values[:, 0], found.values[:, -1], low, high)
+    def done(found: Outermost) -> Array:
+        return jnp.broadcast_to(_within(which, tolerance, _of_all(found, counts)[0]), found.largest.shape)
 
     return done
 
 
-def _within(which: Ends, tolerance: float, smallest: Array, largest: Array, low: Array, high: Array) -> Array:
+def _within(which: Ends, tolerance: float, found: Outermost) -> Array:
     # An eigenvalue below the digits that the largest leaves over is as good as 0.
-    eps = float(jnp.finfo(low.dtype).eps)
-    floor = 8 * eps * jnp.maximum(jnp.abs(smallest), jnp.abs(largest))
-    lower = low <= jnp.maximum(tolerance * jnp.abs(smallest), floor)
-    upper = high <= jnp.maximum(tolerance * jnp.abs(largest), floor)
+    smallest, largest = jnp.abs(found.smallest), jnp.abs(found.largest)
+    floor = 8 * float(jnp.finfo(largest.dtype).eps) * jnp.maximum(smallest, largest)
+    lower = found.smallest_error <= jnp.maximum(tolerance * smallest, floor)
+    upper = found.largest_error <= jnp.maximum(tolerance * largest, floor)
     return {"both": lower & upper, "largest": upper, "smallest": lower}[which]
 
 
-def ends_of(space: Krylov, which: Ends, tolerance: float) -> Curvature:
+def _of_all(found: Outermost, counts: Bool[Array, " lanes"]) -> tuple[Outermost, Array, Array]:
+    """Return the ends of all lanes together, and the lanes that they are of."""
+    bottoms, tops = jnp.where(counts, found.smallest, jnp.inf), jnp.where(counts, found.largest, -jnp.inf)
+    smallest, largest = jnp.min(bottoms), jnp.max(tops)
+    # What each lane's may be at most.
+    low, high = smallest - jnp.min(bottoms - found.smallest_error), jnp.max(tops + found.largest_error) - largest
+    return Outermost(smallest, largest, low, high), jnp.argmin(bottoms), jnp.argmax(tops)
+
+
+def ends_of_each(space: Krylov, which: Ends, tolerance: float) -> Curvature:
     """Return the ends of each lane's spectrum; the directions are vectors, `[lanes, size]`.
 
     **Arguments:**
@@ -244,10 +245,37 @@ def ends_of(space: Krylov, which: Ends, tolerance: float) -> Curvature:
     - `space`: of one step at least.
     - `which`, `tolerance`: as of `done_with`.
     """
-    found = ritz(space)
-    low, high = errors(found)
-    smallest, largest = found.values[:, 0], found.values[:, -1]
-    within = _within(which, tolerance, smallest, largest, low, high)
-    bottom, top = [vectors_of(space, found.vectors[:, :, end]) for end in (0, -1)]
-    directions: Any = top, bottom
-    return Curvature(largest, smallest, high, low, within, space.taken, directions[0], directions[1])
+    found, vectors = outermost(space), ritz(space).vectors
+    directions: Any = [vectors_of(space, vectors[:, :, end]) for end in (-1, 0)]
+    return _curvature(found, which, tolerance, space.taken, directions)
+
+
+def ends_of_all(space: Krylov, which: Ends, tolerance: float, counts: Bool[Array, " lanes"]) -> Curvature:
+    """Return the ends of the spectrum of all lanes together; the directions are vectors, `[lanes, size]`.
+
+    **Arguments:**
+
+    - `space`: of one step at least.
+    - `which`, `tolerance`, `counts`: as of `done_with`.
+    """
+    found, lowest, highest = _of_all(outermost(space), counts)
+
+    def direction(lane: Array, end: int) -> Array:
+        there = space.joined | (jnp.arange(len(counts)) == lane)
+        return vectors_of(space, jnp.where(there[:, None], ritz(space, lane).vectors[:, :, end], 0))
+
+    directions: Any = [direction(highest, -1), direction(lowest, 0)]
+    return _curvature(found, which, tolerance, space.taken, directions)
+
+
+def _curvature(found: Outermost, which: Ends, tolerance: float, taken: Array, directions: list[Any]) -> Curvature:
+    return Curvature(
+        found.largest,
+        found.smallest,
+        found.largest_error,
+        found.smallest_error,
+        _within(which, tolerance, found),
+        taken,
+        directions[0],
+        directions[1],
+    )

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from ..energy import Bound, Nodes, OverErrors, check_errors
 from ._at_once import at_once
 from ._hessian import check_digits
+from ._networks import check_bound
 
 
 class EquilibratedEnergy(NamedTuple):
@@ -53,9 +54,10 @@ def equilibrated_energy(bound: Bound) -> EquilibratedEnergy:
     **Returns:** an `EquilibratedEnergy`. The constants of precisions, `-1/2 log p`, are no part of its energies. Under
     `jit` all its numbers are NaN where the network is seen not to be linear.
 
-    **Raises:** `ValueError` for other energies, for products in 16 bits, for samples without a target, and for a
-    network that is not linear.
+    **Raises:** `TypeError` for what is no bound network; `ValueError` for other energies, for products in 16 bits, for
+    samples without a target, and for a network that is not linear.
     """
+    check_bound("equilibrated_energy", bound)
     problem = bound.problem
     check_digits("equilibrated_energy", problem.structure.rounding)
     check_errors("equilibrated_energy", problem)

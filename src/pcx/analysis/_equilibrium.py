@@ -11,7 +11,7 @@ from ..energy import Landscape, NodesIn
 from ..inference import GradientNorm, Solution, relax
 from ._at_once import at_once
 from ._curvature import curvature
-from ._hessian import check_moving
+from ._hessian import check_coords, check_moving
 
 
 def equilibrium(
@@ -37,6 +37,7 @@ def equilibrium(
     """
     steps, tolerance = whole("equilibrium", "steps", steps, 1), positive("equilibrium", "tolerance", tolerance)
     check_moving("equilibrium", landscape, None)
+    check_coords("equilibrium", coords)
     start = at_once(landscape.start) if coords is None else coords
     found = curvature(landscape, start, per_sample=False, steps=64, tolerance=1e-2)
     most = 1.3 * found.largest

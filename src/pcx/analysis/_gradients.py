@@ -105,9 +105,10 @@ def length(tree: PyTree) -> Array:
 
 
 def alignments(bound: Bound, forward: ForwardPass, gradients: Sequence[Weights]) -> list[Float[Array, ""]]:
-    """Return the target alignment of a step against each gradient: the cosine, over all samples and outputs, between
-    `du`, the change of the outputs' predictions u by a small step `dW = -gradient`, and the error `-dE/du`, which for
-    squared errors is `y - u`, and for cross-entropy `y - softmax(u)`.
+    """Return the target alignment of a step against each gradient g, `cos(J (-g), -dE/du)`: the cosine, over all
+    samples and outputs, between the change of the outputs' predictions u by a small step `-g` of the weights, with J
+    their Jacobian, and the error `-dE/du`: for squared errors `y - u`, for cross-entropy `y - softmax(u)`. This is our
+    reading of arXiv 2605.11911.
 
     **Arguments:**
 

@@ -11,10 +11,11 @@ from jaxtyping import Float
 
 from ..learning import Rule, State
 from ..predictive_coding import EnergyModule
-from ._layout import Layout, layout_of
+from ._layout import Layout, layout_of, module_of
 from ._measure import Measured, measuring
 from ._networks import Batch, as_state, for_each, networks_in, taken_apart
 from ._reasons import Finding, others, silent
+from ._steps import Taken
 from ._table import cell, table
 
 Numbers = dict[str, Float[np.ndarray, "*networks"]]
@@ -29,7 +30,8 @@ class Health:
     - `rule`: its name.
     - `findings`: what is wrong, the gravest first.
     - `ranks`: the effective rank of the step that each weight takes, of matrices and kernels, by path: `exp(H)` with H
-        the entropy of its singular values over their sum.
+        the entropy of its singular values over their sum; NaN for those of layers that learn nothing, where it would be
+        that of rounding errors.
     - `moved`: the size of that step over the weight's, by path.
     - `imbalance`: the largest energy of a node that settles over the smallest, but for those of 0.
     """
@@ -60,7 +62,8 @@ class Health:
     def __str__(self) -> str:
         lines = [f"{self.rule}: {'nothing wrong was found' if not self.findings else 'found'}"]
         lines += [f"- {finding}" for finding in self.findings]
-        rows = [[p, cell(self.ranks.get(p)), cell(self.moved[p])] for p in self.moved]
+        ranks = {p: cell(rank) or "-" for p, rank in self.ranks.items()}
+        rows = [[p, ranks.get(p, ""), cell(self.moved[p])] for p in self.moved]
         return "\n".join([*lines, "", *table(["weight", "effective rank of its step", "|step| / |weight|"], rows)])
 
     __repr__ = __str__
@@ -82,7 +85,7 @@ def health(rule: Rule, model: State | EnergyModule, batch: Batch) -> Health:
     state = as_state("health", rule, model, batch)
     layout, networks = layout_of(rule, state, batch), networks_in(state)
     measured = taken_apart(for_each(measuring(rule, step=True), state, batch), networks)
-    taken = [m.step for m in measured if m.step is not None]
+    taken = [_of_those_that_learn(m, layout) for m in measured]
     each = [findings_of(m, layout) for m in measured]
     several = networks is not None
 
@@ -103,11 +106,19 @@ def findings_of(measured: Measured, layout: Layout) -> list[Finding]:
 
     - `measured`, `layout`: its numbers on the host, the step's among them, and their names.
     """
-    taken = measured.step
-    assert taken is not None
+    taken = _of_those_that_learn(measured, layout)
     if not measured.finite:  # nothing else can be told from such numbers
         return others(measured, taken, layout)[:1]
     return [*silent(measured, taken, layout), *others(measured, taken, layout)]
+
+
+def _of_those_that_learn(measured: Measured, layout: Layout) -> Taken:
+    """Return the step of one network, with NaN for the rank of a weight that learns nothing."""
+    taken = measured.step
+    assert taken is not None
+    quiet = {name for f in silent(measured, taken, layout) for name in f.layers}
+    ranks = {p: np.float32(np.nan) if {p, module_of(p)} & quiet else r for p, r in taken.ranks.items()}
+    return taken._replace(ranks=ranks)
 
 
 def merged(each: list[list[Finding]]) -> tuple[Finding, ...]:

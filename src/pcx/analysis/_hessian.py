@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from ..energy import Landscape, NodesIn, OverFixedErrors, Stacks, in_blocks, laid_out
 from ._along import along
 from ._at_once import at_once
+from ._given import wrong
 from ._lanczos import Krylov, Product
 from ._rows import Rows
 
@@ -84,22 +85,6 @@ def _moves(landscape: Landscape, at: NodesIn, names: tuple[str, ...]) -> Array |
     return Rows.of({n: kept[n] for n in names}).flatten({n: kept[n] for n in names})
 
 
-def samples_meet(hessian: Hessian, start: Float[Array, "batch size"]) -> Bool[Array, ""]:
-    """Return whether a sample's gradient depends on another sample's coordinates, as behind a batch's statistics.
-
-    **Arguments:**
-
-    - `hessian`: of a batch.
-    - `start`: a random vector.
-    """
-    if hessian.batch == 1:
-        return jnp.array(False)
-    odd = (jnp.arange(hessian.batch) % 2 == 1)[:, None]
-    found = jnp.abs(hessian.product(jnp.where(odd, start, 0)))
-    allowed = 8 * float(jnp.finfo(found.dtype).eps) * jnp.max(found)
-    return jnp.max(jnp.where(odd, 0, found)) > allowed
-
-
 def is_odd(space: Krylov, dtypes: Iterable[Any] = ()) -> Bool[Array, ""]:
     """Return whether a matrix is seen to be not symmetric, by more than rounding explains.
 
@@ -122,11 +107,26 @@ def place(call: str, landscape: Landscape, coords: NodesIn | None) -> NodesIn:
     - `landscape`: the energy.
     - `coords`: the place; None for the landscape's start.
 
-    **Raises:** `ValueError` for coordinates that don't fit.
+    **Raises:** `TypeError` for what are no coordinates, `ValueError` for ones that don't fit.
     """
+    check_coords(call, coords)
     at = landscape.begin(at_once(landscape.start) if coords is None else coords)
     landscape.check_names(call, at)
     return at
+
+
+def check_coords(call: str, coords: object, name: str = "coords") -> None:
+    """Refuse what are no coordinates.
+
+    **Arguments:**
+
+    - `call`, `name`: what to name in errors: the function and its argument.
+    - `coords`: as they were given; None for those that are taken then.
+
+    **Raises:** `TypeError`.
+    """
+    if coords is not None and not isinstance(coords, Mapping):
+        raise wrong(call, f"{name} must be {{node: array}}, such as solution.nodes", coords)
 
 
 def check_moving(call: str, landscape: Landscape, moving: Iterable[str] | None) -> None:
@@ -142,9 +142,8 @@ def check_moving(call: str, landscape: Landscape, moving: Iterable[str] | None) 
     nothing moves.
     """
     if not isinstance(landscape, Landscape):
-        raise TypeError(
-            f"{call}: a landscape is what bound.landscape(targets) gives, or pxe.OverErrors(bound, targets); got "
-            f"{type(landscape).__name__}"
+        raise wrong(
+            call, "a landscape is what bound.landscape(targets) gives, or pxe.OverErrors(bound, targets)", landscape
         )
     if isinstance(landscape, OverFixedErrors):
         raise ValueError(

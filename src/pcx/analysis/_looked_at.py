@@ -15,7 +15,8 @@ from ..energy import ModelArrays, Problem
 from ..learning import Rule, State, bind, split
 from ..nn import LayerParam
 from ..predictive_coding import EnergyModule
-from ._networks import Batch, as_state, networks_in
+from ._given import wrong
+from ._networks import Batch, as_state, check_batch, check_one, networks_in
 
 Call = Callable[..., PyTree]
 
@@ -40,8 +41,8 @@ def problem_of(
     """
     if rule is not None and (call is not None or learn is not None):
         raise TypeError(f"{called}: leave `call` and `learn` out where a rule is given, which has its own")
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise TypeError(f"{called}: a batch is a pair (x, y), got {type(batch).__name__}")
+    check_one(called, model)
+    check_batch(called, batch)
     batch = batch[0], batch[1]
     if rule is not None:
         state = as_state(called, rule, model, batch)
@@ -58,7 +59,7 @@ def problem_of(
 
         return _traced(made, model, (batch[0], y)), networks_in(model)
     if not isinstance(model, EnergyModule):
-        raise TypeError(f"{called}: expected an energy module, or a state, got {type(model).__name__}")
+        raise wrong(called, "expected an energy module, or a state", model)
     return bind(model, batch, learn=LayerParam if learn is None else learn, call=call).problem, None
 
 

@@ -23,10 +23,13 @@ from ._watch import Watched, watch
 
 
 class Bends(NamedTuple):
-    """The curvature of an energy in what settles, and the largest stable step of the descent that it settles by."""
+    """The curvature of an energy in what settles, how far it may be off, and the largest stable step of the descent by
+    which it settles."""
 
     largest: Float[Array, ""]
     smallest: Float[Array, ""]
+    largest_error: Float[Array, ""]
+    smallest_error: Float[Array, ""]
     stable_step: Float[Array, ""]
 
 
@@ -113,14 +116,17 @@ def _bends(settling: Settling, watched: tuple[Watched, Solution], uphill: Array)
     start = in_blocks([names for names, _ in blocks_of(ended)], settling.start)
     away = uphill | ~seen.finite
     at = jtu.tree_map(lambda a, b: jnp.where(away, a, b), start, ended)
-    found = curvature(settling.landscape, at, steps=PRODUCTS, tolerance=TOLERANCE)
+    vector = sum([a.size * a.dtype.itemsize for a in jtu.tree_leaves(at)])
+    products = min(PRODUCTS, max(LEAST, ROOM // vector))
+    found = curvature(settling.landscape, at, steps=products, tolerance=TOLERANCE)
     plain = plain_step(settling.solver, settling.landscape.free)
     step = found.stable_step() if plain is None else found.stable_step(plain.momentum, plain.nesterov)
-    return Bends(found.largest, found.smallest, step)
+    return Bends(found.largest, found.smallest, found.largest_error, found.smallest_error, step)
 
 
-PRODUCTS, TOLERANCE = 60, 1e-3
-"""The most products with the Hessian, and the relative error at which there are no more."""
+PRODUCTS, LEAST, ROOM, TOLERANCE = 150, 24, 2**30, 1e-4
+"""The most products with the Hessian, and the fewest, where the vectors that are kept would not fit into so many bytes;
+and the relative error at which there are no more."""
 
 
 def _means(bound: Bound, update: Update, before: bool = False) -> Scalars:

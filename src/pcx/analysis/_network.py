@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from ..energy import Problem, Structure
 from ._between import Between, ways_between
 from ._layout import module_of
-from ._products import products_among
+from ._products import loops_among, products_among
 
 Kind = Literal["learns", "frozen", "kept", "constant"]
 Shape = tuple[int, ...]
@@ -73,6 +73,7 @@ class Network(NamedTuple):
     - `runs`: of equal layers, the nodes at each place of a repetition; one place where single layers repeat.
     - `products`: of a forward pass with all energies, by sample.
     - `own_energy`: whether modules add energies to those of the nodes.
+    - `loops`: whether there are products in while loops.
     """
 
     part: str
@@ -81,6 +82,7 @@ class Network(NamedTuple):
     runs: tuple[tuple[tuple[str, ...], ...], ...]
     products: float
     own_energy: bool
+    loops: bool
 
 
 def networks_of(problem: Problem) -> list[Network]:
@@ -175,8 +177,9 @@ def _network(p: Problem, part: str) -> Network:
     every = [i for i in (*wiring.u.values(), *wiring.energy.values()) if i is not None]
     runs = tuple([tuple([group.names for group in run.groups]) for run in p.runs])
     inputs = {n: shape for n, (_, shape) in given.items() if n in used}
-    total = products_among(program, program.needed(every, ())[0]) / p.size
-    return Network(part, inputs, values, runs, total, p.has_own_energy)
+    ops = program.needed(every, ())[0]
+    total, loops = products_among(program, ops) / p.size, loops_among(program, ops)
+    return Network(part, inputs, values, runs, total, p.has_own_energy, loops)
 
 
 def _inputs(p: Problem) -> Mapping[str, tuple[int, Shape]]:

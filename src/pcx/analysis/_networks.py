@@ -11,8 +11,11 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
+from ..energy import Bound
 from ..learning import Rule, State
 from ..predictive_coding import EnergyModule
+from ..training import Fit
+from ._given import described, wrong
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -27,17 +30,66 @@ def as_state(call: str, rule: Rule, model: State | EnergyModule, batch: Batch) -
     - `call`: what to name in errors.
     - `rule`, `model`, `batch`: as they were given.
 
-    **Raises:** `TypeError` for what is no rule, or neither state nor model.
+    **Raises:** `TypeError` for what is no rule, for what is neither state nor model, and for what is no batch.
     """
     if not isinstance(rule, Rule):
-        raise TypeError(f"{call}: the rule must be a pcx.learning.Rule, which has `learn`, got {type(rule).__name__}")
+        raise TypeError(f"{call}: the rule must be a pcx.learning.Rule, which has `learn`, got {described(rule)}")
+    check_one(call, model)
+    check_batch(call, batch)
     if isinstance(model, EnergyModule):
         return rule.init(model, batch)
     if not isinstance(model, State):
-        raise TypeError(
-            f"{call}: expected a state, from {rule.name}.init or step, or a model, got {type(model).__name__}"
-        )
+        raise wrong(call, f"expected a state, from {rule.name}.init or step, or a model", model)
     return model
+
+
+def check_one(call: str, model: object) -> None:
+    """Refuse several states or models, of which it isn't said which is meant.
+
+    **Arguments:**
+
+    - `call`: the name by which errors begin.
+    - `model`: as it was given.
+
+    **Raises:** `TypeError`.
+    """
+    if isinstance(model, Fit):
+        raise TypeError(
+            f"{call}: it takes a state, and what pxt.fit returned has one for each network: run.states[0], or "
+            "pxl.stack(run.states) for all at once"
+        )
+    if isinstance(model, (list, tuple)) and any(isinstance(each, (State, EnergyModule)) for each in model):
+        kind = "states" if isinstance(model[0], State) else "models"
+        all_of_them = ", such as run.states[0]; or pxl.stack(run.states) for all at once" if kind == "states" else ""
+        raise TypeError(f"{call}: it takes one state or model, got {len(model)} {kind}: take one{all_of_them}")
+
+
+def check_batch(call: str, batch: object) -> None:
+    """Refuse what is no batch.
+
+    **Arguments:**
+
+    - `call`: the name by which errors begin.
+    - `batch`: as it was given.
+
+    **Raises:** `TypeError`.
+    """
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise wrong(call, "a batch is a pair (x, y)", batch)
+
+
+def check_bound(call: str, bound: object) -> None:
+    """Refuse what is no network and batch, bound.
+
+    **Arguments:**
+
+    - `call`: the name by which errors begin.
+    - `bound`: as it was given.
+
+    **Raises:** `TypeError`.
+    """
+    if not isinstance(bound, Bound):
+        raise wrong(call, "bound must be what pxl.bind(model, batch) gives", bound)
 
 
 def networks_in(state: State) -> int | None:

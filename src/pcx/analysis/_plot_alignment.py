@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,30 +21,59 @@ from ._axes import (
     short,
     whole_ticks,
 )
+from ._given import numbers, wrong
+from ._history import History, looks_of, rows_of
 from ._record import Regime
 
 Along = Sequence[tuple[int, Regime]]
+TAKES = (
+    "it takes a Regime, as pxa.regime gives it, {name: Regime}, a list of (step, Regime), or what "
+    "pxt.fit(regime=...) returned, or rows of its history"
+)
 
 
-def plot_alignment(records: Regime | Mapping[str, Regime] | Along, ax: AxesLike | None = None) -> AxesLike:
+def plot_alignment(records: Regime | Mapping[str, Regime] | Along | History, ax: AxesLike | None = None) -> AxesLike:
     """Draw the cosine between a rule's weight gradient and backpropagation's, layer by layer.
 
     Of one record, or of several with names, layers are drawn from the left, the input, to the right, the output. Of
-    records with the steps at which they were made each layer is a line over training, from the input, dark, to the
-    output, light. Of several networks each is drawn, and the mean. Where a layer has no gradient there is a cross at 0.
+    records with the steps at which they were made, and of a run that has looked at its regime, each layer is a line
+    over training, from the input, dark, to the output, light. Of several networks each is drawn, and the mean. Where a
+    layer has no gradient there is a cross at 0.
 
     **Arguments:**
 
-    - `records`: a `Regime`, as `pxa.regime` gives it; `{name: record}`, of networks with the same layers; or a list of
-        `(step, record)`.
+    - `records`: a `Regime`, as `pxa.regime` gives it; `{name: record}`, of networks with the same layers; a list of
+        `(step, record)`; or what `pxt.fit(regime=...)` returned, or rows of its history, which `metrics.jsonl` in a
+        run's folder holds.
     - `ax`: the axes to draw on; those of a new figure if there are none.
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` where there is no record, or records are of other layers.
+    **Raises:** `TypeError` for anything else; `ValueError` where there is no record, records are of other layers, or
+        the run has not looked at its regime.
     """
-    named = {short(records.rule): records} if isinstance(records, Regime) else records
-    found = list(named.values()) if isinstance(named, Mapping) else [record for _, record in named]
+    if isinstance(records, Regime):
+        records = {short(records.rule): records}
+    if isinstance(records, Mapping):
+        if not all(isinstance(each, Regime) for each in records.values()):
+            raise wrong("plot_alignment", TAKES, records)
+        layers = _layers_of(list(records.values()))
+        records = {str(name): record for name, record in records.items()}
+        ax = axes_or_new("plot_alignment", ax)
+        lowest = _by_layer(ax, records, layers)
+    else:
+        layers, at, each, what = _over_training(records)
+        ax = axes_or_new("plot_alignment", ax)
+        lowest = _along(ax, at, each, layers, what)
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0.5)
+    ax.set_ylim(min(-0.05, 1.05 * lowest), 1.05)
+    ax.set_ylabel("cosine to backprop's gradient")
+    ax.set_title("Alignment to backpropagation")
+    return ax
+
+
+def _layers_of(found: Sequence[Regime]) -> list[str]:
+    """Return the layers that records are of."""
     if not found:
         raise ValueError("plot_alignment: there are no records")
     layers = list(found[0].module_cosine)
@@ -54,16 +84,28 @@ def plot_alignment(records: Regime | Mapping[str, Regime] | Along, ax: AxesLike 
             )
     if not layers:
         raise ValueError("plot_alignment: the records have no layers")
-    ax = axes_or_new(ax)
-    if isinstance(named, Mapping):
-        lowest = _by_layer(ax, named, layers)
-    else:
-        lowest = _along(ax, named, layers)
-    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0.5)
-    ax.set_ylim(min(-0.05, 1.05 * lowest), 1.05)
-    ax.set_ylabel("cosine to backprop's gradient")
-    ax.set_title("Alignment to backpropagation")
-    return ax
+    return layers
+
+
+def _over_training(
+    given: Along | History,
+) -> tuple[list[str], Float[np.ndarray, " steps"], Float[np.ndarray, "steps networks layers"], str]:
+    """Return the layers, where in training they were looked at, the cosines there, and what training is counted in."""
+    records: list[Any] = [each for each in given if _is_dated(each)] if isinstance(given, (list, tuple)) else []
+    if not isinstance(given, (list, tuple)) or len(records) < len(given) or not records:
+        looks = looks_of("plot_alignment", rows_of("plot_alignment", TAKES, given, None))
+        return looks.layers, looks.batches, looks.cosines, "batches that were learned from"
+    layers = _layers_of([record for _, record in records])
+    values = [cosines(record) for _, record in records]
+    if len({len(v) for v in values}) > 1:
+        raise ValueError(f"plot_alignment: records must be of as many networks; got {[len(v) for v in values]}")
+    at = numbers("plot_alignment", "steps", [step for step, _ in records])
+    order = np.argsort(at, kind="stable")
+    return layers, at[order], np.stack(values)[order], "training step"
+
+
+def _is_dated(x: object) -> bool:
+    return isinstance(x, (list, tuple)) and len(x) == 2 and isinstance(x[1], Regime)
 
 
 def cosines(record: Regime) -> Float[np.ndarray, "networks layers"]:
@@ -122,15 +164,14 @@ def _by_layer(ax: AxesLike, records: Mapping[str, Regime], layers: list[str]) ->
     return least
 
 
-def _along(ax: AxesLike, records: Along, layers: list[str]) -> float:
+def _along(
+    ax: AxesLike,
+    at: Float[np.ndarray, " steps"],
+    each: Float[np.ndarray, "steps networks layers"],
+    layers: list[str],
+    what: str,
+) -> float:
     """Draw a line over training for each layer, and return the least of what is drawn."""
-    at = np.asarray([step for step, _ in records])
-    values = [cosines(record) for _, record in records]
-    if len({len(v) for v in values}) > 1:
-        raise ValueError(f"plot_alignment: records must be of as many networks; got {[len(v) for v in values]}")
-    each = np.stack(values)  # [steps, networks, layers]
-    order = np.argsort(at, kind="stable")
-    at, each = at[order], each[order]
     colours, few = depth_colours(len(layers)), len(layers) <= 10
     for i, layer in enumerate(layers):
         if each.shape[1] > 1:
@@ -144,7 +185,7 @@ def _along(ax: AxesLike, records: Along, layers: list[str]) -> float:
     whole_ticks(ax)
     if len(set(at)) == 1:
         ax.set_xticks(at[:1])
-    ax.set_xlabel("training step")
+    ax.set_xlabel(what)
     plain(ax)
     depth_key(ax, layers)
     return float(np.nanmin(each, initial=0.0))

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-from ..core import Whole
+from ..core import Whole, real, whole
+from ..learning import State
 from ..training import LearningRule
 from ._axes import COLOURS, AxesLike, axes_or_new, look_of
-from ._networks import Batch
+from ._given import numbers, wrong
+from ._networks import Batch, check_batch, check_one, networks_in
 
 POINTS, MARGIN, SAMPLES = 200, 0.1, 2000
 
@@ -40,17 +42,24 @@ def plot_decision_boundary(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for samples that are not in the plane, labels that are no classes, outputs that are no
-        numbers for each class, or too few points.
+    **Raises:** `TypeError` for what is no rule, batch or single network; `ValueError` for samples that are not in the
+        plane, labels that are no classes, outputs that are no numbers for each class, or too few points.
     """
-    x, y = np.asarray(batch[0], float), np.asarray(batch[1])
+    call = "plot_decision_boundary"
+    if not callable(getattr(rule, "predict", None)) or isinstance(rule, type):
+        raise wrong(call, "rule must be a rule, which has `predict`, such as pxl.zil(optax.adam(1e-3))", rule)
+    check_one(call, model)
+    if isinstance(model, State) and networks_in(model) is not None:
+        raise ValueError(f"{call}: one network can be drawn, and the state is of several: pxl.unstack(state)[0]")
+    check_batch(call, batch)
+    points = whole(call, "points", points, 2)
+    real(call, "threshold", threshold, np.isfinite, "finite")
+    x, y = numbers(call, "x", batch[0]), numbers(call, "y", batch[1])
     labels = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else (y[:, 0] if y.ndim == 2 else y)
     if x.ndim != 2 or x.shape[1] != 2 or labels.shape != x.shape[:1] or not len(x):
         raise ValueError(f"plot_decision_boundary: x is [batch, 2], y [batch] classes; got {x.shape} and {y.shape}")
     if not np.all(np.isfinite(x)) or not np.all(labels == np.round(labels)) or labels.min() < 0:
         raise ValueError("plot_decision_boundary: x must be finite, and y whole numbers from 0")
-    if points < 2:
-        raise ValueError(f"plot_decision_boundary: points must be at least 2, got {points}")
     low, high = x.min(axis=0), x.max(axis=0)
     margin = MARGIN * np.maximum(high - low, 1e-6 * np.maximum(np.abs(high), 1))
     sides = [np.linspace(a, b, points) for a, b in zip(low - margin, high + margin, strict=True)]
@@ -63,7 +72,7 @@ def plot_decision_boundary(
             "plot_decision_boundary: the network must give finite outputs, [batch, classes]; got "
             f"{outputs.shape}" + ("" if np.all(np.isfinite(outputs)) else ", some not finite")
         )
-    ax = axes_or_new(ax)
+    ax = axes_or_new(call, ax)
     decided, ahead = _decided(outputs, threshold)
     classes = max(int(labels.max()) + 1, 2 if outputs.shape[1] == 1 else outputs.shape[1])
     ax.imshow(

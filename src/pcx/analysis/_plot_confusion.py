@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import Int
 from numpy.typing import ArrayLike
 
 from ._axes import SCALE, AxesLike, axes_or_new, name_ticks
+from ._given import wrong
 
 WRITTEN = 20
 
@@ -34,15 +35,17 @@ def plot_confusion(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for labels and predictions that don't fit each other or the names, or are no class
-        numbers.
+    **Raises:** `TypeError` for what are no numbers, or no names; `ValueError` for labels and predictions that don't fit
+        each other or the names, or are no class numbers.
     """
+    if names is not None and (isinstance(names, (str, Mapping)) or not hasattr(names, "__len__")):
+        raise wrong("plot_confusion", "names must be a list, a name for each class", names)
     matrix = confusion(labels, predictions, None if names is None else len(names))
     size = len(matrix)
-    called = [str(i) for i in range(size)] if names is None else list(names)
+    called = [str(i) for i in range(size)] if names is None else [str(name) for name in names]
     total = matrix.sum(axis=1, keepdims=True)
     shown = matrix if counts else 100 * matrix / np.maximum(total, 1)
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_confusion", ax)
     highest = float(max(shown.max(), 1)) if counts else 100.0
     drawn = ax.imshow(shown, cmap=SCALE, vmin=0, vmax=highest, interpolation="nearest")
     if size <= WRITTEN:
@@ -80,9 +83,9 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int | None) ->
     - `labels`, `predictions`: as for `plot_confusion`.
     - `classes`: how many there are; as many as occur, or as outputs have, if it is None.
     """
-    true, found = np.asarray(labels), np.asarray(predictions)
+    true, found = _array("labels", labels), _array("predictions", predictions)
     outputs = found.shape[1] if found.ndim == 2 else None
-    if found.ndim == 2:
+    if found.ndim == 2 and found.size:
         if not np.all(np.isfinite(found)):
             raise ValueError("plot_confusion: outputs must be finite")
         found = found.argmax(axis=1)
@@ -101,6 +104,17 @@ def confusion(labels: ArrayLike, predictions: ArrayLike, classes: int | None) ->
     matrix = np.zeros((size, size), int)
     np.add.at(matrix, (true, found), 1)
     return matrix
+
+
+def _array(name: str, x: ArrayLike) -> Any:
+    """Return an array as it is."""
+    try:
+        found = np.asarray(x)
+    except (TypeError, ValueError):
+        raise wrong("plot_confusion", f"{name} must be an array of numbers", x) from None
+    if found.dtype.kind not in "biuf" and "float" not in found.dtype.name:
+        raise wrong("plot_confusion", f"{name} must be an array of numbers", x)
+    return found
 
 
 def _percents(x: float) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
 
-from ..training import Fit
+from ..core import Whole
 from ._axes import AxesLike, axes_or_new, plain
+from ._given import by_name
+from ._history import History, number, rows_of
 from ._plot_seeds import curves
 
-History = Fit | Sequence[Mapping[str, Any]]
+TAKES = "each run must be what pxt.fit returned, or rows of its history"
 
 
 def plot_cost(
@@ -20,7 +21,7 @@ def plot_cost(
     costs: Mapping[str, float],
     ax: AxesLike | None = None,
     *,
-    batches: int | Mapping[str, int],
+    batches: Whole | Mapping[str, Whole],
     metric: str = "validation_accuracy",
 ) -> AxesLike:
     """Draw a metric of several runs against what they cost, in steps of backpropagation on the same network, on a
@@ -37,22 +38,23 @@ def plot_cost(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for no runs, for a run without a cost or without the metric, and for costs and batches that
-    are not above 0.
+    **Raises:** `TypeError` for what is no run, or not by name; `ValueError` for no runs, for a run without a cost or
+        without finite numbers of the metric, and for costs and batches that are not above 0.
     """
+    runs, costs = by_name("plot_cost", "runs", runs, "run"), by_name("plot_cost", "costs", costs, "cost")
     if not runs:
         raise ValueError("plot_cost: there are no runs")
-    steps = {name: batches if isinstance(batches, int) else batches.get(name) for name in runs}
+    steps = {name: batches.get(name) if isinstance(batches, Mapping) else batches for name in runs}
     drawn: dict[str, tuple[Float[np.ndarray, " epochs"], Float[np.ndarray, "networks epochs"]]] = {}
     for name, run in runs.items():
         each, cost = steps[name], costs.get(name)
-        if cost is None or each is None or not cost > 0 or not each > 0:
+        if not (number(cost) > 0 and number(each) > 0):
             raise ValueError(
                 f"plot_cost: {name} needs a cost and batches above 0; got {cost} and {each}; costs has {list(costs)}"
             )
         epochs, values = _by_epoch(name, run, metric)
-        drawn[name] = epochs * each * cost, values
-    ax = axes_or_new(ax)
+        drawn[name] = epochs * number(each) * number(cost), values
+    ax = axes_or_new("plot_cost", ax)
     percent = "accuracy" in metric
     for i, (name, (at, values)) in enumerate(drawn.items()):
         curves(ax, at, 100 * values if percent else values, i, name, None)
@@ -69,13 +71,14 @@ def _by_epoch(
     name: str, history: History, metric: str
 ) -> tuple[Float[np.ndarray, " epochs"], Float[np.ndarray, "networks epochs"]]:
     """Return the epochs, and the metric of each network at each; NaN where there is none."""
-    rows = history.history if isinstance(history, Fit) else history
-    if not any(row.get(metric) is not None for row in rows):
+    rows = rows_of("plot_cost", TAKES, history)
+    if not any(metric in row for row in rows):
         there = sorted({key for row in rows for key in row})
         raise ValueError(f"plot_cost: {name} has no metric {metric!r}; its history has {', '.join(there) or 'no rows'}")
+    if not any(np.isfinite(number(row.get(metric))) for row in rows):
+        raise ValueError(f"plot_cost: the metric {metric!r} of {name} has no number that is finite")
     epochs, networks = sorted({row["epoch"] for row in rows}), sorted({row.get("network", 0) for row in rows})
     values = np.full((len(networks), len(epochs)), np.nan)
     for row in rows:
-        if row.get(metric) is not None:
-            values[networks.index(row.get("network", 0)), epochs.index(row["epoch"])] = row[metric]
+        values[networks.index(row.get("network", 0)), epochs.index(row["epoch"])] = number(row.get(metric))
     return np.asarray(epochs, float), values

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from ..core import positive
 from ._axes import SCALE, AxesLike, axes_or_new, name_ticks, whole_ticks
-from ._trace import Trace
+from ._given import some_finite
+from ._trace import Trace, the_trace
 
 DECADES = 12.0
+TAKES = "trace must be what pxa.trace gives, pxa.trace(rule, run.states[0], batch)"
 
 
 def plot_energy_flow(
-    trace: Trace,
+    trace: Trace | Sequence[Trace],
     ax: AxesLike | None = None,
     *,
     of: Literal["energies", "gradients"] = "energies",
@@ -25,7 +29,7 @@ def plot_energy_flow(
 
     **Arguments:**
 
-    - `trace`: as `pxa.trace` gives it; of several networks their mean is drawn.
+    - `trace`: as `pxa.trace` gives it, also in a tuple by itself; of several networks their mean is drawn.
     - `ax`: the axes to draw on; those of a new figure if there are none.
     - `of`: `"energies"`, or `"gradients"` for the norms of `dE/dh`.
     - `decades`: how many powers of ten the scale has at most, from the largest number down; what is less has the
@@ -33,19 +37,19 @@ def plot_energy_flow(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for a trace without nodes, for what is neither energies nor gradients, and for a scale of
-    no length.
+    **Raises:** `TypeError` for what is no trace; `ValueError` for several, for one without nodes or finite numbers, for
+        what is neither energies nor gradients, and for a scale of no length.
     """
     if of not in ("energies", "gradients"):
         raise ValueError(f"plot_energy_flow: of is 'energies' or 'gradients', got {of!r}")
-    if not decades > 0:
-        raise ValueError(f"plot_energy_flow: decades must be above 0, got {decades}")
-    rows: dict[str, Any] = getattr(trace, of)
+    positive("plot_energy_flow", "decades", decades)
+    rows: dict[str, Any] = getattr(the_trace("plot_energy_flow", TAKES, trace), of)
     if not rows:
         raise ValueError(f"plot_energy_flow: the trace has no {of}")
     image = taken(np.stack([mean_of(row) for row in rows.values()]))
+    some_finite("plot_energy_flow", of, [image])
     there = np.ma.masked_where(~(np.isfinite(image) & (image > 0)), image)
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_energy_flow", ax)
     if there.count():
         highest = float(there.max())
         lowest = max(float(there.min()), highest * 10.0**-decades)

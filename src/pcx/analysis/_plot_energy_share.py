@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..training import Fit
 from ._axes import (
     BLACK,
     BLUE,
@@ -22,17 +21,20 @@ from ._axes import (
     short,
     whole_ticks,
 )
+from ._history import History, number, rows_of
 from ._plot_energy_flow import mean_of, taken
 from ._record import Regime
-from ._trace import Trace
+from ._trace import Trace, the_trace
 
 SPREAD = 100.0
 LINES_BETWEEN = 30
+TAKES = (
+    "it takes a Regime, as pxa.regime gives it, a Trace, as pxa.trace gives it, or what pxt.fit returned, or rows of "
+    "its history"
+)
 
-History = Fit | Sequence[Mapping[str, Any]]
 
-
-def plot_energy_share(measured: Regime | Trace | History, ax: AxesLike | None = None) -> AxesLike:
+def plot_energy_share(measured: Regime | Trace | Sequence[Trace] | History, ax: AxesLike | None = None) -> AxesLike:
     """Draw each node's share of the energy.
 
     Of a `Regime` a point for each node and network, with a line to the mean of several networks, on a logarithmic
@@ -47,16 +49,16 @@ def plot_energy_share(measured: Regime | Trace | History, ax: AxesLike | None = 
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` where there are no energies, or none above 0.
+    **Raises:** `TypeError` for anything else; `ValueError` where there are no energies, or none above 0.
     """
     if isinstance(measured, Regime):
         return _by_node(measured, ax)
-    if isinstance(measured, Trace):
-        rows = (
-            taken(np.stack([mean_of(e) for e in measured.energies.values()])) if measured.energies else np.zeros((0, 0))
-        )
-        return _over(ax, list(measured.energies), np.arange(rows.shape[1], dtype=float), rows, "inference step")
-    return _over(ax, *_of_history(measured), "epoch")
+    several = isinstance(measured, (list, tuple)) and any(isinstance(each, Trace) for each in measured)
+    if isinstance(measured, Trace) or several:
+        energies = the_trace("plot_energy_share", TAKES, measured).energies
+        rows = taken(np.stack([mean_of(e) for e in energies.values()])) if energies else np.zeros((0, 0))
+        return _over(ax, list(energies), np.arange(rows.shape[1], dtype=float), rows, "inference step")
+    return _over(ax, *_of_history(rows_of("plot_energy_share", TAKES, measured)), "epoch")
 
 
 def _by_node(record: Regime, ax: AxesLike | None) -> AxesLike:
@@ -65,7 +67,7 @@ def _by_node(record: Regime, ax: AxesLike | None) -> AxesLike:
     above = shares[np.isfinite(shares) & (shares > 0)]
     if not len(above):
         raise ValueError("plot_energy_share: no node has an energy above 0")
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_energy_share", ax)
     logs = bool(above.max() > SPREAD * above.min())
     left = 10.0 ** (np.floor(np.log10(above.min())) - 1) if logs else 0.0
     at = np.arange(len(names))
@@ -116,23 +118,21 @@ def _by_node(record: Regime, ax: AxesLike | None) -> AxesLike:
     return ax
 
 
-def _of_history(history: History) -> tuple[list[str], Float[np.ndarray, " epochs"], Float[np.ndarray, "nodes epochs"]]:
+def _of_history(
+    rows: Sequence[Mapping[str, Any]],
+) -> tuple[list[str], Float[np.ndarray, " epochs"], Float[np.ndarray, "nodes epochs"]]:
     """Return names, epochs, and by both the mean share of the networks."""
-    found = [row for row in (history.history if isinstance(history, Fit) else history) if row.get("energies")]
+    found = [row for row in rows if row.get("energies") and isinstance(row["energies"], Mapping)]
     names = list(found[0]["energies"]) if found else []
     shares: dict[float, list[Float[np.ndarray, " nodes"]]] = {}
     for row in found:
-        energies = np.asarray([_number(row["energies"].get(n)) for n in names])
+        energies = np.asarray([number(row["energies"].get(n)) for n in names])
         total = float(energies.sum())
         if np.isfinite(total) and total > 0:
             shares.setdefault(row["epoch"], []).append(energies / total)
     epochs = sorted(shares)
     means = [np.mean(shares[epoch], axis=0) for epoch in epochs]
     return names, np.asarray(epochs, float), np.asarray(means).T if means else np.zeros((0, 0))
-
-
-def _number(x: float | None) -> float:
-    return np.nan if x is None else float(x)
 
 
 def _over(
@@ -147,7 +147,7 @@ def _over(
     if not np.any(there):
         raise ValueError("plot_energy_share: there are no energies above 0")
     shares, at = 100 * rows[:, there] / total[there], at[there]
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_energy_share", ax)
     colours = depth_colours(len(names))
     alone = at if len(at) == 1 else None
     if alone is not None:  # an area needs two

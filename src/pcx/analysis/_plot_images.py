@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..core import Whole
+from ..core import Whole, whole
 from ._axes import AxesLike, axes_or_new, short
+from ._given import by_name, described
 from ._tiles import as_images, opaque, tiled
 
 MOST = 10
@@ -37,19 +38,19 @@ def plot_images(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for no rows, for what is no image, for images of several sizes, and for limits of which the
-        first isn't the lower.
+    **Raises:** `TypeError` for what are no numbers, or not by name; `ValueError` for no rows, for what is no
+        image, for images of several sizes, and for limits of which the first isn't the lower.
     """
+    images = by_name("plot_images", "images", images, "images")
     if not images:
         raise ValueError("plot_images: there are no images")
-    if most < 1:
-        raise ValueError(f"plot_images: most must be at least 1, got {most}")
-    rows = {name: as_images("plot_images", each, shape)[:most] for name, each in images.items()}
+    most = whole("plot_images", "most", most, 1)
+    rows = {str(name): as_images("plot_images", each, shape)[:most] for name, each in images.items()}
     sizes = {name: each.shape[1:] for name, each in rows.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"plot_images: all images must be of one size, got {sizes}")
     first = next(iter(rows.values()))
-    low, high = (float(first.min()), float(first.max())) if limits is None else limits
+    low, high = (float(first.min()), float(first.max())) if limits is None else _limits(limits)
     if limits is None and not high > low:
         low, high = low - 0.5, low + 0.5
     if not high > low:
@@ -59,7 +60,7 @@ def plot_images(
     blank = [np.full((columns - len(each), *each.shape[1:]), np.nan) for each in rows.values()]
     full = np.concatenate([part for pair in zip(rows.values(), blank, strict=True) for part in pair])
     canvas = tiled(full, columns, gap)
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_images", ax)
     if canvas.ndim == 3:
         ax.imshow(opaque(canvas, low, high), interpolation="nearest")
     else:
@@ -72,3 +73,11 @@ def plot_images(
         side.set_visible(False)
     ax.grid(False)
     return ax
+
+
+def _limits(limits: tuple[float, float]) -> tuple[float, float]:
+    try:
+        low, high = limits
+        return float(low), float(high)
+    except (TypeError, ValueError):
+        raise ValueError(f"plot_images: limits are two numbers, (black, white), got {described(limits)}") from None

@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ..core import real
 from ._axes import BLACK, MOST, AxesLike, axes_or_new, look_of, name_ticks, plain, short, whole_ticks
+from ._given import by_name, numbers, some_finite
 
 LEVEL = 0.95
 
@@ -35,25 +37,27 @@ def plot_seeds(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for no numbers, for numbers of other shapes, and for a level that isn't between 0 and 1.
+    **Raises:** `TypeError` for what are no numbers, or not by name; `ValueError` for no numbers, for none that is
+        finite, for numbers of other shapes, and for a level that isn't between 0 and 1.
     """
-    found = {name: np.asarray(v, float) for name, v in values.items()}
+    given = by_name("plot_seeds", "values", values, "[seeds]}, such as {'pc': run.last('loss')")
+    found = {str(name): numbers("plot_seeds", f"values of {name}", v) for name, v in given.items()}
     shapes = {name: v.shape for name, v in found.items()}
     dimensions = {len(shape) for shape in shapes.values()}
     if dimensions not in ({1}, {2}) or not all(v.size for v in found.values()):
         raise ValueError(f"plot_seeds: values are {{name: [seeds]}} or {{name: [seeds, steps]}}; got {shapes}")
-    if not 0 < level < 1:
-        raise ValueError(f"plot_seeds: level must be between 0 and 1, got {level}")
+    real("plot_seeds", "level", level, lambda v: (v > 0) & (v < 1), "between 0 and 1")
+    some_finite("plot_seeds", "numbers", list(found.values()))
     if dimensions == {1}:
         if at is not None:
             raise ValueError("plot_seeds: at is for curves, {name: [seeds, steps]}")
-        ax = axes_or_new(ax)
+        ax = axes_or_new("plot_seeds", ax)
         _points(ax, found, level)
     else:
-        where = None if at is None else np.asarray(at, float)
+        where = None if at is None else numbers("plot_seeds", "at", at)
         if where is not None and any(where.shape != v.shape[1:] for v in found.values()):
             raise ValueError(f"plot_seeds: at is [steps], as the curves; got {where.shape} and {shapes}")
-        ax = axes_or_new(ax)
+        ax = axes_or_new("plot_seeds", ax)
         _curves(ax, found, where, level)
     ax.set_ylabel(label)
     ax.set_title("Every seed, and their mean" if any(len(v) > 1 for v in found.values()) else "One seed of each")

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core import positive
 from ._axes import BLACK, BLUE, ORANGE, AxesLike, axes_or_new, plain
 from ._curvature import Curvature
+from ._given import wrong
 from ._spectrum import Spectrum
 
 POINTS = 400
@@ -28,7 +30,8 @@ def plot_spectrum(
     **Arguments:**
 
     - `spectrum`: as `pxa.spectrum` gives it.
-    - `curvature`: the ends, as `pxa.curvature` gives them, to be marked; of several samples, the outermost.
+    - `curvature`: the ends, as `pxa.curvature` gives them, to be marked; of several samples, the outermost. One that
+        may be off by more than a hundredth is said to be so.
     - `ax`: the axes to draw on; those of a new figure if there are none.
     - `label`: for a legend, where several are drawn.
     - `colour`: of the curve.
@@ -36,12 +39,19 @@ def plot_spectrum(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for a spectrum with numbers that are not finite, and for a width of 0 or less.
+    **Raises:** `TypeError` for what is no spectrum or curvature; `ValueError` for a spectrum with numbers that are
+        not finite, and for a width of 0 or less.
     """
+    if not isinstance(spectrum, Spectrum):
+        raise wrong("plot_spectrum", "spectrum must be what pxa.spectrum(landscape) gives", spectrum)
+    if curvature is not None and not isinstance(curvature, Curvature):
+        raise wrong("plot_spectrum", "curvature must be what pxa.curvature(landscape) gives", curvature)
+    if width is not None:
+        positive("plot_spectrum", "width", width)
     values = np.asarray(spectrum.values)[np.asarray(spectrum.weights) > 1e-8]
     if not np.all(np.isfinite(values)):
         raise ValueError("plot_spectrum: the spectrum has values that are not finite")
-    ax = axes_or_new(ax)
+    ax = axes_or_new("plot_spectrum", ax)
     logs = bool(np.all(values > 0) and values.max() > 10 * values.min())
     ends = np.log10([values.min(), values.max()]) if logs else np.array([values.min(), values.max()])
     width = max(float(ends[1] - ends[0]) / 50, 1e-3) if width is None else width
@@ -65,11 +75,19 @@ def plot_spectrum(
 
 def _mark(ax: AxesLike, curvature: Curvature, logs: bool) -> None:
     """Draw lines at both ends, with the step that the upper one allows."""
-    smallest, largest = float(np.min(curvature.smallest)), float(np.max(curvature.largest))
+    low, high = int(np.argmin(curvature.smallest)), int(np.argmax(curvature.largest))
+    smallest, largest = float(np.ravel(curvature.smallest)[low]), float(np.ravel(curvature.largest)[high])
+    below = _off(smallest, float(np.ravel(curvature.smallest_error)[low]))
+    above = _off(largest, float(np.ravel(curvature.largest_error)[high]))
     if not logs or smallest > 0:
-        ax.axvline(smallest, color=BLACK, linewidth=1.2, linestyle=":", label=f"smallest {smallest:.2g}")
+        ax.axvline(smallest, color=BLACK, linewidth=1.2, linestyle=":", label=f"smallest {smallest:.2g}{below}")
     step = f": steps below {2 / largest:.2g} are stable" if largest > 0 else ""
-    ax.axvline(largest, color=ORANGE, linewidth=1.4, linestyle="--", label=f"largest {largest:.2g}{step}")
+    ax.axvline(largest, color=ORANGE, linewidth=1.4, linestyle="--", label=f"largest {largest:.2g}{above}{step}")
+
+
+def _off(value: float, error: float) -> str:
+    """Return by how much a number may be off, in words, where that is worth saying."""
+    return f" \u00b1 {error:.1g}" if error > 0.01 * abs(value) else ""
 
 
 def _log_ticks(ax: AxesLike) -> None:

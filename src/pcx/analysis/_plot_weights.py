@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from ..core import Whole
+from ..core import Whole, whole
 from ._axes import AxesLike, axes_or_new
+from ._given import numbers
 from ._tiles import Images, as_images, opaque, tiled
 
 MOST = 64
@@ -44,21 +45,23 @@ def plot_weights(
 
     **Returns:** the axes.
 
-    **Raises:** `ValueError` for weights that are no images, or not finite, and for less than one image or column.
+    **Raises:** `TypeError` for what are no numbers; `ValueError` for weights that are no images, or not finite,
+        and for less than one image or column.
     """
-    if most < 1 or (columns is not None and columns < 1):
-        raise ValueError(f"plot_weights: most and columns must be at least 1, got {most} and {columns}")
-    found, units = np.asarray(weights, float), len(np.atleast_1d(np.asarray(weights, float)))
+    most = whole("plot_weights", "most", most, 1)
+    across = None if columns is None else whole("plot_weights", "columns", columns, 1)
+    found = numbers("plot_weights", "weights", weights)
+    units = len(np.atleast_1d(found))
     if shape is None and found.ndim == 4 and found.shape[1] not in (1, 3):
         channels = found.shape[1]
-        columns = min(channels, most) if columns is None else columns
+        across = min(channels, most) if across is None else across
         found = found[:, : min(channels, most)]
         found = found.reshape(-1, *found.shape[2:])
     images = as_images("plot_weights", found, shape)
     total, images = len(images), images[:most]
     scaled, largest = _scaled(images, each)
-    canvas = tiled(scaled, math.ceil(math.sqrt(len(images))) if columns is None else int(columns))
-    ax = axes_or_new(ax)
+    canvas = tiled(scaled, math.ceil(math.sqrt(len(images))) if across is None else across)
+    ax = axes_or_new("plot_weights", ax)
     if canvas.ndim == 3:
         ax.imshow(opaque(canvas, -1, 1), interpolation="nearest")
     else:

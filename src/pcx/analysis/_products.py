@@ -13,7 +13,8 @@ from ..energy import Program
 
 def products_among(program: Program, ops: Iterable[int]) -> float:
     """Return the products of some operations of a program: those of matrix products and convolutions, with all that
-    they contain. What is done element by element counts nothing.
+    they contain. What is done element by element counts nothing; the body of a `while` loop counts once, those of loops
+    of a known length as often as they run.
 
     **Arguments:**
 
@@ -21,6 +22,23 @@ def products_among(program: Program, ops: Iterable[int]) -> float:
     - `ops`: the places of operations in it.
     """
     return sum([_products(program.ops[i].eqn) for i in ops], 0.0)
+
+
+def loops_among(program: Program, ops: Iterable[int]) -> bool:
+    """Return whether there are products in while loops among some operations of a program: how often such a loop runs
+    isn't known before.
+
+    **Arguments:**
+
+    - `program`, `ops`: as of `products_among`.
+    """
+    return any(_loops(program.ops[i].eqn) for i in ops)
+
+
+def _loops(eqn: jex.JaxprEqn) -> bool:
+    if eqn.primitive.name == "while" and any(_inside(x) for x in eqn.params.values()):
+        return True
+    return any(_loops(e) for x in eqn.params.values() for e in _inner(x))
 
 
 def _products(eqn: jex.JaxprEqn) -> float:
@@ -42,11 +60,16 @@ def _products(eqn: jex.JaxprEqn) -> float:
 
 def _inside(x: object) -> float:
     """Return the products of the programs that a parameter is or holds."""
+    return sum([_products(eqn) for eqn in _inner(x)], 0.0)
+
+
+def _inner(x: object) -> list[jex.JaxprEqn]:
+    """Return the operations of the programs that a parameter is or holds."""
     if isinstance(x, jex.ClosedJaxpr):
-        return _inside(x.jaxpr)
+        return list(x.jaxpr.eqns)
     if isinstance(x, jex.Jaxpr):
-        return sum([_products(eqn) for eqn in x.eqns], 0.0)
-    return sum([_inside(v) for v in x], 0.0) if isinstance(x, (tuple, list)) else 0.0
+        return list(x.eqns)
+    return [eqn for v in x for eqn in _inner(v)] if isinstance(x, (tuple, list)) else []
 
 
 def _shape(v: Any) -> tuple[int, ...]:

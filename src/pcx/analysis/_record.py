@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from ._measure import TOLERANCE
 from ._table import cell, table
 from ._verdict import Thresholds, Verdict
 
@@ -34,12 +35,15 @@ class Regime:
     - `cosine`, `norm_ratio`: of the rule's weight gradient to backpropagation's, by path of the weight. Of a rule that
         moves the weights itself, its gradient is the way back from where they went, rates included.
     - `module_cosine`, `module_norm_ratio`: the same of all weights of a module together, by path of the module.
-    - `alignment`, `backprop_alignment`: the target alignment of the rule's gradient g, and of backpropagation's: the
-        cosine, over all samples and outputs, between the change of the outputs' predictions u by a small step `-g` of
-        the weights, and the error `-dE/du`, which for squared errors is `y - u`.
+    - `alignment`, `backprop_alignment`: the target alignment of the rule's gradient g, and of backpropagation's, in our
+        reading of it (after arXiv 2605.11911): the cosine `cos(J (-g), -dE/du)` over all samples and outputs, with u
+        the outputs' predictions, J their Jacobian by the weights, so that `J (-g)` is how they change by a small step
+        against g, and `-dE/du` the error, which for squared errors is `y - u`.
     - `steps`: the inference steps that were taken, mean over the samples.
     - `step`: the step of the values, if they settle by plain gradient descent.
     - `curvature`: the largest and the smallest curvature of the energy in what settles, `[..., 2]`.
+    - `curvature_error`: how far they may be off, likewise. A printed record says so of one that may be off by more
+        than 1e-4 of itself.
     - `stable_step`: the largest stable step of plain gradient descent.
     - `thresholds`: what the verdict was made by.
     """
@@ -61,6 +65,7 @@ class Regime:
     steps: Float[np.ndarray, "*networks"]
     step: Float[np.ndarray, "*networks"]
     curvature: Float[np.ndarray, "*networks 2"]
+    curvature_error: Float[np.ndarray, "*networks 2"]
     stable_step: Float[np.ndarray, "*networks"]
     thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
 
@@ -152,9 +157,23 @@ def _lines(r: Regime) -> list[str]:
     lines += table(heads, [[m, cell(r.module_cosine[m], 6), cell(r.module_norm_ratio[m])] for m in r.module_cosine])
     ends = [f"target alignment {cell(r.alignment)}, of backprop {cell(r.backprop_alignment)}"]
     ends.append(f"inference steps {cell(r.steps)}")
-    if np.any(np.isfinite(r.stable_step)):
+    if np.any(np.isfinite(r.curvature)):
         low, high = cell(r.curvature[..., 1]), cell(r.curvature[..., 0])
         ends.append(f"curvature {low} to {high}, largest stable step {cell(r.stable_step)}")
+        ends += _not_converged(r)
     if np.any(np.isfinite(r.step)):
         ends.append(f"step {cell(r.step)}")
     return [*lines, "", "; ".join(ends)]
+
+
+def _not_converged(r: Regime) -> list[str]:
+    """Return which ends of the spectrum were not found well, in words."""
+    found = []
+    for i, end in enumerate(("largest", "smallest")):
+        values, errors = np.atleast_1d(np.abs(r.curvature[..., i])), np.atleast_1d(r.curvature_error[..., i])
+        off = errors > 1.001 * TOLERANCE * values
+        if np.any(off):
+            where = f" in {off.sum()} of {off.size} networks" if off.size > 1 else ""
+            most = f"{np.max(errors[off]):.1g}"
+            found.append(f"the {end} curvature is not found to {TOLERANCE:g}{where}, and may be off by {most}")
+    return found

@@ -32,7 +32,8 @@ def regime(
     gradient is backpropagation's, layer by layer. Nothing is changed.
 
     The cost is that of about three steps: gradients by the values are taken twice at each inference step. The curvature
-    takes up to 60 products with the Hessian, each of which costs two gradients.
+    takes up to 150 products with the Hessian, each of which costs two gradients; fewer where it is found sooner, or
+    where the vectors that are kept, one for each, would need more than a gigabyte. What was not found to 1e-4 is said.
 
     **Arguments:**
 
@@ -91,6 +92,9 @@ def record_of(rule: str, measured: Measured, layout: Layout, limits: Thresholds)
         steps=_number(measured.steps),
         step=_number(math.nan if layout.step is None else layout.step.rate),
         curvature=np.asarray([math.nan] * 2 if bends is None else [float(bends.largest), float(bends.smallest)]),
+        curvature_error=np.asarray(
+            [math.nan] * 2 if bends is None else [float(bends.largest_error), float(bends.smallest_error)]
+        ),
         stable_step=_number(stable),
         thresholds=limits,
     )

@@ -11,6 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from ..core import Whole, whole
+from ._given import wrong
 
 Of = Literal["energy", "loss"]
 
@@ -55,10 +56,12 @@ def saddle_at_zero(
 
     **Returns:** a `Saddle`.
 
-    **Raises:** `ValueError` for widths that don't fit x and y.
+    **Raises:** `TypeError` for what are no widths, `ValueError` for ones that don't fit x and y.
     """
     if of not in get_args(Of):
         raise ValueError(f'saddle_at_zero: of is "energy" or "loss", got {of!r}')
+    if not isinstance(widths, (list, tuple)):
+        raise wrong("saddle_at_zero", "widths is a list, from the input to the output", widths)
     widths = [whole("saddle_at_zero", "widths", w, 1) for w in widths]
     x, y = jnp.asarray(x), jnp.asarray(y)
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(widths) < 2 or widths[0] != x.shape[1]:

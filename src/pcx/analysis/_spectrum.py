@@ -13,7 +13,7 @@ from jaxtyping import Float
 from ..core import positive, raw_key, whole
 from ..energy import Landscape, NodesIn
 from ._at_once import at_once
-from ._hessian import check_apart, check_moving, check_symmetric, hessian, is_odd, place, samples_meet
+from ._hessian import check_apart, check_moving, check_symmetric, hessian, is_odd, place
 from ._lanczos import begun, extend, ritz
 
 
@@ -112,19 +112,19 @@ def spectrum(
     def measured(at: NodesIn, key: Array) -> tuple[Spectrum, Array, Array]:
         found = hessian(landscape, at, names)
 
-        def probe(key: Array) -> tuple[Array, Array, Array]:
+        def probe(key: Array) -> tuple[Array, Array, Array, Array]:
             start = found.random(key)
             lanes = start if per_sample else start.reshape(1, -1)
-            space = extend(found.by_lane(per_sample), begun(lanes, min(steps, lanes.shape[1])))
-            quadrature = ritz(space)
-            return quadrature.values, jnp.square(quadrature.vectors[:, 0, :]), is_odd(space, found.rows.dtypes)
+            space = begun(lanes, min(steps, lanes.shape[1]), ask=per_sample)
+            space = extend(found.by_lane(per_sample), space)
+            quadrature, odd = ritz(space), is_odd(space, found.rows.dtypes)
+            return quadrature.values, jnp.square(quadrature.vectors[:, 0, :]), odd, space.joined
 
         keys = jax.random.split(key, probes)
-        values, weights, odds = lax.map(probe, keys)
-        meet = samples_meet(found, found.random(key)) if per_sample else jnp.array(False)
+        values, weights, odds, meets = lax.map(probe, keys)
         if not per_sample:
             values, weights = values[:, 0], weights[:, 0]
-        odd = jnp.any(odds)
+        odd, meet = jnp.any(odds), jnp.any(meets)
         return Spectrum(jnp.asarray(jnp.where(odd | meet, jnp.nan, values)), jnp.asarray(weights)), meet, odd
 
     found, meet, odd = at_once(measured, place("spectrum", landscape, coords), key)

@@ -66,7 +66,7 @@ def taken_by(rule: Rule, state: State, bound: Bound, forward: ForwardPass, updat
 
 def effective_rank(matrix: Float[Array, "rows ..."]) -> Float[Array, ""]:
     """Return the effective rank of a matrix, or of a kernel with its inputs as columns: `exp(H)` with H the entropy of
-    its singular values over their sum (Roy and Vetterli 2007). 0 for zeros.
+    its singular values over their sum (Roy and Vetterli 2007). 0 for zeros, NaN for what is not finite.
 
     **Arguments:**
 
@@ -79,7 +79,7 @@ def effective_rank(matrix: Float[Array, "rows ..."]) -> Float[Array, ""]:
     values = jnp.linalg.svd(jnp.where(fine, flat / jnp.where(fine, largest, 1), 0.0), compute_uv=False)
     parts = values / jnp.maximum(jnp.sum(values), jnp.finfo(values.dtype).tiny)
     entropy = -jnp.sum(jnp.where(parts > 0, parts * jnp.log(jnp.where(parts > 0, parts, 1)), 0.0))
-    return jnp.where(fine, jnp.exp(entropy), 0.0)
+    return jnp.where(fine, jnp.exp(entropy), jnp.where(largest == 0, 0.0, jnp.nan))
 
 
 def _same(a: Array) -> Array:

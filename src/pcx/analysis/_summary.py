@@ -71,6 +71,8 @@ class Summary:
         what all samples of the batch share is divided among them. A gradient takes about twice as many again.
     - `networks`: how many networks the state is of; the numbers are of one.
     - `own_energy`: whether modules add energies to those of the nodes.
+    - `while_loops`: whether there are products in while loops: how often such a loop runs is known when it ends, so
+        that its body counts once. Loops of a known length (`jax.lax.scan`, `fori_loop`) count as often as they run.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Summary:
     products: float
     networks: int = 1
     own_energy: bool = False
+    while_loops: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON takes it.
@@ -124,7 +127,8 @@ class Summary:
         return [*ends, ("products of a forward pass, by sample", _number(self.products))]
 
     def _notes(self) -> list[str]:
-        return ["The model adds an energy of its own to those of its nodes."] if self.own_energy else []
+        notes = ["The body of a while loop counts once in the products."] if self.while_loops else []
+        return [*notes, *(["The model adds an energy of its own to those of its nodes."] if self.own_energy else [])]
 
 
 def summary(
@@ -171,6 +175,7 @@ def summary(
         sum(n.products for n in networks),
         1 if several is None else several,
         any(n.own_energy for n in networks),
+        any(n.loops for n in networks),
     )
 
 

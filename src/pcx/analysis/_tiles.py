@@ -9,6 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from ..core import whole
+from ._given import described, numbers
+
 Canvas = Float[np.ndarray, "down across"] | Float[np.ndarray, "down across 3"]
 Images = Float[np.ndarray, "images height width"] | Float[np.ndarray, "images height width 3"]
 
@@ -24,9 +27,10 @@ def as_images(call: str, values: ArrayLike, shape: Sequence[int] | None) -> Imag
     - `shape`: of an image, `(height, width)` or `(channels, height, width)`; guessed if it is None, and features are a
         square, or three squares.
 
-    **Raises:** `ValueError` for what has no such shape, no images, or numbers that are not finite.
+    **Raises:** `TypeError` for what are no numbers; `ValueError` for what has no such shape, no images, or numbers that
+        are not finite.
     """
-    found = np.asarray(values, float)
+    found, shape = numbers(call, "images", values), checked_shape(call, shape)
     if found.ndim < 2 or not found.size:
         raise ValueError(f"{call}: images are [images, ...], at least one; got {found.shape}")
     if not np.all(np.isfinite(found)):
@@ -45,6 +49,23 @@ def as_images(call: str, values: ArrayLike, shape: Sequence[int] | None) -> Imag
             f"{found.shape[1:]}"
         )
     return found
+
+
+def checked_shape(call: str, shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return the shape of an image.
+
+    **Arguments:**
+
+    - `call`: what to name in errors.
+    - `shape`: as it was given.
+
+    **Raises:** `ValueError` for what are no two or three numbers above 0.
+    """
+    if shape is None:
+        return None
+    if not isinstance(shape, (list, tuple)) or len(shape) not in (2, 3):
+        raise ValueError(f"{call}: shape is (height, width) or (channels, height, width), got {described(shape)}")
+    return tuple([whole(call, "shape", side, 1) for side in shape])
 
 
 def _guessed(call: str, features: int) -> tuple[int, ...]:

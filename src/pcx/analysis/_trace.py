@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from ..learning import Rule, State
 from ..predictive_coding import EnergyModule
+from ._given import wrong
 from ._networks import Batch, as_state, compiled, for_each, networks_in, taken_apart
 from ._table import cell, table
 from ._verdict import last_row
@@ -92,6 +93,30 @@ def _tracing(rule: Rule) -> Callable[[State, Batch], tuple[Watched, ...]]:
         return tuple([watch(bound, s)[0] for s in rule.settling(bound, bound.start(), rule.memory_of(state))])
 
     return compiled(watched)
+
+
+def the_trace(call: str, wanted: str, x: Any) -> Trace:
+    """Return a trace, or the only one of a tuple as `trace` returns it.
+
+    **Arguments:**
+
+    - `call`: what to name in errors.
+    - `wanted`: what it takes, in words.
+    - `x`: as it was given.
+
+    **Raises:** `TypeError` for anything else; `ValueError` for a tuple of several.
+    """
+    traces: list[Any] = list(x) if isinstance(x, (list, tuple)) else []
+    if len(traces) > 1 and all(isinstance(each, Trace) for each in traces):
+        raise ValueError(
+            f"{call}: there are {len(traces)} traces, one for each time that values settle in a step: choose one, such "
+            "as traces[0]"
+        )
+    if len(traces) == 1:
+        x = traces[0]
+    if not isinstance(x, Trace):
+        raise wrong(call, wanted, x)
+    return x
 
 
 def _joined(each: list[Watched], several: bool) -> Trace:

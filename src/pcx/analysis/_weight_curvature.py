@@ -15,10 +15,11 @@ from ..core import positive, raw_key, whole
 from ..energy import Bound, Nodes, NodesIn, Weights
 from ._along import reverse_alone
 from ._at_once import at_once
-from ._curvature import Curvature, Ends, check_which, done_with, ends_of, of_one_lane, spoilt
+from ._curvature import Curvature, Ends, check_which, done_with, ends_of_all, spoilt
 from ._equilibrium import equilibrium
-from ._hessian import check_digits, check_symmetric, is_odd
+from ._hessian import check_coords, check_digits, check_symmetric, is_odd
 from ._lanczos import begun, extend
+from ._networks import check_bound
 
 
 def weight_curvature(
@@ -47,15 +48,17 @@ def weight_curvature(
     **Returns:** a `Curvature`, with directions `{path: array}`. Under `jit` all its numbers are NaN where values are
     not at rest.
 
-    **Raises:** `ValueError` for arguments that don't fit, for values that are not at rest, for products in 16 bits,
-    and for operations that can be differentiated in reverse alone.
+    **Raises:** `TypeError` for what is no bound network; `ValueError` for arguments that don't fit, for values that are
+    not at rest, for products in 16 bits, and for operations that can be differentiated in reverse alone.
     """
+    check_bound("weight_curvature", bound)
     steps, tolerance = (
         whole("weight_curvature", "steps", steps, 1),
         positive("weight_curvature", "tolerance", tolerance),
     )
     rest, key = positive("weight_curvature", "rest", rest), raw_key("weight_curvature", key)
     check_which(which)
+    check_coords("weight_curvature", nodes, "nodes")
     check_digits("weight_curvature", bound.problem.structure.rounding)
     targets = bound.start().targets
     landscape = bound.landscape(targets)
@@ -67,10 +70,11 @@ def weight_curvature(
         flat, back = ravel_pytree(weights)
         product, moving = _hessian(bound, weights, h, targets)
         start = jax.random.normal(key, (1, flat.size), flat.dtype)
-        space = begun(start, min(steps, flat.size))
-        space = extend(lambda v: ravel_pytree(product(back(v[0])))[0][None], space, done_with(which, tolerance))
+        space, alone = begun(start, min(steps, flat.size)), jnp.ones((1,), bool)
+        done = done_with(which, tolerance, alone)
+        space = extend(lambda v: ravel_pytree(product(back(v[0])))[0][None], space, done)
         still = moving <= rest * jnp.maximum(_length(h), 1)
-        ends = of_one_lane(ends_of(space, which, tolerance))
+        ends = ends_of_all(space, which, tolerance, alone)
         high, low = back(ends.largest_direction[0]), back(ends.smallest_direction[0])  # pyright: ignore  # a vector yet
         odd = is_odd(space, [a.dtype for a in h.values()])
         return spoilt(ends._replace(largest_direction=high, smallest_direction=low), odd | ~still), still, odd
