@@ -29,7 +29,7 @@ KEPT = (
     "verdict", "why", "module_cosine", "module_norm_ratio", "share", "moving", "rest", "alignment", "backprop_alignment"
 )  # fmt: skip
 
-CURVATURE = ("step", "stable_step", "curvature")
+CURVATURE = ("step", "stable_step", "curvature", "curvature_error")
 """What is kept beside these where the curvature is measured."""
 WELL = "health: every layer learns"
 

@@ -42,6 +42,8 @@ def test_the_largest_stable_step_stands_beside_the_verdict(tmp_path):
     assert "largest stable<" in html
     assert re.search(r">transient</td>\s*<td[^>]*>0\.1</td>\s*<td[^>]*>0\.5</td>", html)
     assert "Step of the values by batch; at the end: the step 0.1; largest stable 0.5" in html
+    rows[0]["regime"] = [look(0, **steps, curvature_error=[0.2, 0.0])]
+    assert re.search(r"<td[^>]*>at most 0\.625</td>", pxr.page(pxr.read(run(tmp_path / "off", rows))))
     rows[0]["regime"] = [look(0, **UNDRAWN)]
     assert "largest stable" not in pxr.page(pxr.read(run(tmp_path / "without", rows)))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ._curves import Curve, by_part, mean
-from ._parts import Figure, Part, Section, Table, beside, number, text
+from ._parts import Cell, Figure, Part, Section, Table, beside, number, text
 from ._record import Group, Network, Record, finite
 
 _HEALTH = "before the first batch: "  # begins what the log says of it
@@ -47,6 +47,17 @@ def looks(network: Network) -> list[Look]:
     return [look for look in every if isinstance(look.get("batch"), int) and 0 <= look["batch"] < 10**12]
 
 
+def _stable(look: Look) -> Cell:
+    """The largest stable step; where the largest curvature was not found well, and so may be larger, it is a bound."""
+    shown = number(look.get("stable_step"), digits=3)
+    largest, error = [
+        finite(each[0]) if (each := _list(look.get(name))) else None for name in ("curvature", "curvature_error")
+    ]
+    if largest is None or error is None or error <= 0.01 * abs(largest) or shown.key is None:
+        return shown
+    return Cell(f"at most {shown.text}", shown.key)
+
+
 def _verdicts(groups: Sequence[Group]) -> Table:
     seen = [(group, network, found) for group in groups for network in group.networks if (found := looks(network))]
     steps = any(finite(each.get("stable_step")) is not None for _, _, found in seen for each in found)
@@ -63,7 +74,7 @@ def _verdicts(groups: Sequence[Group]) -> Table:
             text(group.name),
             text(network.name),
             text(last.get("verdict"), last.get("verdict") == "diverging"),
-            *([number(bent.get(name), digits=3) for name in ("step", "stable_step")] if steps else []),
+            *([number(bent.get("step"), digits=3), _stable(bent)] if steps else []),
             text(", ".join(silent), bool(silent)),
             text(last.get("why")),
             number(min(cosines, default=None)),
