@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..experiments import EXPERIMENTS, Experiment, Outcome, Plan, Settings, Verified, Where
+from ..experiments import EXPERIMENTS, TOLERANCE, Experiment, Outcome, Plan, Settings, Verified, Where, read_config
 from ..experiments import run as run_experiment
 from ..experiments import verify as verify_folder
-from ..experiments.frame import TOLERANCE, read_config
 from ._experiment import ExperimentOptions
 from ._failures import DONE, ERROR, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, told
 from ._interrupt import ended_by_signal, resumable

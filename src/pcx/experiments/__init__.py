@@ -20,7 +20,19 @@ from ._online import Online
 from .frame import Arm, Experiment, FirstSteps, Measure, Record, Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _HOME
-    from .frame import Data, Outcome, Plan, Trained, Verified, first_steps, images, run, verify
+    from .frame import (  # noqa: F401
+        TOLERANCE,
+        Data,
+        Outcome,
+        Plan,
+        Trained,
+        Verified,
+        first_steps,
+        images,
+        read_config,
+        run,
+        verify,
+    )
 
 __all__ = [
     "EXPERIMENTS",
@@ -59,9 +71,9 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 """The experiments by name, in the order in which they are listed."""
 
-_HOME = dict.fromkeys(
-    ("Data", "Outcome", "Plan", "Trained", "Verified", "first_steps", "images", "run", "verify"), f"{__name__}.frame"
-)
+# The last two are for the command, and not public.
+_LATER = "Data Outcome Plan Trained Verified first_steps images run verify TOLERANCE read_config"
+_HOME = dict.fromkeys(_LATER.split(), f"{__name__}.frame")
 
 if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one
     __getattr__ = loaded_on_use(__name__, _HOME)
