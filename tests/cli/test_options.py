@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import types
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,10 +13,11 @@ import pytest
 import pcx.data as pxd
 import pcx.models as pxm
 import pcx.predictive_coding as pxc
+from pcx.cli._build import model_maker
 from pcx.cli._devices import layers_in_words
 from pcx.cli._failures import Refused
 from pcx.cli._flowing import let_help_flow
-from pcx.cli._settings import TrainOptions
+from pcx.cli._settings import CONVOLUTIONAL, TrainOptions
 from pcx.cli._sweep_options import SweepOptions
 from pcx.learning import NotByLayer
 
@@ -319,3 +322,14 @@ def test_augmentation(images, tmp_path):
     assert "Flip" in text
     assert "Crop" in text
     assert '"pad": 4' in text
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_convolutional_networks_are_made_for_the_images(name, monkeypatch):
+    monkeypatch.setattr(pxm, name, lambda **options: options)
+    options = TrainOptions(model=name, act="relu", energy="ce")  # pyright: ignore[reportArgumentType]
+    options.check()
+    data: Any = types.SimpleNamespace(shape=(3, 32, 32), classes=100)
+    made: Any = model_maker(options, data)()
+    assert made == {"shape": (3, 32, 32), "classes": 100, "act": jax.nn.relu, "energy": pxc.ce_energy}
+    assert "hidden" in options.without_effect()
