@@ -41,7 +41,7 @@ SLOW = (
     "training.md",
     "your-own-network.md",
 )
-IN_HASTE = ("analysis.md", "experiments.mdmodels.md")
+IN_HASTE = ("analysis.md", "experiments.md", "models.md")
 """Pages that compile many programs which run once."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
