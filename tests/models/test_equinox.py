@@ -81,7 +81,6 @@ MODULES: dict[str, Any] = {
     "mlp": (mlp, None, 4, (3,)),
     "mlp, looped": (lambda: mlp(scan=True, final_activation=jnp.tanh), None, 4, (3,)),
     "mlp, of numbers": (lambda: mlp(in_size="scalar", out_size="scalar", final_activation=jnp.sin), None, 4, ()),
-    "mlp, of one layer": (lambda: mlp(depth=0), None, 1, (3,)),
     "mlp, learned activation": (lambda: mlp(activation=N.PReLU()), None, 4, (3,)),
     "mlp, cut": (mlp, ["layers[1]"], 2, (3,)),
     "sequential": (convolutional, None, 3, (1, 4, 4)),
@@ -112,7 +111,7 @@ def test_outputs_are_those_of_the_module(name):
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mlp, looped", "sequential"])
+@pytest.mark.parametrize("name", ["sequential"])
 def test_zil_has_the_gradient_of_equinox(name):
     make, cuts, _, _ = MODULES[name]
     module, x = make(), batch(name)

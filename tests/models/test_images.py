@@ -104,7 +104,6 @@ def test_plain_skips_are_not_levelled():
 
 
 SETTLING: dict[str, Any] = {
-    "alexnet": pxl.pc(GRADIENT, optax.sgd(0.1), 8),
     "resnet": pxl.ipc(GRADIENT, optax.sgd(0.1), 6),
 }
 
