@@ -51,7 +51,7 @@ def test_a_run_of_another_command_is_not_verified(tmp_path, capsys):
     assert "was written by pcx train" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 def test_an_experiment_broken_off_and_verified(image_folder, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"

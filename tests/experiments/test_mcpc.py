@@ -28,7 +28,7 @@ def test_the_frechet_distance_of_normal_distributions():
     assert frechet(3 * a, a) == pytest.approx(4 * a.var(axis=0, ddof=1).sum() + 4 * (a.mean(axis=0) ** 2).sum())
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 def test_a_normal_distribution_is_learned(tmp_path):
     longer = ("--seeds", 1, "--epochs", 20, "--lr", 0.03, "--samples", 4096, "--T", 150, "--burn-in", 75)
@@ -37,7 +37,7 @@ def test_a_normal_distribution_is_learned(tmp_path):
     assert found["generated_variance"]["once"]["mean"] == pytest.approx(5, rel=0.25)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 def test_real_digits_are_judged(tmp_path):
     (found,) = results(tmp_path / "run", "mcpc-digits", "--only", "real").values()

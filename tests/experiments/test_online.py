@@ -79,7 +79,7 @@ def test_settings_that_do_not_fit_are_refused():
         order("stream", few, QUICK, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 def test_networks_that_train_at_once_are_those_that_train_alone(data):
     trial = Trial(0.1, 0.2)
@@ -98,7 +98,7 @@ def test_networks_that_train_at_once_are_those_that_train_alone(data):
     assert not found.left_out.any()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 def test_rules_are_compared_seed_by_seed(tmp_path):
     words = ("--only", "switch", "--seeds", 2, "--state-lrs", 0.2, "--trials", 2)

@@ -30,7 +30,7 @@ class Unseen:
         )
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", OWN)
 def test_from_end_to_end(name, image_folder, tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def batch(name: str) -> Any:
 QUICK = ("mlp", "mlp, cut", "block")
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MODULES])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.hasty) for n in MODULES])
 def test_outputs_are_those_of_the_module(name):
     make, cuts, nodes, _ = MODULES[name]
     module, x = make(), jnp.asarray(batch(name), jnp.float32)
@@ -110,7 +110,7 @@ def test_outputs_are_those_of_the_module(name):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", ["sequential"])
 def test_zil_has_the_gradient_of_equinox(name):
     make, cuts, _, _ = MODULES[name]
@@ -129,7 +129,7 @@ def test_zil_has_the_gradient_of_equinox(name):
         assert any(a.shape == one.shape and np.allclose(a, one, rtol=1e-9, atol=1e-12) for a in found)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_what_is_trained_comes_back_and_the_module_stays():
     module = convolutional()
     kept = [np.array(a) for a in jax.tree.leaves(eqx.filter(module, eqx.is_array))]
@@ -157,7 +157,7 @@ def test_nodes_stand_where_they_are_asked_for():
     assert [node.shape for node in nodes.values()] == [(2,), (4,), (2,)]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_dropout_draws_in_training_alone():
     module = N.Sequential([N.Linear(3, 64, key=KEYS[0]), N.Dropout(0.5), N.Linear(64, 2, key=KEYS[1])])
     model, x = pxm.from_equinox(module), jnp.ones((4, 3))

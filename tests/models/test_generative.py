@@ -52,7 +52,7 @@ def total(model: Any, nodes: dict[str, Any]) -> Any:
     return jax.jit(lambda: sum(bound.landscape({last: nodes[last]}).energies(free).values()), compiler_options=HASTE)()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_code_of_a_linear_decoder_is_that_of_least_squares(double):
     model, images = seeded(lambda: pxm.Decoder([2, 6])), normal(1, 3, 6)
     w = weights(model)
@@ -66,7 +66,7 @@ def test_the_code_of_a_linear_decoder_is_that_of_least_squares(double):
     np.testing.assert_allclose(nodes["latent"], ridge, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_decoders_are_their_layers():
     model = seeded(lambda: pxm.Decoder([2, 3, 4], act=jnp.tanh, shape=(2, 2)))
     w, z = weights(model), np.zeros(2)
@@ -103,7 +103,7 @@ def data(name: str, size: int = 8) -> Any:
     return None, images.reshape(size, 2, 2, 2) if name == "deconv" else images
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", ["deconv"])
 def test_training_brings_predictions_near_images(name):
     batch, model = data(name), seeded(GENERATIVE[name])
@@ -116,7 +116,7 @@ def test_training_brings_predictions_near_images(name):
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", ["hierarchy"])
 def test_zil_is_backpropagation_from_the_latent_of_a_forward_pass(name):
     model = seeded(lambda: pxm.Decoder([2, 5, 8], prior="normal") if name == "decoder" else GENERATIVE[name]())
@@ -125,7 +125,7 @@ def test_zil_is_backpropagation_from_the_latent_of_a_forward_pass(name):
     assert error(found, expected) <= 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_energy_of_a_hierarchy_is_the_negative_logarithm_of_its_density(double):
     model = seeded(lambda: pxm.GenerativeHierarchy([2, 3, 4]))
     model.mean.set(normal(9, 2))
@@ -138,7 +138,7 @@ def test_the_energy_of_a_hierarchy_is_the_negative_logarithm_of_its_density(doub
     np.testing.assert_allclose(total(model, nodes), expected, rtol=1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.filterwarnings("ignore:mcpc.predict. settling went uphill")  # a chain does
 def test_a_hierarchy_samples_its_latents_and_those_of_data():
     model = pxm.GenerativeHierarchy([1, 1], act=lambda h: h)
@@ -169,7 +169,7 @@ def energy(memory: Any, h: Any) -> Any:
     return jax.jit(lambda: landscape.energies({"recalled": h})["state"], compiler_options=HASTE)()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_energies_of_memories(double):
     h = normal(1, 3, 12)
     memory = seeded(lambda: pxm.PCMemory(12, act=jnp.tanh))
@@ -209,7 +209,7 @@ def trained(model: Any, batch: Any, rule: Any, steps: int) -> Any:
     return info.loss
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_recurrent_network_recalls_what_it_was_trained_on():
     memory = pxm.PCMemory(12)
     loss = trained(memory, (None, PATTERNS), pxl.pc(optax.adam(0.01), optax.sgd(0.1), 1), 1500)
@@ -219,7 +219,7 @@ def test_a_recurrent_network_recalls_what_it_was_trained_on():
     np.testing.assert_allclose(halves, PATTERNS, atol=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_hopfield_network_learns_the_middles_of_what_it_sees():
     centres = np.asarray([[2.0, 0.0], [-2.0, 1.0]])
     seen = (centres[:, None] + 0.1 * normal(1, 2, 20, 2)).reshape(40, 2)

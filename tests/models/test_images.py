@@ -40,7 +40,7 @@ def pooled(x: Any) -> Any:
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_vgg9_has_four_pairs_of_convolutions():
     small = pxm.VGG((1, 1, 2, 2, 3, 3, 4, 4), (True, False) * 4, (1,) * 8)
     sides = [16, 16, 8, 8, 4, 4, 2, 2]
@@ -49,7 +49,7 @@ def test_vgg9_has_four_pairs_of_convolutions():
     assert found[-1] == (10,)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_alexnet_is_its_convolutions_and_linear_layers():
     model = seeded(IMAGES["alexnet"])
     w, (x, _) = weights(model), images("alexnet")
@@ -65,7 +65,7 @@ def test_alexnet_is_its_convolutions_and_linear_layers():
     assert list(sides.values()) == [(1, 8, 8), (2, 4, 4), (3, 4, 4), (4, 4, 4), (5, 2, 2), (6,), (7,), (10,)]
 
 
-@pytest.mark.parametrize("skips", ["levelled", pytest.param("plain", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("skips", ["levelled", pytest.param("plain", marks=pytest.mark.hasty)])
 def test_resnet_is_its_blocks(skips):
     model = seeded(lambda: IMAGES["resnet"](skips=skips, norm=None))
     w, (x, _) = weights(model), images("resnet")
@@ -78,7 +78,7 @@ def test_resnet_is_its_blocks(skips):
     np.testing.assert_allclose(predicted(model, x), out, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_nodes_of_a_resnet():
     model = pxm.ResNet((2, 1), (1, 2))
     found = shapes(model, 3, 32, 32)
@@ -91,7 +91,7 @@ def test_the_nodes_of_a_resnet():
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.parametrize("norm", [pytest.param("batch", marks=pytest.mark.slow), None])
+@pytest.mark.parametrize("norm", [pytest.param("batch", marks=pytest.mark.hasty), None])
 def test_with_levelled_skips_zil_is_backpropagation(norm):
     model, batch = seeded(lambda: IMAGES["resnet"](norm=norm)), images("resnet")
     found, expected = gradients(model, batch, zil=pxl.zil(GRADIENT), backprop=pxl.backprop(GRADIENT))
@@ -108,7 +108,7 @@ SETTLING: dict[str, Any] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", SETTLING)
 def test_rules_whose_values_settle_reach_every_weight(name):
     model = seeded(lambda: IMAGES[name](energy=pxc.ce_energy))

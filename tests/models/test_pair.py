@@ -20,7 +20,7 @@ CENTRES = 2 * jnp.asarray([[1.0, 0, 0, 1], [0, 1, 0, -1], [0, 0, 1, 0]])
 IMAGES = CENTRES[LABELS] + 0.2 * jnp.asarray(normal(1, 24, 4), jnp.float32)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_both_directions_have_the_same_hidden_values():
     model = seeded(lambda: pxm.Pair([4, 5, 6, 3], shape=(2, 2)))
     rule = pxl.hybrid(optax.sgd(0.1), optax.sgd(0.1), 2)
@@ -39,7 +39,7 @@ def test_both_directions_have_the_same_hidden_values():
     np.testing.assert_allclose(drawn, h.reshape(24, 2, 2), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", ["bpc"])
 def test_a_pair_recognises_and_draws(name):
@@ -54,7 +54,7 @@ def test_a_pair_recognises_and_draws(name):
     assert jnp.abs(drawn - CENTRES).max() < 0.4
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", ["hybrid"])
 def test_a_pair_finds_latents(name):
