@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import random
 import re
 from typing import Any
@@ -159,17 +160,17 @@ def test_quick_rules_give_the_same_numbers(name):
 class Net(pxc.EnergyModule):
     """Blocks that repeat, and parts that don't."""
 
-    def __init__(self, plan):
+    def __init__(self, plan, widths=None):
         super().__init__()
         self.plan = px.static(plan)
-        self.layers = [pxnn.Linear(8, 8) for _ in plan]
+        self.layers = [pxnn.Linear(a, b) for a, b in itertools.pairwise(widths or [8] * (len(plan) + 1))]
         self.vodes = [pxc.Vode() for _ in plan[1:]] + [pxc.Vode(output=True)]
 
     def __call__(self, x, y=None):
         hs = [x]
         for (act, skip), layer, vode in zip(px.get(self.plan), self.layers, self.vodes, strict=True):
             u = act(layer(hs[-1]))
-            if skip and len(hs) > skip:
+            if skip and len(hs) > skip and hs[-1 - skip].shape == u.shape:
                 u = u + 0.5 * hs[-1 - skip]
             hs.append(vode(u))
         return self.vodes[-1].get("u")
@@ -228,8 +229,24 @@ def test_skips_may_reach_further_back_than_layers_repeat(repeats, how):
     assert_same(apart, together)
 
 
-@pytest.mark.usefixtures("jit_in_haste")
+@pytest.mark.hasty
+@pytest.mark.parametrize("how", ["looped", "stacked"])
+@pytest.mark.parametrize("name", ["pc", "epc", "zil"])
+def test_skips_may_pass_by_values_of_another_shape(name, how):
+    # The value before the last one that the equal layers reach back to is of another width, and read by none of them.
+    plan, widths = (*REACHING[:4], *[(jnp.tanh, 4)] * 3, (jnp.sin, 0), END), [8, 8, 8, 6, *[8] * 6]
+    assert [run.repeats for run in problem_of(Net(plan, widths), batch()).runs] == [2]
+    rules = {
+        "pc": lambda how: pxl.pc(SLOW, optax.sgd(0.3), 8, equal_layers=how),
+        "epc": lambda how: pxl.epc(SLOW, optax.sgd(0.3), 3, equal_layers=how),
+        "zil": lambda how: pxl.zil(SLOW, level=True, equal_layers=how),
+    }
+    apart, together = (trained(rules[name](h), lambda: Net(plan, widths), batch(), steps=1) for h in ("apart", how))
+    assert_same(apart, together)
+
+
 # -- fewer bits ---------------------------------------------------------------------------------------
+@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])
 def test_products_in_fewer_bits_are_computed_together(policy):

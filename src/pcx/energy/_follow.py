@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax import Array
 from jaxtyping import PyTree
 
@@ -56,11 +57,7 @@ def follow(
     order, period = together.problem.graph.order, len(run.groups)
     parts = [Part(group, 0, run.repeats) for group in run.groups]
     reads = [[run.place_read(order, slot) for slot in part.group.slots] for part in parts]
-    first = {
-        k: [value_of(order[run.start + k - period * (j + 1)]) for j in range(back)]
-        for k, back in run.depths(order).items()
-        if back
-    }
+    first = {k: _before(run.before(order, k, back), value_of) for k, back in run.depths(order).items() if back}
     fixed: list[list[Any]] = []
     moving: list[list[int]] = []
     for part, at in zip(parts, reads, strict=True):
@@ -111,6 +108,14 @@ def follow(
     read = [n for part in parts for slot in part.group.slots if slot.kind == "value" for n in slot.names]
     values = updated(h, {n: value_of(n) for n in dict.fromkeys(read) if n not in h})
     return Followed(h, u, [_emitted(together, part, values, emit) for part in parts], last)
+
+
+def _before(names: Sequence[str | None], value_of: Callable[[str], Array]) -> list[Array]:
+    """Return the values of the nodes before a run, the nearest first; zeros in the place of those that it doesn't read,
+    which go from cell to cell with the others."""
+    values = [None if n is None else value_of(n) for n in names]
+    like = next(v for v in values if v is not None)
+    return [jnp.zeros_like(like) if v is None else v for v in values]
 
 
 def _emitted(together: Together, part: Part, values: Mapping[str, Any], emit: Emit) -> PyTree:

@@ -160,10 +160,9 @@ class Reverse:
         xs = (self._pulls.of_run(run), h, given)
         (ring, same, sums), (made, grads) = scan(cell, (ring, same, sums), xs, reverse=True)
         for k, waiting in ring.items():
-            for j, grad in enumerate(waiting[: depth[k]]):
-                at = run.start + k - period * (j + 1)
-                if at >= 0 and run.reads(order[at]):
-                    self._give(pending, order[at], grad)
+            for name, grad in zip(run.before(order, k, depth[k]), waiting, strict=False):
+                if name is not None:
+                    self._give(pending, name, grad)
         for name, grad in same.items():
             self._give(pending, name, grad)
         terms: list[Term] = []

@@ -92,9 +92,25 @@ class Run(NamedTuple):
                 depth[at[0]] = max(depth[at[0]], at[1])
         return depth
 
-    def reads(self, name: str) -> bool:
-        """Return whether any of its nodes is predicted from a node."""
-        return any(name in slot.names for group in self.groups for slot in group.slots)
+    def before(self, order: Sequence[str], k: int, back: int) -> list[str | None]:
+        """Return the nodes before a run that its first repetitions read as they do their own nodes at a place, the
+        nearest first; None in the place of nodes that they don't read so, which may be of another shape.
+
+        **Arguments:**
+
+        - `order`: the nodes in the order of the graph.
+        - `k`: the place in the repetition.
+        - `back`: how many repetitions to go back.
+        """
+        read = {
+            n
+            for group in self.groups
+            for slot in group.slots
+            if (at := self.place_read(order, slot)) is not None and at[0] == k and at[1] > 0
+            for n in slot.names
+        }
+        places = [self.start + k - len(self.groups) * (j + 1) for j in range(back)]
+        return [order[at] if at >= 0 and order[at] in read else None for at in places]
 
 
 LONGEST = 16  # nodes in one repetition

@@ -167,10 +167,9 @@ class Sweep:
         # What is left for nodes before the run. A skip may have reached some of them before all of the run is.
         left = 0 if first is None else count - cells
         for k, waiting in ring.items():
-            for j in range(depth[k]):
-                at = run.start + k - period * (j + 1)
-                if at >= 0 and order[at] in self._free and run.reads(order[at]):
-                    _give(pending, order[at], _after(waiting[j : depth[k]], left))
+            for j, name in enumerate(run.before(order, k, depth[k])):
+                if name is not None and name in self._free:
+                    _give(pending, name, _after(waiting[j : depth[k]], left))
         for name, grad in same.items():
             _give(pending, name, grad)
         return {block: (values[k], kept[k]) for k, block in enumerate(blocks)}
@@ -178,13 +177,9 @@ class Sweep:
     def _before(self, run: Run, k: int, back: int, like: Array, coords: Stacks) -> Array | None:
         """Return the values of the nodes before a run that its first repetitions read, the furthest first; zeros in the
         place of those that they don't. None if they read none."""
-        order, period = self._landscape.problem.graph.order, len(run.groups)
-        found = []
-        for j in reversed(range(back)):
-            at = run.start + k - period * (j + 1)
-            read = at >= 0 and run.reads(order[at])
-            zero = jnp.zeros(like.shape[1:], like.dtype)
-            found.append(self._landscape.value(order[at], coords) if read else zero)
+        zero = jnp.zeros(like.shape[1:], like.dtype)
+        names = run.before(self._landscape.problem.graph.order, k, back)
+        found = [zero if n is None else self._landscape.value(n, coords) for n in reversed(names)]
         return jnp.stack(found) if found else None
 
     def _first(self, run: Run) -> np.ndarray | None:

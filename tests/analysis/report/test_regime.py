@@ -1,13 +1,14 @@
 """What a run's looks at its regime become on its page."""
 
 import re
+from typing import Any
 
 import pcx.analysis.report as pxr
 
 from .folders import Page, run
 
 
-def look(batch, verdict="transient", **values):
+def look(batch, verdict: Any = "transient", **values: Any) -> dict[str, Any]:
     found = {"batch": batch, "verdict": verdict, "why": "errors have not come", "alignment": 0.5}
     found |= {"backprop_alignment": 0.75, "module_cosine": {"layers[0]": None, "layers[1]": 0.25}}
     found |= {"module_norm_ratio": {"layers[0]": 0.0, "layers[1]": 1e-7}, "share": {"h": 0.125, "u": 0.875}}
@@ -32,11 +33,11 @@ def test_regime_and_health(tmp_path):
 
 
 # Each figure takes a quarter of a second.
-UNDRAWN = {"module_cosine": {}, "module_norm_ratio": {}, "alignment": None, "backprop_alignment": None}
+UNDRAWN: dict[str, Any] = {"module_cosine": {}, "module_norm_ratio": {}, "alignment": None, "backprop_alignment": None}
 
 
 def test_the_largest_stable_step_stands_beside_the_verdict(tmp_path):
-    steps = {"step": 0.1, "stable_step": 0.625, "curvature": [3.2, 0.5], **UNDRAWN}
+    steps: dict[str, Any] = {"step": 0.1, "stable_step": 0.625, "curvature": [3.2, 0.5], **UNDRAWN}
     rows = [{"epoch": 1, "network": 0, "regime": [look(0, **steps), look(5, **(steps | {"stable_step": 0.5}))]}]
     html = pxr.page(pxr.read(run(tmp_path / "run", rows)))
     assert "largest stable<" in html
