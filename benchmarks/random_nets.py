@@ -8,7 +8,7 @@ weights on the same batch, of 4 to 12 inference steps each. Where a rule compute
 to ask.
 
 - `worst`: the largest difference of all weights and energies after the steps, relative to the largest number of their
-  array; the bar is 1e-12.
+  array, and of sums of energies to the largest of these; the bar is 1e-12.
 - `grouped`: of how many networks the rule computed layers together. Z-IL takes ways of different length apart.
 - `repeating`: in how many networks layers repeat at all; `reaching`: in how many a skip reaches further back than its
   run is long.
@@ -211,7 +211,10 @@ def difference(one, other):
             found.append((u - v, u))
     energies = [np.asarray([float(info.energies[n]) for n in first.energies]) for info in (first, second)]
     found.append((energies[0] - energies[1], energies[0]))
-    found += [(x - y, x) for x, y in zip(first[-1:] + first[:1], second[-1:] + second[:1], strict=True)]
+    # Sums of these, which cancel where a precision is learned.
+    most = np.max(np.abs(energies[0]))
+    sums = zip(first[-1:] + first[:1], second[-1:] + second[:1], strict=True)
+    found += [(x - y, np.maximum(np.abs(x), most)) for x, y in sums]
     each = [float(np.max(np.abs(off))) / (float(np.max(np.abs(whole))) or 1.0) for off, whole in found]
     return max(each) if np.all(np.isfinite(each)) else float("inf")
 
