@@ -263,6 +263,7 @@ def test_a_whole_program_computes_what_it_computes_as_written_today():
 
 
 # -- the older name of the package ------------------------------------------------------------------------
+@pytest.mark.hasty
 def test_pcax_is_pcx():
     said = run("""
 import warnings

@@ -139,6 +139,7 @@ def test_a_deep_network_in_few_steps_is_transient():
         assert [int(a) for a in found.arrival.values()][1:] == [7, 6, 5, 4, 3, 2, 1, 0]
 
 
+@pytest.mark.hasty
 def test_a_step_that_is_too_large_diverges():
     model, batch = net([4, 6, 6, 3])
     found = pxa.regime(pxl.pc(W, optax.sgd(1.2), 20), model, batch, curvature=False)

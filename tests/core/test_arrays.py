@@ -79,6 +79,7 @@ def test_taken(kind, model):
     np.testing.assert_allclose(RULE.predict(model, GOOD[kind]), RULE.predict(model, X))
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("door", DOORS)
 def test_at_every_door(door, model):
     expected = DOORS[door](model, X)

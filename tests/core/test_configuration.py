@@ -392,6 +392,7 @@ def test_models(name):
     np.testing.assert_allclose(outputs[1], 5 * outputs[0], rtol=1e-4)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("same_model", [True, False])
 def test_energies(same_model):
     kept = []

@@ -134,6 +134,7 @@ def test_transforms_without_compilation_lose_no_update():
     assert float(model.n.get()) == 10 * THREADS
 
 
+@pytest.mark.hasty
 def test_a_rule_in_many_threads_gives_what_it_gives_in_one():
     rule = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), T=2)
     model = pxm.MLP([3, 4, 2], act=jnp.tanh)

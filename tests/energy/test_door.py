@@ -34,6 +34,7 @@ class Net(pxc.EnergyModule):
 
 
 # -- a model called by itself ---------------------------------------------------------------------------
+@pytest.mark.hasty
 def test_a_call_by_itself_is_a_forward_pass():
     model = Net()
     expected = np.asarray(RULE.predict(model, X))

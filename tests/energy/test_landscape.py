@@ -64,6 +64,7 @@ def by_hand(problem, nodes):
     return out
 
 
+@pytest.mark.hasty
 def test_energies_and_their_total(problem, moved):
     made, arrays, start = problem
     landscape = Bound(made, *arrays).landscape(start.targets)

@@ -89,6 +89,7 @@ def test_a_param_of_a_node_may_be_read_after_it_was_set():
     assert np.isfinite(energy)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("energy_fn", [pxc.se_energy, by_keyword, pxc.Huber(0.3)])
 def test_a_prediction_that_broadcasts_has_the_gradients_of_the_sum(energy_fn):
     first = {"first": lambda vode, key, value, rkg: value[:1]}

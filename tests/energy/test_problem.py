@@ -202,6 +202,7 @@ class Convolutional(pxc.EnergyModule):
             self.vodes[2].set("h", jax.nn.one_hot(y, 2))
 
 
+@pytest.mark.hasty
 def test_a_convolutional_net():
     p = check_against_classic(Convolutional(), normal(0, BATCH, 1, 9, 9), jnp.array([0, 1, 1])).problem
     assert [p.nodes[n].shape for n in p.nodes] == [(2, 7, 7), (3, 2, 2), (2,)]

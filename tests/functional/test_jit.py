@@ -362,6 +362,7 @@ def test_changing_structure_of_values():
         assert len(m.cache) == i + 1
 
 
+@pytest.mark.hasty
 def test_models_are_not_kept_alive():
     import weakref
 

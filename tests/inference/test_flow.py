@@ -28,6 +28,7 @@ def furthest(a, b):
     return max(float(jnp.max(jnp.abs(a[n] - b[n]))) for n in a)
 
 
+@pytest.mark.hasty
 def test_eulers_method_is_plain_descent(field):
     landscape, h = field
     flow = pxi.relax(landscape, h, descent=pxi.Flow(1.0, 0.125, solver=diffrax.Euler()), stop=20)

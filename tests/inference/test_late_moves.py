@@ -41,6 +41,7 @@ def test_first_moves_are_proved_from_the_transformation(name, posed):
     assert [plan.wave.arrival[f"vodes[{i}]"] for i in (3, 2, 1, 0)] == [0, *[t + 1 for t in FIRST[name][:3]]]
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", LATE)
 @pytest.mark.parametrize("schedule", [pxi.AllNodes(), pxi.Sweeps("up")])
 def test_rounding_moves_nothing_before_the_error_has_come(name, schedule, posed):
@@ -71,6 +72,7 @@ def test_a_rate_that_is_zero_at_one_late_step():
     assert [plan.wave.arrival[f"vodes[{23 - t}]"] for t in range(24)] == [*range(19), *range(20, 25)]
 
 
+@pytest.mark.hasty
 def test_what_is_proved_does_not_depend_on_the_steps_that_were_asked_for_before():
     every = pxi.Optax(optax.chain(optax.adam(0.05), optax.apply_every(6)))
     value = jnp.zeros((2, 3))

@@ -195,6 +195,7 @@ def test_the_wave_front_is_not_used_where_zero_gradients_move(posed, descent, st
     assert not jnp.array_equal(a.nodes["vodes[0]"], h["vodes[0]"])
 
 
+@pytest.mark.hasty
 def test_langevin_needs_a_key_and_repeats_itself(posed):
     field, h = landscape(posed)
     with pytest.raises(ValueError, match="key"):
@@ -250,6 +251,7 @@ def test_the_trace_of_an_early_stop(posed, stop):
         assert jnp.all(jnp.isnan(energies[longest + 2 :]))
 
 
+@pytest.mark.hasty
 def test_linear_equilibrium_refuses_what_is_not_linear(posed):
     field, h = landscape(posed)
     with pytest.raises(ValueError, match="not linear"):

@@ -47,6 +47,7 @@ RULES = {
 }
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", RULES)
 def test_numbers_that_are_not_finite_leave_the_weights_alone(name):
     rule, model, (x, y) = RULES[name](), build(), data()
@@ -96,6 +97,7 @@ def test_states_that_run_away_are_named_with_the_step():
     )
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", ["ipc", "zil", "hil", "fpa", "epc"])
 def test_running_away_in_the_other_rules(name):
     fast = optax.sgd(1e30)

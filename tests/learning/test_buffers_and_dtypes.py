@@ -75,6 +75,7 @@ def test_no_leaf_of_a_state_is_there_twice():
 STRICT = [n for n in [*rules(), *MORE] if n not in ("pc, schedule free", "pc, kept", "nudged, alternating")]
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", STRICT)
 def test_rules_under_strict_promotion(name, monkeypatch):
     monkeypatch.setattr(optax, "adam", optax.sgd)  # Optax's Adam itself mixes dtypes
@@ -86,6 +87,7 @@ def test_rules_under_strict_promotion(name, monkeypatch):
             jax.eval_shape(rule.evaluate, state, (X, LABELS))
 
 
+@pytest.mark.hasty
 def test_fit_under_strict_promotion():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         run = pxt.fit(

@@ -59,6 +59,7 @@ def test_errors_stop_early_sample_by_sample():
     assert apart(early, whole) < 1e-9
 
 
+@pytest.mark.hasty
 def test_fixed_errors_with_momentum_come_to_backpropagation():
     backprop, _ = update(pxl.backprop(W))
     for optim_h in (optax.sgd(0.3, momentum=0.5), optax.sgd(0.3, momentum=0.5, nesterov=True)):
@@ -80,6 +81,7 @@ def test_errors_are_kept_from_step_to_step():
     assert other.memory == {}
 
 
+@pytest.mark.hasty
 def test_the_landscapes_agree_where_they_describe_one_place():
     bound = pxl.bind(network(), batch())
     forward = bound.start()

@@ -54,6 +54,7 @@ class Net(pxc.EnergyModule):
         return self.vodes[1](self.layers[1](self.vodes[0](self.layers[0](h))))
 
 
+@pytest.mark.hasty
 def test_a_state_goes_on_alike_and_compiles_nothing():
     rule, traced = RULES["pc"], []
     state = rule.init(Net(), (X, Y))
@@ -101,6 +102,7 @@ def test_what_bind_gives():
         assert WAYS[way](bound).problem is bound.problem
 
 
+@pytest.mark.hasty
 def test_in_another_process(tmp_path):
     rule = RULES["pc"]
     state = rule.init(pxm.MLP([3, 4, 2], act=jax.nn.relu, energy=pxc.ce_energy), (X, Y))

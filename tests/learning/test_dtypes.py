@@ -121,6 +121,7 @@ def by_hand(w, x, y, dtype, rate, steps):
     return {path: g / len(x) for path, g in jax.grad(energy)(w, hidden).items()}
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_step_is_that_of_plain_jax_with_casts(dtype):
     model = seeded(pxm.MLP, [3, 4, 4, 2], jnp.tanh)
@@ -214,6 +215,7 @@ def test_what_leaves_the_range_of_float16_changes_nothing():
     assert "is not finite at the start" in str(pxl.explain(info, new))
 
 
+@pytest.mark.hasty
 def test_small_shares_of_a_large_batch_count_in_float16():
     """Errors of 1e-7, shared by 4096 samples: float16 has no numbers below 6e-8."""
     x, y = data(4096)

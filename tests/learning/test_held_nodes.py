@@ -267,6 +267,7 @@ def test_a_network_without_hidden_nodes_takes_the_delta_rules_step():
             np.testing.assert_allclose(found[path], right[path], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.hasty
 def test_an_infinite_input_is_said_though_it_saturates():
     model, bad = pxm.MLP([3, 2, 3], act=jnp.tanh), X.copy()
     bad[0, 0] = np.inf

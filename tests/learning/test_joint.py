@@ -61,6 +61,7 @@ def run(request):
     return rule, rule.init(seeded(Two), (images(), LABELS)), jit(rule.step)
 
 
+@pytest.mark.hasty
 def test_class_numbers_are_one_hot_vectors_to_both_parts(run):
     rule, state, step = run
     x = images()

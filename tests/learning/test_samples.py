@@ -71,6 +71,7 @@ def test_a_sample_without_a_target_has_no_error(double, name):
     assert error(found, expected) < 1e-12
 
 
+@pytest.mark.hasty
 def test_labels_of_samples_without_one_are_not_looked_at():
     model = seeded(pxm.MLP, [3, 5, 2], energy=pxc.ce_energy)
     rule = pxl.pc(optax.sgd(0.1), optax.sgd(0.1), 2)
@@ -211,6 +212,7 @@ def test_one_mask_for_all_targets_of_a_sample():
         pxl.Targets({"top": np.zeros((4, 2))}, known={"top": np.ones(4, bool)})
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("rule", [pxl.pc, pxl.ipc])
 def test_a_step_with_free_and_held_labels(double, rule):
     rule = rule(GRADIENT, optax.sgd(0.1), 3)

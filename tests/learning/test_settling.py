@@ -22,6 +22,7 @@ RULES = {
 }
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", RULES)
 def test_what_settles_again_is_what_a_step_did(name):
     rule = RULES[name]

@@ -171,6 +171,7 @@ def test_bounds_of_a_precision(options, error, said):
         pxl.LearnedPrecision(H, **options)
 
 
+@pytest.mark.hasty
 def test_a_precision_that_learns_much_too_fast_never_leaves_the_range():
     model, batch = small()
     rule = pxl.pc(optax.adam(1e-3), H, 8, precision=pxl.LearnedPrecision(optax.sgd(1.0)))
@@ -200,6 +201,7 @@ def test_a_burn_in_only_says_from_where_gradients_are_taken(make):
     assert energies[1:] == pytest.approx([energies[0]] * 2, rel=1e-6)
 
 
+@pytest.mark.hasty
 def test_steps_in_which_nothing_moves_are_samples_of_the_chain():
     model, batch = small()
     bound = pxl.bind(model, batch)

@@ -71,6 +71,7 @@ def test_rules_without_settling_say_nothing(name):
     assert float(info.energy_before) == pytest.approx(float(info.loss), rel=1e-5)
 
 
+@pytest.mark.hasty
 def test_a_perfect_prediction_is_not_uphill():
     # Rounding alone raises an energy of zero.
     model, (x, y) = small()

@@ -109,6 +109,7 @@ def test_it_is_used_only_where_a_zero_gradient_moves_nothing():
         assert as_descent("test", mover).at("node").idle(value, 3) is None, name
 
 
+@pytest.mark.hasty
 def test_rules_take_it_by_themselves():
     known = UNLEVELLED["skip"]
     rules = {

@@ -78,6 +78,7 @@ def test_what_moves_nothing_is_proved_from_the_transformation(name, bound):
     assert all(np.array_equal(found.nodes[n], v) for n, v in start.h.items())
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", MOVING)
 def test_what_moves_at_last_is_taken(name):
     rule = pxl.pc(W, MOVING[name], 4)

@@ -100,6 +100,7 @@ def test_mu_mlp_with_hidden_layers_of_many_widths():
     assert tuple(model.scales) == pytest.approx((4**-0.5, 5**-0.5, 1 / 6))
 
 
+@pytest.mark.hasty
 def test_vgg():
     px.RKG.seed(3)
     model = pxm.VGG((2, 3), (True, False), (1, 0), shape=(1, 8, 7), classes=4, act=jnp.tanh)

@@ -68,6 +68,7 @@ CONVS = [
 ]
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(("cls", "eqx_cls", "args", "shape", "kwargs"), CONVS)
 def test_convolutions(cls, eqx_cls, args, shape, kwargs):
     _, out, expected = both(cls, eqx_cls, args, shape, **kwargs)
@@ -125,6 +126,7 @@ def test_pool_has_no_params_even_with_an_array_to_start_from():
     assert not px.tree_extract(pxnn.Pool(jnp.zeros(()), jax.lax.add, 1, 2))
 
 
+@pytest.mark.hasty
 def test_layer_norm():
     x = jax.random.normal(KEY, (3, 4))
     expected = (x - x.mean()) / jnp.sqrt(x.var() + 1e-5)
@@ -140,6 +142,7 @@ def test_layer_norm():
         assert pxnn.LayerNorm(4, elementwise_affine=False).nn.weight is None
 
 
+@pytest.mark.hasty
 def test_layer_takes_any_equinox_layer_and_filter():
     layer = pxnn.Layer(eqx.nn.MLP, 2, 3, 4, 1, activation=jnp.tanh, key=KEY)
     reference = eqx.nn.MLP(2, 3, 4, 1, activation=jnp.tanh, key=KEY)
@@ -164,6 +167,7 @@ def test_layer_keeps_modules_of_ours_that_an_equinox_layer_holds():
     assert layer.nn.inner.nn.weight is inner.nn.weight
 
 
+@pytest.mark.hasty
 def test_gradients_and_vmap_over_params():
     layer = pxnn.Linear(3, 2)
     reference = eqx.nn.Linear(3, 2, key=KEY)
@@ -200,6 +204,7 @@ def test_equal_layers_share_a_program():
 
 
 # -- dropout and modes ----------------------------------------------------------------------------------
+@pytest.mark.hasty
 def test_dropout_draws_its_own_key_in_training_only():
     layer = pxnn.Dropout(0.5)
     x = jnp.ones(200)

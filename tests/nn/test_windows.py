@@ -33,6 +33,7 @@ def test_value_gradient_and_forward_derivative(window, shape, ties):
     np.testing.assert_allclose(jnp.vdot(g, forward), jnp.vdot(back(g)[0], t), rtol=1e-5)
 
 
+@pytest.mark.hasty
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from([-1.0, -0.0, 0.0, 1.0]), min_size=16, max_size=16))
 def test_of_equal_values_the_first_has_the_gradient(values):

@@ -64,6 +64,7 @@ def test_unreduced_values(energy_fn, closed_form, shape):
     np.testing.assert_allclose(got, closed_form(h, u), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(("energy_fn", "closed_form"), ENERGIES)
 @pytest.mark.parametrize("sample", [(3,), (2, 3)])
 def test_a_scalar_inside_vmap_and_the_samples_outside(energy_fn, closed_form, sample):

@@ -138,6 +138,7 @@ def test_it_is_the_same_without_compilation():
         assert np.max(relative_errors(found, plain_gradients(model, x, y, jnp.tanh, True))) <= 1e-12
 
 
+@pytest.mark.hasty
 def test_a_smaller_state_step_scales_each_layer_by_its_power():
     with enable_x64(True):
         model = Net(jnp.tanh, pxc.se_energy, "after", "float64")
@@ -160,6 +161,7 @@ def test_taking_all_weight_gradients_at_the_end_is_something_else():
         assert np.max(relative_errors(found, plain_gradients(model, x, y, jnp.tanh, False))) > 1e-3
 
 
+@pytest.mark.hasty
 def test_before_the_wave_arrives_a_nodes_gradient_is_exactly_zero():
     model = Net(jnp.tanh, pxc.se_energy, "after", "float32")
     x, y = data("float32")

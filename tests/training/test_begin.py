@@ -11,6 +11,7 @@ from .small import same_bits, train
 pytest.importorskip("orbax.checkpoint")
 
 
+@pytest.mark.hasty
 def test_one_call_for_a_job_that_may_be_restarted(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):

@@ -44,6 +44,7 @@ def test_the_best_weights_without_a_folder():
     assert judged(asked) == judged(net)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("parallel", ["loop", "vmap"])
 def test_each_network_has_its_best(parallel, tmp_path):
     settings = [{"lr": 0.8}, {"lr": 0.05}, {"lr": 1e30}]

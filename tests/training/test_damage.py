@@ -49,6 +49,7 @@ def test_every_fifth_byte_of_a_checkpoint(tmp_path, best):
     every_flip(tmp_path, best, every=5)  # prime to 8, so that it is every bit in turn
 
 
+@pytest.mark.hasty
 def test_bytes_of_a_checkpoint(tmp_path):
     every_flip(tmp_path, False, every=37)
 

@@ -15,6 +15,7 @@ from .small import HELD_OUT, RULE, TRAIN, model, train
 X, Y = TRAIN
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [

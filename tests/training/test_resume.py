@@ -262,6 +262,7 @@ def test_nothing_in_a_run_can_run_code(begun):
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------------
+@pytest.mark.hasty
 def test_the_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     states = {}
     fit = train(

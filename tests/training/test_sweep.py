@@ -29,6 +29,7 @@ def sweep(space, rule=linear, **options):
     return pxt.sweep(make, rule, TRAIN, HELD_OUT, space=space, **options)
 
 
+@pytest.mark.hasty
 def test_a_grid_is_what_fit_gives_of_each_setting(tmp_path, capsys):
     found = sweep({"lr": RATES}, seeds=range(2), ensemble=1, show=True, folder=tmp_path)
     head, *lines = capsys.readouterr().out.splitlines()

@@ -20,6 +20,7 @@ def small():
     return pxm.MLP([3, 4, 4, 2]), (x, (x[:, 0] > 0).astype(np.int32))
 
 
+@pytest.mark.hasty
 def test_it_is_said_once_with_node_and_remedy():
     model, data = small()
     rule = pxl.pc(optax.sgd(1e-9), optax.sgd(5.0), 6)
@@ -73,6 +74,7 @@ def test_a_run_that_goes_well_says_nothing():
     assert all(row["uphill"] == 0 and row["energy"] < row["energy_before"] for row in run.history)
 
 
+@pytest.mark.hasty
 def test_numbers_of_an_epoch_that_are_not_finite_are_said_once():
     model, (x, _) = small()
     rule = pxl.backprop(optax.sgd(0.1))

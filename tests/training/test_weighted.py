@@ -22,6 +22,7 @@ def model():
     return pxm.MLP([3, 4, 2], energy=pxc.ce_energy)
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("batch_size", [6, 3])
 def test_metrics_are_means_over_weights(model, batch_size):
     weighted = X, pxl.Targets(Y, weight=W)

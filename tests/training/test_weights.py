@@ -196,6 +196,7 @@ def test_code_of_ones_own_that_changed(one, other, named, tmp_path):
         pxt.load_weights(path, other())
 
 
+@pytest.mark.hasty
 def test_what_a_model_went_through_does_not_count(tmp_path):
     for i, made in enumerate((make, lambda: pxm.MuMLP([2, 8, 2]), normed)):
         net = made()
@@ -296,6 +297,7 @@ def test_the_folder_of_a_run(tmp_path):
         pxt.load_weights(tmp_path, net)
 
 
+@pytest.mark.hasty
 def test_the_best_weights_are_a_file(tmp_path):
     states = []
     watch = {"callbacks": [lambda report: states.append(report.states[0])], "checkpoint_seconds": 0}

@@ -48,6 +48,7 @@ def directly(factory, groups, steps, scale=1.0):
     return groups
 
 
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", FACTORIES)
 @pytest.mark.parametrize("scale", [None, 0.25])
 @pytest.mark.parametrize("kind", ["Optim", "OptimTree"])

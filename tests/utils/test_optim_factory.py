@@ -100,6 +100,7 @@ def in_calls_inside(optim, model, grads):
     pxf.jit()(lambda g, *, model, optim: optim.step(model, g) and None)(grads, model=model, optim=optim)
 
 
+@pytest.mark.hasty
 @MAKERS
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("steps", [in_one_trace, in_a_scan, in_a_loop, in_calls_inside])
