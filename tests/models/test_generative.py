@@ -46,10 +46,10 @@ def image(model: Any, *shape: int) -> Any:
 
 def total(model: Any, nodes: dict[str, Any]) -> Any:
     """The energy of each sample at these values of all nodes."""
+    free = {n: jnp.asarray(v) for n, v in nodes.items()}
     last = list(nodes)[-1]
-    bound = pxl.bind(model, (None, nodes[last]))
-    free = {n: v for n, v in nodes.items() if n != last}
-    return jax.jit(lambda: sum(bound.landscape({last: nodes[last]}).energies(free).values()), compiler_options=HASTE)()
+    bound, held = pxl.bind(model, (None, nodes[last])), {last: free.pop(last)}
+    return jax.jit(lambda: sum(bound.landscape(held).energies(free).values()), compiler_options=HASTE)()
 
 
 @pytest.mark.hasty
@@ -165,8 +165,9 @@ PATTERNS = np.sign(normal(5, 4, 12))
 
 def energy(memory: Any, h: Any) -> Any:
     """That of the state."""
-    landscape = pxl.bind(memory, (h, h)).landscape({"state": h})
-    return jax.jit(lambda: landscape.energies({"recalled": h})["state"], compiler_options=HASTE)()
+    state = jnp.asarray(h)
+    landscape = pxl.bind(memory, (h, h)).landscape({"state": state})
+    return jax.jit(lambda: landscape.energies({"recalled": state})["state"], compiler_options=HASTE)()
 
 
 @pytest.mark.hasty

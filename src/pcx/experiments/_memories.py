@@ -134,7 +134,7 @@ def from_noise(memory: pxc.EnergyModule, descent: optax.GradientTransformation, 
         landscape = bound.landscape(start.targets)
         nodes = pxi.relax(landscape, start.h, descent=descent, stop=steps).nodes
         return np.asarray(bound.predictions(nodes)["data"])
-    landscape = bound.landscape({"data": noisy}, hold={"data": np.zeros((1, 1), bool)})
+    landscape = bound.landscape({"data": jnp.asarray(noisy)}, hold={"data": np.zeros((1, 1), bool)})
     begin = {**start.h, "data": jnp.asarray(noisy)}
     return np.asarray(pxi.relax(landscape, begin, descent=descent, stop=steps).nodes["data"])
 
@@ -246,7 +246,7 @@ class Hopfield(Arm):
         known = top_half(self.images.shape[1])[None]
         cues = jnp.asarray(np.where(known, self.images, 0))
         bound = pxl.bind(self.memory, (None, cues))
-        landscape = bound.landscape({"data": cues}, hold={"data": known})
+        landscape = bound.landscape({"data": jnp.asarray(cues)}, hold={"data": known})
 
         def error(nodes: Mapping[str, Any]) -> dict[str, Any]:
             return {"error": jnp.mean((nodes["data"] - self.images) ** 2, axis=1)}
