@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pcx import RKG
-from pcx.experiments._in_turn import Compared, Network, Trial, interval, learning_rule, trials
+from pcx.analysis import paired
+from pcx.experiments._in_turn import Compared, Network, Trial, learning_rule, trials
 from pcx.experiments._online import Online
 from pcx.experiments._orders import TASK, Samples, order, samples_of
 from pcx.experiments.frame import Where
@@ -57,12 +58,14 @@ def test_both_rules_are_tuned_by_as_many_trials_over_the_same_rates():
 
 
 def test_the_interval_is_students():
-    low, high = interval([1.0, 2.0, 3.0])
+    found = paired([1.0, 2.0, 3.0], [0.0, 0.0, 0.0])
+    low, high = found["low"], found["high"]
     assert (low, high) == (
         pytest.approx(2 - 4.302653 / 3**0.5, rel=1e-6),
         pytest.approx(2 + 4.302653 / 3**0.5, rel=1e-6),
     )
-    assert interval([1.0]) == (None, None)
+    alone = paired([1.0], [0.0])
+    assert (alone["low"], alone["high"]) == (None, None)
 
 
 def test_settings_that_do_not_fit_are_refused():

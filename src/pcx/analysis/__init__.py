@@ -9,6 +9,7 @@ from ._equilibrated_energy import EquilibratedEnergy, equilibrated_energy
 from ._equilibrium import equilibrium
 from ._health import Health, health
 from ._meter import Meter
+from ._paired import paired  # noqa: F401
 from ._plot_alignment import plot_alignment
 from ._plot_boundary import plot_decision_boundary
 from ._plot_confusion import plot_confusion

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..core import real
 from ._axes import BLACK, MOST, AxesLike, axes_or_new, look_of, name_ticks, plain, short, whole_ticks
 from ._given import by_name, numbers, some_finite
+from ._paired import student
 
 LEVEL = 0.95
 
@@ -76,14 +77,12 @@ def mean_and_half(
     - `values`: NaN where there is none.
     - `level`: of the interval.
     """
-    from scipy.special import stdtrit  # scipy.stats would take seconds to import
-
     there = np.isfinite(values)
     count = there.sum(axis=0)
     mean = np.where(count > 0, np.where(there, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
     squares = np.where(there, np.square(values - mean), 0).sum(axis=0)
     freedom = np.maximum(count - 1, 1)
-    half = stdtrit(freedom, (1 + level) / 2) * np.sqrt(squares / freedom / np.maximum(count, 1))
+    half = student(freedom, level) * np.sqrt(squares / freedom / np.maximum(count, 1))
     return mean, np.where(count > 1, half, np.nan)
 
 

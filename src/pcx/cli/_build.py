@@ -18,7 +18,7 @@ from .. import predictive_coding as pxc
 from ..data import Dataset, Split
 from ..training import LearningRule
 from . import _own as own_code
-from ._failures import CommandError, Refused
+from ._failures import Refused, nowhere
 from ._interrupt import by_exception
 from ._rules import momentum_of
 from ._settings import CONVOLUTIONAL, Experiment, is_own
@@ -92,10 +92,7 @@ def _dataset(options: Experiment) -> Dataset:
         with breakable:
             return load(options.data_folder, download=options.download, standardise=options.standardise)
     except FileNotFoundError as error:
-        first = str(error).splitlines()[0]
-        raise CommandError(
-            f"{first}. Give their folder with --data-folder, or --download; `pcx info` lists where they are looked for"
-        ) from error
+        raise nowhere(error) from error
 
 
 def model_maker(options: Experiment, splits: Sampled) -> Callable[[], pxc.EnergyModule]:

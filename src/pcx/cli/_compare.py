@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core import NOTHING
+from ..core import NOTHING, moments
 from ..learning import State
-from ..training import Fit, Folder, versions
+from ..training import Fit, Folder, verdicts, versions
 from ._build import Splits, make_rule
 from ._curves import draw
 from ._devices import check_devices
@@ -20,11 +20,9 @@ from ._evaluate import judge
 from ._failures import DONE, NOT_FINITE, CommandError, complain, told
 from ._interrupt import ended_by_signal, resumable
 from ._own import settled
-from ._regime import verdicts
 from ._run import changed_options, check_looks, lengthen, own_of, say_what_has_no_effect, train_in
 from ._saved import as_json, new_folder, read_config
 from ._settings import CompareOptions, TrainOptions, is_own, label
-from ._statistics import moments, paired
 from ._tables import console, counted, percent, say, table
 from ._train import ending, summarise
 
@@ -132,6 +130,8 @@ def compared(results: dict[str, dict[str, Any]], options: CompareOptions) -> dic
     """Return the comparison, for `summary.json`: for each rule the test accuracy after the last epoch, its difference
     from backpropagation's of the same seed, and seconds for each epoch and network, also as a multiple of
     backpropagation's; and the last look at the regime of each network, where there was one."""
+    from ..analysis import paired  # which a start need not wait for
+
     base = results.get(BASELINE)
     rules = {}
     for rule, result in results.items():

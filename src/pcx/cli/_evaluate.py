@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import seeded
+from ..core import moments, seeded
 from ..data import Split
 from ..energy import apart, in_stacks_of
 from ..learning import State
@@ -24,7 +24,6 @@ from ._build import Splits, make_rule, model_maker
 from ._failures import DONE, CommandError, told
 from ._saved import read_config
 from ._settings import TrainOptions
-from ._statistics import moments
 from ._tables import console, counted, number, percent, say, spread, table
 
 _JUDGED = 512  # samples looked at together

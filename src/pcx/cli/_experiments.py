@@ -13,7 +13,7 @@ from ..experiments import EXPERIMENTS, TOLERANCE, Experiment, Outcome, Plan, Set
 from ..experiments import run as run_experiment
 from ..experiments import verify as verify_folder
 from ._experiment import ExperimentOptions
-from ._failures import DONE, ERROR, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, told
+from ._failures import DONE, ERROR, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, nowhere, told
 from ._interrupt import ended_by_signal, resumable
 from ._saved import from_json, new_folder, read_run
 from ._tables import counted, say
@@ -54,10 +54,7 @@ def _in_words() -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            first = str(error).splitlines()[0]
-            raise CommandError(
-                f"{first}. Give their folder with --data-folder, or --download; `pcx info` lists where"
-            ) from error
+            raise nowhere(error) from error
 
 
 def _begun(experiment: Experiment, options: ExperimentOptions) -> Path:

@@ -28,6 +28,14 @@ class Refused(CommandError):
     status = USAGE
 
 
+def nowhere(error: FileNotFoundError) -> CommandError:
+    """Return the error for data that are nowhere, with the options that help."""
+    first = str(error).splitlines()[0]
+    return CommandError(
+        f"{first}. Give their folder with --data-folder, or --download; `pcx info` lists where they are looked for"
+    )
+
+
 def one_line(text: str) -> str:
     """Return a text on one line, cut where it is endless."""
     text = re.sub(

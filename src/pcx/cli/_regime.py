@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core import tallied
 from ._checks import MOST
 from ._failures import Refused
 
@@ -53,15 +52,14 @@ def check_regime_in(args: Sequence[str]) -> None:
                 check_regime(given if given and not given.startswith("--") else "nothing")
 
 
-def last_look(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a network was last seen to be; nothing if it was never looked at.
+def summed_up(look: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a summary has of a look.
 
     **Arguments:**
 
-    - `rows`: its history.
+    - `look`: see `pcx.training`; empty if there was none.
     """
-    looks = [look for row in rows for look in row.get("regime", [])]
-    return {name: looks[-1][name] for name in _KEPT if name in looks[-1]} if looks else {}
+    return {name: look[name] for name in _KEPT if name in look}
 
 
 def in_words(look: Mapping[str, Any]) -> str:
@@ -69,20 +67,10 @@ def in_words(look: Mapping[str, Any]) -> str:
 
     **Arguments:**
 
-    - `look`: see `last_look`.
+    - `look`: see `summed_up`.
     """
     words = f"{look['verdict']} at batch {look['batch']}"
     if look.get("stable_step") is None:
         return words
     step = "" if look.get("step") is None else f"step {look['step']:.3g}, "
     return f"{words}, {step}stable to {look['stable_step']:.3g}"
-
-
-def verdicts(looks: Iterable[Mapping[str, Any]]) -> str:
-    """Return the verdicts on several networks, and how many have each where they differ.
-
-    **Arguments:**
-
-    - `looks`: at each of them, see `last_look`.
-    """
-    return tallied([str(look["verdict"]) for look in looks])

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from ..core import NOTHING
-from ._statistics import moments
+from ..core import NOTHING, moments
 
 
 def console() -> Console:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import NOTHING
-from ..training import Fit, Folder, Processes
+from ..training import Fit, Folder, Processes, last_look
 from ._agree import check_alike
 from ._build import Splits
 from ._devices import check_devices
@@ -17,7 +17,7 @@ from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, complain, to
 from ._interrupt import resumable
 from ._job import Job, joined
 from ._own import settled
-from ._regime import in_words, last_look
+from ._regime import in_words, summed_up
 from ._run import changed_options, check_looks, lengthen, monitored, say_what_has_no_effect, train_in
 from ._runs import described, last_entry
 from ._saved import as_json, new_folder, read_config
@@ -180,7 +180,7 @@ def summarise(found: Fit, options: TrainOptions) -> dict[str, Any]:
         # Of equal epochs the last, as in the best checkpoint.
         best = max(reversed(finite), key=lambda row: sign * row[metric], default=rows[-1])
         networks.append({"seed": member.seed, "epochs": len(rows), "last": _kept(rows[-1]), "best": _kept(best)})
-        if look := last_look(rows):
+        if look := summed_up(last_look(rows)):
             networks[-1]["regime"] = look
     # All networks of a run share the clock. The first epoch of each process that trained holds a compilation.
     times = {row["epoch"]: row["seconds"] for row in found.history}

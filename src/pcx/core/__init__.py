@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._shown import fields_shown, shown
     from ._skeleton import Skeleton
     from ._static import Setting, StaticParam, is_param, static
+    from ._statistics import moments
     from ._trace import Trace, commit, entry_values, filled, trace
     from ._tree import tree_apply, tree_extract, tree_inject, tree_ref, tree_unref
     from ._types import Constant, Mask, Tree, Value, Whole
@@ -85,6 +86,7 @@ _NAMES = {
     "_shown": "fields_shown shown",
     "_html": "html_or_text html_table",
     "_words": "NOTHING tallied",
+    "_statistics": "moments",
     "_params_html": "params_html",
     # Older idioms: translated in one place.
     "_older": "OlderMask OlderNames factory_of said scaled shape_first",

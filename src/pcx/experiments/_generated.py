@@ -12,8 +12,8 @@ import optax
 from .. import data as pxd
 from .. import inference as pxi
 from .. import learning as pxl
-from ._hierarchy import Hierarchy
-from ._images import first_images, load, shades
+from ..models import GenerativeHierarchy
+from ._images import learned, load, shades
 from ._judge import Judge
 from ._mcpc import DigitsSettings, McpcDigits
 from ._sampled import predictions
@@ -55,8 +55,9 @@ def judged_images(settings: DigitsSettings, where: Where) -> Judged:
 
     **Raises:** as `first_images`.
     """
-    found = first_images(settings.data, settings.samples, where, settings.test_samples)
-    return Judged(found.name, found.train, found.test, found.sha256, whole=load(settings.data, where))
+    whole = load(settings.data, where)
+    found = learned(settings.data, whole, settings.samples, settings.test_samples)
+    return Judged(found.name, found.train, found.test, found.sha256, whole=whole)
 
 
 def generating(name: str, settings: DigitsSettings, data: Judged) -> Trained:
@@ -75,7 +76,7 @@ def generating(name: str, settings: DigitsSettings, data: Judged) -> Trained:
         return np.clip(predictions(state, "data", like.shape, chain), 0, 1)
 
     return Trained(
-        lambda: Hierarchy((*settings.hidden, like.shape[1])),
+        lambda: GenerativeHierarchy((*settings.hidden, like.shape[1])),
         rule,
         data,
         settings.epochs,

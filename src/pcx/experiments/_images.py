@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import data as pxd
-from .frame import Data, Where, sha256_of
+from .frame import Data, Where, first, sha256_of
 
 
 def load(name: str, where: Where) -> pxd.Dataset:
@@ -40,22 +40,6 @@ def shape_of(features: int) -> tuple[int, ...]:
     raise ValueError(f"{features} features are no square image")
 
 
-def first(split: pxd.Split, count: int | None, option: str) -> pxd.Split:
-    """Return the first samples of a split.
-
-    **Arguments:**
-
-    - `split`: of a data set.
-    - `count`: how many; None for all.
-    - `option`: that says so.
-
-    **Raises:** `ValueError` if there are fewer.
-    """
-    if count is not None and count > len(split):
-        raise ValueError(f"{option} {count} is more than the {len(split)} samples there are")
-    return pxd.Split(split.x[:count], split.y[:count])
-
-
 def first_images(name: str, count: int | None, where: Where, tests: int | None = None) -> Data:
     """Return the first images of a training set as what is learned, without input: `x` is None, `y` the images.
 
@@ -69,7 +53,21 @@ def first_images(name: str, count: int | None, where: Where, tests: int | None =
 
     **Raises:** as the loader; `ValueError` if there are fewer.
     """
-    found = load(name, where)
+    return learned(name, load(name, where), count, tests)
+
+
+def learned(name: str, found: pxd.Dataset, count: int | None, tests: int | None) -> Data:
+    """Return the first images of a data set, as `first_images` does.
+
+    **Arguments:**
+
+    - `name`, `count`, `tests`: as of `first_images`.
+    - `found`: the data set.
+
+    **Returns:** the data.
+
+    **Raises:** `ValueError` if there are fewer.
+    """
     images, others = first(found.train, count, "--samples").x, first(found.test, tests, "--test-samples").x
     return Data(name, (None, images), (None, others), sha256_of(*bytes_of(images, others)))
 

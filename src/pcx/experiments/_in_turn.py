@@ -14,8 +14,6 @@ are tuned by as many trials, with networks and samples of their own, and then co
 from __future__ import annotations
 
 import itertools
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ import optax
 from .. import learning as pxl
 from .. import nn as pxnn
 from .. import predictive_coding as pxc
-from ..analysis import plot_seeds
+from ..analysis import paired, plot_seeds
 from ..core import RKG, seeded
 from ._online import OnlineSettings
 from ._orders import Samples, order, samples_of
@@ -134,9 +132,9 @@ class Compared(Arm):
         score = {rule: [float(s) for s in found[rule].scores[0]] for rule in RULES}
         last = {f"{rule}_last": [float(a) for a in found[rule].accuracy[0, :, -1]] for rule in RULES}
         difference = [a - b for a, b in zip(score["pc"], score["backprop"], strict=True)]
-        low, high = interval(difference)
+        sure = paired(score["pc"], score["backprop"])
         once: dict[str, Any] = {**score, **last, "difference": difference}
-        once |= {"difference_low": [low] * len(seeds), "difference_high": [high] * len(seeds)}
+        once |= {f"difference_{end}": [sure[end]] * len(seeds) for end in ("low", "high")}
         kept = {
             rule: {"best": best._asdict(), "trials": tried, "left_out": int(found[rule].left_out.sum())}
             for rule, (best, tried) in tuned.items()
@@ -198,26 +196,6 @@ class Compared(Arm):
         run = jax.jit(jax.vmap(over_seeds, in_axes=(0, None, None)))
         accuracy, left_out = run(rates, jnp.asarray(list(seeds), jnp.int32), jnp.asarray(orders))
         return Curves(np.asarray(accuracy, np.float64), np.asarray(left_out).sum(axis=-1))
-
-
-def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float | None, float | None]:
-    """Return the confidence interval of a mean by Student's t: mean ± t s / sqrt(n), t with n - 1 degrees of freedom.
-
-    **Arguments:**
-
-    - `differences`: of pairs.
-    - `level`: of confidence.
-
-    **Returns:** both ends; None where there are fewer than two.
-    """
-    from scipy.special import stdtrit  # scipy.stats would take seconds to import
-
-    n = len(differences)
-    if n < 2:
-        return None, None
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * statistics.stdev(differences) / math.sqrt(n)
-    mean = statistics.fmean(differences)
-    return mean - half, mean + half
 
 
 def draw(path: Path, records: Mapping[str, Record]) -> None:

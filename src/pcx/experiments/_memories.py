@@ -38,7 +38,7 @@ from .. import learning as pxl
 from .. import nn as pxnn
 from .. import predictive_coding as pxc
 from ..core import seeded
-from ._hierarchy import Hierarchy
+from ..models import GenerativeHierarchy
 from ._images import shades, shape_of
 from ._memory import Memory, MemorySettings
 from .frame import Arm, Data, FirstSteps, Record, Trained, draw_with_images
@@ -128,14 +128,15 @@ def from_noise(memory: pxc.EnergyModule, descent: optax.GradientTransformation, 
 
     **Returns:** what the memory gives, likewise.
     """
+    noisy = jnp.asarray(noisy)
     bound = pxl.bind(memory, (None, noisy))
     start = bound.start()
     if not isinstance(memory, HopfieldMemory):
         landscape = bound.landscape(start.targets)
         nodes = pxi.relax(landscape, start.h, descent=descent, stop=steps).nodes
         return np.asarray(bound.predictions(nodes)["data"])
-    landscape = bound.landscape({"data": jnp.asarray(noisy)}, hold={"data": np.zeros((1, 1), bool)})
-    begin = {**start.h, "data": jnp.asarray(noisy)}
+    landscape = bound.landscape({"data": noisy}, hold={"data": np.zeros((1, 1), bool)})
+    begin = {**start.h, "data": noisy}
     return np.asarray(pxi.relax(landscape, begin, descent=descent, stop=steps).nodes["data"])
 
 
@@ -201,14 +202,14 @@ def generative(settings: MemorySettings, data: Data) -> Trained:
     descent = optax.sgd(settings.state_lr, momentum=settings.state_momentum)
     judge = Judge(settings, images, descent)
 
-    def memory(state: pxl.State) -> Hierarchy:
+    def memory(state: pxl.State) -> GenerativeHierarchy:
         with seeded(0):
-            made = Hierarchy(widths)
+            made = GenerativeHierarchy(widths)
         state.write_to(made)
         return made
 
     return Trained(
-        lambda: Hierarchy(widths),
+        lambda: GenerativeHierarchy(widths),
         pxl.pc(optax.adam(settings.lr), descent, settings.T),
         Data(data.name, data.train, data.train, data.sha256),
         settings.epochs,
@@ -246,7 +247,7 @@ class Hopfield(Arm):
         known = top_half(self.images.shape[1])[None]
         cues = jnp.asarray(np.where(known, self.images, 0))
         bound = pxl.bind(self.memory, (None, cues))
-        landscape = bound.landscape({"data": jnp.asarray(cues)}, hold={"data": known})
+        landscape = bound.landscape({"data": cues}, hold={"data": known})
 
         def error(nodes: Mapping[str, Any]) -> dict[str, Any]:
             return {"error": jnp.mean((nodes["data"] - self.images) ** 2, axis=1)}

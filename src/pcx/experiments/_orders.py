@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._images import bytes_of, first, load
+from ._images import bytes_of, load
 from ._online import OnlineSettings
-from .frame import Data, Where, sha256_of
+from .frame import Data, Where, first, sha256_of
 
 TASK = 5  # classes in each of the two tasks
 

@@ -26,7 +26,7 @@ import numpy as np
 import optax
 
 from .. import learning as pxl
-from ._hierarchy import Hierarchy
+from ..models import GenerativeHierarchy
 from ._mcpc import GaussianSettings
 from .frame import Data, Trained, sha256_of
 
@@ -45,9 +45,9 @@ def wasserstein(samples: np.ndarray, mean: float, deviation: float) -> float:
     return float(np.mean(np.abs(np.sort(samples.ravel().astype(np.float64)) - (mean + deviation * ndtri(places)))))
 
 
-def line() -> Hierarchy:
+def line() -> GenerativeHierarchy:
     """Return the network: a latent from N(m, 1), data from N(w latent, 1); so the data are from N(w m, w^2 + 1)."""
-    return Hierarchy([1, 1], act=_identity, bias=False)
+    return GenerativeHierarchy([1, 1], act=_identity, bias=False)
 
 
 def _identity(h: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ from ._folder import Folder, RunExists, foreign, versions
 from ._join import join, launched
 from ._layout import Layout
 from ._load_run import load_run
+from ._looks import last_look, verdicts
 from ._matplotlib import own_config
 from ._mesh import mesh_by_layer
 from ._metrics import accuracy

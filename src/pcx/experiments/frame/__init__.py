@@ -11,7 +11,7 @@ from ._record import FirstSteps, Record
 from ._settings import Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
-    from ._data import Data, images, sha256_of
+    from ._data import Data, first, images, sha256_of
     from ._figure import draw_with_images, figure_at, seeds_of
     from ._run import Outcome, Plan, run
     from ._steps import first_steps
@@ -38,6 +38,7 @@ __all__ = [
     "check_sums",
     "draw_with_images",
     "figure_at",
+    "first",
     "first_steps",
     "images",
     "read_config",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 _NAMES = {
-    "_data": "Data images sha256_of",
+    "_data": "Data first images sha256_of",
     "_figure": "draw_with_images figure_at seeds_of",
     "_run": "Outcome Plan run",
     "_steps": "first_steps",

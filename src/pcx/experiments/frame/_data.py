@@ -48,6 +48,22 @@ def sha256_of(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def first(split: pxd.Split, count: int | None, option: str) -> pxd.Split:
+    """Return the first samples of a split.
+
+    **Arguments:**
+
+    - `split`: of a data set.
+    - `count`: how many; None for all.
+    - `option`: that says so.
+
+    **Raises:** `ValueError` if there are fewer.
+    """
+    if count is not None and count > len(split):
+        raise ValueError(f"{option} {count} is more than the {len(split)} samples there are")
+    return pxd.Split(split.x[:count], split.y[:count])
+
+
 def images(
     name: Literal["mnist", "fashion-mnist"],
     settings: Settings,
@@ -73,13 +89,9 @@ def images(
     load = {"mnist": pxd.mnist, "fashion-mnist": pxd.fashion_mnist}[name]
     raw = load(where.folder, download=where.download, dtype=np.uint8)
     found = load(where.folder, flat=flat, standardise=standardise)
-    parts = []
-    for option, split in (("samples", found.train), ("test_samples", found.test)):
-        count = getattr(settings, option)
-        if count is not None and count > len(split):
-            raise ValueError(f"--{option.replace('_', '-')} {count} is more than the {len(split)} samples there are")
-        parts.append((split.x[:count], split.y[:count]))
-    if settings.batch_size > len(parts[0][0]):
-        raise ValueError(f"--batch-size {settings.batch_size} is more than the {len(parts[0][0])} samples to train on")
+    train = first(found.train, settings.samples, "--samples")
+    test = first(found.test, settings.test_samples, "--test-samples")
+    if settings.batch_size > len(train):
+        raise ValueError(f"--batch-size {settings.batch_size} is more than the {len(train)} samples to train on")
     digest = sha256_of(raw.train.x, raw.train.y, raw.test.x, raw.test.y)
-    return Data(name, parts[0], parts[1], digest, len(found.classes))
+    return Data(name, (train.x, train.y), (test.x, test.y), digest, len(found.classes))

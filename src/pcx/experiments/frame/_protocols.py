@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...core import moments
 from ._experiment import Measure
 from ._record import Record
 
@@ -42,10 +42,4 @@ def _of(measure: Measure, record: Record) -> dict[str, Any]:
 
 
 def _moments(by_seed: Mapping[str, float | None]) -> dict[str, Any]:
-    there = [value for value in by_seed.values() if value is not None]
-    return {
-        "mean": statistics.fmean(there) if there else None,
-        "std": statistics.stdev(there) if len(there) > 1 else None,
-        "n": len(there),
-        "by_seed": dict(by_seed),
-    }
+    return {**moments(list(by_seed.values())), "by_seed": dict(by_seed)}

@@ -76,8 +76,5 @@ def check_sums(folder: Path) -> Sums:
 def _sha256(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
         return "no plain file"
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
