@@ -21,10 +21,12 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOT_RUN = {"command.md": "reads Fashion-MNIST and the folder of a run of the command"}
 SAYS_ALL = (
     "choose-a-rule.md",
+    "cite.md",
     "data.md",
     "extend.md",
     "models.md",
     "samples.md",
+    "start.md",
     "step-by-hand.md",
     "your-own-network.md",
 )
@@ -37,6 +39,7 @@ SLOW = (
     "extend.md",
     "models.md",
     "moving-over.md",
+    "start.md",
     "step-by-hand.md",
     "training.md",
     "your-own-network.md",

@@ -30,8 +30,8 @@ PUBLIC = {
     "pcx.inference": """AllNodes Descent DescentLike Flow GradientNorm Langevin LayerTime Optax Plan Plateau RESULT
         Schedule Segment Solution Solver SolverLike Steps Stop Sweeps WaveFront linear_equilibrium relax where_bad""",
     "pcx.learning": """Bound Clamp Coordinates DTypePolicy Errors FixedErrors Forward Hard Info Kept
-        LearnedPrecision Memory Nudged OUTCOME Phase Precision PredictiveCoding Rule Settling Start State
-        Targets Update Values Zeros backprop bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack
+        LearnedPrecision Memory Nudged OUTCOME Phase Precision PredictiveCoding References Rule Settling Start
+        State Targets Update Values Zeros backprop bind bpc epc explain fpa hil hybrid ipc mcpc nudged pc stack
         unstack weight_gradient zil""",
     "pcx.models": """AlexNet Decoder DeconvDecoder GenerativeHierarchy HopfieldMemory MLP MuMLP PCMemory Pair ResNet VGG
         alexnet from_equinox resnet18 to_equinox vgg5 vgg7 vgg9""",

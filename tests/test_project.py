@@ -85,10 +85,10 @@ def test_constraints_are_plain_and_cover_the_dependencies():
             assert match[1] not in pins, f"{match[1]} is pinned twice"
             pins[match[1]] = match[2]
     extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["cli"], *extras["test"]]:
+    for requirement in [*PROJECT["dependencies"], *extras["cli"], *extras["docs"], *extras["test"]]:
         match = re.match(r"[A-Za-z0-9-]+", requirement)
         assert match
-        assert match[0] == "pcx" or match[0] in pins, f"{requirement} is not pinned"
+        assert match[0] == PROJECT["name"] or match[0] in pins, f"{requirement} is not pinned"
 
 
 def test_public_names_load_and_are_all_there_is():

@@ -8,6 +8,7 @@ from ._backprop import backprop
 from ._bidirectional import bpc
 from ._bound import bind, weight_gradient
 from ._by_layer import NotByLayer
+from ._cite import References
 from ._clamp import Clamp, Hard, Nudged, Phase
 from ._coordinates import Coordinates, Errors, FixedErrors, Values
 from ._epc import epc
@@ -56,6 +57,7 @@ __all__ = [
     "Phase",
     "Precision",
     "PredictiveCoding",
+    "References",
     "Rule",
     "Settling",
     "Start",

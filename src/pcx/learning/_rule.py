@@ -32,6 +32,7 @@ from ..predictive_coding import EnergyModule
 from ._applied import applied
 from ._by_layer import check_by_layer, check_in_stacks
 from ._checks import check_learns, check_optim, taken_batch
+from ._cite import Cited
 from ._dtypes import check_dtype
 from ._equal_layers import Stacking, as_equal_layers
 from ._guards import bad_data, guarded
@@ -49,7 +50,7 @@ Memory = dict[str, Any]
 """What a rule remembers from batch to batch, by name; the optimiser's state is under "optim"."""
 
 
-class Rule(Settles, Stacking):
+class Rule(Settles, Stacking, Cited):
     """A learning rule: how one batch changes the weights. `init` and `step` are pure: jit, scan and vmap them. Rules
     don't change; two that are built alike are the same object.
 
