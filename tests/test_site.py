@@ -95,6 +95,16 @@ def test_the_addresses_of_the_repository_agree():
         assert urls[name].startswith(urls["Repository"] + "/")
 
 
+def test_errors_name_parts_of_the_page_on_troubleshooting():
+    from pcx.core._words import SYMPTOMS, see
+
+    headings = re.findall(r"^## (.*)$", text("docs/troubleshooting.md"), re.MULTILINE)
+    anchors = {re.sub(r"[^\w\s-]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for symptom, anchor in SYMPTOMS.items():
+        assert anchor in anchors
+        assert see(symptom) == f" (see docs/troubleshooting.md#{anchor})"
+
+
 def test_the_citation_is_of_this_version():
     import pcx
 

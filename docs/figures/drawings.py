@@ -154,8 +154,8 @@ def settling() -> str:
     parts += [line(60, 220, 575, 220), text(318, 268, "inference step"), text(60, 30, "energy", anchor="start")]
     for i, name in enumerate(("of h₁", "of h₂", "of y, the output")):
         parts += [
-            f'<rect x="{290 + 90 * i}" y="17" width="15" height="15" fill="{colours[i]}"/>',
-            text(311 + 90 * i, 30, name, anchor="start"),
+            f'<rect x="{260 + 90 * i}" y="17" width="15" height="15" fill="{colours[i]}"/>',
+            text(281 + 90 * i, 30, name, anchor="start"),
         ]
     return drawing(620, 285, *parts)
 
@@ -167,9 +167,9 @@ def rules() -> str:
         ("Backprop's update by local steps?", "zil"),
         ("Samples of a posterior?", "mcpc"),
         ("A network for each direction?", "hybrid, bpc"),
-        ("More than ten layers?", "epc; or pc on MuMLP"),
+        ("More than ten layers?", "epc (or muPC)"),
         ("Values and weights move together?", "ipc"),
-        ("A second, settled update after Z-IL's?", "hil"),
+        ("A settled update after Z-IL's?", "hil"),
         ("A weak teaching signal?", "nudged"),
         ("Errors that relax to backprop's?", "fpa"),
     )

@@ -93,7 +93,8 @@ def test_states_that_run_away_are_named_with_the_step():
     assert 1 < step < 20
     assert pxl.explain(info, after) == (
         f"vodes[0] is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
-        "went well, of the weights or of a precision that learns"
+        "went well, of the weights or of a precision that learns "
+        "(see docs/troubleshooting.md#numbers-are-nan-or-the-energy-grows)"
     )
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._version import __version__
     from ._walk import plan_for, plan_of, walk
     from ._warn import warn
-    from ._words import NOTHING, tallied
+    from ._words import NOTHING, see, tallied
 
 _NAMES = {
     # State: what users see as `px`, and what stands beside it.
@@ -85,7 +85,7 @@ _NAMES = {
     "_hidden": "refuse_hidden",
     "_shown": "fields_shown shown",
     "_html": "html_or_text html_table",
-    "_words": "NOTHING tallied",
+    "_words": "NOTHING see tallied",
     "_statistics": "moments",
     "_params_html": "params_html",
     # Older idioms: translated in one place.

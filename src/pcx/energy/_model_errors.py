@@ -13,7 +13,7 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
-from ..core import BaseParam
+from ..core import BaseParam, see
 from ..predictive_coding import Vode
 
 
@@ -53,7 +53,7 @@ def told_of_one_sample(model: object, x: PyTree, y: PyTree, names: tuple[str, st
         layer = getattr(e, "layer", None)
         path = "" if layer is None else _path_of(model, layer)
         place = f"{path}: " if path else ""
-        one = f"The model's call gets ONE sample: {names[0]} {_shapes(x)}, {names[1]} {_shapes(y)}"
+        one = f"The model's call gets ONE sample: {names[0]} {_shapes(x)}, {names[1]} {_shapes(y)}{see('shapes')}"
         raise_reworded(e, f"{place}{e}\n{one}", f"{place}{one}")
 
 

@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 from jax import Array
 from jaxtyping import Float, PyTree
 
-from ..core import Choice, raw_key
+from ..core import Choice, raw_key, see
 from ..energy import (
     Bound,
     Energies,
@@ -206,7 +206,7 @@ class Rule(Settles, Stacking, Cited):
         if not problem.clamped:
             raise ValueError(
                 f"{self.name}: no node is clamped, so there is nothing to learn from. Give targets, and mark the "
-                "output: pxc.Vode(..., output=True)"
+                f"output: pxc.Vode(..., output=True){see('clamped')}"
             )
 
     def learning_weights(self, problem: Problem) -> set[str]:

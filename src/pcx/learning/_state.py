@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jax.core import Tracer
 
-from ..core import fields_shown, html_or_text, shown
+from ..core import fields_shown, html_or_text, see, shown
 from ..energy import ModelArrays, Structure, Weights
 from ..inference import where_bad
 from ..predictive_coding import EnergyModule
@@ -154,6 +154,7 @@ def explain(info: Info, state: State) -> str | None:
         return (
             f"settling went so far uphill, most of it in {names[UPHILL - code]}, that what the step would keep is not "
             "finite: lower the rate of the states; or, if the batches before went well, of the weights"
+            f"{see('diverges')}"
         )
     where = where_bad(code, tuple(names))
     if where is None:
@@ -163,7 +164,7 @@ def explain(info: Info, state: State) -> str | None:
         return f"{name} is not finite at the start: look at the data and the weights"
     return (
         f"{name} is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
-        "went well, of the weights or of a precision that learns"
+        f"went well, of the weights or of a precision that learns{see('diverges')}"
     )
 
 
@@ -196,7 +197,7 @@ def uphill_in_words(before: Array | float | None, after: Array | float | None, e
     return (
         f"settling went uphill, {way} in {worst or 'the model itself'}: "
         "lower the rate of the states; or, if the batches before went well, of the weights or of a precision that "
-        "learns"
+        f"learns{see('diverges')}"
     )
 
 
