@@ -111,7 +111,7 @@ def browser(width: int, height: int, scheme: str, profile: str):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     environment = os.environ | {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver"), env=environment))
-    driver.set_script_timeout(120)
+    driver.set_script_timeout(300)
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
