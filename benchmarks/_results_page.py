@@ -1,0 +1,114 @@
+"""Makes the sections of docs/results.md: our results beside the literature's."""
+
+import functools
+import pathlib
+import tomllib
+
+from _folders import cell, made_by, number, read_json, table
+
+LITERATURE = pathlib.Path(__file__).parent / "literature.toml"
+TIMED = ("deep",)
+"""Experiments that are about time, too."""
+
+
+@functools.cache
+def literature():
+    """What the literature says, see the file's head."""
+    return tomllib.loads(LITERATURE.read_text(encoding="utf-8"))
+
+
+def results():
+    """A section for each folder that `pcx run` made, in the order of the experiments."""
+    from pcx.experiments import EXPERIMENTS
+
+    order = list(EXPERIMENTS)
+    folders = sorted(made_by("run").values(), key=lambda each: (order.index(each.experiment.name), each.name))
+    if not folders:
+        raise ValueError("there is no folder of pcx run in benchmarks/results")
+    return "\n\n".join(map(section, folders))
+
+
+def section(folder):
+    """A folder's section: what it is, its table, the literature, and why they differ."""
+    experiment, config = folder.experiment, folder.json("config.json")
+    beside = next((each for each in literature()["experiment"] if each["name"] == experiment.name), {})
+    same = all(config["options"].get(name) == value for name, value in beside.get("where", {}).items())
+    numbers = beside.get("numbers", {}) if same else {}
+    seeds, epochs = len(config["seeds"]), config["epochs"]
+    lines = [
+        f"## {folder.name}",
+        f"{experiment.prints} {seeds} seed{'s' * (seeds > 1)}, {epochs} epoch{'s' * (epochs > 1)}.",
+        arms_table(folder, numbers),
+    ]
+    if numbers:
+        lines.append(f"Literature: {beside['source']}; {beside['status']}.")
+    if claim := beside.get("claim"):
+        lines.append(f"Literature: {claim}")
+    if numbers or "explained" in beside:
+        lines.append(f"Differences explained: {beside.get('explained', 'not yet.')}")
+    lines.append(f"Settings: {config['source']}")
+    lines.append(origin(folder, config))
+    return "\n\n".join(lines)
+
+
+def arms_table(folder, numbers):
+    """A line for each arm: both protocols, the literature's number, the regime."""
+    experiment, summary = folder.experiment, folder.json("summary.json")
+    heads = [experiment.arms_are]
+    for m in experiment.measures:
+        heads += [m.title] if m.once else [f"{m.title}, last epoch", "best epoch"]
+    there = any(arm in numbers for arm in summary["results"])
+    timed = experiment.name in TIMED
+    heads += ["literature"] * there + ["first call, s", "step, ms"] * timed
+    looked = any(each is not None for each in summary["regimes"].values())
+    heads += ["regime"] * looked
+    rows = []
+    for arm, found in summary["results"].items():
+        cells = [folder.name_of(arm)]
+        for m in experiment.measures:
+            cells += [cell(m, found[m.key][way]) for way in (("once",) if m.once else ("last", "best"))]
+        if there:
+            cells.append(quoted(experiment.measures[0], numbers.get(arm)))
+        if timed:
+            seconds = summary["seconds"][arm]
+            cells += [spell(seconds["first_call"]), spell(seconds["step"], 1e3)]
+        if looked:
+            regime = summary["regimes"].get(arm)
+            cells.append("-" if regime is None else str(regime["verdict"]))
+        rows.append(cells)
+    return table(heads, rows)
+
+
+def quoted(measure, value):
+    """A number of the literature in the form of ours."""
+    return "-" if value is None else number(measure.form, value) + " %" * measure.form.endswith("%")
+
+
+def spell(seconds, factor=1.0):
+    """A time to three digits."""
+    return "-" if seconds is None else f"{factor * seconds:.3g}"
+
+
+def origin(folder, config):
+    """The command that made a folder, and by what code, with what software."""
+    made = folder.json("versions.json")
+    commit = made["commit"][:10] if made.get("commit") else "of no checkout"
+    changed = " with changes" if made.get("dirty") else ""
+    device = f"{made['cpus']} CPU cores" if made["backend"] == "cpu" else made["device"]
+    words = " ".join(map(str, config["argv"]))
+    jax = made["packages"]["jax"]
+    return f"`{words}`: `benchmarks/results/{folder.name}`, code {commit}{changed}, JAX {jax}, {device}."
+
+
+def others():
+    """What else the literature says in numbers."""
+    rows = []
+    for each in literature()["other"]:
+        ours = "-"
+        if "file" in each:
+            found = read_json(pathlib.Path(__file__).parent / "results" / each["file"])
+            for key in each["ours"]:
+                found = found[key]
+            ours = f"{found:.2f} (`{each['file'].partition('/')[0]}`)"
+        rows.append([each["what"], f"{each['literature']}, {each['source']}", ours, each.get("explained", "")])
+    return table(["", "literature", "ours", "why they differ"], rows)

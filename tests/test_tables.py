@@ -1,0 +1,121 @@
+"""The tables of the pages are what the committed folders give; the script that makes them says where they aren't."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """The scripts that make tables, as modules."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    names = ("tables", "_folders", "_results_page")
+    yield tuple(importlib.import_module(name) for name in names)
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_the_pages_are_what_the_folders_give(scripts):
+    assert scripts[0].main(["--check"]) == 0, "python benchmarks/tables.py makes the tables anew"
+
+
+def test_every_folder_has_its_section_and_every_table_its_place(scripts):
+    tables, folders, _ = scripts
+    text = {path: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
+    results = text[ROOT / "docs" / "results.md"]
+    for name in folders.made_by("run"):
+        assert f"\n## {name}\n" in results
+    for name in tables.TABLES:
+        assert sum(f"<!-- table: {name} -->" in page for page in text.values()) == 1, name
+
+
+def test_what_is_stale_is_said_and_made_anew(scripts, tmp_path):
+    tables = scripts[0]
+    page, made = tmp_path / "README.md", {"a": lambda: "| new |"}
+    (tmp_path / "docs").mkdir()
+    page.write_text("x\n<!-- table: a -->\n| old |\n<!-- end -->\ny\n")
+    assert tables.update(tmp_path, made, check=True) == {"README.md": ["a"]}
+    assert "| old |" in page.read_text()
+    assert tables.update(tmp_path, made, check=False) == {"README.md": ["a"]}
+    assert page.read_text() == "x\n<!-- table: a -->\n| new |\n<!-- end -->\ny\n"
+    assert tables.update(tmp_path, made, check=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<!-- table: b -->\n<!-- end -->\n", "no table 'b'"),
+        ("<!-- table: a -->\n", "isn't closed"),
+        ("<!-- table: a -->\n<!-- table: a -->\n<!-- end -->\n", "isn't closed"),
+    ],
+)
+def test_marks_that_say_nothing_are_refused(text, said, scripts):
+    with pytest.raises(ValueError, match=said):
+        scripts[0].rewritten(text, {"a": lambda: ""})
+
+
+def folder(place: Path, name: str, regime: str | None = "transient", hidden: tuple[int, ...] = (128, 128, 128)) -> None:
+    """Write what a section reads of a folder of `pcx run fashion-mnist`."""
+
+    def found(mean: float, n: int = 3) -> dict:
+        return {"mean": mean, "std": 0.0012, "n": n, "by_seed": dict.fromkeys("012", mean)}
+
+    arm = {"test_accuracy": {"last": found(0.8951, 2), "best": found(0.8990)}}
+    config = {
+        "command": "run",
+        "experiment": "fashion-mnist",
+        "argv": ["pcx", "run", "fashion-mnist"],
+        "quick": False,
+        "epochs": 25,
+        "options": {"hidden": hidden},
+        "seeds": [0, 1, 2],
+        "source": "made up.",
+    }
+    regimes = {"pc-se": None if regime is None else {"verdict": regime}, "epc-ce": None}
+    files = {
+        "config.json": config,
+        "summary.json": {"results": {"pc-se": arm, "epc-ce": arm}, "regimes": regimes, "seconds": {}},
+        "versions.json": {"commit": "0123456789abcdef", "backend": "cpu", "cpus": 2, "packages": {"jax": "0.9.2"}},
+        "sums.json": {},
+    }
+    (place / name).mkdir()
+    for file, content in files.items():
+        (place / name / file).write_text(json.dumps(content))
+
+
+def test_a_new_folder_gets_a_section_with_the_literature_beside_it(scripts, tmp_path):
+    _, folders, page = scripts
+    folder(tmp_path, "one")
+    section = page.section(folders.made_by("run", tmp_path)["one"])
+    assert "| PC, squared error | 89.51 ± 0.12 % (2 of 3) | 89.90 ± 0.12 % | 89.58 % | transient |" in section
+    assert "| ePC, cross entropy | 89.51 ± 0.12 % (2 of 3) | 89.90 ± 0.12 % | - | - |" in section
+    assert "not verified" in section
+    assert "Differences explained:" in section
+    folder(tmp_path, "without", regime=None, hidden=(8,))
+    section = page.section(folders.made_by("run", tmp_path)["without"])
+    assert "regime" not in section
+    assert "89.58" not in section, "those of another network"
+
+
+def test_what_is_not_sealed_is_no_evidence(scripts, tmp_path):
+    _, folders, _ = scripts
+    folder(tmp_path, "one")
+    (tmp_path / "one" / "sums.json").unlink()
+    assert not folders.made_by("run", tmp_path)
+
+
+def test_the_literature_is_of_experiments_and_arms_that_there_are(scripts):
+    from pcx.experiments import EXPERIMENTS
+
+    told = scripts[2].literature()["experiment"]
+    assert len({each["name"] for each in told}) == len(told)
+    for each in told:
+        assert ("numbers" in each) <= ({"source", "status"} <= {*each}), each["name"]
+        if each["name"] in EXPERIMENTS:
+            experiment = EXPERIMENTS[each["name"]]
+            assert {*each.get("numbers", {})} <= {*experiment.arms(experiment.settings)}, each["name"]
