@@ -17,7 +17,7 @@ settings.load_profile("pcx")
 
 _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
-_HASTY = ("not slow", "not slow or hasty")
+_HASTY = ("not slow", "hasty", "not slow or hasty")
 """The selections of tests that are compiled in haste."""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it

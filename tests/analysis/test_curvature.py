@@ -19,7 +19,7 @@ from .conftest import enable_x64
 from .networks import Normed, Skip, bound, chain, conv, dense, eigenvalues, landscape, mlp, moved, normal
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double", "code_that_users_get")
 def test_the_ends_of_each_sample():
     space = landscape(bound(mlp))
@@ -37,7 +37,7 @@ def test_the_ends_of_each_sample():
     np.testing.assert_allclose(sum(found.shares().values()), 1, rtol=1e-9)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     ("make", "per_sample", "wide"),
     [
@@ -57,7 +57,7 @@ def test_curvatures_are_those_of_dense_hessians(make, per_sample, wide):
         np.testing.assert_allclose(jnp.min(found.smallest), true[0], rtol=1e-5 if wide else 1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 def test_errors_say_how_far_values_may_be_off():
     # Of samples whose curvatures are close to each other, before they have converged and after.
@@ -88,7 +88,7 @@ def test_errors_say_how_far_values_may_be_off():
                 np.testing.assert_allclose(np.linalg.norm(v), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 def test_stacks_a_part_of_the_nodes_and_nodes_clamped_in_part():
     b = bound(chain)
@@ -121,7 +121,7 @@ def test_stacks_a_part_of_the_nodes_and_nodes_clamped_in_part():
     np.testing.assert_allclose([found.smallest, found.largest], want[[0, -1]], rtol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 def test_several_networks_at_once_under_jit():
     bounds = [bound(mlp, seed=s) for s in range(3)]
@@ -158,7 +158,7 @@ def where_it_diverges(space, start, optim, bound, steps):
     return float(factors[at_rest.sum()]) if not at_rest.all() else np.inf
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize(
     ("act", "optims"),
@@ -200,7 +200,7 @@ def test_steps_and_conditions_of_odd_curvatures():
 
 
 # -- what can't be measured ---------------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_what_has_no_curvature_is_refused():
     b = bound(mlp)
     space = landscape(b)
@@ -250,7 +250,7 @@ class Twisted(pxc.EnergyModule):
         return self.vodes[1](twisted(self.vodes[0](x[:3])))
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_samples_that_meet_and_gradients_of_no_energy_are_refused():
     b = bound(Normed, batch=4)
     space = landscape(b)
@@ -286,7 +286,7 @@ _half.defvjp(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_operations_that_are_differentiated_in_reverse_alone():
     plain, reverse = (bound(lambda act=act: pxm.MLP([5, 6, 6, 3], act=act)) for act in (jnp.tanh, halved))
     at = moved(landscape(plain))
@@ -297,7 +297,7 @@ def test_operations_that_are_differentiated_in_reverse_alone():
         pxa.weight_curvature(reverse)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_vgg5():
     b = pxl.bind(pxm.vgg5(classes=10), (normal(0, 1, 3, 32, 32), normal(1, 1, 10)))
     space = landscape(b)

@@ -23,7 +23,7 @@ def kinds(found):
     return {f.kind for f in found.findings}
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_deep_network_in_few_steps_is_told_which_layers_learn_nothing():
     rule, made = pxl.pc(W, H, 8), [net([4, *[8] * 29, 3], seed=s) for s in (0, 1)]
     with pytest.warns(UserWarning, match="T=8 is too small"):
@@ -38,7 +38,7 @@ def test_a_deep_network_in_few_steps_is_told_which_layers_learn_nothing():
     json.dumps(found.to_dict())
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_deep_network_of_mupc_is_not():
     model, batch = net([4, *[8] * 63, 3], act=jax.nn.relu, kind=pxm.MuMLP)
     # With Adam for the values: plain gradient descent loses the error, by its rate in each layer; see docs/analysis.md.
@@ -46,7 +46,7 @@ def test_a_deep_network_of_mupc_is_not():
     assert found.silent == (), found
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_errors_that_are_lost_in_rounding_are_told_from_those_that_do_not_come():
     model, batch = net([4, *[6] * 14, 3])
     found = pxa.health(pxl.pc(W, optax.sgd(0.05), 30), model, batch)
@@ -62,7 +62,7 @@ def test_errors_that_are_lost_in_rounding_are_told_from_those_that_do_not_come()
     assert found.to_dict()["ranks"]["layers[0].nn.weight"] is None
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_dead_units_are_found():
     model, batch = net([4, 6, 6, 3], act=jax.nn.relu)
     model.layers[1].nn.bias.set(jnp.full((6,), -100.0))
@@ -75,7 +75,7 @@ def test_dead_units_are_found():
     assert [(f.kind, f.layers) for f in found.findings] == [("dead", ("vodes[1]",))]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_frozen_weights_and_those_that_the_optimiser_leaves():
     model, batch = net([4, 6, 6, 3])
     model.layers[0].nn.weight.frozen = True
@@ -88,7 +88,7 @@ def test_frozen_weights_and_those_that_the_optimiser_leaves():
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_settling_that_grows_is_told():
     model, batch = net([4, 6, 6, 3])
     found = pxa.health(pxl.pc(W, optax.sgd(1.2), 20), model, batch)
@@ -96,7 +96,7 @@ def test_settling_that_grows_is_told():
     assert "lower the rate of the values" in str(found)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_several_networks_at_once_and_ranks():
     rule = pxl.pc(W, H, 2)
     batch = net([4, 6, 6, 3])[1]

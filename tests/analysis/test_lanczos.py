@@ -22,7 +22,7 @@ def space(matrices: np.ndarray, steps: int, done=None):
     return jax.jit(lambda s: extend(product, begun(s, steps), done))(start)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_ends_vectors_and_errors():
     # One lane with gaps, one with many eigenvalues of a kind, whose space is soon full, one with a dense spectrum.
     spectra = [np.linspace(-3, 1, 40), np.repeat([2.0, 5.0, 9.0], [20, 15, 5]), np.linspace(1, 2, 40) ** 4]
@@ -45,7 +45,7 @@ def test_ends_vectors_and_errors():
     assert np.all(np.asarray(found.asymmetry) < 1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_full_space_is_exact_and_vectors_stay_orthogonal():
     spectrum = np.geomspace(1e-4, 10, 12)
     found = space(symmetric(spectrum, 3)[None], 12)
@@ -74,7 +74,7 @@ def test_what_is_not_symmetric_is_seen():
     assert odd[1] < 1e-13
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_lanes_that_meet_are_joined():
     whole = symmetric(np.linspace(-3, 1, 12), 0)
     apart = whole * np.kron(np.eye(3), np.ones((4, 4)))

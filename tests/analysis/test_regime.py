@@ -34,7 +34,7 @@ def two_of(rule, sizes, **options):
     return pxl.stack([rule.init(model, batch) for model, batch in made])
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", LIKE)
 def test_what_is_backpropagation_is_said_to_be_like_it(name):
     rule, (model, batch) = LIKE[name], net([4, 6, 6, 3])
@@ -48,7 +48,7 @@ def test_what_is_backpropagation_is_said_to_be_like_it(name):
             np.testing.assert_allclose(one.alignment, one.backprop_alignment, rtol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_numbers_agree_with_those_made_by_hand():
     with enable_x64(True):
         model, batch = net([4, 6, 3], dtype=jnp.float64)
@@ -96,7 +96,7 @@ def test_numbers_agree_with_those_made_by_hand():
             np.testing.assert_allclose(said, by_hand, rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("code_that_users_get")
 def test_a_linear_network_at_rest_is_at_equilibrium():
     with enable_x64(True):
@@ -116,7 +116,7 @@ def test_a_linear_network_at_rest_is_at_equilibrium():
         assert "above the largest stable one" in str(above)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_values_run_away_just_above_the_largest_stable_step():
     model, batch = net([4, 6, 6, 3], act=linear)
 
@@ -128,7 +128,7 @@ def test_values_run_away_just_above_the_largest_stable_step():
     assert verdicts == ["equilibrium", "diverging"]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_deep_network_in_few_steps_is_transient():
     sizes, rule = [4, *[6] * 9, 3], pxl.pc(W, optax.sgd(0.1), 10)
     both = pxa.regime(rule, two_of(rule, sizes), net(sizes)[1])
@@ -167,7 +167,7 @@ class Contrastive(pxl.Rule):
         return pxl.Update(end.gradient, end.energies, steps=found.steps)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_rules_without_a_word_on_settling_are_judged_by_their_update():
     model, batch = net([4, 6, 6, 3])
     found = pxa.regime(Contrastive(W), model, batch)
@@ -181,7 +181,7 @@ def test_rules_without_a_word_on_settling_are_judged_by_their_update():
         pxa.regime(object(), model, batch)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("form", ["apart", "looped"])
 def test_several_networks_at_once(form):
     rule = pxl.pc(W, optax.sgd(0.1), pxi.Plateau(30, 1e-2), equal_layers=form)
@@ -218,7 +218,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_rules_are_measured_too(name):
     rule = OTHERS[name]

@@ -10,7 +10,7 @@ import pcx.analysis as pxa
 from .networks import bound, eigenvalues, landscape, mlp, moved
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("per_sample", [True, False])
 def test_moments_and_distribution(per_sample):

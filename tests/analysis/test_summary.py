@@ -83,14 +83,14 @@ def test_a_state_and_several_are_summed_up_like_their_model():
     assert str(several).splitlines()[0] == "MLP: 3 value nodes; 3 networks, the numbers are of one"
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_skip_is_among_what_a_node_is_predicted_from():
     found = rows(pxa.summary(Skip(), (jnp.ones((3, 5)), jnp.ones((3, 3)))))
     assert found["vodes[2]"].reads == ("vodes[0]", "vodes[1]")
     assert found["vodes[2]"].products == 36.0
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_convolutions_count_what_they_multiply():
     model = pxm.VGG([2, 3], [True, False], [1, 1], (2, 4, 4), 3, energy=pxc.ce_energy)
     found = rows(pxa.summary(model, (jnp.ones((5, 2, 4, 4)), jnp.ones((5, 3)))))
@@ -109,7 +109,7 @@ def test_state_that_does_not_learn_is_told():
     assert "3 arrays" in str(found)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_two_networks_of_a_rule():
     batch = (jnp.ones((3, 3)), jnp.ones((3, 2)))
     with pytest.raises(TypeError, match="a state of two networks needs the rule"):

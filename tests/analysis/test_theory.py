@@ -49,7 +49,7 @@ class LinearSkips(pxc.EnergyModule):
 
 
 # -- the energy at equilibrium ----------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_energy_of_a_chain_is_that_of_the_paper():
     b = bound(linear)
     found = pxa.equilibrated_energy(b)
@@ -80,7 +80,7 @@ def energy_at_rest(b: pxl.Bound) -> Any:
     return energy()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_energy_of_any_linear_graph_with_precisions():
     model_bound = bound(LinearSkips)
     precision = {"vodes[0]": 0.5, "vodes[1]": jnp.linspace(0.5, 2, 6), "vodes[3]": jnp.array([3.0, 0.7])}
@@ -100,7 +100,7 @@ def vars_of(b: pxl.Bound) -> dict[str, Any]:
     return {name: getattr(b, name) for name in b.__dataclass_fields__}
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_what_is_not_linear_or_no_squared_error_has_no_closed_form():
     with pytest.raises(ValueError, match="not linear"):
         pxa.equilibrated_energy(bound(lambda: pxm.MLP([5, 4, 4, 3], act=jnp.tanh)))
@@ -120,7 +120,7 @@ def loss_of(widths, x, y):
     return loss
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("widths", [(5, 3), (5, 4, 3), (5, 4, 2, 3)])
 def test_the_saddle_of_the_loss(widths):
     x, y = normal(1, 6, 5), normal(2, 6, 3)
@@ -130,7 +130,7 @@ def test_the_saddle_of_the_loss(widths):
     np.testing.assert_allclose(np.repeat(found.values, found.counts), true, atol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("widths", [(5, 4, 3), (5, 4, 4, 3)])
 def test_the_saddle_of_the_energy_is_strict(widths):
     b = bound(lambda: linear(*widths, bias=False), batch=6)
@@ -151,7 +151,7 @@ def test_the_saddle_of_the_energy_is_strict(widths):
     np.testing.assert_allclose(np.repeat(theory.values, theory.counts), true, atol=1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.usefixtures("code_that_users_get")
 def test_the_curvature_in_weights_away_from_zero():
     b = bound(lambda: pxm.MLP([5, 3, 3, 3], act=jnp.tanh), batch=4)
@@ -213,7 +213,7 @@ def over_draws(make: Any, draws: int, x: Any) -> tuple[Any, Any]:
     return {n: (float(jnp.mean(v)), error[n]) for n, v in found.items()}, theory
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "make",
     [
@@ -229,7 +229,7 @@ def test_linear_networks_of_any_width_have_the_expected_values(make):
         assert error < 0.06 * mean
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "make",
     [
@@ -245,7 +245,7 @@ def test_wide_networks_have_the_expected_values(make):
         assert abs(mean - theory[n]) < 5 * error + 0.02 * mean, n
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_limit_of_depth():
     x = normal(1, 4, 5)
     first = float(jnp.mean(x**2))

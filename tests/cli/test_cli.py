@@ -63,7 +63,7 @@ def test_help(args, words, tmp_path):
         ["train", "--data", "two-moons", "--hidden", "8", "--epochs", "10000", "--rule", "backprop"],
     ],
 )
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_reader_that_has_seen_enough(words, tmp_path):
     command = [sys.executable, "-m", "pcx.cli", *words]
     (tmp_path / "runs").mkdir()
@@ -77,7 +77,7 @@ def test_a_reader_that_has_seen_enough(words, tmp_path):
         assert process.wait(timeout=120) == 141
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_run(tmp_path):
     out = tmp_path / "results" / "first"
     done = pcx("run", "zil", "--seeds", 1, "--epochs", 1, "--out", out, cwd=tmp_path)
@@ -105,7 +105,7 @@ def test_run(tmp_path):
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_several_rules_and_seeds(tmp_path):
     out = tmp_path / "out"
     args = ("--seeds", 3, "--epochs", 2, "--rule", "backprop", "zil", "zil", "--hidden", 8, "--out", out)
@@ -131,7 +131,7 @@ def test_several_rules_and_seeds(tmp_path):
         assert summary["seconds"][rule] >= 0
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_default_folder(tmp_path):
     args = ("run", "zil", "--seeds", 1, "--epochs", 1, "--rule", "backprop", "--batch-size", 1000, "--hidden", 4)
     done = pcx(*args, cwd=tmp_path)

@@ -56,7 +56,7 @@ class Fails:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("seeds", [[1], [0, 2], [0, 1, 2]])
 def test_networks_that_failed_are_left_out(seeds, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -92,7 +92,7 @@ def comparison(tmp_path_factory):
     return folder, first
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_comparison(comparison, capsys):
     folder, first = comparison
     assert {path.name for path in folder.iterdir()} == {
@@ -126,7 +126,7 @@ def test_a_comparison(comparison, capsys):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_columns_against_backprop_are_there_if_it_is(comparison):
     folder, _ = comparison
     alone, against = [(folder.parent / name).read_text() for name in ("shown.txt", "shown more.txt")]
@@ -137,7 +137,7 @@ def test_columns_against_backprop_are_there_if_it_is(comparison):
     assert "cost / backprop" in against
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_each_rule_has_its_last_verdict(comparison):
     folder, first = comparison
     assert "regime" not in first["rules"]["zil"]

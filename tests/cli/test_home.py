@@ -10,7 +10,7 @@ TINY = ["--data", "two-moons", "--hidden", "4", "--epochs", "1", "--quiet", "--r
 
 
 @pytest.mark.parametrize("words", [["info"], ["train", *TINY]], ids=["info", "train"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_home_stays_empty(words, tmp_path):
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()

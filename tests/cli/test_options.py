@@ -220,7 +220,7 @@ def seeds_of(folder):
     return [network["seed"] for network in json.loads((folder / "summary.json").read_text())["networks"]]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_run_with_the_options_of_another(tmp_path):
     words = ["--rule", "nudged", "--hidden", "3", "4", "--lr", "0.1", "--patience", "2", "--nudged.beta", "-0.25"]
     words += ["--nudged.phases", "centred", "--seeds", "1", "5", "--data-folder", "somewhere"]
@@ -269,7 +269,7 @@ def test_seeds(trained, tmp_path):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_every_rule_learns_by_every_optimiser(optimiser, tmp_path):
     rules = ["pc", "ipc", "zil", "hil", "fpa", "nudged", "epc", "mcpc", "backprop"]
     words = ["--optimiser", optimiser, "--schedule", "warmup-cosine", "--seeds", "1", "--out", "run"]
@@ -289,7 +289,7 @@ def images(monkeypatch):
     monkeypatch.setattr(pxd, "cifar10", lambda folder, **options: found)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_networks(images, monkeypatch, tmp_path):
     words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
     assert call(*words, "--model", "mu-mlp", "--hidden", "2", "2", "--out", "flat") == 0
@@ -308,7 +308,7 @@ def test_networks(images, monkeypatch, tmp_path):
     assert all(each == expected for each in asked)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_augmentation(images, tmp_path):
     words = ["train", "--data", "cifar10", "--batch-size", "12", "--epochs", "1", "--quiet", "--rule", "backprop"]
     words += ["--hidden", "2"]

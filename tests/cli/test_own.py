@@ -126,7 +126,7 @@ def test_what_a_rule_does_not_ask_for(rule, asked, here, capsys):
     assert f"mine.py:{rule} asks for no argument of the name {asked}" in line
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_run_in_fewer_bits(here, capsys):
     """By a rule of one's own that asks for them, and by one of the table; judged in them, too."""
     for name, words in {"own": ["--rule", "mine.py:low"], "zil": ["--rule", "zil"]}.items():
@@ -139,7 +139,7 @@ def test_a_run_in_fewer_bits(here, capsys):
     assert "--dtype" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_compare(here):
     words = ["--model", "mine.py:Fixed", "--rules", "mine.py:made", "backprop", "--seeds", "1", "--out", "c"]
     assert call("compare", *FEW, *words) == 0
@@ -147,7 +147,7 @@ def test_compare(here):
     assert call("eval", here / "c" / "made") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_rule_that_is_a_plain_class(here):
     words = [
         "--model",

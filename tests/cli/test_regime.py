@@ -13,7 +13,7 @@ def looks(folder):
     return [(row["epoch"], [(seen["batch"], seen["verdict"]) for seen in row["regime"]]) for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_run_and_one_that_goes_on(tmp_path, capsys):
     words = [word for word in SMALL if word != "--quiet"]
     out = tmp_path / "run"
@@ -35,7 +35,7 @@ def test_a_run_and_one_that_goes_on(tmp_path, capsys):
     assert "regime" not in json.loads((out / "metrics.jsonl").read_text().splitlines()[3])
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_what_keeps_layers_from_learning_is_said_before_the_first_epoch(tmp_path, capsys):
     words = ["--hidden", *["16"] * 5, "--act", "tanh", "--pc.T", "6", "--pc.state-lr", "0.001", "--epochs", "1"]
     assert call("train", *SMALL, *words, "--regime", "auto", "--out", tmp_path / "run") == 0

@@ -20,7 +20,7 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_sweep_its_best_setting_and_going_on(tmp_path, capsys):
     out = tmp_path / "grid"
     words = ["--rule", "backprop", "--vary", "lr=1e-3..1e-1:log:3", "--vary", "hidden=8,8 8", "--monitor"]
@@ -55,7 +55,7 @@ def test_a_sweep_its_best_setting_and_going_on(tmp_path, capsys):
     assert "done" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_search_over_rules_and_names_with_a_pruner(tmp_path):
     out = tmp_path / "search"
     words = ["--vary", "rule=zil,backprop", "--vary", "lr=1e-4..1e-1:log", "--vary", "act=gelu,tanh", "--vary"]
@@ -67,7 +67,7 @@ def test_a_search_over_rules_and_names_with_a_pruner(tmp_path):
     assert json.loads((out / "best.json").read_text())["command"] == "train"
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_where_no_setting_goes_well_the_status_says_it(tmp_path, capsys):
     words = ["--rule", "backprop", "--optimiser", "sgd", "--vary", "lr=1e30,1e31", "--out", tmp_path / "s"]
     assert call("sweep", *SMALL, *words) == 3
@@ -117,7 +117,7 @@ def test_a_folder_of_something_else_is_refused(trained, tmp_path, capsys):
     assert "is not empty" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("rule", RULE_NAMES)
 def test_rates_of_every_rule_are_numbers_of_one_program(rule):
     from pcx.cli._sweep import _model, _rule, _Shape

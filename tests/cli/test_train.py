@@ -90,7 +90,7 @@ def test_training_that_fails(tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["ended"] == "failed"
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_longer_is_as_if_it_had_never_ended(trained, tmp_path):
     options = ["--rule", "backprop", "--lr", "0.01", "--schedule", "warmup-cosine"]
     short, long = tmp_path / "short", tmp_path / "long"
@@ -124,7 +124,7 @@ def test_a_run_that_was_killed_while_it_was_made_longer_goes_on(tmp_path, capsys
     assert " for each epoch and network, with the time to compile\n" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_run_that_stopped_early_is_left_as_it_is(tmp_path, capsys):
     run = tmp_path / "run"
     args = ["--rule", "backprop", "--lr", "0.3", "--patience", 1, "--out", run]
@@ -139,7 +139,7 @@ def test_a_run_that_stopped_early_is_left_as_it_is(tmp_path, capsys):
     assert (run / "log.txt").read_text() == log
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_interrupted_and_resumed_is_as_if_unbroken(tmp_path):
     args = ["--data", "two-moons", "--hidden", 8, "--batch-size", 5, "--epochs", 40, "--rule", "backprop"]
     process = start("train", *args, "--out", "broken", cwd=tmp_path)
@@ -157,7 +157,7 @@ def test_interrupted_and_resumed_is_as_if_unbroken(tmp_path):
     assert learned(broken) == learned(whole)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_another_process_finds_what_training_found(trained):
     process = start("eval", trained, "--split", "validation", "--json", cwd=trained.parent)
     out, errors = process.communicate(timeout=120)

@@ -135,7 +135,7 @@ def test_a_run_that_has_not_begun_is_waited_for(run, tmp_path, monkeypatch):
         watched.page()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_it_ends_in_order(run, number, status):

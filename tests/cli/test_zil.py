@@ -80,7 +80,7 @@ def check_as_alone(row, batch_size=256):
     assert row["test_accuracy"] == np.mean(logits.argmax(axis=-1) == TEST[1])
 
 
-@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.slow) for r in ("zil", "hil")], "backprop"])
+@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.hasty) for r in ("zil", "hil")], "backprop"])
 def test_each_seed_learns_as_if_it_were_alone(rule, run):
     own = [row for row in run[0] if row["rule"] == rule]
     assert [row["seed"] for row in own] == list(range(SEEDS))
@@ -88,7 +88,7 @@ def test_each_seed_learns_as_if_it_were_alone(rule, run):
         check_as_alone(row)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_what_is_left_over_of_an_epoch_is_left_out(tmp_path):
     (row,) = study(tmp_path / "run", "--seeds", 1, "--epochs", 1, "--rule", "backprop", "--batch-size", 1000)
     check_as_alone(row, 1000)
@@ -99,7 +99,7 @@ def test_zil_is_backpropagation(run):
     np.testing.assert_allclose(loss["zil"], loss["backprop"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.slow) for r in ("zil", "hil")], "backprop"])
+@pytest.mark.parametrize("rule", [*[pytest.param(r, marks=pytest.mark.hasty) for r in ("zil", "hil")], "backprop"])
 def test_the_boundary_is_that_of_the_first_seed(rule, run):
     x, y, margin = [np.asarray(each)[::50, ::50] for each in run[1][rule]]
     found, state = alone(rule, 0)
@@ -107,7 +107,7 @@ def test_the_boundary_is_that_of_the_first_seed(rule, run):
     np.testing.assert_allclose(margin.ravel(), logits[:, 1] - logits[:, 0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_programs_are_as_many_whatever_the_number_of_seeds(monkeypatch, tmp_path):
     counts = []
     for seeds in (1, 4):
@@ -144,7 +144,7 @@ def test_the_callers_random_key_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("words", "rules"), [(["backprop", "zil", "zil"], ["zil", "backprop"]), (["hil", "all"], [*RULES])]
 )
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_every_rule_can_be_chosen(words, rules, tmp_path):
     rows = study(tmp_path / "run", "--epochs", 1, "--seeds", 1, "--rule", *words)
     assert [row["rule"] for row in rows] == rules

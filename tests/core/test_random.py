@@ -49,7 +49,7 @@ def draw(x, *, rkg=None):
     return x, (px.RKG if rkg is None else rkg)()
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("own", [False, True])
 def test_every_transform_moves_the_key_on(own):
     rkg = px.RandomKeyGenerator(0) if own else px.RKG

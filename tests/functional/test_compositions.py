@@ -294,7 +294,7 @@ def shape_of(tree):
     return [order.setdefault(id(p), len(order)) for p in px.tree_extract(tree, is_pytree=True)]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @settings(max_examples=15, deadline=None)
 @given(trees())
 def test_a_compiled_update_is_the_eager_one(tree):

@@ -32,7 +32,7 @@ def apart(one, two):
     return max(float(jnp.abs(one[n] - two[n]).max()) for n in one)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_four_steps_and_four_more_are_eight(posed):
     _, field, h = posed
     for schedule in (None, pxi.AllNodes(), pxi.Sweeps("down"), pxi.Sweeps("up")):

@@ -62,7 +62,7 @@ def posed(size):
     return bound.landscape(start.targets), start.h
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", READING)
 def test_what_reads_its_shape_does_not_see_the_batch(name):
     transformation = READING[name]

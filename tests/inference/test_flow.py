@@ -38,7 +38,7 @@ def test_eulers_method_is_plain_descent(field):
     assert flow.result.tolist() == [pxi.RESULT.settled] * 4
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_heuns_error_falls_with_the_square_of_the_step(field):
     landscape, h = field
     exact = pxi.relax(landscape, h, descent=pxi.Flow(1.0, 1 / 256), stop=400).nodes

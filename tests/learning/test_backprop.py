@@ -41,7 +41,7 @@ def test_so_are_fixed_predictions_and_backprop_itself(name):
     assert max(error(f, expected) for f in found) <= 1e-12
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_zil_in_float32_on_a_deep_network():
     widths = [784, *[128] * 9, 10]
     model = seeded(pxm.MLP, widths, jnp.tanh)
@@ -53,7 +53,7 @@ def test_zil_in_float32_on_a_deep_network():
 
 
 @pytest.mark.usefixtures("double")
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_fixed_predictions_are_backpropagation_from_one_step_less_than_the_layers_on():
     rules = {f"exact{T}": pxl.fpa(GRADIENT, optax.sgd(1.0), T) for T in (1, 2, 3, 4)}
     rules |= {f"slow{T}": pxl.fpa(GRADIENT, optax.sgd(0.5), T) for T in (10, 20, 80)}

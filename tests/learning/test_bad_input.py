@@ -346,7 +346,7 @@ def test_stacks():
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["backprop", "pc", "zil", "epc"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_half_precision(name, dtype):
     rule, model = RULES[name](), cast(build(), dtype)
     batch = jax.tree.map(lambda a: a.astype(dtype), data())

@@ -148,7 +148,7 @@ def test_pc(optimiser, schedule, energy, T):
 
 @pytest.mark.parametrize("start", ["zeros", "kept"])
 @pytest.mark.parametrize("schedule", ["wave", "down"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_pc_from_other_starts(start, schedule):
     parts, groups = SCHEDULES[schedule]
     rule = pxl.pc(W, OPTIMISERS["momentum"], 4, schedule=parts, start=pxl.Zeros() if start == "zeros" else pxl.Kept())
@@ -188,7 +188,7 @@ NUDGES: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", NUDGES)
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_nudged(name):
     energy, options = NUDGES[name]
     beta, follow = options["beta"], options.get("follow", False)
@@ -238,7 +238,7 @@ def test_fixed_precisions():
 
 
 @pytest.mark.parametrize("per", ["node", "feature"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_precisions_learn_down_the_energy_with_its_log_determinant(per):
     precision = pxl.LearnedPrecision(optax.sgd(0.3), initial=2.0, per=per, nodes=tuple(NODES))
     state, _ = stepped(pxl.pc(W, OPTIMISERS["sgd"], 5, precision=precision))

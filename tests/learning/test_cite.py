@@ -53,14 +53,14 @@ class Own(pxl.Rule):
     ```
     """
 
-    name = "own"
+    name = "own"  # pyright: ignore
 
     def learn(self, bound, forward, memory):
         raise NotImplementedError
 
 
 class Bare(pxl.Rule):
-    name = "bare"
+    name = "bare"  # pyright: ignore
 
     def learn(self, bound, forward, memory):
         raise NotImplementedError

@@ -85,7 +85,7 @@ PROGRAMS = {"zil": (zil, pxl.zil, 1.0), "hil": (hil, pxl.hil, optax.linear_sched
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-13)])
 @pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_several_batches_in_a_row(name, dtype, tolerance):
     program, factory, rate = PROGRAMS[name]
     with enable_x64(dtype == "float64"):

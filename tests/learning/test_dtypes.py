@@ -60,7 +60,7 @@ class Elsewhere(pxc.EnergyModule):
 NAMES = [name for name in rules() if name != OWN]
 
 
-@pytest.mark.parametrize("name", [n if n in ("pc", "zil") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+@pytest.mark.parametrize("name", [n if n in ("pc", "zil") else pytest.param(n, marks=pytest.mark.hasty) for n in NAMES])
 def test_every_rule_multiplies_in_fewer_bits_and_keeps_its_state_in_32(name, monkeypatch):
     rule = under("bfloat16", name, monkeypatch)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # where products are taken as they are written
@@ -76,7 +76,7 @@ def test_every_rule_multiplies_in_fewer_bits_and_keeps_its_state_in_32(name, mon
     assert (shown.dtype, energy.dtype) == (jnp.float32, jnp.float32)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rule_learns_in_16_bits(name, monkeypatch):
     model = build(name)
@@ -132,7 +132,7 @@ def test_a_step_is_that_of_plain_jax_with_casts(dtype):
     assert error(gradients(model, data(), rule=rule), expected) < 0.1 * error(full, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_the_dtype_of_the_model_is_the_same_to_the_bit():
     plain, low = (pxl.pc(optax.adam(0.01), optax.sgd(0.1), 4, dtype=dtype) for dtype in (None, "float32"))
     states = [jit(rule.step)(rule.init(build("pc"), data()), data())[0] for rule in (plain, low)]
@@ -226,7 +226,7 @@ def test_small_shares_of_a_large_batch_count_in_float16():
     assert all(bool(jnp.all(g != 0)) for g in low.values())
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_rounding_of_predictions_is_no_rise():
     """Near the least energy of bfloat16 it goes up and down by rounding alone."""
     model = seeded(pxm.MLP, [3, 8, 8, 2], jnp.tanh)

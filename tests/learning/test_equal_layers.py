@@ -140,7 +140,7 @@ def trained_apart(name: str):
 
 
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     ("name", "how"), [(n, how) for i, n in enumerate(RULES) for how in (["looped"], ["looped", "stacked"])[i % 3 == 0]]
 )
@@ -199,7 +199,7 @@ NETS = [
 
 
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks_give_the_same_numbers(seed):
     draw = random.Random(seed)
@@ -214,7 +214,7 @@ END = (lambda a: a, 0)
 
 
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("how", ["looped", "stacked"])
 @pytest.mark.parametrize("repeats", [2, 3])
 def test_skips_may_reach_further_back_than_layers_repeat(repeats, how):
@@ -247,7 +247,7 @@ def test_skips_may_pass_by_values_of_another_shape(name, how):
 
 # -- fewer bits ---------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])
 def test_products_in_fewer_bits_are_computed_together(policy):
     jax.config.update("jax_enable_x64", False)
@@ -357,7 +357,7 @@ SLOWER = [*[(n, partly) for n in PARTLY if n != "zil"], ("pc", All)]
 @pytest.mark.filterwarnings("ignore:.* will not learn", "ignore:.* will learn nothing")
 @pytest.mark.parametrize(
     ("name", "make"),
-    [("zil", partly), *[pytest.param(n, net, marks=pytest.mark.slow) for n, net in SLOWER]],
+    [("zil", partly), *[pytest.param(n, net, marks=pytest.mark.hasty) for n, net in SLOWER]],
 )
 def test_layers_may_be_frozen_or_share_weights(name, make):
     make, data, rule = (TwoOf if name == "hybrid" else make), batch(5, 3), PARTLY[name]
@@ -373,7 +373,7 @@ def test_layers_are_together_where_the_same_of_them_learns():
 
 
 # -- weights, optimisers, states ----------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_weights_read_like_a_dict_by_path_and_are_written_to_the_model():
     rule, data = RULES["pc"]("looped"), batch()
     (apart, _), (state, _) = (trained(RULES["pc"](h), mlp, data) for h in ("apart", "looped"))
@@ -388,7 +388,7 @@ def test_weights_read_like_a_dict_by_path_and_are_written_to_the_model():
     np.testing.assert_allclose(energy, RULES["pc"]("apart").evaluate(apart, data)[1], rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("by_path", ["labels", "mask"])
 def test_optimisers_that_look_at_paths_get_weights_by_path(by_path):
     def labels(weights):
@@ -422,7 +422,7 @@ def test_paths_are_looked_for_inside_of_optimisers(optim):
 
 
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_states_of_single_nodes_optimisers_are_saved_by_node_and_path():
     state, by_path = (pxl.hil(optax.adam(0.1), None, L, equal_layers=how).init(mlp(), batch()) for how in HOW)
     assert len(jax.tree.leaves(state.optim)) < len(jax.tree.leaves(by_path.optim))
@@ -465,7 +465,7 @@ class Tied(pxc.EnergyModule):
         return x
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_states_go_on_where_optimisers_of_single_nodes_are_each_by_itself():
     px.RKG.seed(0)
     state, info = RULES["hil"]("looped").init(mlp(), batch()), None
@@ -476,7 +476,7 @@ def test_states_go_on_where_optimisers_of_single_nodes_are_each_by_itself():
     assert_same(trained_apart("hil"), (state, info))
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_optimisers_that_draw_give_each_of_equal_layers_noise_of_its_own():
     optim = optax.chain(optax.sgd(0.0), optax.add_noise(0.01, 0.5, key=jax.random.key(0)))
     apart, together = (
@@ -498,7 +498,7 @@ def test_states_in_stacks_are_refused_by_optimisers_that_are_given_none():
 
 
 @pytest.mark.usefixtures("jit_in_haste")
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_ensembles_of_states_can_be_stacked_and_mapped():
     rule, data = RULES["pc"]("looped"), batch()
     states = []
@@ -513,7 +513,7 @@ def test_ensembles_of_states_can_be_stacked_and_mapped():
         np.testing.assert_allclose(at[path], one.weights[path], atol=1e-13)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_bad_number_is_found_in_the_layer_where_it_is():
     rule, data = RULES["pc"]("looped"), batch()
     px.RKG.seed(0)
@@ -530,7 +530,7 @@ def test_a_bad_number_is_found_in_the_layer_where_it_is():
 
 
 # -- the programs -------------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "name", ["pc", "pc, precision", "ipc", "zil", "epc", "fpa", "hil", "hybrid", "bpc", "backprop"]
 )
@@ -558,7 +558,7 @@ def stacks_copied(compiled: str, number: int) -> list[str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
 def test_loops_of_hil_copy_no_stack():
     rule, data = pxl.hil(SLOW, None, 15, equal_layers="looped"), batch()
@@ -568,7 +568,7 @@ def test_loops_of_hil_copy_no_stack():
     assert not stacks_copied(compiled, 11)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
 @pytest.mark.parametrize("net", ["skips", "blocks"])
 def test_loops_of_pc_copy_no_stack(net):
@@ -594,7 +594,7 @@ class Convolutions(pxc.EnergyModule):
         return self.vodes[-1](self.end(x.reshape(-1)))
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="loops are for CPUs")
 def test_convolutions_of_layers_that_learn_in_turn_are_laid_out_for_the_fast_kernel():
     draw = np.random.default_rng(0)

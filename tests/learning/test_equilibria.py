@@ -154,7 +154,7 @@ BETAS = [0.08, 0.04, 0.02, 0.01]
 
 
 @pytest.mark.parametrize(("centred", "order"), [(False, 1), (True, 2)])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_nudge_that_follows_tends_to_backpropagation(centred, order):
     found = errors_of(lambda b: pxl.nudged(GRADIENT, optax.sgd(0.2), 600, b, follow=True, centred=centred), BETAS)
     np.testing.assert_allclose(orders(found), order, atol=0.12)
@@ -228,7 +228,7 @@ def stationary(F: np.ndarray, Q: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("step", "variance", "momentum"), [(0.2, 1.0, 0.0), (0.1, 2.0, 0.6)])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_langevin_dynamics_samples_the_posterior(step, variance, momentum):
     model = linear([2, 2, 1, 2])
     x, y = jnp.broadcast_to(jnp.array([0.5, -1.0]), (CHAINS, 2)), jnp.broadcast_to(jnp.array([1.0, 2.0]), (CHAINS, 2))
@@ -257,7 +257,7 @@ def test_langevin_dynamics_samples_the_posterior(step, variance, momentum):
     assert np.any(np.abs(np.cov(h.T) - 1.1 * covariance) > 5 * off) or momentum
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_monte_carlo_learning_takes_the_mean_over_the_posterior():
     model = linear([2, 2, 1, 2])
     x, y = jnp.broadcast_to(jnp.array([0.5, -1.0]), (CHAINS, 2)), jnp.broadcast_to(jnp.array([1.0, 2.0]), (CHAINS, 2))

@@ -202,7 +202,7 @@ def test_the_model_is_read_once_for_a_shape(run):
     assert CALLS[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_many_seeds_and_rates_at_once_step_after_step(run):
     """Two batches scanned, three networks mapped: two seeds at one rate, and one of them at another, with the rule
     built from the rate that is being mapped."""
@@ -268,7 +268,7 @@ def idle(w, h):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_rule_of_a_user_is_tested_by_its_place(tmp_path):
     (tmp_path / "mine.py").write_text(OF_USERS)
     args = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "learns_and_says"]

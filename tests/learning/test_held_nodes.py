@@ -149,7 +149,7 @@ def _step(rule, model, batch):
     return {k: np.asarray(state.weights[k] - after.weights[k]) for k in state.weights}, info
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_weights_in_an_outputs_energy_learn():
     model = pxm.MLP([3, 2, 3], act=jnp.tanh)
     model.vodes[-1] = Gauss()

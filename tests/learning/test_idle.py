@@ -98,7 +98,9 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", [n if i < 3 else pytest.param(n, marks=pytest.mark.slow) for i, n in enumerate(RULES)])
+@pytest.mark.parametrize(
+    "name", [n if i < 3 else pytest.param(n, marks=pytest.mark.hasty) for i, n in enumerate(RULES)]
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_said_to_learn_nothing_does_not(name, model):
     rule = RULES[name]()

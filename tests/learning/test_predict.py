@@ -19,7 +19,7 @@ W, H = optax.sgd(0.1), optax.sgd(0.3)
 
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("name", ["tanh-se", "relu-ce", "residual", "inputs", "outputs", "held", "conv"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_from_zero_values_settle_at_the_forward_pass(name):
     known = LEVELLED[name]
     model, (x, y) = known.build(), known.batch()

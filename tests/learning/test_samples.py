@@ -50,7 +50,7 @@ def gradient(rule: Any, x: Any, y: Any, model: Any = None) -> dict[str, Any]:
     return after.optim
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("name", RULES)
 def test_a_sample_of_weight_w_counts_as_w_samples(double, name):
     rule = RULES[name]
@@ -61,7 +61,7 @@ def test_a_sample_of_weight_w_counts_as_w_samples(double, name):
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_sample_without_a_target_has_no_error(double, name):
     rule = RULES[name]
     known = np.asarray([True, False, True, True, False, True])
@@ -103,7 +103,7 @@ def decoder() -> Any:
     return seeded(Decoder)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("optim_h", [optax.sgd(0.1), optax.adam(0.05)])
 def test_an_output_that_others_are_predicted_from_settles_where_it_has_no_target(double, optim_h):
     model, top, data = decoder(), normal(3, 4, 2), normal(4, 4, 5)
@@ -150,7 +150,7 @@ class Labelled(pxc.EnergyModule):
             self.top.set("h", y)
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize("rule", [pxl.pc, pxl.ipc, pxl.mcpc])
 @pytest.mark.parametrize("own", [False, True])
 def test_data_that_the_call_clamps_teach_without_a_label(double, rule, own):

@@ -194,7 +194,7 @@ def test_a_precision_that_learns_much_too_fast_never_leaves_the_range():
         lambda burn: pxl.mcpc(optax.sgd(0.0), optax.sgd(optax.exponential_decay(0.2, 1, 0.7)), 6, burn_in=burn),
     ],
 )
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_burn_in_only_says_from_where_gradients_are_taken(make):
     model, batch = small()
     energies = [float(jit(make(b).step)(make(b).init(model, batch), batch)[1].energy) for b in (0, 2, 5)]

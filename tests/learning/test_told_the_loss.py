@@ -28,7 +28,7 @@ def told() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: jnp.float32(0), update)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 @pytest.mark.parametrize(
     "make",
     [

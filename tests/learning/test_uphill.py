@@ -81,7 +81,7 @@ def test_a_perfect_prediction_is_not_uphill():
     assert int(rule.step(state, (x, y))[1].result) == pxl.OUTCOME.ok
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_however_far_it_goes_the_rate_of_the_states_is_named():
     # Between energies that are merely high and values that overflow, the squares that Adam keeps overflow first.
     model, batch = small()

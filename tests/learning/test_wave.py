@@ -68,7 +68,7 @@ def test_the_numbers_are_those_of_all_nodes(name, steps):
 
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_in_deep_networks_too(name):
     landscape, start = chain(40)
     one, two = settled(landscape, start, MOVERS[name], 60, wave=pxi.WaveFront(), all=pxi.AllNodes())

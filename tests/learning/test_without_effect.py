@@ -90,7 +90,7 @@ def test_what_moves_at_last_is_taken(name):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_a_rate_that_is_not_known_is_taken():
     def energy(rate):
         rule = pxl.pc(W, optax.sgd(rate), 4)

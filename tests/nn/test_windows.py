@@ -55,7 +55,7 @@ def test_other_dtypes(dtype):
         np.testing.assert_array_equal(layer(x), reference(x))
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_second_derivative_and_not_a_number():
     layer, reference = both(2)
     x = jax.random.normal(jax.random.PRNGKey(0), (1, 2, 4))

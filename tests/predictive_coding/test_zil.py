@@ -116,7 +116,7 @@ def relative_errors(found, expected):
 @pytest.mark.parametrize("energy_fn", [pxc.se_energy, pxc.ce_energy])
 @pytest.mark.parametrize("act", ACTIVATIONS)
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.slow)]
+    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.hasty)]
 )
 def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tolerance):
     with enable_x64(dtype == "float64"):
@@ -129,7 +129,7 @@ def test_zil_is_backpropagation_layer_by_layer(act, energy_fn, order, dtype, tol
         assert np.max(relative_errors(found, expected)) <= tolerance
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_it_is_the_same_without_compilation():
     with enable_x64(True):
         model = Net(jnp.tanh, pxc.ce_energy, "after", "float64")

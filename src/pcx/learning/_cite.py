@@ -1,4 +1,4 @@
-"""What to cite of a rule: the references stand once, as BibTeX in the docstring of the function that makes the rule."""
+"""The references of a rule, which stand once: as BibTeX in the docstring of the function that makes the rule."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIELD = re.compile(r"(\w+)\s*=\s*\{(.*?)\}(?=\s*(?:,|\}\s*$))", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """What to cite of a rule; printed, it is a line for each reference, and all of them as BibTeX.
+    """The references to cite for a rule; printed, they are a line each, and all of them as BibTeX.
 
     **Arguments:**
 
@@ -49,7 +49,7 @@ class References:
 
 
 class Cited:
-    """What has references."""
+    """A base class of rules, whose references can be asked for."""
 
     def cite(self) -> References:
         """Return what to cite where the rule is used. A rule of one's own may have BibTeX in its class's docstring, in
