@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -37,17 +38,6 @@ BROKEN = """
 return [...document.images].filter(i => i.complete && !i.naturalWidth && i.offsetParent).map(i => i.src);
 """
 TOO_WIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-SEARCH = """
-const done = arguments[arguments.length - 1];
-const field = document.querySelector("[data-md-component=search-query]");
-field.focus(); field.value = "wave-front"; field.dispatchEvent(new Event("keyup"));
-field.dispatchEvent(new Event("input", {bubbles: true}));
-let waited = 0;
-const watch = setInterval(() => {
-    const found = document.querySelectorAll(".md-search-result__item").length;
-    if (found || ++waited > 100) { clearInterval(watch); done(found); }
-}, 100);
-"""
 
 
 def axe_core() -> str:
@@ -139,6 +129,21 @@ def look(driver, page: Path, axe: str, picture: Path | None) -> list[str]:
     return found
 
 
+def found_by_search(driver, page: Path, words: str) -> int:
+    """How many pages the search offers for words that are typed in."""
+    driver.get(page.as_uri())
+    field = driver.find_element("css selector", "[data-md-component=search-query]")
+    if not field.is_displayed():  # on a phone it is behind a button
+        driver.find_element("css selector", "label.md-header__button[for=__search]").click()
+    for _ in range(100):  # it slides in, and the index is read
+        time.sleep(0.1)
+        if field.is_displayed() and not field.get_attribute("value"):
+            field.send_keys(words)
+        if offered := driver.find_elements("css selector", ".md-search-result__item"):
+            return len(offered)
+    return 0
+
+
 def main() -> None:
     """Look at pages, and say what is wrong."""
     parser = argparse.ArgumentParser(description="Look at the built site in Chromium.")
@@ -163,8 +168,7 @@ def main() -> None:
                     for page in pages:
                         picture = given.pictures / kind / f"{page}.png" if given.pictures else None
                         wrong += [f"{page} ({kind}): {what}" for what in look(driver, site / page, axe, picture)]
-                    driver.get((site / pages[0]).as_uri())
-                    if not driver.execute_async_script(SEARCH):
+                    if not found_by_search(driver, site / pages[0], "wave-front"):
                         wrong.append(f"{kind}: the search finds nothing")
                 finally:
                     driver.quit()
