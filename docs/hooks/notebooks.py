@@ -164,17 +164,6 @@ def as_markdown(notebook: NotebookNode, stem: str, raw: list[str]) -> tuple[str,
     return "\n\n".join(parts) + "\n", files
 
 
-def colab(config: MkDocsConfig, name: str) -> str:
-    """A line of links to the notebook elsewhere."""
-    place = (config.repo_url or "").removeprefix("https://github.com/").strip("/")
-    path = f"docs/notebooks/{name}"
-    return (
-        f"[Open in Colab](https://colab.research.google.com/github/{place}/blob/main/{path}) · "
-        f"[open in Binder](https://mybinder.org/v2/gh/{place}/main?labpath={path.replace('/', '%2F')}) · "
-        f"[download]({name})\n{{ .notebook-links }}\n"
-    )
-
-
 def title_of(path: Path) -> str:
     """The first heading of a notebook."""
     for cell in read(path).cells:
@@ -215,7 +204,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, f"notebooks/{name}", content=content))
         said = "" if found else f"!!! note\n\n    {NOT_RUN}\n\n"
         page = f"notebooks/{path.stem}.md"
-        text = (head or "") + "\n" + colab(config, name) + "\n" + said + body
+        text = (head or "") + f"\n[Download the notebook]({name})\n{{ .notebook-links }}\n\n" + said + body
         files.append(File.generated(config, page, content=text))
         for place, content in pictures.items():
             files.append(File.generated(config, f"notebooks/{place}", content=content))
