@@ -175,8 +175,9 @@ for name, share in right.items():
 
 # %% [markdown]
 # Both still find most of 128 images, the Hopfield network more of them. `PCMemory` has one weight for each pair of
-# features, however many images there are; the Hopfield network grows with each. So they answer different questions: what is *likely*, given this half, and which of the *stored* ones is it.
-# The larger experiment, with MNIST or CIFAR-10, is `pcx run memory`.
+# features, however many images there are; the Hopfield network grows with each. So they answer different questions:
+# what is *likely*, given this half, and which of the *stored* ones is it. The larger experiment, with MNIST or
+# CIFAR-10, is `pcx run memory`.
 #
 # ## Exercises
 #
