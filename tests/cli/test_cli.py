@@ -84,7 +84,8 @@ def test_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Test accuracy" in done.stdout
     names = {path.name for path in out.iterdir()}
-    assert names == {"config.json", "versions.json", "metrics.jsonl", "log.txt", "summary.json", "figure.png"}
+    plain = {"config.json", "versions.json", "metrics.jsonl", "log.txt", "summary.json", "figure.png"}
+    assert names == {*plain, "arms", "sums.json"}
 
     config = json.loads((out / "config.json").read_text())
     assert (config["seeds"], config["epochs"], config["rules"]) == (1, 1, RULES)

@@ -148,3 +148,26 @@ def test_the_callers_random_key_stays_as_it_is(tmp_path):
 def test_every_rule_can_be_chosen(words, rules, tmp_path):
     rows = study(tmp_path / "run", "--epochs", 1, "--seeds", 1, "--rule", *words)
     assert [row["rule"] for row in rows] == rules
+
+
+@pytest.mark.slow
+def test_its_folder_is_verified(tmp_path, capsys):
+    out = tmp_path / "run"
+    study(out, "--epochs", 2, "--seeds", 2, "--rule", "zil", "backprop", "--batch-size", 200)
+    record = json.loads((out / "arms" / "zil.json").read_text())["first_steps"]
+    assert len(record["numbers"]["loss"]) == 10  # of five batches in each epoch
+    capsys.readouterr()
+    assert call("verify", out) == 0
+    shown = capsys.readouterr().out
+    for line in ("data: the same", "zil: the same bits", "backprop: the same bits", "8 files as sealed"):
+        assert line in shown
+    config = json.loads((out / "config.json").read_text())
+    config["options"]["hidden"] += 1
+    (out / "config.json").write_text(json.dumps(config))
+    assert call("verify", out, "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"]["changed"] == ["config.json"]
+    assert not found["steps"]["zil"]["same_bits"]
+    config["options"]["hidden"] = 0
+    (out / "config.json").write_text(json.dumps(config))
+    assert call("verify", out) != 0

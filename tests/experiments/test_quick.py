@@ -15,6 +15,8 @@ OWN = {
     "deep": ["--depths", "3", "--width", "8"],
     "hybrid": ["--hidden", "8", "--T", "2", "--only", "hybrid-T2"],
     "both-ways": ["--hidden", "8", "--T", "2", "--only", "bpc"],
+    "resnet": ["--blocks", "1", "--channels", "2", "--only", "pc-levelled"],
+    "deconv": ["--latent", "4", "--channels", "2", "2", "--T", "2", "--only", "pc", "backprop"],
 }
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from ..experiments import EXPERIMENTS, TOLERANCE, Experiment, Outcome, Plan, Settings, Verified, Where, read_config
 from ..experiments import run as run_experiment
 from ..experiments import verify as verify_folder
-from ._experiment import ExperimentOptions
+from ._experiment import STUDIES, ExperimentOptions
 from ._failures import DONE, ERROR, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, nowhere, told
 from ._interrupt import ended_by_signal, resumable
+from ._options import ZilOptions
 from ._saved import from_json, new_folder, read_run
 from ._tables import counted, say
 
@@ -89,13 +90,7 @@ def verify(folder: Path, sums_only: bool, as_json: bool, data_folder: Path | Non
     """Verify the folder of an experiment, and say what was found; the exit status."""
     with _in_words():
         config = read_config(folder)
-    experiment = EXPERIMENTS.get(str(config["experiment"]))
-    if experiment is None:
-        raise CommandError(f"{folder} is of {config['experiment']!r}, which this pcx has no experiment of")
-    options = config.get("options")
-    settings = from_json(
-        type(experiment.settings), options if isinstance(options, dict) else {}, folder / "config.json"
-    )
+    experiment, settings = _of(config, folder)
     with _in_words():
         settings.check()
         found = verify_folder(
@@ -109,6 +104,23 @@ def verify(folder: Path, sums_only: bool, as_json: bool, data_folder: Path | Non
         return DONE
     complain(f"pcx: error: {folder} is not what it was, or makes other steps")
     return ERROR
+
+
+def _of(config: dict[str, Any], folder: Path) -> tuple[Experiment, Settings]:
+    """Return the experiment of a folder, and its settings."""
+    name, path = str(config["experiment"]), folder / "config.json"
+    options = config.get("options")
+    options = options if isinstance(options, dict) else {}
+    if name in STUDIES:
+        from ._zil_steps import ZilStudy
+
+        study = ZilStudy(from_json(ZilOptions, options, path))
+        study.options.check()
+        return study, study.settings
+    if name not in EXPERIMENTS:
+        raise CommandError(f"{folder} is of {name!r}, which this pcx has no experiment of")
+    experiment = EXPERIMENTS[name]
+    return experiment, from_json(type(experiment.settings), options, path)
 
 
 def _tell(found: Verified) -> None:

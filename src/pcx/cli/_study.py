@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ..experiments import COMMAND, seal, software
 from ..learning import State
 from ..training import CheckpointError, Folder, display, versions
 from ._failures import CommandError, Refused
@@ -15,6 +16,7 @@ from ._figure import Boundary, draw, load
 from ._options import ZilOptions
 from ._saved import new_folder
 from ._zil import Data, Study, two_moons
+from ._zil_steps import DATA, Seen, digest_of, keep_steps
 
 _GRID = 250  # points per side, for the decision boundaries
 
@@ -40,16 +42,18 @@ def run(options: ZilOptions) -> None:
 def _run(options: ZilOptions, folder: Folder) -> None:
     console = Console(markup=False, emoji=False)
     facts = versions()
-    folder.write_json("config.json", asdict(options) | {"rules": options.rules, "out": str(options.out)})
-    folder.write_json("versions.json", facts)
+    data = two_moons(options.batch_size)
+    folder.write_json("config.json", _config(options, digest_of(data)))
     folder.log(f"pcx {facts['pcx']}, jax {facts['packages']['jax']}, {facts['device']} ({facts['backend']})")
 
     start = time.perf_counter()
     study = Study(options, tuple(range(options.seeds)), _GRID**2)
     # While that is compiled:
-    data = two_moons(options.batch_size)
+    facts |= software()
+    folder.write_json("versions.json", facts)
     load()
-    accuracy, seconds, boundaries = _train_all(study, data, folder, console)
+    code = {name: facts[name] for name in ("pcx", "commit", "dirty", "source")}
+    accuracy, seconds, boundaries = _train_all(study, data, folder, console, code)
     summary = summarise(accuracy) | {"seconds": {rule: round(value, 3) for rule, value in seconds.items()}}
     folder.write_json("summary.json", summary)
     folder.write("figure.png", lambda path: draw(path, accuracy, boundaries, data))
@@ -62,6 +66,23 @@ def _run(options: ZilOptions, folder: Folder) -> None:
     with plain.capture() as captured:
         plain.print(table)
     folder.log(f"done\n{captured.get()}{total}")
+    seal(folder)
+
+
+def _config(options: ZilOptions, digest: str) -> dict[str, Any]:
+    """Return what the study is made of, with what `pcx verify` asks for."""
+    given = {name: value for name, value in asdict(options).items() if name != "out"}
+    return {
+        **given,
+        "rules": options.rules,
+        "out": str(options.out),
+        "command": COMMAND,
+        "experiment": "zil",
+        "resumes": False,
+        "options": given,
+        "data": DATA,
+        "data_sha256": digest,
+    }
 
 
 def summarise(accuracy: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -86,7 +107,7 @@ def _moments(values: np.ndarray) -> dict[str, float]:
 
 
 def _train_all(
-    study: Study, data: Data, folder: Folder, console: Console
+    study: Study, data: Data, folder: Folder, console: Console, code: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, Boundary]]:
     seeds, epochs = len(study.seeds), study.epochs
     accuracy = {rule: np.zeros((seeds, epochs)) for rule in study.rules}
@@ -96,7 +117,8 @@ def _train_all(
         for rule in study.rules:
             left_out = np.zeros(seeds, int)
             state: Any = None
-            for result, state in study.train(rule, data):  # noqa: B007 - its last value is used below
+            seen = Seen(study.first()[rule], study.train(rule, data))
+            for result, state in seen:  # noqa: B007 - its last value is used below
                 accuracy[rule][:, result.epoch - 1] = result.test_accuracy
                 seconds[rule] += result.seconds
                 left_out += result.left_out
@@ -113,6 +135,7 @@ def _train_all(
                 )
                 advance(1, f"{rule} epoch {result.epoch}/{epochs}")
             boundaries[rule] = _boundary(study, data, state)
+            keep_steps(folder, rule, seen, code)
             for seed in range(seeds):
                 line = f"{rule}: seed {seed + 1}/{seeds}, test accuracy {accuracy[rule][seed, -1]:.2%}"
                 if left_out[seed]:

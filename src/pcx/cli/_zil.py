@@ -81,6 +81,8 @@ class Epoch:
     """Mean cross entropy of the test points, nats, `[seeds]`."""
     left_out: np.ndarray
     """Batches that changed no weight since a number was not finite, `[seeds]`."""
+    losses: np.ndarray
+    """Loss of each batch, before it was learned from, `[seeds, batches]`."""
     seconds: float
     """All seeds together, training and test, without compilation."""
 
@@ -134,11 +136,11 @@ class Study:
         run = self._programs[rule].result()
         for epoch in range(1, self.epochs + 1):
             start = time.perf_counter()
-            state, logits, outcomes = jax.block_until_ready(run(state, x, y, data.x_test))
+            state, logits, (outcomes, losses) = jax.block_until_ready(run(state, x, y, data.x_test))
             seconds = time.perf_counter() - start
             accuracy, loss = _scores(np.asarray(logits), data.y_test)
             left_out = np.sum(np.isin(outcomes, (pxl.OUTCOME.not_finite, pxl.OUTCOME.bad_label)), axis=1)
-            yield Epoch(epoch, accuracy, loss, left_out, seconds), state
+            yield Epoch(epoch, accuracy, loss, left_out, np.asarray(losses), seconds), state
 
     def predict(self, state: pxl.State, x: np.ndarray) -> np.ndarray:
         """Return the logits `[grid, 2]` of the first seed's network for points `[grid, 2]`, whatever its rule."""
@@ -167,10 +169,10 @@ def _epoch(rule: pxl.Rule) -> Any:
     def one(state: pxl.State, x: jax.Array, y: jax.Array, x_test: jax.Array) -> Any:
         def step(state: pxl.State, batch: tuple[jax.Array, jax.Array]) -> Any:
             state, info = rule.step(state, batch)
-            return state, info.result
+            return state, (info.result, info.loss)
 
-        state, outcomes = jax.lax.scan(step, state, (x, y))
-        return state, rule.predict(state, x_test), outcomes
+        state, told = jax.lax.scan(step, state, (x, y))
+        return state, rule.predict(state, x_test), told
 
     return jax.vmap(one, in_axes=(0, None, None, None))
 

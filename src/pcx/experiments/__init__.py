@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING
 from ..core import loaded_on_use
 from ._autoencoder import Autoencoder
 from ._both_ways import BothWays
+from ._deconv import Deconv
 from ._deep import Deep
 from ._hybrid import Hybrid
 from ._mcpc import Mcpc, McpcDigits
 from ._memory import Memory
 from ._mnist import MNIST, FashionMNIST
 from ._online import Online
+from ._resnet import ResNet
+from ._vgg import VGG
 from .frame import Arm, Experiment, FirstSteps, Measure, Record, Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _HOME
     from .frame import (  # noqa: F401
+        ARMS,
+        COMMAND,
         TOLERANCE,
         Data,
         Outcome,
@@ -31,6 +36,10 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
         images,
         read_config,
         run,
+        seal,
+        sha256_of,
+        software,
+        steps_between,
         verify,
     )
 
@@ -59,7 +68,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     for each in (
         MNIST(),
         FashionMNIST(),
+        VGG(),
+        ResNet(),
         Autoencoder(),
+        Deconv(),
         Deep(),
         Hybrid(),
         BothWays(),
@@ -71,8 +83,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 """The experiments by name, in the order in which they are listed."""
 
-# The last two are for the command, and not public.
-_LATER = "Data Outcome Plan Trained Verified first_steps images run verify TOLERANCE read_config"
+_LATER = "Data Outcome Plan Trained Verified first_steps images run verify "
+_LATER += "ARMS COMMAND TOLERANCE read_config seal sha256_of software steps_between"  # for the command, not public
 _HOME = dict.fromkeys(_LATER.split(), f"{__name__}.frame")
 
 if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one

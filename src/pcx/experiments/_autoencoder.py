@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._limits import check_momentum
 from .frame import Experiment, Measure, Record, Settings, Where
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import PyTree
 
     from .frame import Data, Trained
@@ -19,25 +22,54 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class AutoencoderSettings(Settings):
-    """The decoder, and how values settle."""
+class CodeSettings(Settings):
+    """How values settle, and weights learn."""
 
-    widths: tuple[int, ...] = (64, 128, 128)
-    """Widths of the decoder, from the latent on; the images come after them. Backpropagation has an encoder of the same
-    widths, in reverse, beside it."""
     T: int = 20
     """Inference steps of a batch; as many find the latents of test images."""
     lr: float = 1e-3
     """Learning rate of the weights, by Adam."""
     state_lr: float = 0.05
-    """Step size of the values of PC, by SGD."""
+    """Step size of the values of PC and iPC, by SGD."""
     state_momentum: float = 0.5
     """Momentum of the values."""
     ipc_lr: float = 1e-4
     """Learning rate of the weights of iPC, which are updated T times a batch."""
 
+    def check(self) -> None:
+        super().check()
+        check_momentum("state_momentum", self.state_momentum)
 
-class Autoencoder(Experiment):
+
+class Reconstruction(Experiment):
+    """Images from latents: PC and iPC find those of a decoder, backpropagation has an encoder beside it."""
+
+    prints = "Mean squared error of a pixel (from 0 to 1) of test images, reconstructed from their latents."
+    measures = (Measure("test_error", "pixel error", "min", ".4f"),)
+
+    def arms(self, settings: CodeSettings) -> tuple[str, ...]:
+        return ("pc", "ipc", "backprop")
+
+    def draw(self, path: Path, records: Mapping[str, Record]) -> None:
+        from .frame import draw_with_images
+
+        rows: dict[str, Any] = {}
+        for name, record in records.items():
+            for what, images in record.kept.get("images", {}).items():
+                rows["original" if what == "original" else name] = _unpacked(images)
+        draw_with_images(path, self.measures[0], records, rows)
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings(CodeSettings):
+    """The decoder, beside what all have."""
+
+    widths: tuple[int, ...] = (64, 128, 128)
+    """Widths of the decoder, from the latent on; the images come after them. Backpropagation has an encoder of the same
+    widths, in reverse, beside it."""
+
+
+class Autoencoder(Reconstruction):
     """Reconstruction of Fashion-MNIST."""
 
     name = "autoencoder"
@@ -46,13 +78,8 @@ class Autoencoder(Experiment):
         "sizes of the common benchmark's autoencoding task (Pinchetti et al., arXiv 2407.01163); step sizes are "
         "those of short trials and not published."
     )
-    prints = "Mean squared error of a pixel (from 0 to 1) of test images, reconstructed from their latents."
-    measures = (Measure("test_error", "pixel error", "min", ".4f"),)
     settings = AutoencoderSettings(epochs=20, batch_size=200)
     quick = AutoencoderSettings(seeds=2, epochs=2, samples=2000, test_samples=500, batch_size=100)
-
-    def arms(self, settings: AutoencoderSettings) -> tuple[str, ...]:
-        return ("pc", "ipc", "backprop")
 
     def data(self, settings: AutoencoderSettings, where: Where) -> Data:
         from .frame import images
@@ -62,20 +89,16 @@ class Autoencoder(Experiment):
         return dataclasses.replace(found, train=(train, train), test=(test, test), classes=0)
 
     def arm(self, name: str, settings: AutoencoderSettings, data: Data) -> Trained:
+        import jax
+
+        from .. import models as pxm
         from ._autoencoders import decoder, encoder_and_decoder
 
-        return encoder_and_decoder(settings, data) if name == "backprop" else decoder(name, settings, data)
-
-    def draw(self, path: Path, records: Mapping[str, Record]) -> None:
-        import numpy as np
-
-        from .frame import draw_with_images
-
-        rows: dict[str, Any] = {}
-        for name, record in records.items():
-            for what, images in record.kept.get("images", {}).items():
-                rows["original" if what == "original" else name] = np.asarray(images)
-        draw_with_images(path, self.measures[0], records, rows)
+        widths = [*settings.widths, data.train[1].shape[1]]
+        both = [*reversed(widths), *widths[1:]]
+        if name == "backprop":
+            return encoder_and_decoder(lambda: pxm.MLP(both, act=jax.nn.gelu), settings, data)
+        return decoder(name, lambda: pxm.Decoder(widths, act=jax.nn.gelu), settings, data)
 
 
 def shown(original: PyTree, reconstruction: PyTree) -> dict[str, Any]:
@@ -83,9 +106,20 @@ def shown(original: PyTree, reconstruction: PyTree) -> dict[str, Any]:
 
     **Arguments:**
 
-    - `original`, `reconstruction`: `[N, pixels]`.
+    - `original`, `reconstruction`: `[N, ...]`, from 0 to 1.
     """
+    pairs = {"original": original, "reconstruction": reconstruction}
+    return {"images": {name: _packed(each[:_SHOWN]) for name, each in pairs.items()}}
+
+
+def _packed(images: PyTree) -> dict[str, Any]:
     import numpy as np
 
-    pairs = {"original": original, "reconstruction": reconstruction}
-    return {"images": {name: np.round(np.asarray(each[:_SHOWN], float), 3).tolist() for name, each in pairs.items()}}
+    shades = np.round(255 * np.clip(np.asarray(images, float), 0, 1)).astype(np.uint8)
+    return {"shape": list(shades.shape), "bytes": base64.b64encode(shades.tobytes()).decode()}
+
+
+def _unpacked(found: Mapping[str, Any]) -> np.ndarray:
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(found["bytes"]), np.uint8).reshape(found["shape"]) / 255

@@ -1,101 +1,103 @@
-"""The arms of `autoencoder`."""
+"""The arms of `autoencoder` and `deconv`."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from ..energy import Bound
 from ..inference import relax
 from ..learning import Rule, backprop, ipc, pc
-from ..models import MLP
-from ._decoder import Decoder
 from .frame import Data, Trained
 
 if TYPE_CHECKING:
-    from ._autoencoder import AutoencoderSettings
+    from ._autoencoder import CodeSettings
+
+_PART = 500  # test images that are reconstructed at once
 
 
-def decoder(name: str, settings: AutoencoderSettings, data: Data) -> Trained:
+def decoder(name: str, make: Callable[[], Any], settings: CodeSettings, data: Data) -> Trained:
     """Return the arm of PC or iPC: a decoder, whose latents settle under the images.
 
     **Arguments:**
 
     - `name`: `"pc"` or `"ipc"`.
+    - `make`: makes a `Decoder` or a `DeconvDecoder`.
     - `settings`, `data`: of the experiment.
     """
-    images = jnp.asarray(data.test[0])
     values = optax.sgd(settings.state_lr, momentum=settings.state_momentum)
     if name == "pc":
         rule = pc(optax.adam(settings.lr), values, settings.T)
     else:
         rule = ipc(optax.adam(settings.ipc_lr), values, settings.T)
-    widths = [*settings.widths, images.shape[1]]
 
-    def reconstructed(state: PyTree) -> Float[Array, "N pixels"]:
-        return rule.predict(state, latents(rule, state, images, values, settings.T))
+    def reconstructed(state: PyTree, images: Float[Array, "N ..."]) -> Float[Array, "N ..."]:
+        bound = rule.bind(state, (None, images))
+        start = bound.start()
+        found = relax(bound.landscape(start.targets), start.h, descent=values, stop=settings.T)
+        return decoded(bound, dict(found.nodes), start.targets)
 
     own = dataclasses.replace(data, train=(None, data.train[1]), test=(None, data.test[1]))
-    return _arm(lambda: Decoder(widths, jax.nn.gelu), rule, own, settings, images, reconstructed)
+    # What `fit` judges by itself is the image of the latent zero.
+    return _arm(make, rule, own, settings, reconstructed, metrics={})
 
 
-def encoder_and_decoder(settings: AutoencoderSettings, data: Data) -> Trained:
-    """Return the arm of backpropagation: an encoder with the decoder's widths in reverse, and the decoder.
+def encoder_and_decoder(make: Callable[[], Any], settings: CodeSettings, data: Data) -> Trained:
+    """Return the arm of backpropagation.
 
     **Arguments:**
 
+    - `make`: makes the network, an encoder and then a decoder.
     - `settings`, `data`: of the experiment.
     """
-    images = jnp.asarray(data.test[0])
-    down = [images.shape[1], *reversed(settings.widths)]
-    widths = [*down, *reversed(down[:-1])]
     rule = backprop(optax.adam(settings.lr))
-
-    def reconstructed(state: PyTree) -> Float[Array, "N pixels"]:
-        return rule.predict(state, images)
-
-    return _arm(lambda: MLP(widths, act=jax.nn.gelu), rule, data, settings, images, reconstructed)
+    return _arm(make, rule, data, settings, rule.predict)
 
 
-def latents(
-    rule: Rule, state: PyTree, images: Float[Array, "N pixels"], values: Any, T: int
-) -> Float[Array, "N latent"]:
-    """Return the latents at which the energy of images comes to rest, or nearly so.
+def decoded(bound: Bound, nodes: dict[str, jax.Array], targets: Mapping[str, jax.Array]) -> Float[Array, "N ..."]:
+    """Return what a decoder makes of latents alone: each value is predicted anew, from the latent on.
 
     **Arguments:**
 
-    - `rule`, `state`: a rule, and a state of a `Decoder`.
-    - `images`: what the decoder is to predict.
-    - `values`, `T`: the transformation of the values, and how many steps they take.
+    - `bound`: a decoder, with its batch.
+    - `nodes`: settled values, of which only those of `latent` count.
+    - `targets`: of the output.
     """
-    bound = rule.bind(state, (None, images))
-    start = bound.start()
-    solution = relax(bound.landscape(start.targets), start.h, descent=values, stop=T)
-    return solution.nodes["latent"]
+    made: Mapping[str, jax.Array] = {}
+    for _ in nodes:  # each time, one layer more is what the latent says
+        made = bound.predictions(nodes, targets)
+        nodes = {name: value if name == "latent" else made[name] for name, value in nodes.items()}
+    return made["image"]
 
 
 def _arm(
     make: Callable[[], Any],
     rule: Rule,
     data: Data,
-    settings: AutoencoderSettings,
-    images: Float[Array, "N pixels"],
-    reconstructed: Callable[[PyTree], Float[Array, "N pixels"]],
+    settings: CodeSettings,
+    reconstructed: Callable[[PyTree, Float[Array, "N ..."]], Float[Array, "N ..."]],
+    metrics: dict[str, Any] | None = None,
 ) -> Trained:
     from ._autoencoder import shown
 
+    tests = np.asarray(data.test[1])
     made = jax.jit(reconstructed)
+
+    def error(state: PyTree) -> dict[str, float]:
+        squares = 0.0
+        for at in range(0, len(tests), _PART):
+            part = tests[at : at + _PART]
+            squares += float(jnp.sum(jnp.square(made(state, part) - part)))
+        return {"test_error": squares / tests.size}
+
     return Trained(
-        make,
-        rule,
-        data,
-        settings.epochs,
-        settings.batch_size,
-        each=lambda state: {"test_error": jnp.mean(jnp.square(made(state) - images))},
-        keep=lambda state: shown(images, made(state)),
-    )
+        make, rule, data, settings.epochs, settings.batch_size, metrics=metrics, each=error,
+        keep=lambda state: shown(tests[:_PART], made(state, tests[:_PART])), parallel="loop",
+    )  # fmt: skip

@@ -11,15 +11,18 @@ from ._record import FirstSteps, Record
 from ._settings import Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
+    from ._code import software
     from ._data import Data, first, images, sha256_of
     from ._figure import draw_with_images, figure_at, seeds_of
-    from ._run import Outcome, Plan, run
-    from ._steps import first_steps
-    from ._sums import Sums, check_sums
+    from ._run import ARMS, COMMAND, Outcome, Plan, run
+    from ._steps import first_steps, steps_between
+    from ._sums import Sums, check_sums, seal
     from ._trained import Trained
     from ._verify import TOLERANCE, Compared, Verified, read_config, verify
 
 __all__ = [
+    "ARMS",
+    "COMMAND",
     "TOLERANCE",
     "Arm",
     "Compared",
@@ -43,17 +46,21 @@ __all__ = [
     "images",
     "read_config",
     "run",
+    "seal",
     "seeds_of",
     "sha256_of",
+    "software",
+    "steps_between",
     "verify",
 ]
 
 _NAMES = {
     "_data": "Data first images sha256_of",
     "_figure": "draw_with_images figure_at seeds_of",
-    "_run": "Outcome Plan run",
-    "_steps": "first_steps",
-    "_sums": "Sums check_sums",
+    "_run": "ARMS COMMAND Outcome Plan run",
+    "_code": "software",
+    "_steps": "first_steps steps_between",
+    "_sums": "Sums check_sums seal",
     "_trained": "Trained",
     "_verify": "TOLERANCE Compared Verified read_config verify",
 }

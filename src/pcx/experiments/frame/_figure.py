@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,7 @@ def draw_measure(path: Path, measure: Measure, records: Mapping[str, Record]) ->
     with figure_at(path) as (ax,):
         if values:
             plot_seeds(values, ax, label=measure.title)
+            _name_data(ax, records)
 
 
 def seeds_of(measure: Measure, records: Mapping[str, Record]) -> dict[str, np.ndarray]:
@@ -83,5 +85,12 @@ def draw_with_images(
     with figure_at(path, 2) as (left, right):
         if values:
             plot_seeds(values, left, label=measure.title)
+            _name_data(left, records)
         if rows:
             plot_images(rows, right)
+
+
+def _name_data(ax: Any, records: Mapping[str, Record]) -> None:
+    """Begin the title of axes with the name of the data, as far as records tell it."""
+    names = dict.fromkeys(str(r.made_of["of"]) for r in records.values() if "of" in r.made_of)
+    ax.set_title(": ".join([*names, ax.get_title()]))

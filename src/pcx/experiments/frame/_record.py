@@ -45,7 +45,7 @@ class Record:
     - `after`: what was measured once, by name: a number for each seed.
     - `kept`: plain data that the figure is drawn from, such as images.
     - `regime`: what `pcx.analysis.regime` says of the first network at the end, as plain data; None if nothing.
-    - `made_of`: rule and data as plain data, and the number of weights.
+    - `made_of`: rule and data as plain data, the name of the data, `of`, and the number of weights.
     - `first_steps`: see `FirstSteps`.
     - `code`: the state of the code that trained it.
     """

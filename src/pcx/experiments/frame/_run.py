@@ -20,7 +20,7 @@ from ._protocols import summarise
 from ._record import Record
 from ._settings import Settings, Where
 from ._steps import STEPS
-from ._sums import SUMS, sums_of
+from ._sums import SUMS, seal
 from ._table import table
 
 ARMS, RUNS = "arms", "runs"
@@ -150,7 +150,7 @@ def run(
             _remove(out / RUNS / name)
         if stop() and i + 1 < len(arms):
             return Outcome("interrupted", records)
-    return _sealed(plan, folder, records)
+    return _sealed(plan, folder, records, facts)
 
 
 def _trained(plan: Plan, name: str, data: Data, out: Path, show: bool) -> Record:
@@ -161,11 +161,11 @@ def _trained(plan: Plan, name: str, data: Data, out: Path, show: bool) -> Record
     return dataclasses.replace(record, first_steps=steps, code=code_state())
 
 
-def _sealed(plan: Plan, folder: Folder, records: dict[str, Record]) -> Outcome:
+def _sealed(plan: Plan, folder: Folder, records: dict[str, Record], data: dict[str, str]) -> Outcome:
     """Write results, table and figure, and then the checksums of all files."""
     experiment = plan.experiment
     summary = summarise(experiment.measures, records)
-    text = table(experiment, plan.settings, summary, records)
+    text = table(experiment, plan.settings, summary, records, data)
     regimes = {name: record.regime for name, record in records.items()}
     folder.metrics([{"rule": name, **row} for name, record in records.items() for row in record.rows], fresh=True)
     folder.write_json("summary.json", {"results": summary, "regimes": regimes, "seconds": _seconds(records)})
@@ -175,7 +175,7 @@ def _sealed(plan: Plan, folder: Folder, records: dict[str, Record]) -> Outcome:
     left = folder.path / RUNS
     if left.is_dir() and not any(left.iterdir()):
         left.rmdir()
-    folder.write_json(SUMS, {"sha256": True, "files": sums_of(folder.path)})
+    seal(folder)
     ended = "failed" if any(record.ended == "failed" for record in records.values()) else "done"
     return Outcome(ended, records, text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -47,8 +47,7 @@ def first_steps(
         model = make()
     batches = ArrayBatches(train, batch_size, seed=seed)
     example = jtu.tree_map(lambda a: a[:batch_size], train)
-    state = rule.init(model, example, seed)
-    before = _arrays(state)
+    state = before = rule.init(model, example, seed)
 
     def step(state: PyTree, batch: tuple[PyTree, PyTree], key: jax.Array) -> tuple[PyTree, dict[str, Any]]:
         x, y = batch
@@ -63,13 +62,32 @@ def first_steps(
         state, numbers = jax.block_until_ready(compiled(state, batch, jax.random.PRNGKey(i)))
         times.append(time.perf_counter() - begun)
         told.append(numbers)
-    after = _arrays(state)
+    middle = statistics.median(times[1:]) if len(times) > 1 else None
+    told_by_name = {name: [finite(each[name]) for each in told] for name in told[0]}
+    return steps_between(before, state, told_by_name, times[0], middle)
+
+
+def steps_between(
+    before: PyTree,
+    after: PyTree,
+    numbers: Mapping[str, Sequence[float | None]],
+    first_call: float | None = None,
+    step: float | None = None,
+) -> FirstSteps:
+    """Return what is told of steps, by the states at their begin and at their end.
+
+    **Arguments:**
+
+    - `before`, `after`: the states.
+    - `numbers`, `first_call`, `step`: as of `FirstSteps`.
+    """
+    was, now = _arrays(before), _arrays(after)
     return FirstSteps(
-        {name: [finite(each[name]) for each in told] for name in told[0]},
-        {path: _distance(before[path], array) for path, array in after.items()},
-        _bits(after),
-        times[0],
-        statistics.median(times[1:]) if len(times) > 1 else None,
+        {name: list(each) for name, each in numbers.items()},
+        {path: _distance(was[path], array) for path, array in now.items()},
+        _bits(now),
+        first_call,
+        step,
     )
 
 

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...training import Folder
+
 SUMS = "sums.json"
 
 
@@ -46,6 +48,16 @@ def sums_of(folder: Path) -> dict[str, str]:
             if relative != SUMS:
                 found[relative] = _sha256(path)
     return found
+
+
+def seal(folder: Folder) -> None:
+    """Write the checksums of all files of a folder: the last thing that happens in it.
+
+    **Arguments:**
+
+    - `folder`: the folder.
+    """
+    folder.write_json(SUMS, {"sha256": True, "files": sums_of(folder.path)})
 
 
 def check_sums(folder: Path) -> Sums:

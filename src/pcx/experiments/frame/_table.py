@@ -10,7 +10,13 @@ from ._record import Record
 from ._settings import Settings
 
 
-def table(experiment: Experiment, settings: Settings, summary: Mapping[str, Any], records: Mapping[str, Record]) -> str:
+def table(
+    experiment: Experiment,
+    settings: Settings,
+    summary: Mapping[str, Any],
+    records: Mapping[str, Record],
+    data: Mapping[str, str],
+) -> str:
     """Return the table: a line for each arm.
 
     **Arguments:**
@@ -18,6 +24,7 @@ def table(experiment: Experiment, settings: Settings, summary: Mapping[str, Any]
     - `experiment`, `settings`: whose it is.
     - `summary`: of `summarise`.
     - `records`: by arm.
+    - `data`: `data`, the name of the data, and `data_sha256`.
 
     **Returns:** Markdown, with what is above and below the table.
     """
@@ -35,7 +42,8 @@ def table(experiment: Experiment, settings: Settings, summary: Mapping[str, Any]
         lines += ["", "Best epoch: each network's own, chosen on the test set itself, as in the literature."]
     failed = {name: record.why for name, record in records.items() if record.ended == "failed"}
     lines += ["", *[f"- {name} failed: {why}" for name, why in failed.items()]] if failed else []
-    return "\n".join([*lines, "", f"Settings: {experiment.source}", ""])
+    of = f"Data: {data['data']}, SHA-256 {data['data_sha256'][:16]}... (all of it in config.json)."
+    return "\n".join([*lines, "", f"Settings: {experiment.source} {of}", ""])
 
 
 def _cells(measures: Sequence[Measure], summary: Mapping[str, Any], record: Record) -> list[str]:

@@ -8,7 +8,7 @@ import statistics
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,7 @@ class Trained(Arm):
     - `after`: measured once, after training, for each network.
     - `keep`: plain data of the first network that the figure is drawn from, after training.
     - `looks`: whether to find the regime of the first network after training.
+    - `parallel`: as for `fit`.
     """
 
     make: Callable[[], EnergyModule]
@@ -63,6 +64,7 @@ class Trained(Arm):
     after: Measured | None = None
     keep: Measured | None = None
     looks: bool = True
+    parallel: Literal["auto", "vmap", "loop"] = "auto"
 
     def train(self, folder: Path, seeds: Sequence[int], show: bool) -> Record:
         with warnings.catch_warnings():
@@ -82,6 +84,7 @@ class Trained(Arm):
                 resume="auto",
                 figure=False,
                 show=show,
+                parallel=self.parallel,
             )
         rows = _rows(found, _read(folder / _MEASURED))
         if found.ended == "interrupted":
@@ -94,7 +97,7 @@ class Trained(Arm):
             self._after(found.states),
             {} if self.keep is None else dict(self.keep(found.states[0])),
             self._regime(found.states[0]),
-            _made_of(folder, found.states[0]),
+            {"of": self.data.name, **_made_of(folder, found.states[0])},
         )
 
     def first_steps(self, seed: int, count: int) -> FirstSteps:

@@ -103,6 +103,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             "of pcx run"
         )
     if not (folder / SUMS).is_file():
+        if config.get("resumes") is False:
+            raise ValueError(f"{folder} isn't finished, and can't go on: run it again; it is sealed at its end")
         raise ValueError(
             f"{folder} isn't finished: go on by pcx run {config['experiment']} --resume --out {folder}; it is sealed "
             "at its end"
