@@ -95,9 +95,8 @@ def test_enough_steps_for_each_network(image_folder):
 @pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("skips", ["levelled", "plain"])
 def test_zil_of_both_kinds_of_skips_is_backpropagation(skips, image_folder):
-    settings: Any = dataclasses.replace(
-        RESNET.quick, samples=64, test_samples=10, batch_size=8, blocks=(1, 1), channels=(2, 4)
-    )  # pyright: ignore
+    quick: Any = RESNET.quick
+    settings = dataclasses.replace(quick, samples=64, test_samples=10, batch_size=8, blocks=(1, 1), channels=(2, 4))
     data = RESNET.data(settings, Where(image_folder))
     steps = {name: RESNET.arm(name, settings, data).first_steps(0, 3) for name in (f"zil-{skips}", "backprop")}
     a, b = steps.values()

@@ -42,7 +42,8 @@ class Seen:
     """
 
     def __init__(self, first: State, epochs: Iterator[tuple[Epoch, State]]) -> None:
-        self._first, self._epochs, self._losses = first, epochs, []
+        self._first, self._epochs = first, epochs
+        self._losses: list[float | None] = []
         self.steps: FirstSteps | None = None
 
     def __iter__(self) -> Iterator[tuple[Epoch, State]]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from .. import data as pxd
 from ._compressed import were_jpegs
 from .frame import Data, Settings, Where, first, sha256_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import jax
-    from jaxtyping import PyTree
 
 PAD = 4  # so that a crop of 32 is of 40 pixels
 

@@ -57,7 +57,6 @@ class Deconv(Reconstruction):
         from ._encoder import Encoded
 
         shape = data.train[1].shape[1:]
-        sizes = {"latent": settings.latent, "channels": settings.channels, "shape": shape}
         if name == "backprop":
-            return encoder_and_decoder(lambda: Encoded(**sizes), settings, data)
-        return decoder(name, lambda: pxm.DeconvDecoder(**sizes), settings, data)
+            return encoder_and_decoder(lambda: Encoded(settings.latent, settings.channels, shape), settings, data)
+        return decoder(name, lambda: pxm.DeconvDecoder(settings.latent, settings.channels, shape), settings, data)
