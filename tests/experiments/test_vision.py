@@ -1,6 +1,7 @@
 """The experiments on CIFAR-10: which files they are of, their networks, and what a decoder makes of a latent."""
 
 import dataclasses
+import functools
 import io
 from typing import Any
 
@@ -103,6 +104,9 @@ def test_zil_of_both_kinds_of_skips_is_backpropagation(skips, image_folder):
     np.testing.assert_allclose(np.asarray(a.numbers["loss"], float), np.asarray(b.numbers["loss"], float), rtol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.hasty
+@pytest.mark.usefixtures("jit_in_haste")
 def test_a_decoder_makes_an_image_of_the_latent_alone():
     RKG.seed(0)
     for model, size in ((pxm.Decoder([3, 8, 6, 12]), 12), (pxm.DeconvDecoder(3, (4, 2), (1, 4, 4)), 16)):
@@ -110,11 +114,12 @@ def test_a_decoder_makes_an_image_of_the_latent_alone():
         bound = pxl.bind(model, (None, images))
         start = bound.start()
         nodes = {name: jax.random.normal(jax.random.key(i), h.shape) for i, (name, h) in enumerate(start.h.items())}
-        found = decoded(bound, nodes, start.targets)
+        image = jax.jit(functools.partial(decoded, bound, targets=start.targets))
+        found = image(nodes)
         hidden = {name: value if name == "latent" else 0 * value for name, value in nodes.items()}
-        np.testing.assert_allclose(found, decoded(bound, hidden, start.targets), atol=1e-6)
+        np.testing.assert_allclose(found, image(hidden), atol=1e-6)
         other = {**nodes, "latent": nodes["latent"] + 1}
-        assert not np.allclose(found, decoded(bound, other, start.targets), atol=1e-3)
+        assert not np.allclose(found, image(other), atol=1e-3)
 
 
 def test_images_as_plain_data_and_back():

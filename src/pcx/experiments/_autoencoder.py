@@ -23,7 +23,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class CodeSettings(Settings):
-    """How values settle, and weights learn."""
+    """Settings of how values settle, and weights learn."""
 
     T: int = 20
     """Inference steps of a batch; as many find the latents of test images."""

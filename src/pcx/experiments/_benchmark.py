@@ -1,4 +1,4 @@
-"""What the experiments of the common benchmark (Pinchetti et al., arXiv 2407.01163) share: settings and rules."""
+"""Settings and rules that the experiments of the common benchmark (Pinchetti et al., arXiv 2407.01163) share."""
 
 from __future__ import annotations
 

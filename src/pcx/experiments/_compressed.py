@@ -1,4 +1,4 @@
-"""Whether images were JPEGs once: their files may hold damaged colours and edges, and nothing else says so.
+"""A look at whether images were JPEGs once: their files may hold damaged colours and edges, and nothing else says so.
 
 JPEG cuts an image into blocks of 8 x 8 pixels and rounds each block's cosine transform to multiples of a step, which is
 largest for fine detail: most of that becomes zero. Where the blocks are, little fine detail is left; where they are
