@@ -8,7 +8,10 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
 SOURCES = sorted(FOLDER.glob("[0-9]*.py"))
-REPOSITORY = "pcx-networks/pcx"
+_SETTINGS = (FOLDER.parents[1] / "mkdocs.yml").read_text(encoding="utf-8")
+ADDRESS = re.search(r"^repo_url: https://github.com/(\S+)$", _SETTINGS, re.MULTILINE)
+assert ADDRESS
+REPOSITORY = ADDRESS[1]
 
 
 def cells(source: Path) -> list[tuple[str, str]]:

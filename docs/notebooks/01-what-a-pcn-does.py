@@ -3,16 +3,14 @@
 #
 # You will see a network of five value nodes settle and learn on two moons, and know what each number in it is for.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/01-what-a-pcn-does.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F01-what-a-pcn-does.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/01-what-a-pcn-does.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F01-what-a-pcn-does.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/pcx-networks/pcx"], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/pcx"], check=True)
 
 # %% [markdown]
 # Here is the whole of it. Each column of circles is a **value node**: a variable of the network, here an array of a few

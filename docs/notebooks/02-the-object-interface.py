@@ -4,16 +4,14 @@
 # You will take one training step with models, value nodes, masks and steps in your own hands, and see that it is what a
 # learning rule does.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/02-the-object-interface.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F02-the-object-interface.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/02-the-object-interface.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F02-the-object-interface.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/pcx-networks/pcx"], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/pcx"], check=True)
 
 # %% alt="A drawing of the network: the input x, two hidden value nodes and the clamped output, one below the other, with the layers on the arrows between them."
 import jax, jax.numpy as jnp, matplotlib.pyplot as plt, numpy as np, optax

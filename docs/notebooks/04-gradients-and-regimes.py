@@ -4,16 +4,14 @@
 # You will measure, layer by layer, how far a rule's weight gradient is from backpropagation's, and read the meter that
 # says what regime a run is in.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/04-gradients-and-regimes.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F04-gradients-and-regimes.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/04-gradients-and-regimes.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F04-gradients-and-regimes.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/pcx-networks/pcx"], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/pcx"], check=True)
 
 # %% alt="Left: cosine of each layer's weight gradient to backpropagation's against inference steps. Right: the ratio of their norms, on logarithmic axes; the first layer's rises last."
 import jax, jax.numpy as jnp, matplotlib.pyplot as plt, numpy as np, optax

@@ -4,16 +4,14 @@
 # You will write loops, branches and stops in compiled code, over objects and over arrays, and know when a Python `for` is
 # the better one.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/06-control-flow.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F06-control-flow.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/06-control-flow.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F06-control-flow.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/pcx-networks/pcx"], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/pcx"], check=True)
 
 # %% alt="Left: two moons, each point coloured by how many inference steps its sample needs to come to rest. Right: a histogram of these numbers."
 import time

@@ -4,16 +4,14 @@
 # You will train a network that only predicts images, without labels and without an encoder, and let it code images, fill
 # in a missing half, and draw what lies between two of them.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/08-a-decoder.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F08-a-decoder.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/08-a-decoder.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F08-a-decoder.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util, subprocess, sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/pcx-networks/pcx"], check=True
-    )
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/OWNER/pcx"], check=True)
 
 # %% alt="Rows of images: originals; their upper halves; the images filled in; and reconstructions of the whole images."
 import jax, jax.numpy as jnp, matplotlib.pyplot as plt, numpy as np, optax

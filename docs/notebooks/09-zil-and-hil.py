@@ -4,16 +4,16 @@
 # You learn why Z-IL, a rule of local steps, computes backpropagation's update exactly, what breaks that, and how to read
 # what HIL gains by going on to settle.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/09-zil-and-hil.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F09-zil-and-hil.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/09-zil-and-hil.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F09-zil-and-hil.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    source = "pcx[cli] @ git+https://github.com/pcx-networks/pcx"
+    source = "pcx[cli] @ git+https://github.com/OWNER/pcx"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
 
 import jax

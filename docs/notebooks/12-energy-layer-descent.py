@@ -4,17 +4,17 @@
 # You learn to change the three things that a predictive coding network is made of: how far is far, what predicts, and
 # how values move.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/12-energy-layer-descent.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F12-energy-layer-descent.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/12-energy-layer-descent.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F12-energy-layer-descent.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import dataclasses
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    source = "pcx[cli] @ git+https://github.com/pcx-networks/pcx"
+    source = "pcx[cli] @ git+https://github.com/OWNER/pcx"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
 
 import equinox as eqx

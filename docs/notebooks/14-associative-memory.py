@@ -4,16 +4,16 @@
 # You learn how a network recalls a whole image from a part of it, with three memories, and how much two of
 # them can hold.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/14-associative-memory.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F14-associative-memory.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/14-associative-memory.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F14-associative-memory.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    source = "pcx[cli] @ git+https://github.com/pcx-networks/pcx"
+    source = "pcx[cli] @ git+https://github.com/OWNER/pcx"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
 
 import jax

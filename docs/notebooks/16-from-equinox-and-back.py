@@ -4,16 +4,16 @@
 # You learn to turn a network that you have in Equinox, trained or not, into a predictive coding network, and to get
 # your own class back.
 #
-# [Open in Colab](https://colab.research.google.com/github/pcx-networks/pcx/blob/main/docs/notebooks/16-from-equinox-and-back.ipynb)
-# · [Open in Binder](https://mybinder.org/v2/gh/pcx-networks/pcx/main?labpath=docs%2Fnotebooks%2F16-from-equinox-and-back.ipynb)
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pcx/blob/main/docs/notebooks/16-from-equinox-and-back.ipynb)
+# · [Open in Binder](https://mybinder.org/v2/gh/OWNER/pcx/main?labpath=docs%2Fnotebooks%2F16-from-equinox-and-back.ipynb)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    source = "pcx[cli] @ git+https://github.com/pcx-networks/pcx"
+    source = "pcx[cli] @ git+https://github.com/OWNER/pcx"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
 
 import equinox as eqx
