@@ -159,6 +159,7 @@ def test_its_folder_is_verified(tmp_path, capsys):
     capsys.readouterr()
     assert call("verify", out) == 0
     shown = capsys.readouterr().out
+    assert "software: git" not in shown  # the hash of the source says it
     for line in ("data: the same", "zil: the same bits", "backprop: the same bits", "8 files as sealed"):
         assert line in shown
     config = json.loads((out / "config.json").read_text())

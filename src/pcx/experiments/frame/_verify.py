@@ -198,7 +198,7 @@ def _changed(was: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> 
     """Return what differs, in words: what both are made of decides the bits."""
     found = []
     for name in {**was, **now}:
-        if name in ("commit", "dirty"):  # the hash of the source says it
+        if name in ("commit", "dirty", "git"):  # the hash of the source says it
             continue
         a, b = was.get(name), now.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
