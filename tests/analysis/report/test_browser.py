@@ -75,9 +75,10 @@ def forget(browser):
 
 
 def asked_for(browser):
-    """The addresses that the browser has asked for."""
+    """The addresses that the browser has asked for, but for those of its own first page, which may still be loading."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not url.startswith("chrome://")]
 
 
 def brightness(browser, of, name):
