@@ -76,9 +76,9 @@ class Contrastive(pxl.Rule):
         return pxl.Update(gradient, on.energies, steps=solution.steps, first_bad=solution.first_bad)
 
 
-def w():
+def w(rate=0.2):
     # Not Adam: its first steps have its rate as their size, even along a gradient of rounding errors.
-    return optax.sgd(0.2, momentum=0.5)
+    return optax.sgd(rate, momentum=0.5)
 
 
 def h(momentum=None):
@@ -92,7 +92,7 @@ RULES = {
     "pc, learned precision": lambda how, n, T: pxl.pc(
         w(), h(), T, precision=pxl.LearnedPrecision(optax.sgd(0.1)), **how
     ),
-    "ipc": lambda how, n, T: pxl.ipc(w(), h(), T, **how),
+    "ipc": lambda how, n, T: pxl.ipc(w(0.2 / T), h(), T, **how),  # it updates weights T times a step
     "zil": lambda how, n, T: pxl.zil(w(), optax.sgd(0.5), level=True, **how),
     "hil": lambda how, n, T: pxl.hil(w(), h(), n + 1, **how),
     "fpa": lambda how, n, T: pxl.fpa(w(), optax.sgd(0.5), T, **how),
