@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..experiments import (
     ARMS,
     Arm,
@@ -43,13 +41,13 @@ class Seen:
 
     def __init__(self, first: State, epochs: Iterator[tuple[Epoch, State]]) -> None:
         self._first, self._epochs = first, epochs
-        self._losses: list[float | None] = []
+        self._losses: list[float] = []
         self.steps: FirstSteps | None = None
 
     def __iter__(self) -> Iterator[tuple[Epoch, State]]:
         for result, state in self._epochs:
             if len(self._losses) < STEPS:
-                self._losses += [float(each) if np.isfinite(each) else None for each in result.losses[0]]
+                self._losses += result.losses[0].tolist()
                 self.steps = steps_between(self._first, state, {"loss": self._losses})
             yield result, state
 

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from .. import data as pxd
 from ._compressed import were_jpegs
-from .frame import Data, Settings, Where, first, sha256_of
+from .frame import Data, Settings, Where, chosen, sha256_of
 
 PAD = 4  # so that a crop of 32 is of 40 pixels
 
@@ -31,10 +31,7 @@ def cifar(settings: Settings, where: Where, *, standardise: bool = True) -> Data
     **Raises:** as the loader; `ValueError` if there are fewer samples, or fewer than a batch.
     """
     raw = pxd.cifar10(where.folder, download=where.download, dtype=np.uint8)
-    train = first(raw.train, settings.samples, "--samples")
-    test = first(raw.test, settings.test_samples, "--test-samples")
-    if settings.batch_size > len(train):
-        raise ValueError(f"--batch-size {settings.batch_size} is more than the {len(train)} samples to train on")
+    train, test = chosen(raw, settings)
     scaling = pxd.Scaling.of(raw.train.x, raw.channels) if standardise else None
     name = "CIFAR-10 (JPEG copy)" if were_jpegs(raw.train.x) else "CIFAR-10"
     digest = sha256_of(raw.train.x, raw.train.y, raw.test.x, raw.test.y)
@@ -44,11 +41,10 @@ def cifar(settings: Settings, where: Where, *, standardise: bool = True) -> Data
 
 def _scaled(images: np.ndarray, scaling: pxd.Scaling | None) -> np.ndarray:
     """Return bytes as float32: from 0 to 1, or by a scaling of bytes."""
-    if scaling is None:
-        return images.astype(np.float32) / np.float32(255)
     found = images.astype(np.float32)
-    for channel, (mean, std) in enumerate(zip(scaling.mean, scaling.std, strict=True)):
-        found[:, channel] = (found[:, channel] - np.float32(mean)) / np.float32(std)
+    if scaling is None:
+        return found / np.float32(255)
+    scaling.apply_in_place(found)
     return found
 
 

@@ -12,7 +12,7 @@ from ._settings import Settings, Where
 
 if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _NAMES
     from ._code import software
-    from ._data import Data, first, images, sha256_of
+    from ._data import Data, chosen, first, images, sha256_of
     from ._figure import draw_with_images, figure_at, seeds_of
     from ._run import ARMS, COMMAND, Outcome, Plan, run
     from ._steps import first_steps, steps_between
@@ -39,6 +39,7 @@ __all__ = [
     "Verified",
     "Where",
     "check_sums",
+    "chosen",
     "draw_with_images",
     "figure_at",
     "first",
@@ -55,7 +56,7 @@ __all__ = [
 ]
 
 _NAMES = {
-    "_data": "Data first images sha256_of",
+    "_data": "Data chosen first images sha256_of",
     "_figure": "draw_with_images figure_at seeds_of",
     "_run": "ARMS COMMAND Outcome Plan run",
     "_code": "software",

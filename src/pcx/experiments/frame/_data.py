@@ -64,6 +64,23 @@ def first(split: pxd.Split, count: int | None, option: str) -> pxd.Split:
     return pxd.Split(split.x[:count], split.y[:count])
 
 
+def chosen(found: pxd.Dataset, settings: Settings) -> tuple[pxd.Split, pxd.Split]:
+    """Return the samples of a data set to train on and to test by, as many as the settings say.
+
+    **Arguments:**
+
+    - `found`: the data set.
+    - `settings`: `samples` and `test_samples` say how many.
+
+    **Raises:** `ValueError` if there are fewer samples, or fewer than a batch.
+    """
+    train = first(found.train, settings.samples, "--samples")
+    test = first(found.test, settings.test_samples, "--test-samples")
+    if settings.batch_size > len(train):
+        raise ValueError(f"--batch-size {settings.batch_size} is more than the {len(train)} samples to train on")
+    return train, test
+
+
 def images(
     name: Literal["mnist", "fashion-mnist"],
     settings: Settings,
@@ -89,9 +106,6 @@ def images(
     load = {"mnist": pxd.mnist, "fashion-mnist": pxd.fashion_mnist}[name]
     raw = load(where.folder, download=where.download, dtype=np.uint8)
     found = load(where.folder, flat=flat, standardise=standardise)
-    train = first(found.train, settings.samples, "--samples")
-    test = first(found.test, settings.test_samples, "--test-samples")
-    if settings.batch_size > len(train):
-        raise ValueError(f"--batch-size {settings.batch_size} is more than the {len(train)} samples to train on")
+    train, test = chosen(found, settings)
     digest = sha256_of(raw.train.x, raw.train.y, raw.test.x, raw.test.y)
     return Data(name, (train.x, train.y), (test.x, test.y), digest, len(found.classes))

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.tree_util as jtu
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from ...core import seeded
@@ -63,14 +64,14 @@ def first_steps(
         times.append(time.perf_counter() - begun)
         told.append(numbers)
     middle = statistics.median(times[1:]) if len(times) > 1 else None
-    told_by_name = {name: [finite(each[name]) for each in told] for name in told[0]}
+    told_by_name = {name: [each[name] for each in told] for name in told[0]}
     return steps_between(before, state, told_by_name, times[0], middle)
 
 
 def steps_between(
     before: PyTree,
     after: PyTree,
-    numbers: Mapping[str, Sequence[float | None]],
+    numbers: Mapping[str, Sequence[ArrayLike]],
     first_call: float | None = None,
     step: float | None = None,
 ) -> FirstSteps:
@@ -79,11 +80,11 @@ def steps_between(
     **Arguments:**
 
     - `before`, `after`: the states.
-    - `numbers`, `first_call`, `step`: as of `FirstSteps`.
+    - `numbers`, `first_call`, `step`: as of `FirstSteps`; numbers may be infinite or NaN, and on a device.
     """
     was, now = _arrays(before), _arrays(after)
     return FirstSteps(
-        {name: list(each) for name, each in numbers.items()},
+        {name: [finite(each) for each in values] for name, values in numbers.items()},
         {path: _distance(was[path], array) for path, array in now.items()},
         _bits(now),
         first_call,
