@@ -4,7 +4,7 @@ import functools
 import pathlib
 import tomllib
 
-from _folders import cell, made_by, number, read_json, table
+from _folders import RULES, cell, made_by, number, read_json, table
 
 LITERATURE = pathlib.Path(__file__).parent / "literature.toml"
 TIMED = ("deep",)
@@ -98,6 +98,43 @@ def origin(folder, config):
     words = " ".join(map(str, config["argv"]))
     jax = made["packages"]["jax"]
     return f"`{words}`: `benchmarks/results/{folder.name}`, code {commit}{changed}, JAX {jax}, {device}."
+
+
+def settings_found():
+    """What the searches for settings found, beside what is published."""
+    from pcx.experiments import EXPERIMENTS
+    from pcx.experiments._benchmark import BenchmarkSettings
+    from pcx.experiments._benchmark_rules import numbers_of
+
+    parts = []
+    for name, folder in made_by("settings").items():
+        config, summary = folder.json("config.json"), folder.json("summary.json")
+        usual = EXPERIMENTS[config["data"]].settings
+        assert isinstance(usual, BenchmarkSettings)
+        ranges = {rule: each["ranges"] for each in literature()["found"] for rule in each["rules"]}
+        rows = []
+        for rule, best in summary["best"].items():
+            for key, value in best["settings"].items():
+                low, high = ranges.get(rule, {}).get(key, (None, None))
+                first = key == "lr"
+                rows.append([
+                    RULES[rule] if first else "",
+                    key,
+                    spell(numbers_of(rule, usual)[key]),
+                    "-" if low is None else f"{low:.3g} to {high:.3g}",
+                    "{:.3g} to {:.3g}".format(*config["space"][rule][key][:2]),
+                    f"{value:.3g}",
+                    f"{100 * best['held_out_accuracy']:.2f} %" if first else "",
+                ])  # fmt: skip
+        heads = ["rule", "number", "our default", "literature", "searched", "found", "held-out accuracy"]
+        o = config["options"]
+        text = (
+            f"{config['data']}: {o['trials']} trials of each rule, {o['epochs']} epochs on {o['samples']} samples, "
+            f"judged by {o['held_out']} others of the training set; {summary['seconds']['processor']} s of the "
+            f"processor in all (`benchmarks/results/{name}`)."
+        )
+        parts += [text, table(heads, rows)]
+    return "\n\n".join(parts) if parts else "No search has been made yet."
 
 
 def others():

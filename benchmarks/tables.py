@@ -16,7 +16,7 @@ import re
 import sys
 
 from _folders import RESULTS, Folder, cell, read_json, table
-from _results_page import others, results
+from _results_page import others, results, settings_found
 
 ROOT = pathlib.Path(__file__).parents[1]
 BLOCK = re.compile(r"(^<!-- table: (\S+) -->\n)(.*?)(^<!-- end -->$)", re.MULTILINE | re.DOTALL)
@@ -72,6 +72,7 @@ def copied(path):
 
 TABLES = {
     "results": results,
+    "settings-found": settings_found,
     "others": others,
     "memory": functools.partial(
         by_arm,

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ._benchmark import BenchmarkSettings, rule_of
+from ._benchmark import BenchmarkSettings
 from .frame import Experiment, Where
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class ResNet(Experiment):
 
     def arm(self, name: str, settings: ResNetSettings, data: Data) -> Trained:
         from .. import models as pxm
+        from ._benchmark_rules import numbers_of, rule_of
         from ._cifar import augmentation
         from .frame import Trained
 
@@ -94,7 +95,8 @@ class ResNet(Experiment):
             return pxm.ResNet(settings.blocks, settings.channels, classes=data.classes, skips=skips, norm=norm)
 
         batches = settings.epochs * (len(data.train[0]) // settings.batch_size)
-        made = rule_of(rule, settings, settings.steps, settings.hidden + 1, batches, level=skips == "plain")
+        numbers, layers = numbers_of(rule, settings), settings.hidden + 1
+        made = rule_of(rule, numbers, settings.steps, layers, batches, level=skips == "plain")
         return Trained(
             make, made, data, settings.epochs, settings.batch_size, augment=augmentation(settings.augment),
             parallel="loop",

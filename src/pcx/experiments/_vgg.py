@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ._benchmark import NUDGED, ManyRules, rule_of
+from ._benchmark import NUDGED, ManyRules
 from .frame import Experiment, Where
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class VGG(Experiment):
 
         from .. import models as pxm
         from .. import predictive_coding as pxc
+        from ._benchmark_rules import numbers_of, rule_of
         from ._cifar import augmentation
         from .frame import Trained
 
@@ -90,7 +91,7 @@ class VGG(Experiment):
             return network(classes=data.classes, act=jax.nn.gelu, energy=output)
 
         batches = settings.epochs * (len(data.train[0]) // settings.batch_size)
-        made = rule_of(rule, settings, settings.steps, _LAYERS[settings.network], batches)
+        made = rule_of(rule, numbers_of(rule, settings), settings.steps, _LAYERS[settings.network], batches)
         return Trained(
             make, made, data, settings.epochs, settings.batch_size, augment=augmentation(settings.augment),
             parallel="loop",

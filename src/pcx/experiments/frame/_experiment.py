@@ -88,6 +88,17 @@ class Experiment(abc.ABC):
     measures: ClassVar[tuple[Measure, ...]] = (Measure("test_accuracy", "test accuracy"),)
     arms_are: ClassVar[str] = "rule"
 
+    def source_of(self, settings: Any) -> str:
+        """Return where settings come from: the table's last line.
+
+        **Arguments:**
+
+        - `settings`: as in `arms`.
+
+        **Returns:** `self.source`, unless an experiment has several kinds of settings.
+        """
+        return self.source
+
     @abc.abstractmethod
     def arms(self, settings: Any) -> tuple[str, ...]:
         """Return the names of the arms, in the order in which they run. Imports nothing heavy.

@@ -69,7 +69,7 @@ class Plan:
             "epochs": self.settings.epochs,
             "seeds": list(range(self.settings.seeds)),
             "options": json.loads(json.dumps(dataclasses.asdict(self.settings))),
-            "source": self.experiment.source,
+            "source": self.experiment.source_of(self.settings),
         }
 
 

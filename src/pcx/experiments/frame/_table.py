@@ -43,7 +43,7 @@ def table(
     failed = {name: record.why for name, record in records.items() if record.ended == "failed"}
     lines += ["", *[f"- {name} failed: {why}" for name, why in failed.items()]] if failed else []
     of = f"Data: {data['data']}, SHA-256 {data['data_sha256'][:16]}... (all of it in config.json)."
-    return "\n".join([*lines, "", f"Settings: {experiment.source} {of}", ""])
+    return "\n".join([*lines, "", f"Settings: {experiment.source_of(settings)} {of}", ""])
 
 
 def _cells(measures: Sequence[Measure], summary: Mapping[str, Any], record: Record) -> list[str]:
