@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import json
 from typing import Any
 
 import jax
@@ -13,10 +14,10 @@ import pcx.learning as pxl
 import pcx.models as pxm
 from pcx import RKG
 from pcx.experiments import EXPERIMENTS, Trained, Where
-from pcx.experiments._autoencoder import _unpacked, shown
 from pcx.experiments._autoencoders import decoded
 from pcx.experiments._cifar import cifar
 from pcx.experiments._compressed import were_jpegs
+from pcx.experiments._images import packed, unpacked
 
 VGG, RESNET, DECONV = (EXPERIMENTS[name] for name in ("vgg", "resnet", "deconv"))
 
@@ -124,7 +125,8 @@ def test_a_decoder_makes_an_image_of_the_latent_alone():
 
 def test_images_as_plain_data_and_back():
     images = np.random.default_rng(0).uniform(-0.1, 1.1, (12, 3, 4, 4))
-    kept = shown(images, images)["images"]
-    found = _unpacked(kept["original"])
-    assert found.shape == (10, 3, 4, 4)
-    np.testing.assert_allclose(found, np.clip(images[:10], 0, 1), atol=0.002)
+    kept = json.loads(json.dumps(packed(images)))
+    found = unpacked(kept)
+    assert found.shape == (12, 3, 4, 4)
+    np.testing.assert_allclose(found, np.clip(images, 0, 1), atol=0.5 / 255 + 1e-9)
+    assert packed(found) == kept

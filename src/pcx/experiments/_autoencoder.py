@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +12,7 @@ from ._limits import check_momentum
 from .frame import Experiment, Measure, Record, Settings, Where
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import PyTree
-
     from .frame import Data, Trained
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -51,12 +45,13 @@ class Reconstruction(Experiment):
         return ("pc", "ipc", "backprop")
 
     def draw(self, path: Path, records: Mapping[str, Record]) -> None:
+        from ._images import unpacked
         from .frame import draw_with_images
 
         rows: dict[str, Any] = {}
         for name, record in records.items():
             for what, images in record.kept.get("images", {}).items():
-                rows["original" if what == "original" else name] = _unpacked(images)
+                rows["original" if what == "original" else name] = unpacked(images)
         draw_with_images(path, self.measures[0], records, rows)
 
 
@@ -99,27 +94,3 @@ class Autoencoder(Reconstruction):
         if name == "backprop":
             return encoder_and_decoder(lambda: pxm.MLP(both, act=jax.nn.gelu), settings, data)
         return decoder(name, lambda: pxm.Decoder(widths, act=jax.nn.gelu), settings, data)
-
-
-def shown(original: PyTree, reconstruction: PyTree) -> dict[str, Any]:
-    """Return the first images and what became of them, as plain data.
-
-    **Arguments:**
-
-    - `original`, `reconstruction`: `[N, ...]`, from 0 to 1.
-    """
-    pairs = {"original": original, "reconstruction": reconstruction}
-    return {"images": {name: _packed(each[:_SHOWN]) for name, each in pairs.items()}}
-
-
-def _packed(images: PyTree) -> dict[str, Any]:
-    import numpy as np
-
-    shades = np.round(255 * np.clip(np.asarray(images, float), 0, 1)).astype(np.uint8)
-    return {"shape": list(shades.shape), "bytes": base64.b64encode(shades.tobytes()).decode()}
-
-
-def _unpacked(found: Mapping[str, Any]) -> np.ndarray:
-    import numpy as np
-
-    return np.frombuffer(base64.b64decode(found["bytes"]), np.uint8).reshape(found["shape"]) / 255

@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, PyTree
 from ..energy import Bound
 from ..inference import relax
 from ..learning import Rule, backprop, ipc, pc
+from ._images import packed
 from .frame import Data, Trained
 
 if TYPE_CHECKING:
     from ._autoencoder import CodeSettings
 
 _PART = 500  # test images that are reconstructed at once
+_SHOWN = 10  # images in the figure
 
 
 def decoder(name: str, make: Callable[[], Any], settings: CodeSettings, data: Data) -> Trained:
@@ -85,8 +87,6 @@ def _arm(
     reconstructed: Callable[[PyTree, Float[Array, "N ..."]], Float[Array, "N ..."]],
     metrics: dict[str, Any] | None = None,
 ) -> Trained:
-    from ._autoencoder import shown
-
     tests = np.asarray(data.test[1])
     made = jax.jit(reconstructed)
 
@@ -97,7 +97,11 @@ def _arm(
             squares += float(jnp.sum(jnp.square(made(state, part) - part)))
         return {"test_error": squares / tests.size}
 
+    def shown(state: PyTree) -> dict[str, Any]:
+        pairs = {"original": tests, "reconstruction": made(state, tests[:_PART])}
+        return {"images": {what: packed(each[:_SHOWN]) for what, each in pairs.items()}}
+
     return Trained(
-        make, rule, data, settings.epochs, settings.batch_size, metrics=metrics, each=error,
-        keep=lambda state: shown(tests[:_PART], made(state, tests[:_PART])), parallel="loop",
+        make, rule, data, settings.epochs, settings.batch_size, metrics=metrics, each=error, keep=shown,
+        parallel="loop",
     )  # fmt: skip

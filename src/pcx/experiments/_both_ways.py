@@ -65,13 +65,12 @@ class BothWays(Experiment):
         return directed(name, settings, data)
 
     def draw(self, path: Path, records: Mapping[str, Record]) -> None:
-        import numpy as np
-
+        from ._images import unpacked
         from .frame import draw_with_images
 
         rows: dict[str, Any] = {}
         for name, record in records.items():
             if "generated" in record.kept:
-                rows["means of the classes"] = np.asarray(record.kept["means"])
-                rows[name] = np.asarray(record.kept["generated"])
+                rows["means of the classes"] = unpacked(record.kept["means"])
+                rows[name] = unpacked(record.kept["generated"])
         draw_with_images(path, self.measures[0], records, rows)

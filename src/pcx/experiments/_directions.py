@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from ..learning import bpc, hybrid, pc
+from ._images import packed
 from ._two_ways import Direction, TwoWays, layers_in, swept
 from .frame import Data, Trained
 
@@ -88,4 +89,4 @@ def _error(state: PyTree, part: str, count: int, means: Float[np.ndarray, "class
 
 def _kept(state: PyTree, part: str, count: int, means: Float[np.ndarray, "classes pixels"]) -> dict[str, Any]:
     made = {"means": means, "generated": generated(state, part, count, len(means))}
-    return {name: np.round(np.asarray(each, float), 3).tolist() for name, each in made.items()}
+    return {name: packed(each) for name, each in made.items()}

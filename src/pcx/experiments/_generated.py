@@ -13,7 +13,7 @@ from .. import data as pxd
 from .. import inference as pxi
 from .. import learning as pxl
 from ..models import GenerativeHierarchy
-from ._images import learned, load, shades
+from ._images import learned, load, packed, unpacked
 from ._judge import Judge
 from ._mcpc import DigitsSettings, McpcDigits
 from ._sampled import predictions
@@ -82,7 +82,7 @@ def generating(name: str, settings: DigitsSettings, data: Judged) -> Trained:
         settings.epochs,
         settings.batch_size,
         after=lambda state: data.judge(settings).says(generated(state), like),
-        keep=lambda state: {"images": shades(generated(state)[:_SHOWN])},
+        keep=lambda state: {"images": packed(generated(state)[:_SHOWN])},
         looks=False,
     )
 
@@ -104,7 +104,7 @@ class Real(Arm):
         return Record(
             [{"seed": seed, "epoch": 0} for seed in seeds],
             after={name: [value] * len(seeds) for name, value in found.items()},
-            kept={"images": shades(real[:_SHOWN])},
+            kept={"images": packed(real[:_SHOWN])},
         )
 
     def first_steps(self, seed: int, count: int) -> FirstSteps:
@@ -120,5 +120,5 @@ def draw(path: Path, records: Mapping[str, Record]) -> None:
     - `path`: of the PNG file.
     - `records`: by arm.
     """
-    rows = {name: np.asarray(record.kept["images"]) for name, record in records.items() if record.kept}
+    rows = {name: unpacked(record.kept["images"]) for name, record in records.items() if record.kept}
     draw_with_images(path, McpcDigits.measures[0], records, rows)

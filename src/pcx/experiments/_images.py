@@ -1,10 +1,14 @@
-"""Images for the experiments that generate or recall them: pixels from 0 to 1."""
+"""Images for the experiments that generate or recall them, pixels from 0 to 1; and images as plain data."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from .. import data as pxd
 from .frame import Data, Where, first, sha256_of
@@ -77,11 +81,26 @@ def bytes_of(*images: np.ndarray) -> list[np.ndarray]:
     return [np.round(255 * each).astype(np.uint8) for each in images]
 
 
-def shades(images: np.ndarray) -> list[list[int]]:
-    """Return images as plain data, in shades of 255.
+def packed(images: ArrayLike) -> dict[str, Any]:
+    """Return images as plain data: the form in which records of arms keep them.
 
     **Arguments:**
 
-    - `images`: `[images, features]`, from 0 to 1.
+    - `images`: `[N, ...]`, from 0 to 1; what is below or above is black or white.
+
+    **Returns:** their `shape`, and their `bytes`, in 255 shades, in base64.
     """
-    return np.round(255 * np.clip(images, 0, 1)).astype(int).tolist()
+    shades = np.round(255 * np.clip(np.asarray(images, float), 0, 1)).astype(np.uint8)
+    return {"shape": list(shades.shape), "bytes": base64.b64encode(shades.tobytes()).decode()}
+
+
+def unpacked(found: Mapping[str, Any]) -> Float[np.ndarray, "N ..."]:
+    """Return images of plain data, the inverse of `packed` but for the shades between.
+
+    **Arguments:**
+
+    - `found`: what `packed` returned.
+
+    **Returns:** `[N, ...]`, from 0 to 1.
+    """
+    return np.frombuffer(base64.b64decode(found["bytes"]), np.uint8).reshape(found["shape"]) / 255

@@ -39,7 +39,7 @@ from .. import nn as pxnn
 from .. import predictive_coding as pxc
 from ..core import seeded
 from ..models import GenerativeHierarchy
-from ._images import shades, shape_of
+from ._images import packed, shape_of, unpacked
 from ._memory import Memory, MemorySettings
 from .frame import Arm, Data, FirstSteps, Record, Trained, draw_with_images
 
@@ -184,7 +184,7 @@ class Judge:
         return found
 
     def kept(self) -> dict[str, Any]:
-        """Return some images of the first memory for the figure, by row, in shades of 255."""
+        """Return some images of the first memory for the figure, by row."""
         assert self.shown is not None
         images, known = self.images[:_SHOWN], top_half(self.images.shape[1])
         found = {name: each[:_SHOWN] for name, each in self.shown.items()}
@@ -192,7 +192,7 @@ class Judge:
         rows = {"stored": images}
         for cue in cues:
             rows |= {f"cue: {cue}": cues[cue], f"from {cue}": found[cue]}
-        return {name: shades(each) for name, each in rows.items()}
+        return {name: packed(each) for name, each in rows.items()}
 
 
 def generative(settings: MemorySettings, data: Data) -> Trained:
@@ -270,5 +270,5 @@ def draw(path: Path, records: Mapping[str, Record]) -> None:
     for name, record in records.items():
         for row, images in record.kept.items():
             if row.startswith("from") or row not in rows:
-                rows[f"{name} {row}" if row.startswith("from") else row] = np.asarray(images)
+                rows[f"{name} {row}" if row.startswith("from") else row] = unpacked(images)
     draw_with_images(path, Memory.measures[0], records, rows)
