@@ -82,10 +82,15 @@ def read_json(path):
 
 
 def made_by(command, results=RESULTS):
-    """The folders that a command made, by name. Those that aren't sealed yet, or are quick looks, are no evidence."""
+    """The folders that a command made, by name. Those that aren't sealed yet, or are quick looks, are no evidence.
+    Those of a study, which is no experiment, have tables of their own."""
+    from pcx.cli._experiment import STUDIES
+
     found = {}
     for config in sorted(results.glob("*/config.json")):
         told = read_json(config)
+        if told.get("experiment") in STUDIES:
+            continue
         if told.get("command") == command and not told.get("quick") and (config.parent / "sums.json").is_file():
             found[config.parent.name] = Folder(config.parent)
     return found
@@ -110,9 +115,9 @@ def number(form, value):
     return format(value, form).rstrip("%")
 
 
-def table(heads, rows):
-    """Lines of Markdown; the first column is text."""
-    lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
+def table(heads, rows, texts=1):
+    """Lines of Markdown; the first columns are text, as many as `texts` says."""
+    lines = [heads, ["---"] * texts + ["--:"] * (len(heads) - texts), *rows]
     return "\n".join(
         "| " + " | ".join(line) + " |" if i != 1 else "|" + "|".join(line) + "|" for i, line in enumerate(lines)
     )

@@ -4,7 +4,8 @@ import functools
 import pathlib
 import tomllib
 
-from _folders import RULES, cell, made_by, number, read_json, table
+from _folders import RULES, cell, made_by, number, table
+from _measured import number_at
 
 LITERATURE = pathlib.Path(__file__).parent / "literature.toml"
 TIMED = ("deep",)
@@ -142,10 +143,8 @@ def others():
     rows = []
     for each in literature()["other"]:
         ours = "-"
-        if "file" in each:
-            found = read_json(pathlib.Path(__file__).parent / "results" / each["file"])
-            for key in each["ours"]:
-                found = found[key]
-            ours = f"{found:.2f} (`{each['file'].partition('/')[0]}`)"
+        if "ours" in each:
+            ratio = number_at(each["ours"]) / (number_at(each["against"]) if "against" in each else 1)
+            ours = f"{ratio:.2f} (`{each['ours'][0].partition('/')[0]}`)"
         rows.append([each["what"], f"{each['literature']}, {each['source']}", ours, each.get("explained", "")])
     return table(["", "literature", "ours", "why they differ"], rows)

@@ -3,9 +3,10 @@
     python benchmarks/tables.py
     python benchmarks/tables.py --check
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a line of `TABLES`. The block `results`
-has a section for each folder that `pcx run` made, so that a new folder needs nothing but this script; a table of its
-own in another page is a line there and the marks in the page. `--check` changes nothing, and ends with 1 where a block
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a line of `TABLES` or a table of
+`measured.toml`, whose rows are text with numbers of several folders. The block `results` has a section for each folder
+that `pcx run` made, so that a new folder needs nothing but this script; a table of its own in another page is a line
+there and the marks in the page. `--check` changes nothing, and ends with 1 where a block
 isn't what the folders give.
 """
 
@@ -16,6 +17,7 @@ import re
 import sys
 
 from _folders import RESULTS, Folder, cell, read_json, table
+from _measured import filled, told
 from _results_page import others, results, settings_found
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -92,6 +94,7 @@ TABLES = {
         },
     ),
     "dtypes": functools.partial(copied, "dtypes-cpu/table.md"),
+    **{name: functools.partial(filled, **each) for name, each in told().items()},
 }
 """What makes each table, by the name in its marks."""
 

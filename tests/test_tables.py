@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 def scripts(monkeypatch):
     """The scripts that make tables, as modules."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    names = ("tables", "_folders", "_results_page")
+    names = ("tables", "_folders", "_results_page", "_measured")
     yield tuple(importlib.import_module(name) for name in names)
     for name in names:
         sys.modules.pop(name, None)
@@ -25,7 +25,7 @@ def test_the_pages_are_what_the_folders_give(scripts):
 
 
 def test_every_folder_has_its_section_and_every_table_its_place(scripts):
-    tables, folders, _ = scripts
+    tables, folders = scripts[:2]
     text = {path: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]}
     results = text[ROOT / "docs" / "results.md"]
     for name in folders.made_by("run"):
@@ -89,7 +89,7 @@ def folder(place: Path, name: str, regime: str | None = "transient", hidden: tup
 
 
 def test_a_new_folder_gets_a_section_with_the_literature_beside_it(scripts, tmp_path):
-    _, folders, page = scripts
+    _, folders, page, _ = scripts
     folder(tmp_path, "one")
     section = page.section(folders.made_by("run", tmp_path)["one"])
     assert "| PC, squared error | 89.51 ± 0.12 % (2 of 3) | 89.90 ± 0.12 % | 89.58 % | transient |" in section
@@ -103,7 +103,7 @@ def test_a_new_folder_gets_a_section_with_the_literature_beside_it(scripts, tmp_
 
 
 def test_what_is_not_sealed_is_no_evidence(scripts, tmp_path):
-    _, folders, _ = scripts
+    folders = scripts[1]
     folder(tmp_path, "one")
     (tmp_path / "one" / "sums.json").unlink()
     assert not folders.made_by("run", tmp_path)
@@ -119,3 +119,25 @@ def test_the_literature_is_of_experiments_and_arms_that_there_are(scripts):
         if each["name"] in EXPERIMENTS:
             experiment = EXPERIMENTS[each["name"]]
             assert {*each.get("numbers", {})} <= {*experiment.arms(experiment.settings)}, each["name"]
+
+
+def test_cells_are_filled_from_folders(scripts, tmp_path):
+    filled, path = scripts[3].filled, tmp_path / "a.json"
+    path.write_text(json.dumps({"s": {"x": {"t": [3, 1, 8]}, "y": {"t": [5]}}, "share": 0.0123, "same": True}))
+    rows = [
+        {
+            "cells": ["{share:.1%} %", "{middle} of {first:.1f}, {least} to {most}"],
+            "share": ["a.json", "share"],
+            "middle": ["a.json", "s", "x", "t", "* median"],
+            "first": ["a.json", "s", "x", "t", 0],
+            "least": ["a.json", "s", "* min", "t", "* max"],
+            "most": ["a.json", "s", "* max", "t", "* max"],
+            "true": [["a.json", "same"]],
+        }
+    ]
+    assert filled(["of", "text"], rows, tmp_path) == "| of | text |\n|---|---|\n| 1.2 % | 3 of 3.0, 5 to 8 |"
+    path.write_text(path.read_text().replace("true", "false"))
+    with pytest.raises(ValueError, match=r"a\.json / same isn't true"):
+        filled(["of", "text"], rows, tmp_path)
+    with pytest.raises(ValueError, match=r"there is no a\.json / s / z"):
+        filled(["of"], [{"cells": ["{z}"], "z": ["a.json", "s", "z"]}], tmp_path)
