@@ -1,7 +1,9 @@
 """The notebooks' files: each Python file has its notebook, in step and without outputs, and what every one has."""
 
+import ast
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ _SETTINGS = (FOLDER.parents[1] / "mkdocs.yml").read_text(encoding="utf-8")
 ADDRESS = re.search(r"^repo_url: https://github.com/(\S+)$", _SETTINGS, re.MULTILINE)
 assert ADDRESS
 REPOSITORY = ADDRESS[1]
+DISTRIBUTION = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
 
 
 def cells(source: Path) -> list[tuple[str, str]]:
@@ -52,3 +55,22 @@ def test_it_opens_with_a_title_and_a_picture_and_ends_with_exercises(source: Pat
     count = len(re.findall(r"^\d\. ", exercises, re.MULTILINE))
     assert 3 <= count <= 5
     assert len(re.findall(r"<details>", exercises)) == count
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_what_it_installs_where_pcx_is_missing_has_the_name_of_the_distribution(source: Path):
+    # pip refuses `pcx[cli] @ git+...`: what it gets there has another name.
+    found = re.findall(r'"((?:\S+ @ )?git\+https://github.com/[^"]+)"', cells(source)[1][1])
+    assert len(found) == 1
+    assert re.fullmatch(rf"({DISTRIBUTION}(\[[\w,]+\])? @ )?git\+https://github.com/{REPOSITORY}", found[0])
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_the_code_of_answers_compiles(source: Path):
+    text = "\n".join(text for kind, text in cells(source) if kind == "markdown")
+    for answer in re.findall(r"<details>(.*?)</details>", text, re.DOTALL):
+        block = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+        assert block.sub("", answer).count("```") == 0
+        spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", block.sub("", answer))]
+        for code in (*block.findall(answer), *[s for s in spans if not s.endswith("=") and not s.startswith("--")]):
+            ast.parse(code)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("pcx") is None:  # as on Colab
-    source = "pcx[cli] @ git+https://github.com/OWNER/pcx"
+    source = "pcx-jax[cli] @ git+https://github.com/OWNER/pcx"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
 
 import jax

@@ -206,6 +206,19 @@ def test_several_networks_at_once(form):
     assert traced.steps.shape == (3, 16)
 
 
+@pytest.mark.hasty
+def test_nodes_come_in_the_order_of_the_network_and_not_of_the_alphabet():
+    model = pxm.MLP([2] * 13, act=jnp.tanh)
+    batch = (jnp.ones((3, 2)), jnp.zeros((3, 2)))
+    rule = pxl.pc(W, optax.sgd(0.1), T=11)
+    names = [f"vodes[{i}]" for i in range(12)]
+    (trace,) = pxa.trace(rule, model, batch)
+    assert list(trace.energies) == names
+    assert list(trace.gradients) == names[:-1]
+    found = pxa.regime(rule, model, batch, curvature=False)
+    assert list(found.moving) == list(found.rest) == list(found.arrival) == names[:-1]
+
+
 H = optax.sgd(0.1)
 OTHERS = {
     "bpc": pxl.bpc(W, H, 4),

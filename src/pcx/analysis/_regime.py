@@ -17,7 +17,7 @@ from ._networks import Batch, as_state, for_each, networks_in, taken_apart
 from ._reasons import is_lost
 from ._record import Numbers, Regime, stacked
 from ._verdict import ROUNDING, Thresholds, as_thresholds, judged, last_row, rest_of
-from ._watch import NEVER, UNKNOWN, Watched
+from ._watch import NEVER, UNKNOWN, Watched, in_order
 
 
 def regime(
@@ -78,9 +78,11 @@ def record_of(rule: str, measured: Measured, layout: Layout, limits: Thresholds)
         why=why,
         energy=_numbers(energies),
         share=_numbers({n: float(e) / total if total else math.nan for n, e in energies.items()}),
-        moving={} if watched is None else _numbers(_moving(watched)),
-        rest={} if watched is None else _numbers(_rest(watched)),
-        arrival={} if watched is None else {n: np.asarray(a) for n, a in arrivals(watched).items()},
+        moving={} if watched is None else _numbers(in_order(_moving(watched), layout.nodes)),
+        rest={} if watched is None else _numbers(in_order(_rest(watched), layout.nodes)),
+        arrival={}
+        if watched is None
+        else {n: np.asarray(a) for n, a in in_order(arrivals(watched), layout.nodes).items()},
         cosine=_numbers({p: measured.gradients.products[p] for p in layout.weights}),
         norm_ratio=_numbers(
             {p: _ratio(measured.gradients.norms[p], measured.gradients.others[p]) for p in layout.weights}

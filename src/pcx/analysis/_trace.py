@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ._given import wrong
 from ._networks import Batch, as_state, compiled, for_each, networks_in, taken_apart
 from ._table import cell, table
 from ._verdict import last_row
-from ._watch import Watched, watch
+from ._watch import Watched, in_order, watch
 
 Rows = dict[str, Float[np.ndarray, "*networks steps"]]
 
@@ -83,7 +83,8 @@ def trace(rule: Rule, model: State | EnergyModule, batch: Batch) -> tuple[Trace,
         )
     networks = networks_in(state)
     each = taken_apart(for_each(_tracing(rule), state, batch), networks)
-    return tuple([_joined([found[i] for found in each], networks is not None) for i in range(len(each[0]))])
+    order = tuple(state.structure.nodes)
+    return tuple([_joined([found[i] for found in each], networks is not None, order) for i in range(len(each[0]))])
 
 
 @functools.lru_cache(maxsize=16)
@@ -119,9 +120,9 @@ def the_trace(call: str, wanted: str, x: Any) -> Trace:
     return x
 
 
-def _joined(each: list[Watched], several: bool) -> Trace:
+def _joined(each: list[Watched], several: bool, order: Sequence[str]) -> Trace:
     def rows(name: str) -> Rows:
-        found = [{n: _until(w, v) for n, v in getattr(w, name).items()} for w in each]
+        found = [{n: _until(w, v) for n, v in in_order(getattr(w, name), order).items()} for w in each]
         return {n: np.stack([f[n] for f in found]) if several else found[0][n] for n in found[0]}
 
     steps = np.stack([np.asarray(w.steps) for w in each])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from ..energy import Bound, Landscape, Nodes, OverErrors, OverFixedErrors, apart
 from ..inference import AllNodes, Flow, Solution, relax
 from ..learning import Settling
+
+T = TypeVar("T")
 
 NEVER = -1
 """The step at which a wave arrives that doesn't."""
@@ -44,6 +47,18 @@ class Watched(NamedTuple):
     finite: Bool[Array, ""]
     descends: Bool[Array, ""]
     rounds: Bool[Array, ""]
+
+
+def in_order(by_name: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:
+    """Return entries by node in the order of the nodes: what comes out of a compiled function is sorted by name, and
+    there `vodes[10]` comes before `vodes[2]`.
+
+    **Arguments:**
+
+    - `by_name`: the entries.
+    - `names`: of the nodes, in order; entries of other names come last.
+    """
+    return {n: by_name[n] for n in (*[n for n in names if n in by_name], *[n for n in by_name if n not in names])}
 
 
 def watch(bound: Bound, settling: Settling) -> tuple[Watched, Solution]:
