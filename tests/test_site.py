@@ -103,6 +103,11 @@ def test_errors_name_parts_of_the_page_on_troubleshooting():
     for symptom, anchor in SYMPTOMS.items():
         assert anchor in anchors
         assert see(symptom) == f" (see docs/troubleshooting.md#{anchor})"
+    # The data know nothing of pcx, so that they write it out.
+    source = "".join([path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py"))])
+    named = set(re.findall(r"troubleshooting\.md#([\w-]+)", source))
+    assert "data-are-not-found-or-damaged" in named
+    assert named <= anchors
 
 
 def test_the_citation_is_of_this_version():

@@ -31,6 +31,12 @@ def test_new_axes_are_of_a_figure_that_shows_itself_where_pyplot_is_used(monkeyp
     assert "matplotlib.pyplot" not in sys.modules  # which would choose how figures are shown
     assert len(made) == 1
 
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(
+        ImportError, match=r"^plot_saddle: pictures need matplotlib: pip install matplotlib \(see docs/"
+    ):
+        pxa.plot_saddle(saddle)
+
 
 def test_activity_shows_every_network_in_the_order_of_the_nodes():
     ax = Figure().subplots()

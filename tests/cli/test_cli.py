@@ -192,5 +192,8 @@ def test_a_missing_extra_is_named(tmp_path):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr == "pcx: error: matplotlib not installed; run: pip install 'matplotlib>=3.8'\n"
+    assert done.stderr == (
+        "pcx: error: matplotlib not installed; run: pip install 'matplotlib>=3.8' "
+        "(see docs/troubleshooting.md#a-package-is-missing)\n"
+    )
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ def test_layers_that_nothing_reaches(command, tmp_path, capsys):
     assert call(command, *SMALL, *words, *(["--rules", "pc"] if command == "compare" else [])) == 0
     (line,) = said(capsys)  # a warning is no error, and comes once, whatever the number of networks
     assert line.startswith("pcx: warning: pc: T=1 is too small: layers[0] will learn nothing")
-    assert line.endswith("that takes T=2")
+    assert line.endswith("that takes T=2 (see docs/troubleshooting.md#it-doesnt-learn)")
 
 
 CASES = {

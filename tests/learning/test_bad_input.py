@@ -459,7 +459,10 @@ def test_many_infos_are_explained_by_the_first_that_went_wrong():
     state = rule.init(model, (x, y))
     xs = jnp.stack([x, x, x.at[0, 0].set(jnp.nan), x.at[0].set(jnp.inf)])
     _, infos = jax.lax.scan(rule.step, state, (xs, jnp.stack([y] * 4)))
-    assert pxl.explain(infos, state) == "at [2]: vodes[0] is not finite at the start: look at the data and the weights"
+    assert pxl.explain(infos, state) == (
+        "at [2]: vodes[0] is not finite at the start: look at the data and the weights "
+        "(see docs/troubleshooting.md#numbers-are-nan-or-the-energy-grows)"
+    )
     assert pxl.explain(jax.tree.map(lambda a: a[:2], infos), state) is None
 
 

@@ -84,7 +84,7 @@ def test_what_is_bad_at_the_start_is_named_in_its_part(run):
             spoiled = {**state.weights, path: state.weights[path].at[0].set(jnp.nan)}
             after, info = step(dataclasses.replace(state, weights=spoiled), (images(), LABELS))
             said = f"{part}.vodes[{i}] is not finite at the start: look at the data and the weights"
-            assert pxl.explain(info, after) == said
+            assert str(pxl.explain(info, after)).startswith(said)
 
 
 @pytest.mark.parametrize("name", RULES)

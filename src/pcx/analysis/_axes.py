@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ..core import see
 from ._given import wrong
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def axes_or_new(call: str, ax: AxesLike | None) -> AxesLike:
     - `call`: the picture's name, for errors.
     - `ax`: the axes that were handed in.
 
-    **Raises:** `TypeError` for what are no axes.
+    **Raises:** `TypeError` for what are no axes; `ImportError` without matplotlib.
     """
     if ax is not None:
         if not callable(getattr(ax, "imshow", None)) or not hasattr(ax, "set_xlabel"):
@@ -46,7 +47,10 @@ def axes_or_new(call: str, ax: AxesLike | None) -> AxesLike:
     pyplot: Any = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         return pyplot.figure(layout="constrained").subplots()
-    from matplotlib.figure import Figure  # as seldom as can be: it takes a second
+    try:
+        from matplotlib.figure import Figure  # as seldom as can be: it takes a second
+    except ImportError as e:
+        raise ImportError(f"{call}: pictures need matplotlib: pip install matplotlib{see('package')}") from e
 
     return Figure(layout="constrained").subplots()
 

@@ -15,6 +15,7 @@ import optax
 from .. import data as pxd
 from .. import models
 from .. import predictive_coding as pxc
+from ..core import see
 from ..data import Dataset, Split
 from ..training import LearningRule
 from . import _own as own_code
@@ -170,7 +171,7 @@ def check_memory(options: Experiment, widths: Sequence[int]) -> None:
     there = _memory()
     if there is not None and needed > there:
         text = f"a network of {weights:.3g} weights needs more than {needed / 1e9:.3g} GB; there are {there / 1e9:.3g}"
-        raise Refused(f"{text}: make --hidden smaller")
+        raise Refused(f"{text}: make --hidden smaller{see('memory')}")
 
 
 def _memory() -> int | None:

@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 
+from ..core import see
+
 DONE, ERROR, USAGE, NOT_FINITE, INTERRUPTED, NO_READER = 0, 1, 2, 3, 130, 141  # exit statuses
 TRACEBACK = "PCX_TRACEBACK"  # an environment variable: errors that pcx has no words for show where they came from
 _MOST = 600  # characters of a message
@@ -33,6 +35,7 @@ def nowhere(error: FileNotFoundError) -> CommandError:
     first = str(error).splitlines()[0]
     return CommandError(
         f"{first}. Give their folder with --data-folder, or --download; `pcx info` lists where they are looked for"
+        f"{see('data')}"
     )
 
 
@@ -60,7 +63,7 @@ def words_for(error: Exception) -> str:
     """Return the words for an error that nothing was prepared for."""
     text = str(error)
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "bad_alloc" in text:
-        return "out of memory; take a smaller network, a smaller --batch-size, or fewer --seeds"
+        return f"out of memory; take a smaller network, a smaller --batch-size, or fewer --seeds{see('memory')}"
     if isinstance(error, OSError) and error.strerror:
         return one_line(f"{error.strerror}{f': {error.filename}' if error.filename else ''}")
     return one_line(f"{type(error).__name__}: {text}"[:_MOST]) + f" ({TRACEBACK}=1 shows where)"

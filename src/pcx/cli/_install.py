@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from ..core import see
+
 # By name, never as an extra of pcx: the registry has another package of that name, which would replace this one.
 _PACKAGES = {
     "jinja2": "jinja2>=3.1",
@@ -27,4 +29,4 @@ def missing_of(modules: Sequence[str]) -> list[str]:
 def not_installed(modules: Sequence[str]) -> str:
     """Return the words for modules that are not installed: the command that installs them."""
     packages = " ".join(shlex.quote(_PACKAGES[name]) for name in modules)
-    return f"{', '.join(modules)} not installed; run: pip install {packages}"
+    return f"{', '.join(modules)} not installed; run: pip install {packages}{see('package')}"

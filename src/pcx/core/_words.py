@@ -10,6 +10,10 @@ SYMPTOMS = {
     "diverges": "numbers-are-nan-or-the-energy-grows",
     "shapes": "shapes-dont-fit",
     "clamped": "no-node-is-clamped-or-targets-are-missing",
+    "learns": "it-doesnt-learn",
+    "memory": "memory-runs-out",
+    "package": "a-package-is-missing",
+    "data": "data-are-not-found-or-damaged",
 }
 """Parts of the page on troubleshooting that errors name; the site's page has the same name and the same anchors."""
 

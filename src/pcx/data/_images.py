@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -177,6 +178,16 @@ def _paths(source: Published, folder: Folder, download: bool) -> list[Path]:
         raise FileNotFoundError(f"{message}\nThe download failed: {error}") from error
 
 
+@contextlib.contextmanager
+def _leading_on() -> Iterator[None]:
+    """Add to errors of files the page that says what to do. The data know nothing of pcx, so that it is written out."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{error} (see docs/troubleshooting.md#data-are-not-found-or-damaged)") from error
+
+
+@_leading_on()
 def _cifar_set(
     source: Published, records: Records, classes: tuple[str, ...], folder: Folder, download: bool, form: _Form
 ) -> Dataset:
@@ -186,6 +197,7 @@ def _cifar_set(
     return _dataset(source, paths, list(read_cifar(paths, records)), 3, classes, form)
 
 
+@_leading_on()
 def _idx_set(source: Published, folder: Folder, download: bool, form: _Form) -> Dataset:
     form.check(source.wanted.call)
     check_flags(source.wanted.call, download=download)

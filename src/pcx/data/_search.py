@@ -118,6 +118,7 @@ def not_found(wanted: Wanted, folder: str | os.PathLike[str] | None, sources: Se
     lines += [
         f"Put them into one of these folders, give theirs as folder= or in {VARIABLE}, or {tail}",
         f"They come from {' or '.join(sources)}",
+        "More: docs/troubleshooting.md#data-are-not-found-or-damaged",
     ]
     return "\n".join(lines)
 

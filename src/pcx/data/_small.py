@@ -11,6 +11,9 @@ from ._flags import check_flags
 from ._order import shuffled
 from ._standardise import standardise as standardised
 
+# The data know nothing of pcx, so that the page is written out.
+_SEE = " (see docs/troubleshooting.md#a-package-is-missing)"
+
 
 def two_moons(
     train: int = 1000, test: int = 1000, *, noise: float = 0.2, seed: int = 0, standardise: bool = False
@@ -83,5 +86,5 @@ def _sklearn(call: str) -> ModuleType:
     try:
         import sklearn.datasets
     except ImportError as error:
-        raise ImportError(f"{call}: needs scikit-learn: pip install scikit-learn") from error
+        raise ImportError(f"{call}: needs scikit-learn: pip install scikit-learn{_SEE}") from error
     return sklearn.datasets

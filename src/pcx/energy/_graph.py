@@ -45,7 +45,10 @@ class Graph:
                 node, above = stack[-1]
                 for parent in above:
                     if state.get(parent) == 1:
-                        raise ValueError(f"the predictions of {parent} and {node} depend on each other")
+                        raise ValueError(
+                            f"the predictions of {parent} and {node} depend on each other: in the model's call each "
+                            "value node must be called before its value is used"
+                        )
                     if parent not in state:
                         state[parent] = 1
                         stack.append((parent, iter(self.parents[parent])))

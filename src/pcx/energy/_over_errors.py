@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ._problem import Problem
 
 
+_INSTEAD = "settle over values instead, as pxl.pc does"
+
+
 def check_errors(rule: str, problem: Problem) -> None:
     """Refuse what can't be written in errors: every hidden energy must be a squared error.
 
@@ -34,21 +37,26 @@ def check_errors(rule: str, problem: Problem) -> None:
     """
     if problem.has_own_energy:
         raise ValueError(
-            f"{rule}: the model has an energy of its own beside its nodes', which no node's error stands for"
+            f"{rule}: the model has an energy of its own beside its nodes', which no node's error stands for: "
+            f"{_INSTEAD}"
         )
     for name in problem.free:
         if not problem.nodes[name].squared:
             raise ValueError(
                 f"{rule}: the energy of {name} must be a squared error (pxc.se_energy) of its value and prediction, "
-                "with no rule of its ruleset that transforms either as it is read"
+                f"with no rule of its ruleset that transforms either as it is read: {_INSTEAD}"
             )
     for name, node in problem.nodes.items():
         if not node.silent and not node.local:
-            raise ValueError(f"{rule}: the energy of {name} depends on more than its value and its prediction")
+            raise ValueError(
+                f"{rule}: the energy of {name} depends on more than its value and its prediction: {_INSTEAD}"
+            )
         if not node.silent and problem.graph.parents[name] == () and not problem.has_prediction(name):
-            raise ValueError(f"{rule}: {name} has no prediction")
+            raise ValueError(f"{rule}: {name} has no prediction: {_INSTEAD}")
     if not problem.starts_at_predictions:
-        raise ValueError(f"{rule}: every free node must start at its prediction (the ruleset sets h otherwise)")
+        raise ValueError(
+            f"{rule}: every free node must start at its prediction (the ruleset sets h otherwise): {_INSTEAD}"
+        )
 
 
 def energies_without_errors(bound: Bound) -> Energies:
@@ -69,7 +77,9 @@ class _Errors(Landscape):
         check_scale(p, self.scale)
         missing = [n for n in p.clamped if n not in self.clamped]
         if missing:
-            raise ValueError(f"landscape: {missing[0]} is clamped, and lacks a value")
+            raise ValueError(
+                f"landscape: {missing[0]} is clamped, and lacks a value: give those of bound.start().targets"
+            )
         p.check_values(self.clamped, "landscape")
         self._with_energy = tuple([n for n in self.clamped if not p.nodes[n].silent])
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, PyTree
 
-from ..core import no_foreign_params
+from ..core import no_foreign_params, see
 from ._dataflow import Program
 from ._functions import Functions
 from ._node import ForwardPass, Node
@@ -166,10 +166,10 @@ class Problem(Repeating):  # two networks' problems, as one, are registered as o
             if aval.ndim != 1 and tuple(aval.shape[1:]) != self.nodes[name].shape:
                 raise ValueError(
                     f"the energy of {name} has shape {tuple(aval.shape)}, its value "
-                    f"{(self.size, *self.nodes[name].shape)}"
+                    f"{(self.size, *self.nodes[name].shape)}; give one number a sample, or one an element"
                 )
         if not self._energy_avals:
-            raise ValueError("none of the model's value nodes has an energy")
+            raise ValueError("none of the model's value nodes has an energy; pxc.Vode() has one by itself")
 
     def _starts_without_error(self, name: str, made: Numbers) -> bool:
         # Under forward initialisation a squared error starts at zero; nothing is known of other energies.
@@ -204,7 +204,7 @@ class Problem(Repeating):  # two networks' problems, as one, are registered as o
             if np.shape(value) != (self.size, *self.nodes[name].shape):
                 raise ValueError(
                     f"{call}: the value of {name} has shape {np.shape(value)}, but this problem is of a batch of "
-                    f"{self.size}, with {(self.size, *self.nodes[name].shape)}"
+                    f"{self.size}, with {(self.size, *self.nodes[name].shape)}{see('shapes')}"
                 )
             made, kept = jnp.result_type(value), self.nodes[name].dtype
             if made != kept and not jnp.issubdtype(made, jnp.floating):

@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import PyTree
 
+from ..core import see
 from ._stacks import Stacks, forms_of
 from ._types import Inputs
 
@@ -94,14 +95,16 @@ def batch_size(x: PyTree, y: PyTree) -> int:
     for name, tree in (("x", x), ("y", y)):
         for path, leaf in jtu.tree_flatten_with_path(tree)[0]:
             if np.ndim(leaf) == 0:
-                raise ValueError(f"the batch's {name}{jtu.keystr(path)} is a scalar; its first axis must be the batch")
+                raise ValueError(
+                    f"the batch's {name}{jtu.keystr(path)} is a scalar; its first axis must be the batch{see('shapes')}"
+                )
             sizes.setdefault(np.shape(leaf)[0], f"{name}{jtu.keystr(path)} of shape {np.shape(leaf)}")
     if not sizes:
-        raise ValueError("the batch (x, y) holds no array")
+        raise ValueError("the batch (x, y) holds no array; give x or y, [batch, ...] each" + see("shapes"))
     if len(sizes) > 1:
-        raise ValueError(f"the parts of the batch differ in size: {'; '.join(sizes.values())}")
+        raise ValueError(f"the parts of the batch differ in size: {'; '.join(sizes.values())}{see('shapes')}")
     if 0 in sizes:
-        raise ValueError(f"the batch is empty: {sizes[0]}")
+        raise ValueError(f"the batch is empty: {sizes[0]}; give one sample at least")
     return next(iter(sizes))
 
 

@@ -179,7 +179,8 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         if plan.skeleton is not self.skeleton and plan.skeleton.key != self.skeleton.key:
             raise ValueError(
                 f"this {type(model).__name__} is built differently from the model that the state was made of, or what "
-                "its functions read (a configuration, a global value) has changed since"
+                "its functions read (a configuration, a global value) has changed since; build it as it was then, or "
+                "begin with rule.init(model, batch)"
             )
         weights: dict[str, Any] = {}
         rest: dict[str, Any] = {}
@@ -211,12 +212,16 @@ class Structure(abc.ABC):  # noqa: B024  (two networks' structures, as one, are 
         for name, new, have in (("weights", values.weights, old.weights), ("rest", values.rest, old.rest)):
             if new.keys() != have.keys():
                 raise ValueError(
-                    f"the {name} don't fit the model: {sorted(new.keys() ^ have.keys())} are in one of them"
+                    f"the {name} don't fit the model: {sorted(new.keys() ^ have.keys())} are in one of them alone; "
+                    "give a model that is built as theirs was"
                 )
             for path in new:
                 got, expected = jtu.tree_map(jnp.shape, new[path]), jtu.tree_map(jnp.shape, have[path])
                 if got != expected:
-                    raise ValueError(f"{path} has shape {expected} in the model, {got} in what is to be written")
+                    raise ValueError(
+                        f"{path} has shape {expected} in the model, {got} in what is to be written; give a model "
+                        "that is built alike"
+                    )
         plan = plan_for({"model": model})
         for path, value in {**values.weights, **values.rest}.items():
             if not path.startswith("="):

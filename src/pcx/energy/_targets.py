@@ -15,6 +15,8 @@ from jax import Array
 from jax.core import Tracer
 from jaxtyping import PyTree
 
+from ..core import see
+
 if TYPE_CHECKING:
     from ._dataflow import Program
     from ._problem import Node
@@ -97,12 +99,12 @@ def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: 
         if any(isinstance(key, jtu.DictKey) for path in paths for key in path):
             raise ValueError(
                 f"the targets hold a dict inside {type(y).__name__}, whose order says nothing of nodes: give one dict "
-                f"by node, {{{', '.join(repr(n) + ': ...' for n in nodes)}}}"
+                f"by node, {{{', '.join(repr(n) + ': ...' for n in nodes)}}}{see('clamped')}"
             )
         if len(nodes) != len(paths):
             raise ValueError(
                 f"the batch has {len(paths)} targets, but {len(nodes)} nodes are marked by pxc.Vode(output=True)"
-                f"{': ' + marked if nodes else ''}"
+                f"{': ' + marked if nodes else ''}{see('clamped')}"
             )
         return dict(zip(nodes, range(len(paths)), strict=True))
     for name, path in zip(names, paths, strict=True):
@@ -111,16 +113,19 @@ def _paired(structure: Structure, nodes: Sequence[str], said: Sequence[str], y: 
                 f"the targets are given by node, but {name!r} names no node; marked by output=True: {marked}"
             )
         if name in said:
-            raise ValueError(f"the targets name {name}, but the model's call itself sets its value")
+            raise ValueError(f"the targets name {name}, but the model's call itself sets its value: leave it out")
         if name not in nodes:
             raise ValueError(
                 f"the targets name {name}, which isn't marked by pxc.Vode(output=True); those are: {marked}"
+                f"{see('clamped')}"
             )
         if len(path) != 1:
-            raise ValueError(f"the target of {name} must be one array, but it is a tree of arrays")
+            raise ValueError(f"the target of {name} must be one array, but it is a tree of arrays{see('clamped')}")
     missing = [n for n in nodes if n not in names]
     if missing:
-        raise ValueError(f"the targets lack one for {', '.join(missing)}, marked by pxc.Vode(output=True)")
+        raise ValueError(
+            f"the targets lack one for {', '.join(missing)}, marked by pxc.Vode(output=True){see('clamped')}"
+        )
     return {n: names.index(n) for n in nodes}
 
 
@@ -148,13 +153,14 @@ def check_targets(targets: Clamped, nodes: Mapping[str, Node], size: int, y: PyT
             if node.shape[-1] == 1:
                 raise ValueError(
                     f"the target of {name} is of class numbers {tuple(given.shape)}, but the node holds one number, "
-                    f"not a vector over classes; give numbers of shape {(size, *node.shape)}"
+                    f"not a vector over classes; give numbers of shape {(size, *node.shape)}{see('shapes')}"
                 )
         elif tuple(given.shape[1:]) != node.shape:
             floats = tuple(given.shape[1:]) == node.shape[:-1] and not jnp.issubdtype(given.dtype, jnp.integer)
             raise ValueError(
                 f"the target of {name} has shape {tuple(given.shape)}, its prediction {(size, *node.shape)}"
                 + (f"; class numbers must be integers, not {given.dtype}" if floats and node.shape else "")
+                + see("shapes")
             )
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ..core import not_negative, positive
+from ..core import not_negative, positive, see
 from ..energy import Landscape, Nodes, laid_out
 from ._first_bad import find_bad
 from ._solution import RESULT, Solution
@@ -47,7 +47,7 @@ class Flow(Solver):
         try:
             import diffrax
         except ImportError as e:
-            raise ImportError("Flow needs Diffrax: pip install diffrax") from e
+            raise ImportError(f"Flow needs Diffrax: pip install diffrax{see('package')}") from e
         positive("Flow", "time", time)
         if step is not None:
             positive("Flow", "step", step)

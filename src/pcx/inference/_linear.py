@@ -57,6 +57,6 @@ def linear_equilibrium(landscape: Landscape, nodes: NodesIn) -> Nodes:
         if float(left) > 1e3 * jnp.finfo(zero.dtype).eps * sum(sizes) * float(scale):
             raise ValueError(
                 f"linear_equilibrium: the gradient at the solution is {float(left):.2g}: the network is not linear, or "
-                "an energy is no squared error"
+                "an energy is no squared error; pxa.equilibrium(landscape) settles any network"
             )
     return shaped(h)

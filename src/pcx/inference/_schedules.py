@@ -39,7 +39,10 @@ class LayerTime(Schedule):
 
     def segments(self, landscape: Moving, steps: int) -> tuple[Segment, ...]:
         if landscape.arrival is None:
-            raise ValueError("LayerTime needs a start by a forward pass and a clamped output")
+            raise ValueError(
+                "LayerTime needs a start by a forward pass and a clamped output; otherwise take another schedule, "
+                "such as pxi.AllNodes()"
+            )
         layers = [tuple([n for n in landscape.free if landscape.arrival.get(n) == t]) for t in range(steps)]
         return tuple([Segment(1, (layer,)) for layer in layers if layer])
 

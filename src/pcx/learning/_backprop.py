@@ -28,7 +28,10 @@ class Backprop(Rule):
         super().check(problem)
         for name in problem.clamped:
             if not problem.nodes[name].silent and not problem.nodes[name].local:
-                raise ValueError(f"backprop: the energy of {name} depends on more than its target and its prediction")
+                raise ValueError(
+                    f"backprop: the energy of {name} depends on more than its target and its prediction, so that it "
+                    "is no loss; settle, as by pxl.pc"
+                )
         if learns(self.precision):
             raise ValueError(
                 f"backprop: {type(self.precision).__name__} would never learn, for nothing settles: leave it out, or "

@@ -8,7 +8,7 @@ import jax
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
-from ..core import taken, warn
+from ..core import see, taken, warn
 from ..energy import ModelArrays, Problem, Samples, Stacks
 from ..nn import bare_layers
 from ..predictive_coding import EnergyModule
@@ -52,6 +52,7 @@ def check_learns(model: EnergyModule, arrays: ModelArrays) -> None:
         raise ValueError(
             f"{type(model).__name__} has no weights to learn: no param that `learn` picks holds a value"
             + (f". {_BARE.format(', '.join(bare))}" if bare else "")
+            + see("learns")
         )
     if bare:
         warn(f"{type(model).__name__}: {_BARE.format(', '.join(bare))}")

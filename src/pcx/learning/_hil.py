@@ -12,7 +12,7 @@ import optax
 from jax import Array
 from jaxtyping import PyTree
 
-from ..core import Choice, whole
+from ..core import Choice, see, whole
 from ..energy import (
     Bound,
     Energies,
@@ -65,7 +65,9 @@ class HIL(Rule):
         default = optax.sgd(optax.linear_schedule(1.0, 0.1, 1))
         self.descent = as_descent(self.name, default if optim_h is None else optim_h)
         if self.descent.random:
-            raise ValueError(f"hil: {type(self.descent).__name__} takes no single steps of descent")
+            raise ValueError(
+                f"hil: {type(self.descent).__name__} takes no single steps of descent; give one such as optax.sgd(0.1)"
+            )
         self.T = whole("hil", "T", T, 1)
 
     in_stacks = True
@@ -82,7 +84,10 @@ class HIL(Rule):
         check_moves("hil", problem, self.descent, self.T, settles_outputs=False)
         needed = max(problem.graph.distances(problem.clamped)[0].values()) + 1
         if needed > self.T:
-            raise ValueError(f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model")
+            raise ValueError(
+                f"hil: T={self.T}, but the error needs {needed} steps to reach every weight of this model: take "
+                f"T={needed} or more{see('learns')}"
+            )
 
     def learning_weights(self, problem: Problem) -> set[str]:
         return from_outputs(problem)

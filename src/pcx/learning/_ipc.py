@@ -34,7 +34,8 @@ class IncrementalPC(PredictiveCoding):
             )
         if self.solver.descent is None:
             raise ValueError(
-                f"{self.name}: a step moves values and weights, but {type(self.descent).__name__} integrates a flow"
+                f"{self.name}: a step moves values and weights, but {type(self.descent).__name__} integrates a flow; "
+                "give a descent such as optax.sgd(0.1)"
             )
         if not self.schedule.together:
             raise ValueError(f"{self.name}: all values and weights move at one point: schedule must be AllNodes()")

@@ -83,7 +83,10 @@ class PredictiveCoding(Rule):
         self.random = solver.random or self.start.random
         self.schedule.check(self.name, self.stop, self.start.forward)
         if self.start.keeps and self.clamp.several:
-            raise ValueError(f"{self.name}: kept values belong to one clamp, but this one has two")
+            raise ValueError(
+                f"{self.name}: kept values belong to one clamp, but this one has two; start "
+                "elsewhere, as by pxl.Forward(), or clamp by pxl.Hard()"
+            )
 
     @property
     def solver(self) -> Solver:
@@ -148,7 +151,8 @@ class PredictiveCoding(Rule):
         phases = phases_of(self.name, self.clamp, bound.problem, forward.u, forward.targets, memory.get("count"))
         if self.start.keeps and len(phases) > 1:
             raise ValueError(
-                f"{self.name}: kept values belong to one phase, and {type(self.clamp).__name__} has {len(phases)}"
+                f"{self.name}: kept values belong to one phase, and {type(self.clamp).__name__} has {len(phases)}; "
+                "start elsewhere, as by pxl.Forward()"
             )
         landscapes = [landscape_of(self.name, self.coordinates, bound, forward, phase) for phase in phases]
         return [

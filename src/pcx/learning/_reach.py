@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..core import warn
+from ..core import see, warn
 from ..energy import Problem
 from ..inference import AllNodes, Descents, Schedule, Segment, never_moving
 from ._idle import from_errors
@@ -62,7 +62,8 @@ def warn_of_layers_out_of_reach(
     if needed is None:
         why = f"nor does it with T={limit}: the values' transformation moves nothing in their first steps"
     warn(
-        f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; {why}",
+        f"{call}: T={steps} is too small: {', '.join(layers)} will learn nothing, because no error comes so far; {why}"
+        f"{see('learns')}",
     )
 
 

@@ -149,7 +149,7 @@ def explain(info: Info, state: State) -> str | None:
         return uphill_in_words(info.energy_before, info.energy, info.energies)
     code, names = int(info.first_bad), state.structure.nodes
     if code == BAD_INPUT:
-        return "the input x is not finite: look at the data"
+        return f"the input x is not finite: look at the data{see('diverges')}"
     if code <= UPHILL:
         return (
             f"settling went so far uphill, most of it in {names[UPHILL - code]}, that what the step would keep is not "
@@ -161,7 +161,7 @@ def explain(info: Info, state: State) -> str | None:
         return in_words(code)
     name, step = where
     if step == 0:
-        return f"{name} is not finite at the start: look at the data and the weights"
+        return f"{name} is not finite at the start: look at the data and the weights{see('diverges')}"
     return (
         f"{name} is not finite after inference step {step}: lower the rate of the states; or, if the batches before "
         f"went well, of the weights or of a precision that learns{see('diverges')}"

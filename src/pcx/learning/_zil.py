@@ -60,7 +60,10 @@ class ZIL(Rule):
         super().__init__(optim_w, **options)
         self.descent = as_descent(self.name, optax.sgd(1.0) if optim_h is None else optim_h)
         if self.descent.random:
-            raise ValueError(f"zil: each node takes one step, which {type(self.descent).__name__} is not made for")
+            raise ValueError(
+                f"zil: each node takes one step, which {type(self.descent).__name__} is not made for; give a descent "
+                "such as optax.sgd(1.0), or none"
+            )
         self.level = level
 
     in_stacks = True

@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import is_typed_key
+from ..core import is_typed_key, see
 from ..data import check_flags, given_path
 from ..energy import apart, in_stacks_of
 from ._checksums import sealed, unsealed
@@ -247,7 +247,7 @@ def require_orbax() -> Any:
     try:
         import orbax.checkpoint as ocp
     except ImportError as e:
-        raise ImportError("checkpoints need Orbax: pip install orbax-checkpoint") from e
+        raise ImportError(f"checkpoints need Orbax: pip install orbax-checkpoint{see('package')}") from e
     # It tells of every file, and of errors that are raised as well.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     return ocp

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ..core import see
 from ..data import given_path
 from ._result import Report
 
@@ -91,5 +92,5 @@ def _require_writer() -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as e:
-        raise ImportError("event files need tensorboardX: pip install tensorboardX") from e
+        raise ImportError(f"event files need tensorboardX: pip install tensorboardX{see('package')}") from e
     return SummaryWriter

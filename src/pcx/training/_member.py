@@ -48,7 +48,10 @@ def members_of(
         raise ValueError(f"fit: seeds must be one or several different whole numbers, got {seeds}")
     if isinstance(model, EnergyModule):
         if len(seeds) > 1:
-            raise ValueError("fit: several seeds need a function that makes the model, called once for each")
+            raise ValueError(
+                "fit: several seeds need a function that makes the model, called once for each, such as lambda: "
+                "pxm.MLP(...)"
+            )
     elif not callable(model) or is_equinox(model):
         raise no_model("fit: model must be an EnergyModule or a function that makes one; ", model)
     if is_rule(rule):

@@ -71,7 +71,7 @@ class Fit:
         found: dict[int, float] = {}
         for row in self.history:
             if metric not in row:
-                raise ValueError(f"there is no metric {metric!r}; the history has {', '.join(row)}")
+                raise ValueError(f"last: there is no metric {metric!r}; the history has {', '.join(row)}")
             found[row["network"]] = row[metric]
         return [found[i] for i in sorted(found)]
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core import see
 from ..data import check_flags
 from ..predictive_coding import EnergyModule
 from ._domains import Domain, Value
@@ -104,7 +105,7 @@ def sweep(
     be used, or holds another sweep, naming the differences.
     """
     if importlib.util.find_spec("optuna") is None:
-        raise ImportError("sweep needs Optuna: pip install 'optuna>=4'")
+        raise ImportError(f"sweep needs Optuna: pip install 'optuna>=4'{see('package')}")
     from optuna.exceptions import OptunaError
 
     check_flags("sweep", figure=figure, show=show)

@@ -15,7 +15,7 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import BaseModule, BaseParam, __version__, params_by_path
+from ..core import BaseModule, BaseParam, __version__, params_by_path, see
 from ..data import check_flags, given_path
 from ..learning import State
 from ..nn import LayerParam, LayerState, StateParam
@@ -161,7 +161,7 @@ def _file_of(path: Path, network: int | None, best: bool) -> Path:
         if network is not None or best:
             raise ValueError("load_weights: network= and best= choose in a run: give its folder, not a file")
         if not path.exists() and (several := _several(path.parent, path.stem)):
-            raise FileNotFoundError(f"there is no {path}; {_choice(path.parent, several)}")
+            raise FileNotFoundError(f"load_weights: there is no {path}; {_choice(path.parent, several)}")
         if not path.exists():
             raise FileNotFoundError(f"load_weights: there is no {path}")
         return path
@@ -179,8 +179,8 @@ def _file_of(path: Path, network: int | None, best: bool) -> Path:
         raise ValueError(f"load_weights: {path} has no network {network}; {_choice(path, several or [0])}")
     when = "with a checkpoint of a run that judges by a metric" if best else "when a run ends"
     raise FileNotFoundError(
-        f"{path} holds no {kind} weights: they are written {when}; what a run that was cut off has learned comes from "
-        "load_run(folder)"
+        f"load_weights: {path} holds no {kind} weights: they are written {when}; what a run that was cut off has "
+        "learned comes from load_run(folder)"
     )
 
 
@@ -232,5 +232,5 @@ def require_safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as e:
-        raise ImportError("weights files need safetensors: pip install safetensors") from e
+        raise ImportError(f"weights files need safetensors: pip install safetensors{see('package')}") from e
     return safetensors.numpy

@@ -129,7 +129,7 @@ def _as_array(call: str, key: str, leaf: Leaf) -> np.ndarray:
 
 def _checked(file: _Reader, key: str, current: Leaf) -> Leaf:
     if key not in file:
-        raise KeyError(f"load_params: {file.path} has nothing at {key}")
+        raise KeyError(f"load_params: {file.path} has nothing at {key}, which the model has: is it of another model?")
     array = file[key]
     array_like = current if isinstance(current, (jax.Array, np.ndarray, np.generic)) else np.asarray(current)
     shape, dtype = np.shape(current), np.dtype(array_like.dtype)
