@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pcx.experiments import EXPERIMENTS, FirstSteps, Plan, Record, Settings, Where, run, verify
-from pcx.experiments.frame import read_config
+from pcx.experiments.frame import read_config, verify_sums
 from pcx.experiments.frame._verify import compared
 
 from .toy import Toy, ToySettings
@@ -28,8 +28,8 @@ def made(toy, out, **changed):
     return run(plan(toy), out, show=False, say=lambda text: None, **changed)
 
 
-def looked_at(toy, out, **changed):
-    return verify(out, toy, ToySettings(), Where(), say=lambda text: None, **changed)
+def looked_at(toy, out):
+    return verify(out, toy, ToySettings(), Where(), say=lambda text: None)
 
 
 def test_a_folder_holds_all_that_its_results_came_from(toy, tmp_path):
@@ -132,11 +132,11 @@ def test_verifying(toy, tmp_path):
     assert found.sums.whole == 9
 
     (out / "report.html").write_text("added later")
-    assert looked_at(toy, out, steps=False).sums.added == ["report.html"]
-    assert looked_at(toy, out, steps=False).holds
+    assert verify_sums(out).sums.added == ["report.html"]
+    assert verify_sums(out).holds
     (out / "table.md").write_text("better numbers")
     (out / "figure.png").unlink()
-    found = looked_at(toy, out, steps=False)
+    found = verify_sums(out)
     assert (found.sums.changed, found.sums.missing) == (["table.md"], ["figure.png"])
     assert not found.holds
 
@@ -147,7 +147,7 @@ def test_a_link_in_the_folder_is_not_followed(toy, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     (out / "table.md").rename(elsewhere)
     (out / "table.md").symlink_to(elsewhere)
-    assert looked_at(toy, out, steps=False).sums.changed == ["table.md"]
+    assert verify_sums(out).sums.changed == ["table.md"]
 
 
 def test_other_steps_and_other_data_are_found(toy, tmp_path):
@@ -175,7 +175,16 @@ def test_other_steps_and_other_data_are_found(toy, tmp_path):
 def test_what_is_no_such_folder_is_refused(config, said, tmp_path):
     if config is not None:
         (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=said):
+    for look in (read_config, verify_sums):
+        with pytest.raises(ValueError, match=said):
+            look(tmp_path)
+
+
+def test_the_files_of_any_sealed_folder_are_verified(tmp_path):
+    (tmp_path / "config.json").write_text('{"command": "settings"}')
+    (tmp_path / "sums.json").write_text('{"files": {"other.json": "0"}}')
+    assert verify_sums(tmp_path).sums.missing == ["other.json"]
+    with pytest.raises(ValueError, match="--sums-only verifies its files"):
         read_config(tmp_path)
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..experiments import EXPERIMENTS, TOLERANCE, Experiment, Outcome, Plan, Settings, Verified, Where, read_config
+from ..experiments import (
+    EXPERIMENTS,
+    TOLERANCE,
+    Experiment,
+    Outcome,
+    Plan,
+    Settings,
+    Verified,
+    Where,
+    read_config,
+    verify_sums,
+)
 from ..experiments import run as run_experiment
 from ..experiments import verify as verify_folder
 from ._experiment import STUDIES, ExperimentOptions
@@ -88,14 +99,7 @@ def _ended(found: Outcome, out: Path, how: str) -> int:
 
 def verify(folder: Path, sums_only: bool, as_json: bool, data_folder: Path | None) -> int:
     """Verify the folder of an experiment, and say what was found; the exit status."""
-    with _in_words():
-        config = read_config(folder)
-    experiment, settings = _of(config, folder)
-    with _in_words():
-        settings.check()
-        found = verify_folder(
-            folder, experiment, settings, Where(data_folder), steps=not sums_only, say=_nothing if as_json else say
-        )
+    found = _sums_of(folder) if sums_only else _verified(folder, data_folder, _nothing if as_json else say)
     if as_json:
         print(json.dumps(_plain(found), indent=2))
     else:
@@ -104,6 +108,20 @@ def verify(folder: Path, sums_only: bool, as_json: bool, data_folder: Path | Non
         return DONE
     complain(f"pcx: error: {folder} is not what it was, or makes other steps")
     return ERROR
+
+
+def _sums_of(folder: Path) -> Verified:
+    with _in_words():
+        return verify_sums(folder)
+
+
+def _verified(folder: Path, data_folder: Path | None, tell: Callable[[str], None]) -> Verified:
+    with _in_words():
+        config = read_config(folder)
+    experiment, settings = _of(config, folder)
+    with _in_words():
+        settings.check()
+        return verify_folder(folder, experiment, settings, Where(data_folder), say=tell)
 
 
 def _of(config: dict[str, Any], folder: Path) -> tuple[Experiment, Settings]:

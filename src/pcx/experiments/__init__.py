@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
         software,
         steps_between,
         verify,
+        verify_sums,
     )
 
 __all__ = [
@@ -84,7 +85,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 """The experiments by name, in the order in which they are listed."""
 
 _LATER = "Data Outcome Plan Trained Verified first_steps images run verify "
-_LATER += "ARMS COMMAND TOLERANCE read_config seal sha256_of software steps_between"  # for the command, not public
+# For the command, not public:
+_LATER += "ARMS COMMAND TOLERANCE read_config seal sha256_of software steps_between verify_sums"
 _HOME = dict.fromkeys(_LATER.split(), f"{__name__}.frame")
 
 if not TYPE_CHECKING:  # hidden from type checkers, which would take any name for a good one

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; the same names as in _
     from ._steps import first_steps, steps_between
     from ._sums import Sums, check_sums, seal
     from ._trained import Trained
-    from ._verify import TOLERANCE, Compared, Verified, read_config, verify
+    from ._verify import TOLERANCE, Compared, Verified, read_config, verify, verify_sums
 
 __all__ = [
     "ARMS",
@@ -53,6 +53,7 @@ __all__ = [
     "software",
     "steps_between",
     "verify",
+    "verify_sums",
 ]
 
 _NAMES = {
@@ -63,7 +64,7 @@ _NAMES = {
     "_steps": "first_steps steps_between",
     "_sums": "Sums check_sums seal",
     "_trained": "Trained",
-    "_verify": "TOLERANCE Compared Verified read_config verify",
+    "_verify": "TOLERANCE Compared Verified read_config verify verify_sums",
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 

@@ -96,6 +96,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as e:
         raise ValueError(f"{folder / 'config.json'} can't be read: {e}") from e
     if not isinstance(config, dict) or config.get("command") != COMMAND or not config.get("experiment"):
+        if (folder / SUMS).is_file():
+            raise ValueError(f"{folder} holds no run of pcx run, and no first steps; --sums-only verifies its files")
         made = config.get("command") if isinstance(config, dict) else None
         by = f"pcx {made}" if isinstance(made, str) else "something else"
         raise ValueError(
@@ -112,13 +114,28 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def verify_sums(folder: Path) -> Verified:
+    """Compare the files of a sealed folder, of whatever, with its checksums.
+
+    **Arguments:**
+
+    - `folder`: the folder.
+
+    **Returns:** what was found, of the files alone.
+
+    **Raises:** `ValueError` if it isn't sealed, saying what it is, or its checksums can't be read.
+    """
+    if not (folder / SUMS).is_file():
+        read_config(folder)  # says what it is
+    return Verified(check_sums(folder))
+
+
 def verify(
     folder: str | os.PathLike[str],
     experiment: Experiment,
     settings: Settings,
     where: Where,
     *,
-    steps: bool = True,
     say: Callable[[str], None] = print,
 ) -> Verified:
     """Compare a folder's files with its checksums, and the first steps of each of its arms with those that they make
@@ -129,7 +146,6 @@ def verify(
     - `folder`: of the experiment, see `read_config`.
     - `experiment`, `settings`: those of its config.
     - `where`: where the data files are.
-    - `steps`: whether to take the first steps.
     - `say`: is given a line for each arm that is about to be looked at.
 
     **Returns:** what was found.
@@ -137,10 +153,7 @@ def verify(
     **Raises:** `ValueError` for files that can't be read; what the data's loader raises.
     """
     folder = given_path("verify: folder", folder)
-    sums = check_sums(folder)
-    if not steps:
-        return Verified(sums)
-    config = read_config(folder)
+    sums, config = check_sums(folder), read_config(folder)
     data = experiment.data(settings, where)
     same = data.sha256 == config.get("data_sha256")
     changed = _changed(_json(folder / "versions.json"), software())
@@ -198,7 +211,8 @@ def _changed(was: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> 
     """Return what differs, in words: what both are made of decides the bits."""
     found = []
     for name in {**was, **now}:
-        if name in ("commit", "dirty", "git"):  # the hash of the source says it
+        # The hash of the source says what the commit does; the folder of pcx run zil tells of more than others do.
+        if name in ("commit", "dirty", "git", "process_count"):
             continue
         a, b = was.get(name), now.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
