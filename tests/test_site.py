@@ -78,6 +78,19 @@ def test_links_out_of_the_docs(reference, target, source, expected):
     assert repository.link_of(target, source, "https://here", picture=False) == expected
 
 
+def test_answers_of_notebooks_are_markdown_on_the_site_and_exercises_go_on_counting(reference):
+    nbformat = importlib.import_module("nbformat")
+    notebooks = sys.modules.get("notebooks") or module(HOOKS / "notebooks.py")
+    source = "1. One?\n\n<details><summary>Hint</summary>\n\nIt is `x`.\n\n</details>\n\n2. Two?"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(source)])
+    page, pictures = notebooks.as_markdown(notebook, "a", [])
+    extensions = re.findall(r"^  - (md_in_html|sane_lists)\b", text("mkdocs.yml"), re.MULTILINE)
+    html = importlib.import_module("markdown").markdown(page, extensions=extensions)
+    assert "<code>x</code>" in html
+    assert '<ol start="2">' in html
+    assert not pictures
+
+
 def test_the_diagrams_are_what_their_program_draws():
     drawings = module(ROOT / "docs" / "figures" / "drawings.py")
     for name, draw in drawings.DRAWINGS.items():

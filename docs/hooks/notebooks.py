@@ -150,7 +150,8 @@ def as_markdown(notebook: NotebookNode, stem: str, raw: list[str]) -> tuple[str,
         if cell.cell_type == "markdown":
             headings = re.findall(r"^#+ (.*)$", cell.source, re.MULTILINE)
             heading = headings[-1] if headings else heading
-            parts.append(cell.source)
+            # What stands in HTML is Markdown to Jupyter, but to a page of the site only where it says so.
+            parts.append(cell.source.replace("<details>", '<details markdown="1">'))
             continue
         if cell.cell_type != "code" or not cell.source.strip():
             continue
