@@ -17,6 +17,12 @@ to ask.
 It compiles thousands of programs and takes hours. It prints how far it is, and after each network writes what is known.
 
     nice -n 19 python benchmarks/random_nets.py --json random_nets.json
+
+Several processes take parts of the networks, or of the rules, and their results are made one:
+
+    nice -n 19 python benchmarks/random_nets.py --first 0 --nets 50 --json nets_0.json
+    nice -n 19 python benchmarks/random_nets.py --first 50 --nets 50 --json nets_50.json
+    python benchmarks/random_nets.py --join nets_0.json nets_50.json --json random_nets.json
 """
 
 import argparse
@@ -256,13 +262,45 @@ def asked(rules, seed, result):
             result["reaching"] += reaches(problem)
 
 
+def joined(parts):
+    """Return one result of several, which asked different networks, or different rules about the same ones."""
+    rules = {name: [part["rules"][name] for part in parts if name in part["rules"]] for name in RULES}
+    most = {n: sum(part["nets"] for part in parts if n in part["rules"]) for n in RULES}
+    if len(set(most.values())) > 1:
+        raise SystemExit(f"rules were asked about different numbers of networks: {most}")
+    counted = [part for part in parts if "pc" in part["rules"]]  # it counts the kinds of networks
+    result = {
+        "nets": most["pc"],
+        "of": most["pc"],
+        "bar": BAR,
+        **{kind: sum(part[kind] for part in counted) for kind in ("repeating", "reaching")},
+        "rules": {
+            name: {
+                "worst": {
+                    how: max((row["worst"][how] for row in rows), key=lambda w: w["difference"]) for how in FORMS
+                },
+                "grouped": sum(row["grouped"] for row in rows),
+            }
+            for name, rows in rules.items()
+        },
+        "seconds": sum(part["seconds"] for part in parts),
+    }
+    worst = max(w["difference"] for row in result["rules"].values() for w in row["worst"].values())
+    return result | {"holds": worst <= BAR}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", type=int, default=100, help="how many networks")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
     parser.add_argument("--json", help="write the result here, too, after each network")
+    parser.add_argument("--join", nargs="+", metavar="FILE", help="ask nothing: make one result of those in the files")
     args = parser.parse_args()
+    if args.join:
+        result = joined([json.loads(pathlib.Path(file).read_text()) for file in args.join])
+        finish(result, args.json)
+        sys.exit(0 if result["holds"] else 1)
     jax.config.update("jax_enable_x64", True)
     warnings.simplefilter("ignore")  # that few steps leave layers out
     nothing = {"difference": 0.0, "net": None}
