@@ -1,12 +1,15 @@
 """Tests leave nothing in the user's home, none fails because the machine is busy, and they compile in haste."""
 
+import gc
 import os
 import re
 import shutil
 import tempfile
 from contextlib import contextmanager
+from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -17,8 +20,11 @@ settings.load_profile("pcx")
 
 _VARIABLES = ("MPLCONFIGDIR", "XDG_CONFIG_HOME")
 _folder = ""
-_HASTY = ("not slow", "hasty", "not slow or hasty")
+_HASTY = ("not slow", "hasty")
 """The selections of tests that are compiled in haste."""
+
+_AXES = re.compile(r"(?:Bool|Float|Inexact|Int|Key|Num|PyTree|Shaped|UInt)\d*\[[^\]]*, '[^']*\w")
+"""Annotations that name axes: `Float[Array, 'batch n']`."""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
 # makes in a third of the time. The slow tests, and all tests run together, take the code that users get, but in
@@ -55,30 +61,6 @@ def in_haste(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", _in_haste(os.environ.get("XLA_FLAGS", "")))
 
 
-@pytest.fixture
-def jit_in_haste(monkeypatch):
-    """What the test gives to `jax.jit`, and what the package does, is compiled in haste."""
-    import jax
-    from jax.core import Tracer
-
-    jit = jax.jit
-
-    class Compiled:
-        def __init__(self, fn: Any, **options: Any):
-            self.usual, self.hasty = jit(fn, **options), jit(fn, **options, compiler_options=_HASTE)
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            # Inside of another compiled function there is no program of its own, and no options for it.
-            inside = isinstance(jax.numpy.zeros(()), Tracer)
-            return (self.usual if inside else self.hasty)(*args, **kwargs)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.hasty, name)
-
-    if _is_pinned():
-        monkeypatch.setattr(jax, "jit", Compiled)
-
-
 def _leave_doors_alone():
     """Inside of `pytest.raises` nothing but the package itself checks types: what is handed in there is wrong on
     purpose, and the error to be seen is the one that users get."""
@@ -97,6 +79,48 @@ def _leave_doors_alone():
                 jaxtyping.update("jaxtyping_disable", before)
 
     pytest.raises = raises  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _leave_plain_functions_to_beartype():
+    """Functions without named axes in their signature are checked by beartype alone: there are no axes to compare, and
+    what jaxtyping does at each call for that would be half of the time that checking types takes."""
+    import jaxtyping
+    from beartype import BeartypeConf, beartype
+
+    with_axes, checks = jaxtyping.jaxtyped, beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+    def annotation_of(text: Any, names: dict[str, Any]) -> Any:
+        try:
+            return eval(text, names) if isinstance(text, str) else text
+        except Exception:  # a name that is imported for pyright alone
+            return Any
+
+    def jaxtyped(fn: Any = None, *, typechecker: Any = None) -> Any:
+        if fn is None:
+            return partial(jaxtyped, typechecker=typechecker)
+        if not isinstance(fn, FunctionType):
+            return with_axes(fn, typechecker=typechecker)
+        annotations = {name: annotation_of(a, fn.__globals__) for name, a in fn.__annotations__.items()}
+        if any(_AXES.search(repr(annotation)) for annotation in annotations.values()):
+            return with_axes(fn, typechecker=typechecker)
+        twin = FunctionType(fn.__code__, fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+        twin.__kwdefaults__, twin.__qualname__, twin.__module__ = fn.__kwdefaults__, fn.__qualname__, fn.__module__
+        twin.__annotations__ = annotations
+        try:
+            checked: Any = checks(twin)
+        except Exception:  # what beartype can't take apart
+            return with_axes(fn, typechecker=typechecker)
+
+        @wraps(fn)
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (fn if jaxtyping.config.jaxtyping_disable else checked)(*args, **kwargs)
+
+        return either
+
+    jaxtyping.jaxtyped = jaxtyped  # pyright: ignore[reportAttributeAccessIssue]
+
+
+_leave_plain_functions_to_beartype()  # here, since the next conftest.py may import the package
 
 
 def pytest_addoption(parser):
@@ -125,13 +149,9 @@ def pytest_configure(config):
 
 
 def pytest_sessionstart(session):
-    """What this process has compiled once it doesn't compile again for another function."""
-    if session.config.option.markexpr in _HASTY:
-        import jax
-
-        jax.config.update("jax_compilation_cache_dir", os.path.join(_folder, "programs"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    """Python looks for garbage less often: tracing makes many objects that live for long, of which none is any."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.hookimpl(tryfirst=True)

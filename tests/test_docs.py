@@ -44,8 +44,6 @@ SLOW = (
     "training.md",
     "your-own-network.md",
 )
-IN_HASTE = ("analysis.md", "experiments.md", "models.md")
-"""Pages that compile many programs which run once."""
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+\.?\d*(?:e[-+]?\d+)?(?![\w])")
 
 
@@ -105,11 +103,9 @@ def untouched():
     np.set_printoptions(**options)
 
 
-@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow) if p in SLOW else p for p in PAGES])
+@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.hasty) if p in SLOW else p for p in PAGES])
 @pytest.mark.usefixtures("untouched")
-def test_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch, request):
-    if page in IN_HASTE:
-        request.getfixturevalue("jit_in_haste")
+def test_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # what a page writes
     for code, printed, said in outputs(page):
         if said is None and page not in SAYS_ALL:

@@ -73,6 +73,7 @@ def test_ci_runs_the_slow_tests_too():
     assert said[-2:] == ["-m", "not slow"]
     assert quick == said
     assert hasty == [*said[:-1], "hasty"]
+    said[said.index("-n") + 1] = "3"
     assert slow == [*said[:-1], "slow and not hasty"]
 
 

@@ -20,7 +20,7 @@ from .networks import Normed, Skip, bound, chain, conv, dense, eigenvalues, land
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("double", "code_that_users_get")
+@pytest.mark.usefixtures("double")
 def test_the_ends_of_each_sample():
     space = landscape(bound(mlp))
     at = moved(space)

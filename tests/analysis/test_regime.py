@@ -97,7 +97,6 @@ def test_numbers_agree_with_those_made_by_hand():
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("code_that_users_get")
 def test_a_linear_network_at_rest_is_at_equilibrium():
     with enable_x64(True):
         model, batch = net([4, 6, 6, 3], act=linear, dtype=jnp.float64)

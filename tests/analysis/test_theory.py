@@ -152,7 +152,6 @@ def test_the_saddle_of_the_energy_is_strict(widths):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("code_that_users_get")
 def test_the_curvature_in_weights_away_from_zero():
     b = bound(lambda: pxm.MLP([5, 3, 3, 3], act=jnp.tanh), batch=4)
     space = landscape(b)

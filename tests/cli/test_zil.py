@@ -150,7 +150,7 @@ def test_every_rule_can_be_chosen(words, rules, tmp_path):
     assert [row["rule"] for row in rows] == rules
 
 
-@pytest.mark.slow
+@pytest.mark.hasty
 def test_its_folder_is_verified(tmp_path, capsys):
     out = tmp_path / "run"
     study(out, "--epochs", 2, "--seeds", 2, "--rule", "zil", "backprop", "--batch-size", 200)

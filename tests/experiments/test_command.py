@@ -52,7 +52,6 @@ def test_a_run_of_another_command_is_not_verified(tmp_path, capsys):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_an_experiment_broken_off_and_verified(image_folder, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     words = ["run", "mnist", "--data-folder", image_folder, "--out", out]

@@ -29,7 +29,6 @@ def test_the_frechet_distance_of_normal_distributions():
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_a_normal_distribution_is_learned(tmp_path):
     longer = ("--seeds", 1, "--epochs", 20, "--lr", 0.03, "--samples", 4096, "--T", 150, "--burn-in", 75)
     (found,) = results(tmp_path / "run", "mcpc", "--only", "mcpc", *longer, "--generate", 2000).values()
@@ -38,7 +37,6 @@ def test_a_normal_distribution_is_learned(tmp_path):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_real_digits_are_judged(tmp_path):
     (found,) = results(tmp_path / "run", "mcpc-digits", "--only", "real").values()
     assert 2 < found["inception_score"]["once"]["mean"] <= 10

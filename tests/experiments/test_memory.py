@@ -35,7 +35,6 @@ def test_a_half_is_the_upper_one_in_every_channel():
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_the_energy_of_a_hopfield_memory_is_that_of_its_images(double):
     images, h, b = IMAGES.astype(np.float64), np.random.default_rng(1).normal(size=(2, 16)), 1.7
     memory = HopfieldMemory(images, b)
@@ -55,7 +54,6 @@ def test_the_energy_of_a_hopfield_memory_is_that_of_its_images(double):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_images_are_recalled(tmp_path):
     found = results(tmp_path / "run", "memory")
     for name in ("pc", "hopfield"):

@@ -83,7 +83,6 @@ def test_settings_that_do_not_fit_are_refused():
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_networks_that_train_at_once_are_those_that_train_alone(data):
     trial = Trial(0.1, 0.2)
     arm = Compared("few", QUICK, data)
@@ -102,7 +101,6 @@ def test_networks_that_train_at_once_are_those_that_train_alone(data):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_rules_are_compared_seed_by_seed(tmp_path):
     words = ("--only", "switch", "--seeds", 2, "--state-lrs", 0.2, "--trials", 2)
     (found,) = results(tmp_path / "run", "online", *words).values()

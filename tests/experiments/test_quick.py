@@ -33,7 +33,6 @@ class Unseen:
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", OWN)
 def test_from_end_to_end(name, image_folder, tmp_path, monkeypatch):
     if name not in LOOKED_AT:

@@ -92,9 +92,7 @@ def test_enough_steps_for_each_network(image_folder):
     assert arm.augment is None
 
 
-@pytest.mark.slow
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("skips", ["levelled", "plain"])
 def test_zil_of_both_kinds_of_skips_is_backpropagation(skips, image_folder):
     quick: Any = RESNET.quick
@@ -105,9 +103,7 @@ def test_zil_of_both_kinds_of_skips_is_backpropagation(skips, image_folder):
     np.testing.assert_allclose(np.asarray(a.numbers["loss"], float), np.asarray(b.numbers["loss"], float), rtol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 def test_a_decoder_makes_an_image_of_the_latent_alone():
     RKG.seed(0)
     for model, size in ((pxm.Decoder([3, 8, 6, 12]), 12), (pxm.DeconvDecoder(3, (4, 2), (1, 4, 4)), 16)):

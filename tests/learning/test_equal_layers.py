@@ -139,7 +139,6 @@ def trained_apart(name: str):
     return trained(RULES[name]("apart"), made_for(name), batch())
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 @pytest.mark.parametrize(
     ("name", "how"), [(n, how) for i, n in enumerate(RULES) for how in (["looped"], ["looped", "stacked"])[i % 3 == 0]]
@@ -198,7 +197,6 @@ NETS = [
 ]
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks_give_the_same_numbers(seed):
@@ -213,7 +211,6 @@ REACHING = [(jnp.tanh, 0), (jnp.sin, 0), (jax.nn.relu, 0), (jax.nn.softplus, 0),
 END = (lambda a: a, 0)
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 @pytest.mark.parametrize("how", ["looped", "stacked"])
 @pytest.mark.parametrize("repeats", [2, 3])
@@ -246,7 +243,6 @@ def test_skips_may_pass_by_values_of_another_shape(name, how):
 
 
 # -- fewer bits ---------------------------------------------------------------------------------------
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 @pytest.mark.parametrize("policy", ["bfloat16", pxl.DTypePolicy("float16", values="float16")])
 def test_products_in_fewer_bits_are_computed_together(policy):
@@ -353,7 +349,6 @@ PARTLY = {
 SLOWER = [*[(n, partly) for n in PARTLY if n != "zil"], ("pc", All)]
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.filterwarnings("ignore:.* will not learn", "ignore:.* will learn nothing")
 @pytest.mark.parametrize(
     ("name", "make"),
@@ -421,7 +416,6 @@ def test_paths_are_looked_for_inside_of_optimisers(optim):
     assert not looks_at_paths(optax.MultiSteps(optax.adam(0.1), 2), ["layers[2].nn.weight"])
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 def test_states_of_single_nodes_optimisers_are_saved_by_node_and_path():
     state, by_path = (pxl.hil(optax.adam(0.1), None, L, equal_layers=how).init(mlp(), batch()) for how in HOW)
@@ -497,7 +491,6 @@ def test_states_in_stacks_are_refused_by_optimisers_that_are_given_none():
         pxl.backprop(clipped, equal_layers="looped").step(state, batch())
 
 
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.hasty
 def test_ensembles_of_states_can_be_stacked_and_mapped():
     rule, data = RULES["pc"]("looped"), batch()

@@ -40,7 +40,6 @@ def test_both_directions_have_the_same_hidden_values():
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", ["bpc"])
 def test_a_pair_recognises_and_draws(name):
     rule, batch = RULES[name](optax.adam(0.02), optax.sgd(0.1), 8), (IMAGES, LABELS)
@@ -55,7 +54,6 @@ def test_a_pair_recognises_and_draws(name):
 
 
 @pytest.mark.hasty
-@pytest.mark.usefixtures("jit_in_haste")
 @pytest.mark.parametrize("name", ["hybrid"])
 def test_a_pair_finds_latents(name):
     rule, batch = RULES[name](optax.adam(0.01), optax.sgd(0.05), 12), (IMAGES, None)

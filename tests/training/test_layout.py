@@ -43,13 +43,21 @@ def test_one_device_of_a_number_is_that_of_jax():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("file", ["learning/on_devices.py", "learning/by_layer.py", "training/on_devices.py"])
 @pytest.mark.usefixtures("in_haste")
-def test_on_four_devices():
-    """What stands in `on_devices.py` here and in `learning`, and in `by_layer.py`, by a process that has so many."""
-    tests = Path(__file__).parents[1]
-    files = [tests / name for name in ("learning/on_devices.py", "learning/by_layer.py", "training/on_devices.py")]
+def test_on_four_devices(file):
+    """What stands in these files, by a process that has so many."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__).parents[1] / file),
+    ]
     done = subprocess.run(
         command,
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
