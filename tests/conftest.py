@@ -10,7 +10,7 @@ from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import settings
@@ -90,9 +90,12 @@ def _leave_plain_functions_to_beartype():
     with_axes, checks = jaxtyping.jaxtyped, beartype(conf=BeartypeConf(is_pep484_tower=True))
 
     def annotation_of(text: Any, names: dict[str, Any]) -> Any:
+        def one(x): ...
+
+        one.__annotations__["x"] = text
         try:
-            return eval(text, names) if isinstance(text, str) else text
-        except Exception:  # a name that is imported for pyright alone
+            return get_type_hints(one, names, include_extras=True)["x"]
+        except Exception:  # a name that is imported for pyright alone, or a type that speaks of itself
             return Any
 
     def jaxtyped(fn: Any = None, *, typechecker: Any = None) -> Any:
