@@ -39,6 +39,7 @@ SLOW = (
     "extend.md",
     "models.md",
     "moving-over.md",
+    "samples.md",
     "start.md",
     "step-by-hand.md",
     "training.md",

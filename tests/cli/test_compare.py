@@ -151,6 +151,7 @@ def test_each_rule_has_its_last_verdict(comparison):
     assert "backprop-like" in report.page(report.read(folder))
 
 
+@pytest.mark.hasty
 def test_what_differs_is_not_taken_up(comparison, capsys):
     folder, _ = comparison
     assert call("compare", "--out", folder, "--resume", "--lr", "0.5") == 1
@@ -162,6 +163,7 @@ def test_what_differs_is_not_taken_up(comparison, capsys):
     assert "was written by pcx compare; this needs one of pcx train; the folders of" in capsys.readouterr().err
 
 
+@pytest.mark.hasty
 def test_runs(comparison, trained, tmp_path, capsys):
     folder, _ = comparison
     assert call("runs", folder, "--json") == 0

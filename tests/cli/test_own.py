@@ -168,6 +168,7 @@ def test_a_rule_that_is_a_plain_class(here):
     assert call("resume", here / "c" / "Plain", "--epochs", 2, "--quiet") == 0
 
 
+@pytest.mark.hasty
 def test_an_energy(here):
     words = ["--rule", "backprop", "--hidden", "3", "--out"]
     assert call("train", *FEW, "--energy", "mine.py:absolute", *words, "run") == 0

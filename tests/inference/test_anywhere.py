@@ -60,6 +60,7 @@ def test_from_random_values_all_nodes_move(posed, schedule):
     assert not jnp.array_equal(got["vodes[0]"], one["vodes[0]"])
 
 
+@pytest.mark.hasty
 def test_the_start_of_another_batch_or_of_other_weights_is_no_forward_pass(posed):
     bound, field, h = posed
     assert field.starts_forward(h)

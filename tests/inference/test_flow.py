@@ -48,6 +48,7 @@ def test_heuns_error_falls_with_the_square_of_the_step(field):
     assert 3 < errors[0] / errors[1] < 6
 
 
+@pytest.mark.hasty
 def test_adaptive_steps_reach_the_equilibrium(field):
     landscape, h = field
     got = jax.jit(lambda h: pxi.relax(landscape, h, descent=pxi.Flow(60.0), stop=4000))(h)
@@ -84,6 +85,7 @@ class Halfway(pxi.Solver):
         return pxi.Solution(nodes, jnp.ones((size,), jnp.int32), result, None, jnp.int32(-1))
 
 
+@pytest.mark.hasty
 def test_a_solver_of_ones_own_stands_where_a_descent_does(field):
     landscape, h = field
     got = pxi.relax(landscape, h, descent=Halfway(), stop=1)

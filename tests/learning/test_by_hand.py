@@ -283,6 +283,7 @@ class Both(pxc.EnergyModule):
         self.recognition = pxm.MLP([3, 5, 4, 2], jnp.tanh)
 
 
+@pytest.mark.hasty
 def test_pairs_of_networks():
     model = seeded(Both)
     x, y = normal(1, 6, 3), normal(2, 6, 2)
