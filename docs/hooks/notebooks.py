@@ -20,6 +20,7 @@ import re
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -224,11 +225,12 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     return html
 
 
-def run(chosen: list[Path], again: bool) -> None:
+def run(chosen: list[Path], again: bool, at_once: int = 1) -> None:
     """Execute notebooks that are not kept, and say how long each took."""
-    for path in chosen:
-        if again or not kept_at(path).exists():
-            print(f"{path.name}: {execute(path):.0f} s", flush=True)
+    wanted = [path for path in chosen if again or not kept_at(path).exists()]
+    with ThreadPoolExecutor(at_once) as pool:  # each notebook is a process of its own
+        for path, seconds in zip(wanted, pool.map(execute, wanted), strict=True):
+            print(f"{path.name}: {seconds:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -236,10 +238,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Execute notebooks of docs/notebooks, and keep what they put out.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="which; all, if none is given")
     parser.add_argument("--again", action="store_true", help="also those that are kept")
+    parser.add_argument("-n", type=int, default=1, help="how many at once")
     parser.add_argument("--pictures", type=Path, help="a folder to put the pictures in, to look at")
     given = parser.parse_args()
     chosen = [path.resolve() for path in given.notebooks] or paths()
-    run(chosen, given.again)
+    run(chosen, given.again, given.n)
     for path in chosen if given.pictures else []:
         for place, content in as_markdown(nbformat.read(kept_at(path), as_version=4), path.stem, [])[1].items():
             (given.pictures / place).parent.mkdir(parents=True, exist_ok=True)
