@@ -5,11 +5,12 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, get_type_hints
 
 import pytest
@@ -25,6 +26,9 @@ _HASTY = ("not slow", "hasty")
 
 _AXES = re.compile(r"(?:Bool|Float|Inexact|Int|Key|Num|PyTree|Shaped|UInt)\d*\[[^\]]*, '[^']*\w")
 """Annotations that name axes: `Float[Array, 'batch n']`."""
+
+_OFTEN = 5
+"""How many of the functions that the same lines make are checked."""
 
 # Most of the time of tests is compilation, of programs that run a few times. This asks XLA for plain code, which it
 # makes in a third of the time. The slow tests, and all tests run together, take the code that users get, but in
@@ -83,11 +87,13 @@ def _leave_doors_alone():
 
 def _leave_plain_functions_to_beartype():
     """Functions without named axes in their signature are checked by beartype alone: there are no axes to compare, and
-    what jaxtyping does at each call for that would be half of the time that checking types takes."""
+    what jaxtyping does at each call for that would be half of the time that checking types takes. A function inside of
+    another, which is made anew at each call of that, and its checks with it, is checked the first few times."""
     import jaxtyping
     from beartype import BeartypeConf, beartype
 
     with_axes, checks = jaxtyping.jaxtyped, beartype(conf=BeartypeConf(is_pep484_tower=True))
+    made: Counter[CodeType] = Counter()
 
     def annotation_of(text: Any, names: dict[str, Any]) -> Any:
         def one(x): ...
@@ -103,6 +109,10 @@ def _leave_plain_functions_to_beartype():
             return partial(jaxtyped, typechecker=typechecker)
         if not isinstance(fn, FunctionType):
             return with_axes(fn, typechecker=typechecker)
+        if "<locals>" in fn.__qualname__:
+            made[fn.__code__] += 1
+            if made[fn.__code__] > _OFTEN:
+                return fn
         annotations = {name: annotation_of(a, fn.__globals__) for name, a in fn.__annotations__.items()}
         if any(_AXES.search(repr(annotation)) for annotation in annotations.values()):
             return with_axes(fn, typechecker=typechecker)
