@@ -83,7 +83,7 @@ def fit(
         into the one compiled program.
     - `augment`: `augment(key, x) -> x`, of x `[batch, ...]`, inside the compiled step, as from `pcx.data.flip`.
     - `metrics`: `{name: f(output, y) -> [batch]}`, of output `[batch, ...]` and y `[batch, ...]`; by default accuracy
-        where y holds class numbers.
+        where y holds class numbers or is one-hot.
     - `early_stopping`: see `EarlyStopping`.
     - `callbacks`: functions of a `Report`, called after every epoch.
     - `on_dispatch`: a function of a `Dispatch`, called before batches are given to the device. What it raises ends the
