@@ -28,18 +28,18 @@ ROOT = pathlib.Path(__file__).parents[1]
 FOUND = ROOT / "src" / "pcx" / "experiments" / "_found.py"
 METRIC = "validation_accuracy"
 
-_LR, _DECAY, _MOMENTUM = (1e-4, 3e-3, "log"), (1e-4, 5e-2, "log"), (0.0, 0.9, "even")
+_LR, _DECAY, _MOMENTUM = (1e-4, 1e-2, "log"), (1e-4, 5e-2, "log"), (0.0, 0.9, "even")
 _WEIGHTS = {"lr": _LR, "weight_decay": _DECAY}
-_PC = {**_WEIGHTS, "state_lr": (5e-3, 0.2, "log"), "state_momentum": _MOMENTUM}
+_PC = {**_WEIGHTS, "state_lr": (1e-3, 0.5, "log"), "state_momentum": _MOMENTUM}
 _NUDGED = {**_PC, "beta": (0.02, 1.0, "log")}
 SPACE = {
     "pc": _PC,
     # T updates of the weights a batch: rates that are lower by as much.
-    "ipc": {**_PC, "lr": (3e-5, 1e-3, "log"), "state_lr": (0.05, 1.0, "log")},
+    "ipc": {**_PC, "lr": (3e-5, 3e-3, "log"), "state_lr": (0.05, 2.0, "log")},
     "zil": _WEIGHTS,
     "hil": {**_WEIGHTS, "state_lr": (0.01, 0.5, "log")},
     "fpa": _WEIGHTS,
-    "epc": {**_WEIGHTS, "state_lr": (5e-3, 0.2, "log")},
+    "epc": {**_WEIGHTS, "state_lr": (5e-4, 0.2, "log")},
     "pn": _NUDGED,
     "nn": _NUDGED,
     "cn": _NUDGED,
