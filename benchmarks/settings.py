@@ -18,7 +18,6 @@ import argparse
 import ast
 import json
 import pathlib
-import pprint
 import re
 import shutil
 import sys
@@ -179,20 +178,9 @@ def write_found(folder, path=FOUND):
     head, _, rest = text.partition("FOUND: ")
     there = dict(ast.literal_eval(rest.partition(" = ")[2]))
     there[config["data"]] = {rule: each["settings"] for rule, each in summary["best"].items()}
-    body = pprint.pformat(there, width=1, sort_dicts=False)
-    # As ruff's format has it: a line for each number, with a comma after the last.
-    body = re.sub(r"\n +", "\n", body).replace("{", "{\n").replace("}", ",\n}").replace("'", '"')
-    path.write_text(f"{head}FOUND: {rest.partition(' = ')[0]} = {indented(body)}\n")
-
-
-def indented(text):
-    """Lines indented by the brackets around them."""
-    lines, depth = [], 0
-    for line in filter(None, (line.strip() for line in text.splitlines())):
-        depth -= line.startswith("}")
-        lines.append("    " * depth + line)
-        depth += line.endswith("{")
-    return "\n".join(lines)
+    # As ruff's format has it: with a comma after the last one, too.
+    body = re.sub(r"([^{,])\n", r"\1,\n", json.dumps(there, indent=4))
+    path.write_text(f"{head}FOUND: {rest.partition(' = ')[0]} = {body}\n")
 
 
 def main():
