@@ -20,6 +20,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
 
 from pcx.cli import main as pcx
 
@@ -51,7 +52,11 @@ def taken(driver, page, width, scheme="light", section=None):
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
-    driver.get(page.absolute().as_uri())
+    url = page.absolute().as_uri()
+    driver.get(url)
+    # A browser that has just begun may still be loading a page of its own.
+    there = "return location.href === new URL(arguments[0]).href && document.readyState === 'complete'"
+    WebDriverWait(driver, 30).until(lambda shown: shown.execute_script(there, url))
     find = """const all = document.documentElement, heads = Array.from(document.querySelectorAll("h2"));
         const part = arguments[0] ? heads.find(e => e.textContent === arguments[0]).closest("section") : all;
         return [part.offsetTop, part.offsetHeight];"""

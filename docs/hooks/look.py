@@ -37,6 +37,7 @@ axe.run(document, {resultTypes: ["violations"]}).then(
 BROKEN = """
 return [...document.images].filter(i => i.complete && !i.naturalWidth && i.offsetParent).map(i => i.src);
 """
+THERE = "return location.href === new URL(arguments[0]).href && document.readyState === 'complete'"
 TOO_WIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -109,9 +110,17 @@ def browser(width: int, height: int, scheme: str, profile: str):
     return driver
 
 
+def go_to(driver, page: Path) -> None:
+    """Open a page, and wait until it is there: a browser that has just begun may still be loading one of its own."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    driver.get(page.as_uri())
+    WebDriverWait(driver, 30).until(lambda shown: shown.execute_script(THERE, page.as_uri()))
+
+
 def look(driver, page: Path, axe: str, picture: Path | None) -> list[str]:
     """What is wrong with a page as the browser shows it."""
-    driver.get(page.as_uri())
+    go_to(driver, page)
     found = [f"console: {line['message']}" for line in driver.get_log("browser") if line["level"] == "SEVERE"]
     driver.execute_script("document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
     found += [f"picture: {source}" for source in driver.execute_script(BROKEN)]
@@ -131,7 +140,7 @@ def look(driver, page: Path, axe: str, picture: Path | None) -> list[str]:
 
 def found_by_search(driver, page: Path, words: str) -> int:
     """How many pages the search offers for words that are typed in."""
-    driver.get(page.as_uri())
+    go_to(driver, page)
     field = driver.find_element("css selector", "[data-md-component=search-query]")
     if not field.is_displayed():  # on a phone it is behind a button
         driver.find_element("css selector", "label.md-header__button[for=__search]").click()

@@ -67,6 +67,9 @@ def show(browser, url, width=1280, scheme="light", media=""):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
     forget(browser)
     browser.get(url)
+    # One that has just begun may still load a page of its own, and take the end of that for the end of this.
+    there = "return location.href === new URL(arguments[0]).href && document.readyState === 'complete'"
+    until(lambda: browser.execute_script(there, url))
 
 
 def forget(browser):
