@@ -126,6 +126,8 @@ def look(driver, page: Path, axe: str, picture: Path | None) -> list[str]:
     found += [f"picture: {source}" for source in driver.execute_script(BROKEN)]
     if (over := driver.execute_script(TOO_WIDE)) > 0:
         found.append(f"wider than the screen by {over} px")
+    # What is folded away is to be read, too.
+    driver.execute_script("document.querySelectorAll('details').forEach(each => { each.open = true })")
     driver.execute_script(axe)
     found += [
         f"axe: {impact}: {name}: {'; '.join(where)}"
