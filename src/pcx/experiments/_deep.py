@@ -1,4 +1,4 @@
-"""`deep`: networks of muPC at depths from 8 to 512."""
+"""`deep`: networks of muPC at depths from 8 to 512, by PC, by PC in error coordinates, and by backpropagation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ class DeepSettings(Settings):
     """The networks, and how values settle."""
 
     depths: tuple[int, ...] = (8, 32, 128, 512)
-    """Layers of the networks, 3 or more each, an arm for each depth."""
+    """Layers of the networks, 3 or more each; each rule has an arm for each depth."""
     width: int = 64
     """Width of the hidden layers."""
-    lr: float = 0.03
-    """Learning rate of the weights, by Adam, the same at every depth."""
+    lr: float = 0.01
+    """Learning rate of the weights of ePC and backprop, by Adam, the same at every depth; down to 0 on a cosine."""
+    pc_lr: float = 0.03
+    """That of PC, whose weights get smaller gradients."""
     state_lr: float = 0.2
-    """Step size of the values, by SGD."""
+    """Step size of the values of PC, by SGD."""
     steps_per_layer: float = 1.0
-    """Inference steps for each hidden layer."""
+    """Inference steps of PC for each hidden layer."""
+    error_lr: float = 0.1
+    """Step size of the errors of ePC, by SGD, over the number of layers: on skips the errors of all add up."""
+    epc_T: int = 5
+    """Inference steps of ePC, at every depth."""
 
     def check(self) -> None:
         super().check()
@@ -38,10 +44,11 @@ class Deep(Experiment):
     """Depth under muPC."""
 
     name = "deep"
-    help = "muPC on Fashion-MNIST at depths 8 to 512: accuracy, first call, step, and which layers learn."
+    help = "muPC on Fashion-MNIST at depths 8 to 512, by PC, ePC and backprop: accuracy, times, and which layers learn."
     source = (
-        "parametrisation, Adam and T = the number of hidden layers of muPC (Innocenti et al., arXiv 2505.13124); width "
-        "and step sizes are those of short trials and not published."
+        "parametrisation, Adam and T = the number of hidden layers of muPC (Innocenti et al., arXiv 2505.13124); ePC "
+        "settles the same energies in error coordinates (Goemaere et al., arXiv 2505.20137); width and step sizes are "
+        "those of short trials and not published."
     )
     prints = (
         "Test accuracy on Fashion-MNIST; of the first network's layers, at the end, those whose weight gradient is at "
@@ -51,12 +58,12 @@ class Deep(Experiment):
         Measure("test_accuracy", "test accuracy"),
         Measure("learning", "layers that learn", form=".0%", once=True),
     )
-    arms_are = "depth"
+    arms_are = "rule and depth"
     settings = DeepSettings(seeds=3, epochs=5)
     quick = DeepSettings(seeds=1, epochs=1, samples=2000, test_samples=500, depths=(8, 32), batch_size=64, width=32)
 
     def arms(self, settings: DeepSettings) -> tuple[str, ...]:
-        return tuple(f"depth-{depth}" for depth in settings.depths)
+        return tuple(f"{rule}-{depth}" for depth in settings.depths for rule in ("pc", "epc", "backprop"))
 
     def data(self, settings: DeepSettings, where: Where) -> Data:
         from .frame import images
@@ -71,10 +78,19 @@ class Deep(Experiment):
         from .. import models as pxm
         from ._layers import ByLayer
 
-        depth = int(name.partition("-")[2])
+        kind, _, digits = name.partition("-")
+        depth = int(digits)
         widths = [data.train[0].shape[1], *[settings.width] * (depth - 1), data.classes]
-        steps = max(round(settings.steps_per_layer * (depth - 1)), 1)
-        rule = pxl.pc(optax.adam(settings.lr), optax.sgd(settings.state_lr), steps)
+        updates = settings.epochs * (len(data.train[0]) // settings.batch_size)
+        rate = settings.pc_lr if kind == "pc" else settings.lr
+        weights = optax.adam(optax.cosine_decay_schedule(rate, updates))
+        if kind == "pc":
+            steps = max(round(settings.steps_per_layer * (depth - 1)), 1)
+            rule = pxl.pc(weights, optax.sgd(settings.state_lr), steps)
+        elif kind == "epc":
+            rule = pxl.epc(weights, optax.sgd(settings.error_lr / depth), settings.epc_T)
+        else:
+            rule = pxl.backprop(weights)
         return ByLayer(
             lambda: pxm.MuMLP(widths, act=jax.nn.relu), rule, data, settings.epochs, settings.batch_size
         )  # fmt: skip
