@@ -14,9 +14,8 @@ import pcx
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 MOVING_OVER = (ROOT / "docs" / "moving-over.md").read_text(encoding="utf-8")
 
 
@@ -49,6 +48,17 @@ def test_readme_commands_are_one_line_and_stay_inside_the_folder(name, extra):
     assert install[-1] == f".[{extra}]"
     assert extra in PROJECT["optional-dependencies"]
     assert use[0].startswith(".venv/bin/")
+
+
+def test_links_of_the_readme_in_a_wheel_lead_to_the_repository():
+    made = README
+    for each in PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        made = re.sub(each["pattern"], each["replacement"], made)
+    before, after = (re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", text) for text in (README, made))
+    assert len(before) == len(after) > 20
+    for (picture, here), (_, there) in zip(before, after, strict=True):
+        place = "raw.githubusercontent.com/OWNER/pcx/main" if picture else "github.com/OWNER/pcx/blob/main"
+        assert there == (here if here.startswith("https://") else f"https://{place}/{here}")
 
 
 def test_the_run_command_exists():
