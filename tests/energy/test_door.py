@@ -82,7 +82,7 @@ ENTRIES = {
 def test_a_wrong_shape_names_layer_and_sample(entry):
     with pytest.raises((TypeError, ValueError)) as e:
         ENTRIES[entry](Net())
-    assert str(e.value).startswith("layers['a']: Linear was called on float32[5]; a layer gets ONE sample")
+    assert str(e.value).startswith("layers['a']: Linear was called on float32[5]; it is made for 3 inputs, not 5: ")
     assert "The model's call gets ONE sample: x float32[5]" in str(e.value)
 
 
@@ -96,6 +96,16 @@ def test_a_sample_without_its_batch_and_layers_further_down():
     norm = pxnn.BatchNorm(3, "batch", inference=True)
     with pytest.raises((TypeError, ValueError), match=r"BatchNorm was called on float32\[5\]; a layer gets ONE"):
         norm(jnp.ones(5))
+
+
+def test_the_size_and_the_dtype_are_said_where_the_axes_are_those_of_a_sample():
+    conv = pxnn.Conv2d(3, 4, 3)
+    with pytest.raises(ValueError, match=r"Conv was called on .*; it is made for 3 channels, not 1: "):
+        conv(jnp.ones((1, 8, 8)))
+    with pytest.raises(TypeError, match=r"Conv was called on uint8.*; it takes real numbers: convert them"):
+        conv(jnp.ones((3, 8, 8), jnp.uint8))
+    with pytest.raises(ValueError, match="a layer gets ONE sample, without the batch axis"):
+        conv(jnp.ones((2, 3, 8, 8)))
 
 
 def test_outside_of_layers_the_sample_is_named():

@@ -137,3 +137,45 @@ def test_a_part_of_a_layer_is_named_by_its_path():
 
     with pytest.warns(UserWarning, match=r"pc: a.nn.bias will learn nothing"):
         pxl.pc(W, H, 8).init(seeded(Unbiased), BATCH)
+
+
+# -- values that are not used -----------------------------------------------------------------------------------------
+class Bypassed(Plain):
+    """The node is told its prediction, and what it returns is thrown away."""
+
+    def body(self, x):
+        h = jnp.tanh(self.b(self.first(x)))
+        self.vb(h)
+        return h
+
+
+@pytest.mark.parametrize("name", ["pc", "ipc", "zil", "backprop"])
+def test_a_value_that_no_prediction_is_made_from_is_said(name):
+    said = r"no prediction is made from the value of vb, though out is predicted by the same layers.* h = vode\(u\)"
+    with pytest.warns(UserWarning, match=said):
+        RULES[name]().init(seeded(Bypassed), BATCH)
+
+
+# -- energies without a gradient where values start -------------------------------------------------------------------
+class Root(pxc.Energy):
+    def elements(self, h, u):
+        return jnp.sqrt(jnp.square(h - u))
+
+
+class Logarithm(pxc.Energy):  # of values above 0
+    def elements(self, h, u):
+        return jnp.square(jnp.log(h) - jnp.log(u))
+
+
+def test_an_energy_whose_gradient_is_not_finite_at_the_start_is_said():
+    model = seeded(Plain)
+    model.vb.energy_fn = pxc.Vode(Root()).energy_fn
+    with pytest.warns(UserWarning, match=r"the gradient of Root, the energy of vb, is not finite at h = u"):
+        RULES["pc"]().init(model, BATCH)
+    with pytest.warns(UserWarning, match="the gradient of Root"):
+        jax.jit(lambda: RULES["pc"]().init(model, BATCH).weights)()
+    for energy in (Logarithm(), pxc.Laplace(), pxc.Huber()):
+        model.vb.energy_fn = pxc.Vode(energy).energy_fn
+        RULES["pc"]().init(model, BATCH)  # warnings are errors
+    model.vb.energy_fn, model.out.energy_fn = pxc.Vode().energy_fn, pxc.Vode(Root()).energy_fn
+    RULES["pc"]().init(model, BATCH)  # a clamped node starts elsewhere

@@ -26,7 +26,7 @@ X, Y = TRAIN
         ({"checkpoint_every": 0}, ValueError, "checkpoint_every must be"),
         ({"checkpoint_seconds": -1}, ValueError, "checkpoint_seconds must be 0 or more"),
         ({"parallel": "threads"}, ValueError, "parallel must be 'auto', 'vmap' or 'loop', got 'threads'"),
-        ({"batch_size": 97}, ValueError, "a batch of 97 can't be made of 96 samples"),
+        ({"batch_size": 97}, ValueError, "batch_size=97 is more than there are samples to train on, 96"),
         ({"batch_size": 0}, ValueError, "a batch of 0"),
         ({"seeds": []}, ValueError, "seeds must be one or several different"),
         ({"seeds": [1, 1]}, ValueError, "seeds must be one or several different"),

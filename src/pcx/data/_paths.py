@@ -17,7 +17,9 @@ def given_path(call: str, path: str | os.PathLike[str]) -> Path:
     the program runs in.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{call} must be a path, got {path!r}")
+        got: object = path
+        said = repr(got) if isinstance(got, (int, float, bytes, type(None))) else type(got).__name__
+        raise TypeError(f"{call} must be a path, got {said}")
     if not os.fspath(path):
         raise ValueError(f"{call} is an empty path; '.' is the folder that the program runs in")
     return Path(path)

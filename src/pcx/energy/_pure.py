@@ -19,7 +19,7 @@ from ..core import ABSENT, Mark, Mismatched, RKGState, get, is_param, modules, o
 from ..predictive_coding import STATUS, EnergyModule, Predictions, Vode, elements_of, predictions, zero_energy
 from ._batch_first import batch_first
 from ._dtypes import cast_like
-from ._model_errors import refuse_nodes_inside, told_of_one_sample
+from ._model_errors import raise_reworded, refuse_nodes_inside, told_of_one_sample
 from ._products import in_fewer_bits
 from ._structure import Structure
 from ._types import Inputs, NodesIn, Weights
@@ -118,7 +118,7 @@ def energies_at(
                 vode.h.set(h[name])
             u = structure.as_values(batch_first(vode.get("u"), lane))
             _pin_prediction(vode, u)
-            out[name] = {"u": u, "E": _own_energy(vode)}
+            out[name] = {"u": u, "E": _energy_of(name, vode)}
         extra = None
         if structure.has_own_energy:
             parts = [v.energy() for v in vodes.values()]
@@ -136,6 +136,14 @@ def _pin_prediction(vode: Vode, u: Array | None) -> None:
     if stored and is_param(own):  # a subclass keeps its prediction in a param
         own.set(stored.pop("u"))
     vode.cache.update(stored, tuple([k for k in vode.cache.get() or {} if k == "E" or ":" in k]))
+
+
+def _energy_of(name: str, vode: Vode) -> Array | None:
+    """Return a node's energy; errors of its own code name the node."""
+    try:
+        return _own_energy(vode)
+    except (TypeError, ValueError) as e:
+        raise_reworded(e, f"the energy of {name}: {e}", f"In the energy of {name}.")
 
 
 def _own_energy(vode: Vode) -> Array | None:

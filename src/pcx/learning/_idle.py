@@ -80,5 +80,35 @@ def warn_of_idle_weights(call: str, weights: Iterable[str], learn: set[str]) -> 
     )
 
 
+def warn_of_bypassed(call: str, problem: Problem) -> None:
+    """Warn of free nodes whose value nothing is predicted from, while another prediction is made by their layers: their
+    call's result was not used.
+
+    **Arguments:**
+
+    - `call`: the rule's name.
+    - `problem`: the problem.
+    """
+    if not isinstance(problem, Problem) or problem.has_own_energy:
+        return
+    ends = [n for n in problem.free if not problem.graph.children[n] and not problem.nodes[n].silent]
+    if not ends:
+        return
+    owners: dict[str, list[str]] = {}
+    for name in problem.nodes:
+        for path in problem.weights_of(name):
+            owners.setdefault(path, []).append(name)
+    by = {n: {other for path in problem.weights_of(n) for other in owners[path] if other != n} for n in ends}
+    bypassed = [n for n in ends if by[n]]
+    if bypassed:
+        others = [n for n in problem.nodes if n not in bypassed and any(n in by[end] for end in bypassed)]
+        others = others or bypassed
+        warn(
+            f"{call}: no prediction is made from the value of {', '.join(bypassed)}, though {', '.join(others)} "
+            f"{'is' if len(others) == 1 else 'are'} predicted by the same layers. Go on with what the node's call "
+            "returns: h = vode(u)"
+        )
+
+
 def _layer(path: str) -> str:
     return path.split(".nn.")[0]

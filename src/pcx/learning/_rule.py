@@ -36,11 +36,12 @@ from ._cite import Cited
 from ._dtypes import check_dtype
 from ._equal_layers import Stacking, as_equal_layers
 from ._guards import bad_data, guarded
-from ._idle import from_any_energy, warn_of_idle_weights
+from ._idle import from_any_energy, warn_of_bypassed, warn_of_idle_weights
 from ._precision import as_precision, begin, learns, unbounded, values_of
 from ._returned import check_names, check_untouched, check_update
 from ._samples import check_samples
 from ._settling import Settles
+from ._sharp import warn_of_sharp_energies
 from ._stacked_optim import begun, in_stacks, optimised
 from ._state import Info, State, owned
 from ._types import Call, EqualLayers, KeyLike, Optimiser, PrecisionLike
@@ -129,6 +130,8 @@ class Rule(Settles, Stacking, Cited):
         self.check(problem)
         check_by_layer(self, problem)
         warn_of_idle_weights(self.name, arrays.weights, self.learning_weights(problem))
+        warn_of_bypassed(self.name, problem)
+        warn_of_sharp_energies(self.name, model, problem)
         self._check_samples(problem, samples)
         memory = {} if self.precision is None else begin(self.precision, problem)
         if self.form(problem) is not None:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeGuard
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.tree_util as jtu
 from jaxtyping import PyTree
 
@@ -84,6 +85,28 @@ def _wants_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         return False  # the call itself says what is wrong with the arguments
 
 
+def _hint(layer: Plain, args: tuple[Any, ...]) -> str:
+    """Return what is most likely wrong with a layer's argument: dtype or size, where it has the axes of a sample."""
+    x, wanted = args[0] if args else None, _first_axis(layer)
+    if hasattr(x, "shape") and hasattr(x, "dtype") and wanted is not None and len(x.shape) == wanted[1]:
+        size, _, what = wanted
+        if x.shape[0] != size:
+            return f"it is made for {size} {what}, not {x.shape[0]}"
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return "it takes real numbers: convert them, as by x.astype(jnp.float32)"
+    return "a layer gets ONE sample, without the batch axis"
+
+
+def _first_axis(layer: Plain) -> tuple[int, int, str] | None:
+    """Return the size of the first axis that a layer takes, its number of axes, and what the size counts; None where
+    that isn't known."""
+    if isinstance(layer, eqx.nn.Linear) and isinstance(layer.in_features, int):
+        return layer.in_features, 1, "inputs"
+    if isinstance(layer, (eqx.nn.Conv, eqx.nn.ConvTranspose)):
+        return layer.in_channels, layer.num_spatial_dims + 1, "channels"
+    return None
+
+
 def explained(module: Module, layer: Plain, args: tuple[Any, ...], e: Exception) -> Exception:
     """Return a layer's error with what the layer was called on; whoever knows the model adds where it stands.
 
@@ -98,9 +121,7 @@ def explained(module: Module, layer: Plain, args: tuple[Any, ...], e: Exception)
     if type(e) not in (TypeError, ValueError) or hasattr(e, "layer"):
         return e
     got = ", ".join([f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else type(a).__name__ for a in args])
-    new: Any = type(e)(
-        f"{type(layer).__name__} was called on {got or 'nothing'}; a layer gets ONE sample, without the batch axis: {e}"
-    )
+    new: Any = type(e)(f"{type(layer).__name__} was called on {got or 'nothing'}; {_hint(layer, args)}: {e}")
     new.layer = module
     for note in getattr(e, "__notes__", ()):
         new.add_note(note)

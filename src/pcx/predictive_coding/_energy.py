@@ -53,11 +53,11 @@ class Energy(abc.ABC):
 
     @abc.abstractmethod
     def elements(self, h: jax.Array, u: jax.Array) -> jax.Array:
-        """Return the energy of each element.
+        """Return the energy of each element. Its gradients must be finite at h = u, too, where values start.
 
         **Arguments:**
 
-        - `h`, `u`: value and prediction, `[*shape]`.
+        - `h`, `u`: value and prediction, `[*shape]`, of one sample as a rule: energies are computed inside of a vmap.
 
         **Returns:** `[*shape]`.
         """
@@ -151,7 +151,25 @@ def elements_of(energy_fn: EnergyFn, vode: Vode, rkg: RandomKeyGenerator = RKG) 
     - `vode`: the value node.
     - `rkg`: a source of random keys.
     """
-    return energy_fn(vode, rkg=rkg) if by_name(energy_fn) else energy_fn(vode, rkg)
+    try:
+        made = energy_fn(vode, rkg=rkg) if by_name(energy_fn) else energy_fn(vode, rkg)
+    except (TypeError, ValueError, AttributeError) as e:
+        e.add_note(_about(energy_fn, vode))
+        raise
+    if made is None:
+        raise TypeError(f"the energy returned None, not the energy of each element. {_about(energy_fn, vode)}")
+    return made
+
+
+def _about(energy_fn: EnergyFn, vode: Vode) -> str:
+    """Return what an energy is called with, for an error of its own code."""
+    name = getattr(energy_fn, "__name__", type(energy_fn).__name__)
+    h, u = [f"{a.dtype}{list(a.shape)}" if hasattr(a, "shape") else "not set" for a in (vode.get("h"), vode.get("u"))]
+    how = (
+        f"{name}.elements(h, u)" if isinstance(energy_fn, Energy) else f"{name}(vode, rkg), a function of a value node"
+    )
+    more = "" if isinstance(energy_fn, Energy) else "; for one of h and u define `elements` in a subclass of pxc.Energy"
+    return f"The energy is called as {how}, with h {h} and u {u}{more}."
 
 
 def _read(call: str, vode: Vode, name: str) -> jax.Array:

@@ -200,7 +200,7 @@ def finish(run: Run, store: Store, ended: str, options: FitOptions) -> Fit:
             reasons.append(f"{member.name}, {said}")
     ended = "failed" if reasons else ended
     why = "; ".join(reasons) or None
-    if progress.why and not options.show:
+    if progress.why:
         warn(f"fit: training failed: {why}")
     epochs = [] if best is None else list(best.epochs)
     by, mode = (None, "min") if best is None else (best.metric, best.mode)

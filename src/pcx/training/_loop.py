@@ -39,6 +39,8 @@ def loop(run: Run, store: Store, options: FitOptions, processes: Processes) -> F
         with display(total, run.number, options.show and processes.writes) as (shown, say):
             if well:
                 say(well)
+            if progress.epoch >= options.epochs:
+                say(f"nothing to train: epochs={options.epochs} counts the {progress.epoch} that the run has already")
             while progress.epoch < options.epochs and any(progress.active):
                 if not _epoch(run, store, options, processes, asked, shown):
                     ended = "interrupted"

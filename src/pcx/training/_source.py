@@ -13,11 +13,11 @@ import jax.tree_util as jtu
 import numpy as np
 from jaxtyping import PyTree
 
-from ..core import is_data, taken
+from ..core import is_data, see, taken
 from ..data import ArrayBatches, Batches, DivisibleBatches, Split, as_batches
 from ._checksums import bytes_of
 from ._options import FitOptions
-from ._types import Batch
+from ._types import Batch, is_whole
 from ._warn import warn
 
 SAMPLES = 128  # in a batch, if nothing is said
@@ -273,6 +273,7 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int], on_host: b
         )
     if arrays is not None:
         size = SAMPLES if options.batch_size is None else options.batch_size
+        _check_arrays(arrays, size, options.batch_size is not None)
         return InMemory(arrays, size, seeds, on_host)
     streamed = Streamed(cast(Batches, train))
     if options.batch_size is not None:
@@ -283,6 +284,23 @@ def as_source(train: Data, options: FitOptions, seeds: Sequence[int], on_host: b
             "go to the device one by one"
         )
     return streamed
+
+
+def _check_arrays(arrays: Batch, size: int, given: bool) -> None:
+    """Refuse arrays that no batch can be made of, in the words of `fit`'s arguments."""
+    lengths = {
+        f"{name}{jtu.keystr(path)}": len(leaf)
+        for name, part in zip("xy", arrays, strict=True)
+        for path, leaf in jtu.tree_flatten_with_path(part)[0]
+        if np.ndim(leaf)
+    }
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"fit: x and y must have the same number of samples, but {found}{see('shapes')}")
+    least = min(lengths.values(), default=size)
+    if is_whole(size) and least < size:
+        said = f"batch_size={size}" if given else f"batch_size, {size} if it isn't given,"
+        raise ValueError(f"fit: {said} is more than there are samples to train on, {least}: give a smaller one")
 
 
 def _check_size(options: FitOptions, size: int) -> None:

@@ -43,9 +43,12 @@ def save_weights(path: str | os.PathLike[str], source: BaseModule | State) -> Pa
     **Raises:** `TypeError` if the source is something else; `ValueError` for an empty path; `ImportError` if
     safetensors is not installed; `OSError` if the file can't be written. One of that name stays as it was then.
     """
-    target = given_path("save_weights: path", path)
     if not isinstance(source, (BaseModule, State)):
-        raise TypeError(f"save_weights: source must be a model or a State of one network, got {type(source).__name__}")
+        raise TypeError(
+            f"save_weights: source must be a model or a State of one network, such as run.states[0], got "
+            f"{type(source).__name__}; write save_weights(path, source)"
+        )
+    target = given_path("save_weights: path", path)
     if isinstance(source, State):
         held = {**source.weights, **source.rest}
     else:
@@ -102,7 +105,9 @@ def load_weights(
             "run come from load_run(folder)"
         )
     if not isinstance(model, BaseModule):
-        raise TypeError(f"load_weights: model must be a model, got {type(model).__name__}")
+        raise TypeError(
+            f"load_weights: model must be a model, got {type(model).__name__}; write load_weights(path, model)"
+        )
     check_flags("load_weights", best=best, compare=compare)
     file = _file_of(given_path("load_weights: path", path), network, best)
     found, belongs = _read(file)
