@@ -11,6 +11,8 @@ import pytest
 import pcx.data as pxd
 import pcx.learning as pxl
 import pcx.models as pxm
+import pcx.nn as pxnn
+import pcx.predictive_coding as pxc
 import pcx.training as pxt
 
 from .small import HELD_OUT, RULE, TRAIN, arrays, by_rate, make, model, moons, same_bits, timeless, train
@@ -206,6 +208,28 @@ def test_images_as_bytes():
     fit = train(net, rule, (x, y.astype(np.uint8)), None, augment=scaled, epochs=2)
     assert fit.ended == "done"
     assert fit.last("loss")[0] < fit.history[0]["loss"]
+
+
+class Convolution(pxc.EnergyModule):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.vode = pxnn.Conv2d(1, 2, 3), pxc.Vode(output=True)
+
+    def __call__(self, x):
+        return self.vode(self.layer(x[None]).sum((1, 2)))
+
+
+@pytest.mark.parametrize("as_batches", [False, True])
+def test_a_model_is_made_for_what_augmentation_returns(as_batches):
+    x, y = np.random.default_rng(0).integers(0, 255, (32, 6, 6), dtype=np.uint8), np.arange(32) % 2
+    data = [(x[:16], y[:16]), (x[16:], y[16:])] if as_batches else (x, y)
+
+    def smaller(key, x):  # a convolution refuses whole numbers
+        return x[:, 1:5, 1:5].astype(jnp.float32) / 255
+
+    with pytest.raises(TypeError, match="it takes real numbers"):
+        train(Convolution(), pxl.zil(optax.sgd(0.1)), data, None, epochs=1)
+    assert train(Convolution(), pxl.zil(optax.sgd(0.1)), data, None, augment=smaller, epochs=1).ended == "done"
 
 
 def noisy(key, x):

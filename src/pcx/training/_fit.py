@@ -81,7 +81,8 @@ def fit(
         random keys from the seed.
     - `settings`: what a function `rule` is called with, one network for each seed and each of them; numbers, passed
         into the one compiled program.
-    - `augment`: `augment(key, x) -> x`, of x `[batch, ...]`, inside the compiled step, as from `pcx.data.flip`.
+    - `augment`: `augment(key, x) -> x`, of x `[batch, ...]`, inside the compiled step, as from `pcx.data.flip`;
+        the model is made for what it returns.
     - `metrics`: `{name: f(output, y) -> [batch]}`, of output `[batch, ...]` and y `[batch, ...]`; by default accuracy
         where y holds class numbers or is one-hot.
     - `early_stopping`: see `EarlyStopping`.

@@ -34,7 +34,7 @@ from ._progress import Progress
 from ._rule import NUMBERS, LearningRule, RuleMaker, as_tree, fields_of, rule_of
 from ._source import Source
 from ._stopping import EarlyStopping, Mode, direction, direction_or_more
-from ._types import Batch, Metric, Settings
+from ._types import Augment, Batch, Metric, Settings
 
 _ORDER = 0xDA7A  # folded into a seed, so that augmentation draws from another key than the model
 
@@ -101,8 +101,9 @@ def prepare(
 
     **Raises:** `TypeError` or `ValueError` for arguments of `fit` that don't fit together.
     """
-    example = source.example()
-    layout.check_batch(len(jtu.tree_leaves(example)[0]))
+    given = source.example()
+    layout.check_batch(len(jtu.tree_leaves(given)[0]))
+    example = _as_learned(given, options.augment)
     layout.check_rule(rule_of(rule, members[0].settings))
     looking = Looking.of(options.regime, rule, members, example, held_out, layout)
     with layout.context() if layout.layers > 1 else contextlib.nullcontext():  # that is what layers lie in stacks for
@@ -121,7 +122,7 @@ def prepare(
     at_once = len(members) > layout.ensembles and _at_once(options, layout)
     compiled = Compiled.of(rule, options.augment, metrics, layout, at_once)
     ensemble = Ensemble(compiled, states, [m.settings for m in members])
-    shapes = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), example)
+    shapes = jtu.tree_map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), given)
     ensemble.begin(shapes)  # traces a step: what is wrong with it is said now
     if held_out is not None:
         check: Callable[..., None] = getattr(first, "check_labels", lambda state, batch, y: None)
@@ -133,6 +134,20 @@ def prepare(
         model, name, layers, list(members), source, held_out, shapes, ensemble, best, said, early, looking, keys,
         made_of, belongs, progress,
     )  # fmt: skip
+
+
+def _as_learned(example: Batch, augment: Augment | None) -> Batch:
+    """Return a batch in the form that a step learns from: as it is, unless augmentation makes other shapes or dtypes,
+    as of pixels that come as bytes."""
+    if augment is None:
+        return example
+    x, y = example
+    key = jax.random.PRNGKey(0)
+    form = jax.eval_shape(lambda key, x: augment(key, x), key, x)
+    forms = [[(a.shape, a.dtype) for a in jtu.tree_leaves(tree)] for tree in (form, jax.eval_shape(lambda x: x, x))]
+    if forms[0] == forms[1] and jtu.tree_structure(form) == jtu.tree_structure(x):
+        return example
+    return jax.jit(lambda key, x: augment(key, x))(key, x), y
 
 
 def _at_once(options: FitOptions, layout: Layout) -> bool:
