@@ -50,3 +50,37 @@ def test_zil_is_backpropagation_of_any_output_energy(output):
     np.testing.assert_allclose(info.loss, value, rtol=1e-5)
     for name, before in state.weights.items():
         np.testing.assert_allclose(before - new.weights[name], 0.1 * grads[name], rtol=1e-4, atol=1e-6)
+
+
+class Wrong(pxc.Energy):
+    def elements(self, h, u):
+        return (h - u) * jnp.ones(7)
+
+
+class Nothing(pxc.Energy):
+    def elements(self, h, u):
+        (h - u) ** 2  # pyright: ignore[reportUnusedExpression]
+
+
+def of_values(h, u):
+    return (h - u) ** 2
+
+
+@pytest.mark.parametrize(
+    ("energy", "error", "said", "note"),
+    [
+        (
+            Wrong(),
+            TypeError,
+            "incompatible shapes",
+            "called as Wrong.elements(h, u), with h float32[4] and u float32[4].",
+        ),
+        (Nothing(), TypeError, "the energy returned None", ""),
+        (of_values, TypeError, "unsupported operand", "of_values(vode, rkg), a function of a value node"),
+    ],
+    ids=["wrong", "nothing", "of values"],
+)
+def test_an_error_of_an_energys_code_names_the_node(energy, error, said, note):
+    with pytest.raises(error, match=rf"the energy of vodes\[0\]: .*{said}") as e:
+        pxl.pc(optax.sgd(0.1), optax.sgd(0.1), T=4).init(Net(energy, pxc.se_energy), (X, Y))
+    assert note in "\n".join(getattr(e.value, "__notes__", [])) + str(e.value)

@@ -89,7 +89,7 @@ def warn_of_bypassed(call: str, problem: Problem) -> None:
     - `call`: the rule's name.
     - `problem`: the problem.
     """
-    if not isinstance(problem, Problem) or problem.has_own_energy:
+    if type(problem) is not Problem or problem.has_own_energy:  # of two networks values are shared
         return
     ends = [n for n in problem.free if not problem.graph.children[n] and not problem.nodes[n].silent]
     if not ends:

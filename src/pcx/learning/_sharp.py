@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
 from ..core import get, modules, see, warn
-from ..energy import Problem, Structure
+from ..energy import Problem
 from ..predictive_coding import Energy, EnergyModule, Vode
 
 
@@ -20,20 +22,29 @@ def warn_of_sharp_energies(call: str, model: EnergyModule, problem: Problem) -> 
     - `model`: the model, with its energies.
     - `problem`: its problem.
     """
-    if not isinstance(problem, Problem) or not isinstance(problem.structure, Structure):
+    if type(problem) is not Problem:  # of two networks each has its energies
         return
-    nodes = [m for m in modules(model) if isinstance(m, Vode)]
-    for name, vode in zip(problem.nodes, nodes, strict=True):
+    part = problem.structure.part
+    vodes = [m for m in modules(model if part is None else part(model)) if isinstance(m, Vode)]
+    known: dict[Hashable, bool] = {}  # one look at energies that are alike
+    sharp: dict[str, str] = {}
+    for name, vode in zip(problem.nodes, vodes, strict=True):
         energy, node = get(vode.energy_fn), problem.nodes[name]
         own = isinstance(energy, Energy) and not energy.squared and not type(energy).__module__.startswith("pcx.")
         if not own or name not in problem.free or not jnp.issubdtype(node.dtype, jnp.floating):
             continue
-        if _is_sharp(energy, node.shape, node.dtype):
-            warn(
-                f"{call}: the gradient of {type(energy).__name__}, the energy of {name}, is not finite at h = u, where "
-                "values start, as that of sqrt((h - u)**2) or of a norm or logarithm of h - u: no rate of the states "
-                f"mends that. Make it smooth there, as in sqrt((h - u)**2 + 1e-6){see('diverges')}"
-            )
+        key = energy.__static_key__(), node.shape, node.dtype
+        if key not in known:
+            known[key] = _is_sharp(energy, node.shape, node.dtype)
+        if known[key]:
+            sharp[name] = type(energy).__name__
+    if sharp:
+        classes = ", ".join(dict.fromkeys(sharp.values()))
+        warn(
+            f"{call}: the gradient of {classes}, the energy of {', '.join(sharp)}, is not finite at h = u, where values "
+            "start, as that of sqrt((h - u)**2) or of a norm or logarithm of h - u: no rate of the states mends that. "
+            f"Make it smooth there, as in sqrt((h - u)**2 + 1e-6){see('diverges')}"
+        )
 
 
 def _is_sharp(energy: Energy, shape: tuple[int, ...], dtype: jnp.dtype) -> bool:

@@ -87,7 +87,8 @@ def _wants_key(layer: Plain, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
 
 def _hint(layer: Plain, args: tuple[Any, ...]) -> str:
     """Return what is most likely wrong with a layer's argument: dtype or size, where it has the axes of a sample."""
-    x, wanted = args[0] if args else None, _first_axis(layer)
+    wanted = _first_axis(layer)
+    x: Any = args[0] if args else None
     if hasattr(x, "shape") and hasattr(x, "dtype") and wanted is not None and len(x.shape) == wanted[1]:
         size, _, what = wanted
         if x.shape[0] != size:
