@@ -251,6 +251,13 @@ def test_descriptions_tell_apart():
     ]
 
 
+def test_a_run_that_is_done_already_is_not_silent(capsys, tmp_path):
+    pytest.importorskip("orbax.checkpoint")
+    train(folder=tmp_path / "run", epochs=1)
+    train(folder=tmp_path / "run", epochs=1, resume=True, show=True)
+    assert capsys.readouterr().out == "nothing to train: epochs=1 counts the 1 that the run has already\n"
+
+
 def test_a_run_that_failed_is_not_silent(capsys):
     bad = pxl.pc(optax.sgd(0.1), optax.sgd(1e30), 8)
     with pytest.warns(RuntimeWarning, match="training failed: seed 0, epoch 1.*is not finite"):

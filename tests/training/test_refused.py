@@ -77,6 +77,12 @@ X, Y = TRAIN
         ({"validation": (X, Y[:-1])}, ValueError, "the same number of samples"),
         ({"validation": (X[:, :1], Y)}, ValueError, r"can't be judged on validation \(float32\[96, 1\]"),
         ({"data": (X, Y[:-1])}, ValueError, "the same number of samples"),
+        ({"data": (X, Y[:-1])}, ValueError, "fit: x and y must have .* x has 96, y has 95"),
+        (
+            {"data": (X[:9], Y[:9]), "batch_size": None},
+            ValueError,
+            "batch_size, 128 if it isn't given, is more than .* 9",
+        ),
         ({"data": (X, Y + 1)}, ValueError, "labels must be from 0 to 1"),
         ({"data": (X, Y - 1)}, ValueError, r"samples without a label: pxl\.Targets\(y, known=mask\)"),
         ({"data": X}, TypeError, r"a pair \(x, y\), got an array of shape"),

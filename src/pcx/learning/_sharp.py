@@ -41,9 +41,9 @@ def warn_of_sharp_energies(call: str, model: EnergyModule, problem: Problem) -> 
     if sharp:
         classes = ", ".join(dict.fromkeys(sharp.values()))
         warn(
-            f"{call}: the gradient of {classes}, the energy of {', '.join(sharp)}, is not finite at h = u, where values "
-            "start, as that of sqrt((h - u)**2) or of a norm or logarithm of h - u: no rate of the states mends that. "
-            f"Make it smooth there, as in sqrt((h - u)**2 + 1e-6){see('diverges')}"
+            f"{call}: the gradient of {classes}, the energy of {', '.join(sharp)}, is not finite at h = u, where "
+            "values start, as that of sqrt((h - u)**2) or of a norm or logarithm of h - u: no rate of the states mends "
+            f"that. Make it smooth there, as in sqrt((h - u)**2 + 1e-6){see('diverges')}"
         )
 
 
