@@ -28,7 +28,7 @@ def warn_of_sharp_energies(call: str, model: EnergyModule, problem: Problem) -> 
     vodes = [m for m in modules(model if part is None else part(model)) if isinstance(m, Vode)]
     known: dict[Hashable, bool] = {}  # one look at energies that are alike
     sharp: dict[str, str] = {}
-    for name, vode in zip(problem.nodes, vodes, strict=True):
+    for name, vode in zip(problem.structure.nodes, vodes, strict=True):
         energy, node = get(vode.energy_fn), problem.nodes[name]
         own = isinstance(energy, Energy) and not energy.squared and not type(energy).__module__.startswith("pcx.")
         if not own or name not in problem.free or not jnp.issubdtype(node.dtype, jnp.floating):
