@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import pcx.data as pxd
 import pcx.training as pxt
 
 from .commands import SMALL, call
@@ -27,6 +28,16 @@ def test_model_rule_and_data(run, best, capsys):
     output = np.asarray(rule.predict(model, data.test.x))
     assert (output.argmax(-1) == data.test.y).mean() == pytest.approx(report["accuracy"]["mean"])
     assert len(data.train) > len(data.validation) > 0
+
+
+def test_samples_of_ones_own(run, tmp_path):
+    _, _, data = pxt.load_run(run)
+    raw = pxd.two_moons()
+    np.testing.assert_allclose(data.scaling(raw.test.x), data.test.x, rtol=1e-6)
+    assert data.names == raw.classes
+    plain = tmp_path / "plain"
+    assert call("train", *SMALL, "--no-standardise", "--rule", "backprop", "--epochs", 1, "--out", plain) == 0
+    assert pxt.load_run(plain)[2].scaling is None
 
 
 def test_options_that_are_not_those_of_the_run(run, tmp_path):

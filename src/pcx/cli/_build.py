@@ -42,11 +42,12 @@ class Sampled(Protocol):
 
 
 class Splits:
-    """The data of a run: what is trained on, what is judged after every epoch (or None), and the test set."""
+    """The data of a run: what is trained on, what is judged after every epoch (or None), and the test set; `scaling`,
+    what samples of one's own are to be scaled by (None with `--no-standardise`); and `names`, those of the classes."""
 
     def __init__(self, options: Experiment) -> None:
         found = _dataset(options)
-        self.classes = len(found.classes)
+        self.classes, self.names, self.scaling = len(found.classes), found.classes, found.scaling
         train, test = found.train, found.test
         if options.model in CONVOLUTIONAL and train.x.ndim == 3:  # grey images: one channel
             train, test = Split(train.x[:, None], train.y), Split(test.x[:, None], test.y)
@@ -157,6 +158,25 @@ def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
             "and evaluate"
         )
     return rule
+
+
+def unasked(options: Experiment) -> dict[str, str]:
+    """Return the options of the optimiser that have no effect, each with the reason: rules of one's own may bring an
+    optimiser themselves.
+
+    **Raises:** `Refused` if a rule of one's own can't be read.
+    """
+    asked: set[str] = set()
+    for name in options.used_rules:
+        if not is_own(name):
+            return {}
+        rule = own_code.load(name, "--rule")
+        asked |= set() if _is_rule(rule) else set(own_code.parameters(rule, name, "--rule"))
+    if "optim" in asked:
+        return {}
+    reason = f"{', '.join(options.used_rules)} asks for no argument of the name"
+    found = dict.fromkeys(["optimiser", "weight-decay", "momentum", "schedule", "decay-epochs"], f"{reason} optim")
+    return found if "lr" in asked else found | {"lr": f"{reason} lr or optim"}
 
 
 def _is_rule(x: object) -> bool:

@@ -56,8 +56,11 @@ def load_run(
     - `data_folder`: of a run of the command, where the data files are now.
     - `compare`: whether model and rule must be what the run was made of.
 
-    **Returns:** model, rule, and data (`data.train`, `data.validation`, `data.test`, each with `x` and `y`). Of a run
-    of `fit`, rule is None unless it was given, and data is None.
+    **Returns:** model, rule, and data. Of a run of `fit`, rule is None unless it was given, and data is None. Of one of
+    the command, data has the splits `data.train`, `data.validation` and `data.test`, each with `x` and `y`;
+    `data.scaling`, by which samples of your own are brought to the scale of these, `rule.predict(model,
+    data.scaling(x))`, with pixels from 0 to 1 before (None of a run with `--no-standardise`); and `data.names`, those
+    of the classes.
 
     **Raises:** `TypeError` for arguments of another kind; `FileNotFoundError` if there is no run; `ValueError` if
     `model` or `network` is needed, or model or rule are not what the run was made of, naming the differences;
