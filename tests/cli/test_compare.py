@@ -161,6 +161,8 @@ def test_what_differs_is_not_taken_up(comparison, capsys):
     assert "--resume" in capsys.readouterr().err
     assert call("eval", folder) == 1
     assert "was written by pcx compare; this needs one of pcx train; the folders of" in capsys.readouterr().err
+    assert call("resume", folder) == 1
+    assert f"go on with it by: pcx compare --out {folder} --resume" in capsys.readouterr().err
 
 
 @pytest.mark.hasty

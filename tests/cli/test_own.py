@@ -126,6 +126,28 @@ def test_what_a_rule_does_not_ask_for(rule, asked, here, capsys):
     assert f"mine.py:{rule} asks for no argument of the name {asked}" in line
 
 
+def test_options_of_an_optimiser_that_a_rule_does_not_ask_for(here, capsys):
+    words = ["--model", "mine.py:Net", "--hidden", "5", "--lr", "0.1", "--momentum", "0.5"]
+    assert call("train", *FEW, *words, "--rule", "mine.py:made", "--out", here / "run") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split()[2] for line in said] == ["--hidden", "--momentum", "--lr"]
+    assert said[2].endswith("mine.py:made asks for no argument of the name lr or optim")
+    assert call("train", *FEW, *words, "--rule", "mine.py:rule", "--out", here / "asked") == 0
+    assert "--lr" not in capsys.readouterr().err
+    varied = ["--model", "mine.py:Net", "--vary", "lr=0.1,0.2", "--out", here / "sweep"]
+    assert call("sweep", *FEW, *varied, "--rule", "mine.py:made") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--vary lr=0.1,0.2 has no effect: " in line
+    assert not (here / "sweep").exists()
+
+
+def test_a_file_beside_it(here, capsys):
+    (here / "imports.py").write_text("from mine import Net\n")
+    assert call("train", *FEW, "--model", "imports.py:Net", "--out", here / "run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"where Python does not look: set PYTHONPATH={here}")
+
+
 @pytest.mark.hasty
 def test_a_run_in_fewer_bits(here, capsys):
     """By a rule of one's own that asks for them, and by one of the table; judged in them, too."""
@@ -219,7 +241,7 @@ def test_a_module(here, monkeypatch):
 def test_what_cannot_be_used_is_one_line(words, message, here, capsys):
     (here / "broken.py").write_text("def (")
     (here / "leaves.py").write_text("raise SystemExit(0)")
-    assert call("train", *FEW, "--hidden", "4", *words, "--out", "run") in (1, 2)
+    assert call("train", *FEW, *words, "--out", "run") in (1, 2)
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (here / "run").exists()

@@ -58,13 +58,24 @@ def load(name: str, option: str) -> Any:
     except CommandError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's own code does
-        raise Refused(f"{option} {name}: {type(error).__name__}: {error}") from error
+        raise Refused(f"{option} {name}: {type(error).__name__}: {error}{_beside(place, error)}") from error
     found = module
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise Refused(f"{option} {name}: there is no {attribute} in {place}")
         found = getattr(found, part)
     return found
+
+
+def _beside(place: str, error: BaseException) -> str:
+    """Return what to do if a file imports another one that lies beside it, in words; nothing otherwise."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or not place.endswith(".py"):
+        return ""
+    folder = Path(place).absolute().parent
+    part = error.name.partition(".")[0]
+    if not (folder / f"{part}.py").is_file() and not (folder / part).is_dir():
+        return ""
+    return f"; it lies beside that file, where Python does not look: set PYTHONPATH={folder}"
 
 
 def call(made: Callable[..., Any], name: str, option: str, known: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..learning import Rule
 from ..training import EarlyStopping, Fit, FitOptions, Folder, Probe, differences, fit, mesh_by_layer
-from ._build import Splits, augmentation, make_rule, model_maker
+from ._build import Splits, augmentation, make_rule, model_maker, unasked
 from ._devices import layers_in_words
 from ._failures import Refused, complain, told
 from ._own import sources
@@ -29,9 +29,11 @@ def say_what_has_no_effect(options: Experiment, args: Sequence[str]) -> None:
     **Arguments:**
 
     - `args`: the words of the command line.
+
+    **Raises:** `Refused` if a rule of one's own can't be read.
     """
     given = {word.partition("=")[0].replace("_", "-") for word in args}
-    for name, reason in options.without_effect().items():
+    for name, reason in (options.without_effect() | unasked(options)).items():
         if f"--{name}" in given:
             complain(f"pcx: warning: --{name} has no effect: {reason}")
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import types
 from collections.abc import Sequence
 from datetime import datetime
@@ -75,12 +76,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:56]} ..."
 
 
-def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
+def read_config(path: Path, cls: type[T], checked: bool = True, resumes: bool = False) -> T:
     """Read the options of a run, from its folder or its `config.json`.
 
     **Arguments:**
 
     - `checked`: whether values that can't be used are refused.
+    - `resumes`: whether the run is to go on; then what another command began is told its own way to do so.
 
     **Raises:** `CommandError` if there is none, or it is of another command, or can't be used.
     """
@@ -89,14 +91,17 @@ def read_config(path: Path, cls: type[T], checked: bool = True) -> T:
     command, options = config.get("command"), config.get("options")
     if command is None and "made_of" in config:
         raise CommandError(
-            f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: go on with it "
-            "by fit(..., resume=True), or read its weights by pcx.training.load_weights, in Python"
+            f"{file} was written by pcx.training.fit, which doesn't keep how model and rule are built: in Python, go "
+            "on with it by fit(..., resume=True), or have its network by pcx.training.load_run(folder, model, rule)"
         )
     if command != _command(cls):
         made = f"pcx {command}" if command in ("train", "compare", "sweep", "run") else "something else"
         hint = "; the folders of its rules are such runs" if command == "compare" else ""
         if command == "sweep" and _command(cls) == "train":
             hint = f"; {file.with_name('best.json')} is one, of its best setting"
+        if resumes and command in ("compare", "sweep", "run"):
+            name = f" {config.get('experiment', 'NAME')}" if command == "run" else ""
+            hint = f"; go on with it by: pcx {command}{name} --out {shlex.quote(str(file.parent))} --resume"
         raise CommandError(f"{file} was written by {made}; this needs one of pcx {_command(cls)}{hint}")
     if not isinstance(options, dict):
         raise CommandError(f"{file} has no options; it can't be gone on with, or begun with")

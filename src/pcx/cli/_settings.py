@@ -190,7 +190,7 @@ class Experiment(Rules):
         if self.model in CONVOLUTIONAL:
             found["hidden"] = f"the model is {self.model}"
         if is_own(self.model):
-            found["act"] = f"the model is {self.model}"
+            found["hidden"] = found["act"] = f"the model is {self.model}"
         if self.optimiser != "sgd":
             found["momentum"] = f"the optimiser is {self.optimiser}"
         if self.optimiser != "adamw":

@@ -13,7 +13,8 @@ from typing import Any
 
 from .. import predictive_coding as pxc
 from ..training import EarlyStopping, Folder, LearningRule, Sweep, differences, shown, sweep
-from ._build import Splits, augmentation, make_rule, model_maker
+from ._build import Splits, augmentation, make_rule, model_maker, unasked
+from ._checks import dashed
 from ._devices import check_devices
 from ._failures import DONE, INTERRUPTED, NOT_FINITE, CommandError, Refused, complain, told
 from ._interrupt import resumable
@@ -59,6 +60,10 @@ def run(options: SweepOptions, argv: list[str]) -> int:
             )
     if options.trials is None:
         _check_grid(options)
+    ignored = options.without_effect() | unasked(options)
+    for each in varied:
+        if each.path[1:] == () and dashed(each.name) in ignored:
+            raise Refused(f"--vary {each.text} has no effect: {ignored[dashed(each.name)]}")
     with told():
         splits = Splits(_with_images(options))
     if "batch_size" not in space:

@@ -89,7 +89,7 @@ def _resume(
     processes: Processes,
     free: dict[str, Any],
 ) -> int:
-    options = read_config(folder, TrainOptions)
+    options = read_config(folder, TrainOptions, resumes=True)
     changed: dict[str, Any] = {"quiet": quiet, **{name: value for name, value in free.items() if value is not None}}
     if data_folder is not None:
         changed["data_folder"] = data_folder
