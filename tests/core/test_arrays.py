@@ -48,7 +48,7 @@ GOOD = {
 BAD = {
     "masked": (np.ma.masked_array(X, X > 0.5), "masked array.*filled"),
     "objects": (np.array([[1, None]] * 4, dtype=object), "holds object"),
-    "words": (np.array(["a"] * 4), "JAX's arrays hold numbers"),
+    "words": (np.array(["a"] * 4), "JAX's arrays hold numbers: convert it first; of names of classes, np.unique"),
     "dates": (np.array(["2020-01-01"] * 4, dtype="M8[D]"), "JAX's arrays hold numbers"),
     "records": (np.zeros(4, dtype=[("a", "f4")]), "JAX's arrays hold numbers"),
     "views of a dict": ({"x": X}.values(), "dict_values; give an array"),

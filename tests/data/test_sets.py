@@ -54,6 +54,8 @@ def test_scaling_of_constant_and_of_wrong_things():
     for x, channels in ((np.zeros((0, 3)), 1), (np.zeros((2, 3)), 2), (np.zeros((2, 3)), 0)):
         with pytest.raises(ValueError, match=r"Scaling.of"):
             pxd.Scaling.of(x, channels)
+    with pytest.raises(TypeError, match=r"Scaling.of: channels must be a whole number, got 1.5"):
+        pxd.Scaling.of(np.zeros((2, 3)), 1.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="above 0"):
         pxd.Scaling((0.0,), (0.0,))
     with pytest.raises(ValueError, match="for each channel"):

@@ -449,8 +449,10 @@ def test_evaluate_takes_a_model_and_refuses_labels_outside_the_classes():
 
 def test_class_numbers_are_integers():
     x, _ = data()
-    with pytest.raises(ValueError, match="class numbers must be integers, not float"):
+    with pytest.raises(ValueError, match=r"not float32: y\.astype\(int\)"):
         pxl.pc(W, H, 3).init(build(), (x, jnp.ones(len(x))))
+    with pytest.raises(ValueError, match=r"class numbers have one axis, that of the samples: y\[:, 0\]"):
+        pxl.pc(W, H, 3).init(build(), (x, jnp.ones((len(x), 1), int)))
 
 
 def test_many_infos_are_explained_by_the_first_that_went_wrong():

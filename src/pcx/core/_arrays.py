@@ -64,7 +64,8 @@ def _array(what: str, x: Constant) -> jax.Array:
         dtype = None
     given = np.asarray(x).dtype
     if dtype is None or given.kind in "OSUMm" or given.names is not None:
-        raise TypeError(f"{what} holds {given}, but JAX's arrays hold numbers: convert it first")
+        names = "; of names of classes, np.unique(names, return_inverse=True)[1] has numbers" * (given.kind in "OSU")
+        raise TypeError(f"{what} holds {given}, but JAX's arrays hold numbers: convert it first{names}")
     _refuse_overflow(what, x, dtype)
     return jnp.asarray(x)
 

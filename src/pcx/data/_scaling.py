@@ -45,12 +45,16 @@ class Scaling:
         **Arguments:**
 
         - `x`: `[N, ...]` with N above 0.
-        - `channels`: how many channels a sample consists of, in turn.
+        - `channels`: how many channels a sample consists of, in turn: 1 for grey images, 3 for colour images, and of a
+            table `[N, features]` the number of features, each of which then has a scale of its own.
 
         **Returns:** a `Scaling` of that many channels.
 
-        **Raises:** `ValueError` if there are no samples or the channels don't divide a sample.
+        **Raises:** `TypeError` if `channels` is no whole number; `ValueError` if there are no samples or the channels
+        don't divide a sample.
         """
+        if isinstance(channels, bool) or not isinstance(channels, int | np.integer):
+            raise TypeError(f"Scaling.of: channels must be a whole number, got {channels!r}")
         size = int(np.prod(x.shape[1:]))
         if channels < 1 or size == 0 or size % channels or len(x) == 0:
             raise ValueError(f"Scaling.of: an array of shape {x.shape} has no samples of {channels} channels")

@@ -156,11 +156,15 @@ def check_targets(targets: Clamped, nodes: Mapping[str, Node], size: int, y: PyT
                     f"not a vector over classes; give numbers of shape {(size, *node.shape)}{see('shapes')}"
                 )
         elif tuple(given.shape[1:]) != node.shape:
-            floats = tuple(given.shape[1:]) == node.shape[:-1] and not jnp.issubdtype(given.dtype, jnp.integer)
+            integers = jnp.issubdtype(given.dtype, jnp.integer)
+            hint = ""
+            if node.shape and tuple(given.shape[1:]) == node.shape[:-1] and not integers:
+                hint = f"; class numbers must be integers, not {given.dtype}: y.astype(int)"
+            elif len(node.shape) == 1 and tuple(given.shape[1:]) == (1,) and integers:
+                hint = "; class numbers have one axis, that of the samples: y[:, 0]"
             raise ValueError(
-                f"the target of {name} has shape {tuple(given.shape)}, its prediction {(size, *node.shape)}"
-                + (f"; class numbers must be integers, not {given.dtype}" if floats and node.shape else "")
-                + see("shapes")
+                f"the target of {name} has shape {tuple(given.shape)}, its prediction {(size, *node.shape)}{hint}"
+                f"{see('shapes')}"
             )
 
 

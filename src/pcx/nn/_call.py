@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeGuard
 
@@ -95,6 +96,8 @@ def _hint(layer: Plain, args: tuple[Any, ...]) -> str:
             return f"it is made for {size} {what}, not {x.shape[0]}"
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             return "it takes real numbers: convert them, as by x.astype(jnp.float32)"
+    elif isinstance(layer, eqx.nn.Linear) and hasattr(x, "shape") and math.prod(x.shape) == layer.in_features:
+        return "it takes one sample, flat, as x.reshape(-1)"  # an image, for one
     return "a layer gets ONE sample, without the batch axis"
 
 
