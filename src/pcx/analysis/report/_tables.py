@@ -11,6 +11,19 @@ from ._record import Group, Network, Record, curve, finite, metrics_of
 
 _MAIN = ("validation_accuracy", "test_accuracy", "validation_loss", "test_loss", "accuracy", "loss")
 _LEFT_OUT = ("energy_before", "steps", "uphill", "seconds", "seconds_of_all_seeds")
+_MEANINGS = {
+    "energy": "of the network after settling; mean over the samples of the epoch, while the weights change",
+    "energy_before": "of the network before settling",
+    "loss": "energy of the outputs at the forward pass, before settling: the same quantity under every rule",
+    "accuracy": "of the forward pass, over the samples of the epoch, while the weights change",
+    "validation_loss": "the loss of the held-out samples, after the epoch",
+    "validation_accuracy": "the accuracy on the held-out samples, after the epoch",
+    "test_loss": "the loss of the test set, after the epoch",
+    "test_accuracy": "the accuracy on the test set, after the epoch",
+    "steps": "inference steps of a batch, on average",
+    "uphill": "part of the batches whose energy was higher after settling than before",
+    "seconds": "of the epoch, for all networks of the run together",
+}
 _EPOCHS = 300  # rows of a history
 _BAD = ("failed", "interrupted")
 
@@ -73,7 +86,10 @@ def networks(records: Sequence[Record]) -> Section:
     numbers = [False] * 2 + [True] * (len(heads) - 2)
     if not rows:
         return Section("Networks", [])
-    return Section("Networks", [Table("Last epoch of each network", heads, rows, numbers, folded=len(rows) > 40)])
+    table = Table("Last epoch of each network", heads, rows, numbers, folded=len(rows) > 40)
+    meanings = [[text(named(name)), text(_MEANINGS[name])] for name in metrics_of(groups) if name in _MEANINGS]
+    meant = [Table("What the numbers are", ["number", "what it is"], meanings, [False, False])] if meanings else []
+    return Section("Networks", [table, *meant])
 
 
 def _best(found: dict[int, float], name: str) -> tuple[int, float]:
