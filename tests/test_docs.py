@@ -34,6 +34,7 @@ SAYS_ALL = (
 SLOW = (
     "analysis.md",
     "choose-a-rule.md",
+    "data.md",
     "deep-wide-many.md",
     "experiments.md",
     "extend.md",
