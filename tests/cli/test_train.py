@@ -188,7 +188,7 @@ def test_a_run_of_fit_is_named(words, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "was written by pcx.training.fit" in line
     assert "resume=True" in line
-    assert "load_weights" in line
+    assert "pcx.training.load_run(folder, model, rule)" in line
     (found,) = listed(tmp_path, capsys)
     assert (found["rule"], found["data"]) == ("backprop", "arrays float32[4, 2]")
 
