@@ -138,6 +138,8 @@ def test_options_of_an_optimiser_that_a_rule_does_not_ask_for(here, capsys):
     assert call("sweep", *FEW, *varied, "--rule", "mine.py:made") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--vary lr=0.1,0.2 has no effect: " in line
+    assert call("sweep", *FEW, *varied, "--vary", "energy=se,ce") == 2
+    assert "--vary energy=se,ce has no effect: the model is " in capsys.readouterr().err
     assert not (here / "sweep").exists()
 
 

@@ -29,6 +29,12 @@ def sweep(space, rule=linear, **options):
     return pxt.sweep(make, rule, TRAIN, HELD_OUT, space=space, **options)
 
 
+def test_a_setting_with_the_name_of_a_number():
+    rows = sweep({"loss": ["a", "b"]}, lambda loss: linear(name=loss)).table().rows
+    assert [row["loss"] for row in rows] == ["a", "b"]
+    assert all(isinstance(row["last loss"], float) for row in rows)
+
+
 @pytest.mark.hasty
 def test_a_grid_is_what_fit_gives_of_each_setting(tmp_path, capsys):
     found = sweep({"lr": RATES}, seeds=range(2), ensemble=1, show=True, folder=tmp_path)

@@ -191,6 +191,8 @@ class Experiment(Rules):
             found["hidden"] = f"the model is {self.model}"
         if is_own(self.model):
             found["hidden"] = found["act"] = f"the model is {self.model}"
+            if not is_own(self.energy):
+                found["energy"] = f"the model is {self.model}, which has energies of its own"
         if self.optimiser != "sgd":
             found["momentum"] = f"the optimiser is {self.optimiser}"
         if self.optimiser != "adamw":

@@ -14,7 +14,7 @@ from . import _checks
 from ._failures import Refused
 from ._programs import Programs
 from ._rules import RuleName
-from ._settings import Experiment, TrainOptions
+from ._settings import Experiment, TrainOptions, is_own
 from ._vary import Vary, varied, with_setting
 
 
@@ -98,9 +98,11 @@ class SweepOptions(Programs, Experiment):
         """Return the options that have no effect beside the others, each with the reason."""
         found = super().without_effect()
         names = {each.name for each in self.varied}
-        for option in ("hidden", "act", "momentum", "weight-decay", "decay-epochs"):  # a setting may give them one
-            if names & {"model", "optimiser", "schedule"}:
+        for option in ("hidden", "act", "energy", "momentum", "weight-decay", "decay-epochs"):
+            if names & {"model", "optimiser", "schedule"}:  # a setting may give them one
                 found.pop(option, None)
+        if any(is_own(value) for each in self.varied if each.name == "energy" for value in each.values):
+            found.pop("energy", None)
         found |= dict.fromkeys(["checkpoint-every", "checkpoint-seconds"], "the trials of a sweep keep no checkpoints")
         if self.trials is None:
             found |= dict.fromkeys(["sampler", "search-seed", "at-once"], "without --trials all of a grid is tried")

@@ -78,10 +78,12 @@ class Sweep:
 
         - `best_first`: whether the lines are in order of the value; by default in that of the grid, or of the search.
 
-        **Returns:** a table that shows itself as text, with `columns` and `rows`, a dict for each line. It has nothing
-        that depends on time: a sweep that was killed and went on ends with the same.
+        **Returns:** a table that shows itself as text, with `columns` and `rows`, a dict for each line. A number of the
+        last epoch whose name is that of a setting, too, has "last" before it. It has nothing that depends on time: a
+        sweep that was killed and went on ends with the same.
         """
-        names, lasts = list(self.space.domains), _lasts(self.rows)
+        names, known = list(self.space.domains), _lasts(self.rows)
+        lasts = {f"last {name}" if name in names else name: name for name in known}  # a setting may bear its name
         with_seeds = any(row["deviation"] is not None for row in self.rows)
         value = f"best {self.metric}"
         lines = [
@@ -90,7 +92,7 @@ class Sweep:
                 **{name: row["setting"][name] for name in names},
                 "ended": row["ended"],
                 "epochs": row["epochs"],
-                **{name: row["last"].get(name) for name in lasts},
+                **{column: row["last"].get(name) for column, name in lasts.items()},
                 value: row["value"],
                 **({"deviation": row["deviation"]} if with_seeds else {}),
             }
