@@ -58,7 +58,7 @@ class Wrong(pxc.Energy):
 
 
 class Nothing(pxc.Energy):
-    def elements(self, h, u):
+    def elements(self, h, u):  # pyright: ignore[reportIncompatibleMethodOverride]
         (h - u) ** 2  # pyright: ignore[reportUnusedExpression]
 
 
