@@ -92,7 +92,7 @@ def test_a_failed_write_leaves_the_file_before(tmp_path, monkeypatch):
 @pytest.mark.parametrize("other", [None, {}, [], "model", 3, make, pxm.MLP])
 def test_what_is_no_model(other, tmp_path):
     path = pxt.save_weights(tmp_path / "w", model())
-    with pytest.raises(TypeError, match="save_weights: source must be a model or a State of one network, got"):
+    with pytest.raises(TypeError, match="save_weights: source must be a model or a State of one network, such as run"):
         pxt.save_weights(tmp_path / "other", other)
     with pytest.raises(TypeError, match="load_weights: "):
         pxt.load_weights(path, other)
