@@ -146,7 +146,7 @@ def energy_of(options: Experiment) -> pxc.EnergyFn:
 
 def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     rule = own_code.load(name, "--rule")
-    asked = () if _is_rule(rule) else own_code.parameters(rule, name, "--rule")
+    asked = _asked_by(rule, name)
     for argument, default in (("dtype", None), ("equal_layers", "auto")):
         if known[argument] != default and argument not in asked:
             option = argument.replace("_", "-")
@@ -160,6 +160,12 @@ def _own_rule(name: str, known: dict[str, Any]) -> LearningRule:
     return rule
 
 
+def _asked_by(rule: object, name: str) -> set[str]:
+    """Return the arguments that a rule of the user's own asks for: none, if it is a rule already."""
+    made: Any = rule
+    return set() if _is_rule(rule) else set(own_code.parameters(made, name, "--rule"))
+
+
 def unasked(options: Experiment) -> dict[str, str]:
     """Return the options of the optimiser that have no effect, each with the reason: rules of one's own may bring an
     optimiser themselves.
@@ -170,8 +176,7 @@ def unasked(options: Experiment) -> dict[str, str]:
     for name in options.used_rules:
         if not is_own(name):
             return {}
-        rule = own_code.load(name, "--rule")
-        asked |= set() if _is_rule(rule) else set(own_code.parameters(rule, name, "--rule"))
+        asked |= _asked_by(own_code.load(name, "--rule"), name)
     if "optim" in asked:
         return {}
     reason = f"{', '.join(options.used_rules)} asks for no argument of the name"

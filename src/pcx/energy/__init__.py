@@ -25,7 +25,7 @@ from ._over_stacks import OverStacks
 from ._over_values import OverValues
 from ._precision import weighed
 from ._problem import Problem
-from ._pure import forward_pass
+from ._pure import forward_pass, vodes_of
 from ._reverse import Reverse
 from ._runs import Group
 from ._samples import (

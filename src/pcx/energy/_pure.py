@@ -55,7 +55,7 @@ def forward_pass(
         _prepare(model, training, STATUS.INIT)
         # As in the energies, what is predicted from a value is computed from it with the batch as first axis.
         token = predictions.set(given := Predictions(lambda u: batch_first(u, lane) if type(u) is type(lane) else u))
-        vodes = _vodes(structure, model)
+        vodes = vodes_of(structure, model)
         try:
             output = _call(structure, model, x, y)
         except jax.errors.UnexpectedTracerError:
@@ -108,7 +108,7 @@ def energies_at(
 
     def energies(x: PyTree, y: PyTree, lane: Array, h: NodesIn, *, model: EnergyModule) -> tuple[Made, Array | None]:
         _prepare(model, training, None)
-        vodes = _vodes(structure, model)
+        vodes = vodes_of(structure, model)
         for name, vode in vodes.items():
             vode.h.set(h.get(name))
         _call(structure, model, x, y)
@@ -156,7 +156,14 @@ def _own_energy(vode: Vode) -> Array | None:
     return made if isinstance(made, jax.Array) else jnp.asarray(made)
 
 
-def _vodes(structure: Structure, model: EnergyModule) -> dict[str, Vode]:
+def vodes_of(structure: Structure, model: EnergyModule) -> dict[str, Vode]:
+    """Return the value nodes of a model, by name.
+
+    **Arguments:**
+
+    - `structure`: of the model.
+    - `model`: the model, or one of the same structure.
+    """
     inside = model if structure.part is None else structure.part(model)
     return dict(zip(structure.nodes, [v for v in modules(inside) if isinstance(v, Vode)], strict=True))
 

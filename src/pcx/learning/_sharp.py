@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ..core import get, modules, see, warn
-from ..energy import Problem
-from ..predictive_coding import Energy, EnergyModule, Vode
+from ..core import get, see, warn
+from ..energy import Problem, vodes_of
+from ..predictive_coding import Energy, EnergyModule
 
 
 def warn_of_sharp_energies(call: str, model: EnergyModule, problem: Problem) -> None:
@@ -24,11 +24,9 @@ def warn_of_sharp_energies(call: str, model: EnergyModule, problem: Problem) -> 
     """
     if type(problem) is not Problem:  # of two networks each has its energies
         return
-    part = problem.structure.part
-    vodes = [m for m in modules(model if part is None else part(model)) if isinstance(m, Vode)]
     known: dict[Hashable, bool] = {}  # one look at energies that are alike
     sharp: dict[str, str] = {}
-    for name, vode in zip(problem.structure.nodes, vodes, strict=True):
+    for name, vode in vodes_of(problem.structure, model).items():
         energy, node = get(vode.energy_fn), problem.nodes[name]
         own = isinstance(energy, Energy) and not energy.squared and not type(energy).__module__.startswith("pcx.")
         if not own or name not in problem.free or not jnp.issubdtype(node.dtype, jnp.floating):
