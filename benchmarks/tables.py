@@ -18,6 +18,7 @@ import sys
 
 from _folders import RESULTS, Folder, cell, read_json, table
 from _measured import filled, told
+from _neighbours_page import neighbours
 from _results_page import others, results, settings_found
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -93,6 +94,7 @@ TABLES = {
             "backpropagation": "fashion-mnist-backprop",
         },
     ),
+    "neighbours": functools.partial(neighbours, "neighbours-cpu"),
     "dtypes": functools.partial(copied, "dtypes-cpu/table.md"),
     **{name: functools.partial(filled, **each) for name, each in told().items()},
 }

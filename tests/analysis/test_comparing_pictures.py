@@ -51,6 +51,17 @@ def test_numbers_over_epochs_are_curves():
     assert len(ax.collections) == 1  # the band of the two seeds
 
 
+def test_many_names_are_beside_the_curves():
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained", dpi=50)
+    ax = pxa.plot_seeds({f"rule {i}": [[0.1, 0.2]] for i in range(19)}, figure.subplots())
+    figure.draw_without_rendering()
+    legend: Any = ax.get_legend()
+    names, curves, whole = legend.get_window_extent(), ax.get_window_extent(), figure.bbox
+    assert len(texts(ax)) == 19
+    assert names.x0 >= curves.x1
+    assert (names.x1 <= whole.x1, names.y0 >= whole.y0, names.y1 <= whole.y1) == (True, True, True)
+
+
 @pytest.mark.parametrize(
     ("values", "options"),
     [

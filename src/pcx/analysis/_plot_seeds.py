@@ -9,11 +9,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from ..core import real
-from ._axes import BLACK, MOST, AxesLike, axes_or_new, look_of, name_ticks, plain, short, whole_ticks
+from ._axes import BLACK, FEW, MOST, AxesLike, axes_or_new, look_of, name_ticks, plain, short, whole_ticks
 from ._given import by_name, numbers, some_finite
 from ._paired import student
 
 LEVEL = 0.95
+_ROWS = 20  # of names beside the curves, in one column
 
 
 def plot_seeds(
@@ -127,7 +128,12 @@ def _curves(
     if at is None:
         whole_ticks(ax)
         ax.set_xlabel("epoch")
-    ax.legend(frameon=False, fontsize="small", loc="best")
+    if len(found) <= FEW:
+        ax.legend(frameon=False, fontsize="small", loc="best")
+        return
+    # So many names would lie over the curves.
+    columns = -(-len(found) // _ROWS)
+    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), ncols=columns)
 
 
 def curves(
