@@ -178,6 +178,7 @@ def test_settings_that_fail_or_are_pruned_are_said_and_never_best():
     ("space", "options", "says"),
     [
         ({"rate": [0.1]}, {}, "'rate': neither the function of the model nor that of the rule asks for it; they ask"),
+        ({"epochs": [1, 2]}, {}, "'epochs' is a column of a sweep's table, and can't be a setting"),
         ({}, {}, "space must be a dict"),
         ({"lr": []}, {}, "'lr': Choice: there are no values"),
         ({"lr": 0.1}, {}, "'lr': Choice: values must be a list"),

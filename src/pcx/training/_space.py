@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MOST = 100_000  # places of a grid
+COLUMNS = ("setting", "ended", "epochs", "deviation")
+"""The columns of a sweep's table that are neither settings nor what was measured."""
 
 Setting = dict[str, Value]
 """A value of each setting, by name."""
@@ -127,6 +129,11 @@ def space_of(
 def _domain(name: str, values: Domain | Sequence[Value]) -> Domain:
     if not isinstance(name, str) or not name:
         raise TypeError(f"sweep: names of settings must be strings, got {name!r}")
+    if name in COLUMNS:
+        raise ValueError(
+            f"sweep: {name!r} is a column of a sweep's table, and can't be a setting; give the argument of your "
+            "function another name"
+        )
     if isinstance(values, (Uniform, Log, Integers, Choice)):
         return values
     try:
