@@ -116,6 +116,21 @@ def test_a_linear_network_at_rest_is_at_equilibrium():
 
 
 @pytest.mark.hasty
+def test_a_latent_without_an_error_of_its_own_comes_to_rest():
+    with enable_x64(True):
+        batch = (None, jax.random.normal(jax.random.key(0), (5, 6), jnp.float64))
+        model = pxm.Decoder([2, 4, 6], act=linear)
+        alone = pxa.regime(pxl.pc(W, optax.sgd(0.05), 5), pxm.Decoder([2, 6]), batch, curvature=False)
+        assert alone.verdict == "transient"
+        np.testing.assert_allclose(alone.rest["latent"], alone.moving["latent"], rtol=1e-12)  # it only falls
+        assert 0.01 < alone.rest["latent"] < 1
+        assert f"at latent the gradient is {alone.rest['latent']:.2g} times the largest that it was" in alone.why
+        still = pxa.regime(pxl.pc(W, optax.sgd(0.2), pxi.GradientNorm(20000, 1e-10)), model, batch, curvature=False)
+        assert still.verdict == "equilibrium", still
+        assert still.rest["latent"] < 1e-8
+
+
+@pytest.mark.hasty
 def test_values_run_away_just_above_the_largest_stable_step():
     model, batch = net([4, 6, 6, 3], act=linear)
 

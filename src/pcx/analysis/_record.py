@@ -30,7 +30,8 @@ class Regime:
     - `why`: the reason in a sentence, likewise.
     - `energy`, `share`: each node's energy after settling, mean over the samples, and its share of the total, by node.
     - `moving`: `|dE/dh|` at the end of settling, over its first value other than zero, by free node.
-    - `rest`: `|dE/dh|` at the end, over what the node's own error pulls with, by free node: 0 at equilibrium.
+    - `rest`: `|dE/dh|` at the end, over what the node's own error pulls with, by free node: 0 at equilibrium. Of a node
+        without an error of its own it is over the largest `|dE/dh|` that it had.
     - `arrival`: the inference step, from 0, at which a gradient first comes to a free node; -1 if none does.
     - `cosine`, `norm_ratio`: of the rule's weight gradient to backpropagation's, by path of the weight. Of a rule that
         moves the weights itself, its gradient is the way back from where they went, rates included.

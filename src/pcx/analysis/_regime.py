@@ -125,8 +125,8 @@ def _first(watched: Watched, name: str) -> int:
 
 
 def _rest(watched: Watched) -> dict[str, float]:
-    """Return each free node's gradient at the end over what its own error pulls with; NaN where no error has come, or
-    none that is more than rounding."""
+    """Return each free node's gradient at the end as `rest_of` does; NaN where no error has come, or none that is more
+    than rounding."""
     missing = {n for n in watched.gradients if _first(watched, n) == NEVER or is_lost(watched, [n])}
     return {n: math.nan if n in missing else r for n, r in rest_of(watched).items()}
 

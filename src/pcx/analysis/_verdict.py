@@ -35,7 +35,8 @@ class Thresholds:
         don't count for that: their error is the loss's under every rule;
     - *diverging*: the step of plain gradient descent is above the largest stable one;
     - *equilibrium*: errors can have reached every node, and at each of them `|dE/dh|` is at most `rest` times what its
-        own error pulls with: the pulls on it balance;
+        own error pulls with: the pulls on it balance. A node without an error of its own, such as a free latent, is
+        at rest if `|dE/dh|` is at most `rest` times the largest that it was;
     - *transient*: neither. Of a rule that doesn't say how it settles (`Rule.settling`) it is *unknown* then.
 
     **Arguments:**
@@ -121,9 +122,9 @@ def judged(measured: Measured, layout: Layout, limits: Thresholds, stable_step: 
     if worst is None or away[worst] <= limits.rest:
         most = 0.0 if worst is None else away[worst]
         return "equilibrium", f"the pulls on every node balance, up to {most:.1g} of its own; {why}"
-    return "transient", (
-        f"values still move: at {worst} the gradient is {away[worst]:.2g} times what its own error pulls with; {why}"
-    )
+    pulled = any(worst in s.pulls for s in measured.settlings)
+    beside = "what its own error pulls with" if pulled else "the largest that it was"
+    return "transient", f"values still move: at {worst} the gradient is {away[worst]:.2g} times {beside}; {why}"
 
 
 def rise_of(watched: Watched) -> float:
@@ -151,13 +152,14 @@ def last_row(watched: Watched) -> int:
 
 
 def rest_of(watched: Watched) -> dict[str, float]:
-    """Return each free node's gradient at the end, over what its own error pulls with; 0 where that is but rounding."""
+    """Return each free node's gradient at the end, over what its own error pulls with, or over its largest gradient if
+    it has no error of its own; 0 where that is but rounding."""
     found = {}
     for name, gradients in watched.gradients.items():
-        last, value = float(gradients[last_row(watched)]), watched.values[name]
-        pull = float(watched.pulls.get(name, math.nan))
+        there, value = np.asarray(gradients)[: last_row(watched) + 1], watched.values[name]
+        last, beside = float(there[-1]), float(watched.pulls.get(name, np.max(there)))
         nothing = last <= ROUNDING * float(np.finfo(value.dtype).eps) * float(value)
-        found[name] = 0.0 if nothing else last / pull if pull else math.inf
+        found[name] = 0.0 if nothing else last / beside if beside else math.inf
     return found
 
 
