@@ -157,7 +157,7 @@ def rest_of(watched: Watched) -> dict[str, float]:
     found = {}
     for name, gradients in watched.gradients.items():
         there, value = np.asarray(gradients)[: last_row(watched) + 1], watched.values[name]
-        last, beside = float(there[-1]), float(watched.pulls.get(name, np.max(there)))
+        last, beside = float(there[-1]), float(watched.pulls[name] if name in watched.pulls else np.max(there))
         nothing = last <= ROUNDING * float(np.finfo(value.dtype).eps) * float(value)
         found[name] = 0.0 if nothing else last / beside if beside else math.inf
     return found

@@ -25,8 +25,9 @@ class BothWaysSettings(Settings):
     """Learning rate of the weights, by Adam."""
     state_lr: float = 0.02
     """Step size of the values, by plain SGD."""
-    generative: float = 1.0
-    """Factor of the generative energy of bPC."""
+    generative: float = 1e-4
+    """Factor of the generative energy of bPC. An image has 784 pixels and a label 10 numbers: at equal factors hidden
+    values are what images make of them."""
     discriminative: float = 1.0
     """Factor of the discriminative energy of bPC."""
 
@@ -38,7 +39,7 @@ class BothWays(Experiment):
     help = "One network that classifies and generates MNIST, by bPC; beside it hybrid PC, and PC in either direction."
     source = (
         "the tasks of bidirectional predictive coding (Oliviers, Tang & Bogacz, arXiv 2505.23415); sizes, step sizes "
-        "and factors are those of short trials and not published."
+        "and factors are those of short trials and not published. Images are standardised."
     )
     prints = (
         "Test accuracy by a forward pass, and the root mean squared error of a pixel (from 0 to 1) between what is "
@@ -57,7 +58,7 @@ class BothWays(Experiment):
     def data(self, settings: BothWaysSettings, where: Where) -> Data:
         from .frame import images
 
-        return images("mnist", settings, where, standardise=False)
+        return images("mnist", settings, where)
 
     def arm(self, name: str, settings: BothWaysSettings, data: Data) -> Trained:
         from ._directions import directed

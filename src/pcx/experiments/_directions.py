@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from ..data import Scaling
 from ..learning import bpc, hybrid, pc
 from ._images import packed
 from ._two_ways import Direction, TwoWays, layers_in, swept
@@ -32,7 +33,7 @@ def directed(name: str, s: BothWaysSettings, data: Data) -> Trained:
     weights, values = optax.adam(s.lr), optax.sgd(s.state_lr)
     if name == "pc-classifies":
         return Trained(lambda: Direction(widths, jnp.tanh), pc(weights, values, s.T), data, s.epochs, s.batch_size)
-    means = class_means(data)
+    means, scaling = class_means(data), data.scaling
     count = len(widths) - 1
     if name == "pc-generates":
         hot = np.eye(data.classes, dtype=np.float32)
@@ -43,8 +44,8 @@ def directed(name: str, s: BothWaysSettings, data: Data) -> Trained:
             dataclasses.replace(data, **turned),
             s.epochs,
             s.batch_size,
-            each=lambda state: _error(state, "", count, means),
-            keep=lambda state: _kept(state, "", count, means),
+            each=lambda state: _error(state, "", count, means, scaling),
+            keep=lambda state: _kept(state, "", count, means, scaling),
         )
     both = bpc(weights, values, s.T, generative=s.generative, discriminative=s.discriminative)
     return Trained(
@@ -53,13 +54,13 @@ def directed(name: str, s: BothWaysSettings, data: Data) -> Trained:
         data,
         s.epochs,
         s.batch_size,
-        each=lambda state: _error(state, "generative.", count, means),
-        keep=lambda state: _kept(state, "generative.", count, means),
+        each=lambda state: _error(state, "generative.", count, means, scaling),
+        keep=lambda state: _kept(state, "generative.", count, means, scaling),
     )
 
 
 def class_means(data: Data) -> Float[np.ndarray, "classes pixels"]:
-    """Return the mean test image of each class; of a class without images that of all.
+    """Return the mean test image of each class, pixels from 0 to 1; of a class without images that of all.
 
     **Arguments:**
 
@@ -67,7 +68,8 @@ def class_means(data: Data) -> Float[np.ndarray, "classes pixels"]:
     """
     x, y = data.test
     every = x.mean(axis=0)
-    return np.stack([x[y == label].mean(axis=0) if np.any(y == label) else every for label in range(data.classes)])
+    found = [x[y == label].mean(axis=0) if np.any(y == label) else every for label in range(data.classes)]
+    return _unscaled(np.stack(found), data.scaling)
 
 
 def generated(state: PyTree, part: str, count: int, classes: int) -> Float[Array, "classes pixels"]:
@@ -82,11 +84,22 @@ def generated(state: PyTree, part: str, count: int, classes: int) -> Float[Array
     return swept(layers_in(dict(state.weights), part, count), jnp.tanh, jnp.eye(classes))[-1]
 
 
-def _error(state: PyTree, part: str, count: int, means: Float[np.ndarray, "classes pixels"]) -> dict[str, jax.Array]:
-    made = generated(state, part, count, len(means))
+A = TypeVar("A", np.ndarray, jax.Array)
+
+
+def _unscaled(images: A, scaling: Scaling | None) -> A:
+    return images if scaling is None else images * np.float32(scaling.std[0]) + np.float32(scaling.mean[0])
+
+
+def _error(
+    state: PyTree, part: str, count: int, means: Float[np.ndarray, "classes pixels"], scaling: Scaling | None
+) -> dict[str, jax.Array]:
+    made = _unscaled(generated(state, part, count, len(means)), scaling)
     return {"generation_error": jnp.sqrt(jnp.mean(jnp.square(made - means)))}
 
 
-def _kept(state: PyTree, part: str, count: int, means: Float[np.ndarray, "classes pixels"]) -> dict[str, Any]:
-    made = {"means": means, "generated": generated(state, part, count, len(means))}
+def _kept(
+    state: PyTree, part: str, count: int, means: Float[np.ndarray, "classes pixels"], scaling: Scaling | None
+) -> dict[str, Any]:
+    made = {"means": means, "generated": _unscaled(generated(state, part, count, len(means)), scaling)}
     return {name: packed(each) for name, each in made.items()}

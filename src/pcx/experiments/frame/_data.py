@@ -22,6 +22,7 @@ class Data:
     - `train`, `test`: pairs `(x [N, ...], y [N, ...])` as `pcx.training.fit` takes them; x may be None.
     - `sha256`: of the samples as they lie in their files, or of arrays that were drawn: the same on every machine.
     - `classes`: how many there are; 0 for data without.
+    - `scaling`: of images that were standardised, by which pixels from 0 to 1 became what is in x.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Data:
     test: tuple[Any, Any]
     sha256: str
     classes: int = 0
+    scaling: pxd.Scaling | None = None
 
 
 def sha256_of(*arrays: np.ndarray) -> str:
@@ -108,4 +110,4 @@ def images(
     found = load(where.folder, flat=flat, standardise=standardise)
     train, test = chosen(found, settings)
     digest = sha256_of(raw.train.x, raw.train.y, raw.test.x, raw.test.y)
-    return Data(name, (train.x, train.y), (test.x, test.y), digest, len(found.classes))
+    return Data(name, (train.x, train.y), (test.x, test.y), digest, len(found.classes), found.scaling)
