@@ -38,7 +38,7 @@ def section(folder):
     seeds, epochs = len(config["seeds"]), config["epochs"]
     lines = [
         f"## {folder.name}",
-        f"{experiment.prints} {seeds} seed{'s' * (seeds > 1)}, {epochs} epoch{'s' * (epochs > 1)}.",
+        f"{experiment.prints} {data_of(config)}{seeds} seed{'s' * (seeds > 1)}, {epochs} epoch{'s' * (epochs > 1)}.",
         arms_table(folder, numbers),
     ]
     if numbers:
@@ -50,6 +50,14 @@ def section(folder):
     lines.append(f"Settings: {config['source']}")
     lines.append(origin(folder, config))
     return "\n\n".join(lines)
+
+
+def data_of(config):
+    """What a folder's networks learned from, where it is part of a set of images or a copy of it."""
+    name, count = config["data"], config["options"].get("samples")
+    if count is None and "copy" not in name:
+        return ""
+    return f"Data: {name}{'' if count is None else f', {count:,} samples'}. "
 
 
 def arms_table(folder, numbers):
