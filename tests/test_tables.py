@@ -59,7 +59,14 @@ def test_marks_that_say_nothing_are_refused(text, said, scripts):
         scripts[0].rewritten(text, {"a": lambda: ""})
 
 
-def folder(place: Path, name: str, regime: str | None = "transient", hidden: tuple[int, ...] = (128, 128, 128)) -> None:
+def folder(
+    place: Path,
+    name: str,
+    regime: str | None = "transient",
+    hidden: tuple[int, ...] = (128, 128, 128),
+    data: str = "fashion-mnist",
+    samples: int | None = None,
+) -> None:
     """Write what a section reads of a folder of `pcx run fashion-mnist`."""
 
     def found(mean: float, n: int = 3) -> dict:
@@ -72,7 +79,8 @@ def folder(place: Path, name: str, regime: str | None = "transient", hidden: tup
         "argv": ["pcx", "run", "fashion-mnist"],
         "quick": False,
         "epochs": 25,
-        "options": {"hidden": hidden},
+        "options": {"hidden": hidden, "samples": samples},
+        "data": data,
         "seeds": [0, 1, 2],
         "source": "made up.",
     }
@@ -100,6 +108,17 @@ def test_a_new_folder_gets_a_section_with_the_literature_beside_it(scripts, tmp_
     section = page.section(folders.made_by("run", tmp_path)["without"])
     assert "regime" not in section
     assert "89.58" not in section, "those of another network"
+
+
+def test_a_section_says_of_what_part_or_copy_of_the_data_it_is(scripts, tmp_path):
+    _, folders, page, _ = scripts
+    folder(tmp_path, "whole")
+    folder(tmp_path, "part", samples=5000)
+    folder(tmp_path, "copy", data="CIFAR-10 (JPEG copy)")
+    whole, part, copy = (page.section(folders.made_by("run", tmp_path)[name]) for name in ("whole", "part", "copy"))
+    assert "Data:" not in whole
+    assert "Data: fashion-mnist, 5,000 samples. 3 seeds" in part
+    assert "Data: CIFAR-10 (JPEG copy). 3 seeds" in copy
 
 
 def test_what_is_not_sealed_is_no_evidence(scripts, tmp_path):
