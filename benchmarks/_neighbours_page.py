@@ -3,7 +3,6 @@
 from _folders import RESULTS, read_json, table
 
 OURS = "pcx"
-NEIGHBOURS = ("pcx 0.6.3", "pcx 0.6.3, scan", "fabricpc 0.6.0")
 HEADS = (
     "PC on", "update, ms", "fastest neighbour, ms", "ours / its", "products alone, ms", "first call, s",
     "neighbour's, s", "ours / its", "peak, MiB",
@@ -19,24 +18,28 @@ def neighbours(name):
 
 
 def _row(work, products):
-    rows = work["rules"]["pc"]["libraries"]
-    ours, update = rows[OURS], "update"
-    theirs = {name: rows[name] for name in NEIGHBOURS if update in rows.get(name, {})}
-    faster = min(theirs, key=lambda name: theirs[name][update]["median_ms"])
-    sooner = min(theirs, key=lambda name: theirs[name]["first_s"]["median"])
-    mine, its = ours[update]["median_ms"], theirs[faster][update]["median_ms"]
-    first, their_first = ours["first_s"]["median"], theirs[sooner]["first_s"]["median"]
+    part = work["rules"]["pc"]
+    rows, ours = part["libraries"], part["libraries"][OURS]
+    faster, update = _beside(part, "update")
+    sooner, first = _beside(part, "first call")
     return [
         work["what"],
-        _ms(ours[update]),
-        f"{_ms(theirs[faster][update])}, {faster}",
-        f"{mine / its:.2f}",
+        _ms(ours["update"]),
+        f"{_ms(rows[faster]['update'])}, {faster}",
+        f"{update:.2f}",
         "" if products is None else _ms(products),
+        f"{ours['first_s']['median']:.2f}",
+        f"{rows[sooner]['first_s']['median']:.2f}, {sooner}",
         f"{first:.2f}",
-        f"{their_first:.2f}, {sooner}",
-        f"{first / their_first:.2f}",
         f"{ours['peak_mb']:.0f}",
     ]
+
+
+def _beside(part, what):
+    """The neighbour that the script found fastest at something, and what share of its time ours is, by medians."""
+    begin = f"{what}: {OURS} / "
+    name = next(each for each in part["ratios"] if each.startswith(begin))
+    return name.removeprefix(begin), part["ratios"][name]["of_medians"]
 
 
 def _ms(row):
